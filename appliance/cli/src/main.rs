@@ -1,0 +1,3 @@
+//! The Causeway command line.
+
+fn main() {}

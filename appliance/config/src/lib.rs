@@ -1,0 +1,1 @@
+//! The configuration document and its rules.

@@ -1,0 +1,3 @@
+//! The Causeway gateway daemon.
+
+fn main() {}

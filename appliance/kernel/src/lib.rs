@@ -1,0 +1,1 @@
+//! Kernel objects over netlink, reconciled.

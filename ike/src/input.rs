@@ -1,0 +1,39 @@
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::{ChildId, ConnectionName, Settings};
+
+/// All that the engine can be told. Inputs are facts.
+#[derive(Debug)]
+pub enum Input {
+    /// What to run from now on. Connections that did not change are not touched.
+    Settings(Box<Settings>),
+    /// An IKE message arrived. On port 4500 the owner has taken the non-ESP marker off (RFC 3948 §2.2).
+    Datagram {
+        /// Where it arrived; port 500 or 4500 as configured.
+        local: SocketAddr,
+        /// Where it came from.
+        remote: SocketAddr,
+        /// The IKE message, header first.
+        bytes: Vec<u8>,
+    },
+    /// The datapath carries this child: the answer that was owed may go out.
+    ChildInstalled(ChildId),
+    /// The datapath refused this child; the text names the object, the attribute and the reason.
+    ChildRefused(ChildId, String),
+    /// Start this connection now, whatever its back-off says.
+    Connect(ConnectionName),
+    /// Close every SA with a Delete and start none.
+    Shutdown,
+    /// The deadline passed.
+    Tick,
+}
+
+/// When the next [`Input::Tick`] is due, and which timer asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// When the tick is due.
+    pub at: Instant,
+    /// The name of the timer, for the log.
+    pub timer: &'static str,
+}

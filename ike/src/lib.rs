@@ -1,0 +1,26 @@
+//! Both IKE versions as one pure core: inputs in, actions out.
+//!
+//! [`Engine`] holds every IKE SA. It opens no socket, reads no clock, starts no task and draws no
+//! randomness that it was not handed, so all of the protocol can be tested in memory.
+
+mod action;
+pub mod crypto;
+mod esp;
+mod input;
+mod random;
+mod reason;
+mod selector;
+mod settings;
+mod snapshot;
+pub mod wire;
+
+pub use action::{Action, Event};
+pub use esp::{ChildId, Encapsulation, EspKeys, EspPair, EspSa};
+pub use input::{Deadline, Input};
+pub use random::Random;
+pub use reason::{Outage, Reason, Side, Stage};
+pub use selector::TrafficSelector;
+pub use settings::{
+    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, Mode, Settings,
+};
+pub use snapshot::{ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, IkeSnapshot, Snapshot};

@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretSlice;
+
+use crate::TrafficSelector;
+use crate::crypto::{Encryption, Group, Integrity, Prf};
+
+/// The name of a connection in the configuration document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionName(pub Arc<str>);
+
+/// All that the engine is to run.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The connections by name.
+    pub connections: BTreeMap<ConnectionName, Connection>,
+    /// Bounds on what unauthenticated peers may cost.
+    pub limits: Limits,
+}
+
+/// One connection to one site.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Our address and IKE port, normally 500; encapsulation moves to `encapsulation_port` of the same address.
+    pub local: SocketAddr,
+    /// The peer's address and IKE port, normally 500.
+    pub remote: SocketAddr,
+    /// Who may start the first IKE SA.
+    pub mode: Mode,
+    /// Who we say we are.
+    pub local_identity: Identity,
+    /// Who the peer must prove to be.
+    pub remote_identity: Identity,
+    /// How both sides prove it.
+    pub authentication: Authentication,
+    /// IKE proposals, most wanted first.
+    pub ike_proposals: Vec<IkeProposal>,
+    /// ESP proposals, most wanted first.
+    pub esp_proposals: Vec<EspProposal>,
+    /// Inner addresses on our side.
+    pub local_selectors: Vec<TrafficSelector>,
+    /// Inner addresses on the peer's side.
+    pub remote_selectors: Vec<TrafficSelector>,
+    /// Encapsulate in UDP although no NAT was found (by sending a NAT detection hash that cannot match).
+    pub force_encapsulation: bool,
+    /// How long the peer may be silent before it is taken for dead.
+    pub dpd_timeout: Duration,
+}
+
+/// Who may start the first IKE SA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Both sides.
+    Default,
+    /// Only we; the peer's IKE_SA_INIT is refused.
+    InitiatorOnly,
+    /// Only the peer.
+    ResponderOnly,
+}
+
+/// An identity as it stands in an ID payload (RFC 7296 §3.5).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    /// ID_IPV4_ADDR or ID_IPV6_ADDR.
+    Address(IpAddr),
+    /// ID_FQDN.
+    Fqdn(String),
+    /// ID_RFC822_ADDR.
+    Email(String),
+    /// ID_KEY_ID.
+    KeyId(Vec<u8>),
+}
+
+/// How both sides prove who they are.
+#[derive(Clone)]
+pub enum Authentication {
+    /// The same secret on both sides (RFC 7296 §2.15).
+    PreSharedKey(SecretSlice<u8>),
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PreSharedKey(_) => "PreSharedKey",
+        })
+    }
+}
+
+/// One combination for the IKE SA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IkeProposal {
+    /// The cipher with its key length.
+    pub encryption: Encryption,
+    /// The authenticator; `None` for AEAD ciphers.
+    pub integrity: Option<Integrity>,
+    /// The pseudo-random function.
+    pub prf: Prf,
+    /// Key-exchange groups, most wanted first.
+    pub groups: Vec<Group>,
+}
+
+/// One combination for Child SAs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EspProposal {
+    /// The cipher with its key length.
+    pub encryption: Encryption,
+    /// The authenticator; `None` for AEAD ciphers.
+    pub integrity: Option<Integrity>,
+    /// Offer 64-bit sequence numbers before 32-bit ones.
+    pub extended_sequence_numbers: bool,
+}
+
+/// Bounds on what unauthenticated peers may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// IKE SAs as responder that have not authenticated; more than this are refused.
+    pub half_open: usize,
+    /// From how many half-open IKE SAs on a cookie is asked for (RFC 7296 §2.6).
+    pub cookie_threshold: usize,
+    /// How long an unauthenticated IKE SA is kept.
+    pub half_open_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { half_open: 1000, cookie_threshold: 32, half_open_timeout: Duration::from_secs(30) }
+    }
+}

@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::{ChildId, ConnectionName, Encapsulation, Identity, Outage, TrafficSelector};
+
+/// A read-only view for status.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Every configured connection, up or not.
+    pub connections: BTreeMap<ConnectionName, ConnectionSnapshot>,
+    /// Messages dropped, by cause, since the start.
+    pub drops: BTreeMap<DropCause, u64>,
+    /// IKE SAs as responder that have not authenticated.
+    pub half_open: usize,
+}
+
+/// One connection.
+#[derive(Debug, Clone)]
+pub struct ConnectionSnapshot {
+    /// Where it stands.
+    pub state: ConnectionState,
+    /// Since when it stands there.
+    pub since: Instant,
+    /// The last outage; kept while the next attempt is under way, gone once up.
+    pub outage: Option<Outage>,
+    /// The IKE SA that carries or will carry the connection.
+    pub ike: Option<IkeSnapshot>,
+    /// Its Child SAs.
+    pub children: Vec<ChildSnapshot>,
+}
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// No attempt is under way.
+    Down,
+    /// An exchange is under way.
+    Connecting,
+    /// It has a Child SA that the datapath carries.
+    Up,
+}
+
+/// One IKE SA.
+#[derive(Debug, Clone)]
+pub struct IkeSnapshot {
+    /// The initiator's SPI.
+    pub initiator_spi: u64,
+    /// The responder's SPI; 0 until known.
+    pub responder_spi: u64,
+    /// We started it.
+    pub initiator: bool,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// The peer's identity, once proved.
+    pub remote_identity: Option<Identity>,
+    /// The algorithms in words, such as `AES_GCM_16_128/PRF_HMAC_SHA2_256/X25519`; empty until agreed.
+    pub algorithms: String,
+    /// A NAT stands before us, as NAT detection says (RFC 7296 §2.23).
+    pub nat_local: bool,
+    /// A NAT stands before the peer.
+    pub nat_remote: bool,
+}
+
+/// One Child SA.
+#[derive(Debug, Clone)]
+pub struct ChildSnapshot {
+    /// Its id.
+    pub id: ChildId,
+    /// Our SPI.
+    pub inbound_spi: u32,
+    /// The peer's SPI.
+    pub outbound_spi: u32,
+    /// The algorithms in words.
+    pub algorithms: String,
+    /// How its packets travel.
+    pub encapsulation: Encapsulation,
+    /// Our side.
+    pub local_selectors: Vec<TrafficSelector>,
+    /// The peer's side.
+    pub remote_selectors: Vec<TrafficSelector>,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// Why a message was dropped, or answered without changing any state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DropCause {
+    /// The header or a payload is not what RFC 7296 §3 says.
+    Malformed,
+    /// A major version other than 2 (§2.5).
+    UnsupportedVersion,
+    /// A payload that we do not know and that is marked critical (§2.5).
+    UnsupportedCriticalPayload,
+    /// No IKE SA has this SPI (§2.21.4).
+    UnknownSpi,
+    /// The integrity checksum is wrong (§2.21.2).
+    IntegrityFailed,
+    /// The message id is outside the window, or an answer to nothing (§2.3).
+    UnexpectedMessageId,
+    /// The exchange does not fit the state of the SA.
+    UnexpectedExchange,
+    /// No connection is configured between these addresses.
+    NoConnection,
+    /// Too many half-open IKE SAs (§2.6).
+    HalfOpenLimit,
+    /// The cookie is missing or wrong; a new one was sent (§2.6).
+    Cookie,
+}

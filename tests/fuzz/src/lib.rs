@@ -1,0 +1,1 @@
+//! The bodies of the fuzz targets, so that the stored corpus also runs under a stable compiler.

@@ -1,0 +1,1 @@
+//! The product as a whole: a lab of namespaces and machines, real peers, scenarios.
