@@ -1,0 +1,15 @@
+//! What the document says, once it is checked.
+
+mod connection;
+mod gateway;
+mod identity;
+mod name;
+mod policy;
+mod site;
+
+pub use connection::{Authentication, Connection, Mode, UdpEncapsulation};
+pub use gateway::Gateway;
+pub use identity::Identity;
+pub use name::Name;
+pub use policy::{Encryption, Group, Hash, IkeProposal, IpsecProposal, Policy};
+pub use site::Site;

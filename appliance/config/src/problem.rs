@@ -1,0 +1,104 @@
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// One thing that is wrong with the document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Where, as a JSON pointer (RFC 6901); empty for the whole document.
+    pub path: String,
+    /// What, in one stable word.
+    pub reason: Reason,
+    /// What is there, what was expected and what to do, for a human.
+    pub detail: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "/" } else { &self.path };
+        write!(f, "{path}: {}: {}", self.reason, self.detail)
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Why a document is refused: one kebab-case word, the same everywhere.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The stable word.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The document is larger than [`crate::MAX_BYTES`].
+    TooLarge = "too-large",
+    /// The bytes are not UTF-8.
+    NotUtf8 = "not-utf8",
+    /// The text is not JSON, or nested too deeply.
+    NotJson = "not-json",
+    /// A key stands twice in one object.
+    DuplicateKey = "duplicate-key",
+    /// A key that has no meaning here.
+    UnknownKey = "unknown-key",
+    /// A key that must be there is not.
+    MissingKey = "missing-key",
+    /// A value of another JSON type.
+    WrongType = "wrong-type",
+    /// A number, a length or a count outside its bounds.
+    OutOfRange = "out-of-range",
+    /// A word that is not one of those allowed.
+    UnknownWord = "unknown-word",
+    /// A known feature that this version does not have.
+    NotInThisVersion = "not-in-this-version",
+    /// Not a name.
+    InvalidName = "invalid-name",
+    /// Not an address, or not one that a gateway can have.
+    InvalidAddress = "invalid-address",
+    /// Not a prefix in canonical form.
+    InvalidPrefix = "invalid-prefix",
+    /// Not an IKE identity.
+    InvalidIdentity = "invalid-identity",
+    /// A reference to a name that is not there.
+    DanglingReference = "dangling-reference",
+    /// A name that is built in and cannot be redefined.
+    BuiltInName = "built-in-name",
+    /// A policy that does not say everything.
+    PolicyIncomplete = "policy-incomplete",
+    /// Algorithms that do not go together.
+    PolicyInconsistent = "policy-inconsistent",
+    /// IPv4 at one end and IPv6 at the other.
+    AddressFamilyMismatch = "address-family-mismatch",
+    /// Two prefixes of different owners overlap.
+    AddressSpaceOverlap = "address-space-overlap",
+    /// A gateway's own outer address lies inside a site's address space: its packets would enter the tunnel.
+    EndpointInsideAddressSpace = "endpoint-inside-address-space",
+    /// The same address twice.
+    DuplicateAddress = "duplicate-address",
+    /// Two connections to one site.
+    SiteInUse = "site-in-use",
+    /// Two connections whose peers could not be told apart.
+    AmbiguousConnection = "ambiguous-connection",
+    /// More problems than are listed.
+    TooManyProblems = "too-many-problems",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
