@@ -127,6 +127,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { half_open: 1000, cookie_threshold: 32, half_open_timeout: Duration::from_secs(30) }
+        Self {
+            half_open: 1000,
+            cookie_threshold: 32,
+            half_open_timeout: Duration::from_secs(30),
+        }
     }
 }

@@ -5,7 +5,7 @@ mod payload;
 
 pub use error::DecodeError;
 pub use payload::{
-    AuthPayload, CertificatePayload, ConfigurationPayload, DeletePayload, EapPayload, FragmentPayload, Header,
-    IdentificationPayload, KeyExchangePayload, Message, NoncePayload, NotifyPayload, Payload, Proposal,
-    SecurityAssociationPayload, SelectorsPayload, Transform, UnknownPayload, VendorIdPayload,
+    AuthPayload, CertificatePayload, ConfigurationPayload, DeletePayload, EapPayload, FragmentPayload,
+    Header, IdentificationPayload, KeyExchangePayload, Message, NoncePayload, NotifyPayload, Payload,
+    Proposal, SecurityAssociationPayload, SelectorsPayload, Transform, UnknownPayload, VendorIdPayload,
 };
