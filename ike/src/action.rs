@@ -18,6 +18,22 @@ pub enum Action {
     InstallChild(ChildId, Box<EspPair>),
     /// Take both directions of a Child SA away. Needs no answer.
     RemoveChild(ChildId),
+    /// The outer addresses of an installed, encapsulated Child SA changed (RFC 7296 §2.23). Needs no answer.
+    MoveChild {
+        /// The child.
+        child: ChildId,
+        /// Our outer address and port from now on.
+        local: SocketAddr,
+        /// The peer's outer address and port from now on.
+        remote: SocketAddr,
+    },
+    /// Send the single octet 0xFF, without a non-ESP marker, to keep a NAT mapping alive (RFC 3948 §2.3).
+    Keepalive {
+        /// The socket to send from.
+        local: SocketAddr,
+        /// The peer.
+        remote: SocketAddr,
+    },
     /// Something an operator or a user would want to know.
     Report(Event),
 }

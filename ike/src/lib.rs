@@ -5,6 +5,7 @@
 
 mod action;
 pub mod crypto;
+mod engine;
 mod esp;
 mod input;
 mod random;
@@ -15,6 +16,7 @@ mod snapshot;
 pub mod wire;
 
 pub use action::{Action, Event};
+pub use engine::Engine;
 pub use esp::{ChildId, Encapsulation, EspKeys, EspPair, EspSa};
 pub use input::{Deadline, Input};
 pub use random::Random;

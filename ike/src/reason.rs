@@ -71,3 +71,101 @@ pub struct Outage {
     /// What was expected, in words; empty where nothing is to be said.
     pub expected: String,
 }
+
+impl Reason {
+    /// The reason in one stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::IkeProposalMismatch => "ike-proposal-mismatch",
+            Self::ChildProposalMismatch => "child-proposal-mismatch",
+            Self::SelectorMismatch => "selector-mismatch",
+            Self::KeyExchangeGroupRefused => "key-exchange-group-refused",
+            Self::AuthenticationFailed => "authentication-failed",
+            Self::PeerIdentityUnexpected => "peer-identity-unexpected",
+            Self::PeerUnreachable => "peer-unreachable",
+            Self::PeerSilent => "peer-silent",
+            Self::DatapathRefused => "datapath-refused",
+            Self::HalfOpenLimit => "half-open-limit",
+            Self::DeletedByPeer => "deleted-by-peer",
+            Self::Replaced => "replaced",
+            Self::Configuration => "configuration",
+            Self::ProtocolError => "protocol-error",
+        }
+    }
+
+    /// What an operator can do about it, in one sentence.
+    pub fn next_step(self, side: Side) -> &'static str {
+        match (self, side) {
+            (Self::Starting, _) => "Wait for the first attempt to finish.",
+            (Self::IkeProposalMismatch, Side::We) => {
+                "Offer one of the expected IKE proposals on the peer, or allow its own here."
+            }
+            (Self::IkeProposalMismatch, Side::Peer) => {
+                "Allow the offered IKE proposal on the peer, or change the policy here."
+            }
+            (Self::ChildProposalMismatch, Side::We) => {
+                "Offer one of the expected ESP proposals on the peer, or allow its own here."
+            }
+            (Self::ChildProposalMismatch, Side::Peer) => {
+                "Allow the offered ESP proposal on the peer, or change the policy here."
+            }
+            (Self::SelectorMismatch, Side::We) => {
+                "Make the peer's traffic selectors overlap the expected ones."
+            }
+            (Self::SelectorMismatch, Side::Peer) => {
+                "Make the traffic selectors here overlap those of the peer."
+            }
+            (Self::KeyExchangeGroupRefused, _) => "Configure one common key-exchange group on both sides.",
+            (Self::AuthenticationFailed, Side::We) => {
+                "Set the same pre-shared key on both sides; the peer's proof did not match ours."
+            }
+            (Self::AuthenticationFailed, Side::Peer) => {
+                "Set the same pre-shared key and matching identities on both sides; the peer's log says which differs."
+            }
+            (Self::PeerIdentityUnexpected, _) => {
+                "Make the identity that the peer sends and the remote identity configured here the same."
+            }
+            (Self::PeerUnreachable, _) => {
+                "Check the peer's address, its daemon, and that UDP 500 and 4500 pass both ways."
+            }
+            (Self::PeerSilent, _) => "Check the path to the peer; it answered before and then fell silent.",
+            (Self::DatapathRefused, Side::We) => "Look in the status for what the datapath refused here.",
+            (Self::DatapathRefused, Side::Peer) => {
+                "Look in the peer's log: it could not install the Child SA."
+            }
+            (Self::HalfOpenLimit, _) => {
+                "Wait; too many unauthenticated exchanges are open, perhaps an attack."
+            }
+            (Self::DeletedByPeer, _) => "Look in the peer's log for why it closed the connection.",
+            (Self::Replaced, _) => "Nothing; a newer exchange with the same peer took over.",
+            (Self::Configuration, _) => "Wait for the peer to start, or change the connection's mode.",
+            (Self::ProtocolError, _) => {
+                "Look at the log of both sides; one sent what RFC 7296 does not allow."
+            }
+        }
+    }
+}
+
+impl Side {
+    /// The side in one stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::We => "we",
+            Self::Peer => "peer",
+        }
+    }
+}
+
+impl Stage {
+    /// The stage in one stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::IkeSaInit => "ike-sa-init",
+            Self::IkeAuth => "ike-auth",
+            Self::Datapath => "datapath",
+            Self::Established => "established",
+        }
+    }
+}

@@ -109,3 +109,21 @@ pub enum DropCause {
     /// The cookie is missing or wrong; a new one was sent (§2.6).
     Cookie,
 }
+
+impl DropCause {
+    /// The cause in one stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnsupportedVersion => "unsupported-version",
+            Self::UnsupportedCriticalPayload => "unsupported-critical-payload",
+            Self::UnknownSpi => "unknown-spi",
+            Self::IntegrityFailed => "integrity-failed",
+            Self::UnexpectedMessageId => "unexpected-message-id",
+            Self::UnexpectedExchange => "unexpected-exchange",
+            Self::NoConnection => "no-connection",
+            Self::HalfOpenLimit => "half-open-limit",
+            Self::Cookie => "cookie",
+        }
+    }
+}
