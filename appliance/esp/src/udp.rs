@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::sync::mpsc;
+
+use crate::{Options, StartError};
+
+/// Messages that wait for the daemon; more are dropped, as a network would.
+const IKE_BACKLOG: usize = 1024;
+/// Room for bursts, in octets.
+const SOCKET_BUFFER: usize = 4 << 20;
+/// Four zero octets where an SPI would be (RFC 3948 §2.2).
+pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
+/// IP protocol of ESP.
+const ESP: i32 = 50;
+
+/// An IKE message that arrived at the encapsulation port, its non-ESP marker taken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IkeMessage {
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The sender's address and port.
+    pub remote: SocketAddr,
+    /// The message.
+    pub bytes: Vec<u8>,
+}
+
+/// Where IKE messages come out.
+#[derive(Debug)]
+pub struct IkeMessages(mpsc::Receiver<IkeMessage>);
+
+impl IkeMessages {
+    /// Waits for the next message; `None` once the datapath is gone. Loses nothing when cancelled.
+    pub async fn receive(&mut self) -> Option<IkeMessage> {
+        self.0.recv().await
+    }
+
+    /// The next message if one waits.
+    pub fn try_receive(&mut self) -> Option<IkeMessage> {
+        self.0.try_recv().ok()
+    }
+}
+
+/// Both ends of the queue of IKE messages.
+pub(crate) fn ike_messages() -> (mpsc::Sender<IkeMessage>, IkeMessages) {
+    let (sender, receiver) = mpsc::channel(IKE_BACKLOG);
+    (sender, IkeMessages(receiver))
+}
+
+/// Every socket of the datapath, by our address.
+#[derive(Debug)]
+pub(crate) struct Sockets(BTreeMap<IpAddr, LocalSockets>);
+
+/// The sockets of one of our addresses.
+#[derive(Debug)]
+pub(crate) struct LocalSockets {
+    /// One per worker, all bound to the encapsulation port.
+    pub(crate) udp: Vec<UdpSocket>,
+    /// Plain ESP, read by the first worker.
+    pub(crate) raw: Socket,
+}
+
+impl Sockets {
+    pub(crate) fn bind(options: &Options) -> Result<Sockets, StartError> {
+        let mut all = BTreeMap::new();
+        for &address in &options.addresses {
+            let bound = SocketAddr::new(address, options.encapsulation_port);
+            let udp = bind_udp(bound, options.workers).map_err(|source| StartError::Bind {
+                address: bound,
+                source,
+            })?;
+            let raw = bind_raw(address).map_err(|source| StartError::Raw { address, source })?;
+            all.insert(address, LocalSockets { udp, raw });
+        }
+        Ok(Sockets(all))
+    }
+
+    pub(crate) fn of(&self, local: IpAddr) -> Option<&LocalSockets> {
+        self.0.get(&local)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LocalSockets> {
+        self.0.values()
+    }
+
+    pub(crate) fn send_ike(&self, local: IpAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        let socket = self.of(local).and_then(|sockets| sockets.udp.first());
+        let socket = socket.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let parts = [IoSlice::new(&NON_ESP_MARKER), IoSlice::new(bytes)];
+        socket2::SockRef::from(socket)
+            .send_to_vectored(&parts, &SockAddr::from(remote))
+            .map(|_| ())
+    }
+}
+
+/// One socket per worker on the same port; the system spreads senders over them.
+fn bind_udp(address: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
+    // Sockets that share a port also share it with another daemon of the same user, so one that does not share
+    // must have had it first.
+    drop(UdpSocket::bind(address)?);
+    let mut sockets = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_reuse_port(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        prepare(&socket, address.is_ipv6())?;
+        socket.bind(&SockAddr::from(address))?;
+        // Without it datagrams arrive one by one: slower, otherwise the same.
+        if let Err(error) = setsockopt(&socket, sockopt::UdpGroSegment, &true) {
+            tracing::info!(%error, "the system does not coalesce received datagrams");
+        }
+        sockets.push(socket.into());
+    }
+    Ok(sockets)
+}
+
+fn bind_raw(address: IpAddr) -> io::Result<Socket> {
+    let address = SocketAddr::new(address, 0);
+    let socket = Socket::new(Domain::for_address(address), Type::RAW, Some(Protocol::from(ESP)))?;
+    prepare(&socket, address.is_ipv6())?;
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket)
+}
+
+fn prepare(socket: &Socket, v6: bool) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    if v6 {
+        socket.set_recv_tclass_v6(true)?;
+    } else {
+        socket.set_recv_tos_v4(true)?;
+    }
+    // Beyond the system's limit only with CAP_NET_ADMIN; without it, as much as there is.
+    if setsockopt(socket, sockopt::RcvBufForce, &SOCKET_BUFFER).is_err() {
+        socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    }
+    if setsockopt(socket, sockopt::SndBufForce, &SOCKET_BUFFER).is_err() {
+        socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    }
+    Ok(())
+}
