@@ -1,11 +1,18 @@
 //! The configuration document and its rules.
 
+mod change;
+mod document;
 pub mod model;
 mod problem;
+mod reader;
+mod rules;
+mod secret;
 mod validate;
 
+pub use change::{Change, changes};
 pub use problem::{Problem, Reason};
-pub use validate::ValidConfig;
+pub use secret::{PreSharedKeyFault, check_pre_shared_key};
+pub use validate::{Config, ValidConfig, parse};
 
 /// The largest document that is read, in bytes.
 pub const MAX_BYTES: usize = 4 << 20;

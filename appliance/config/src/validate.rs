@@ -1,6 +1,13 @@
 use std::collections::BTreeMap;
 
-use crate::model::{Connection, Gateway, Name, Site};
+use crate::document::Node;
+use crate::model::{Connection, Gateway, GatewayDraft, Name, Policy, References, Site};
+use crate::reader::{Collection, Report, Value};
+use crate::{Problem, Reason, rules};
+
+/// A document as it was written: JSON, and nothing more is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config(Node);
 
 /// A document that keeps every rule; nothing downstream checks again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,4 +18,90 @@ pub struct ValidConfig {
     pub sites: BTreeMap<Name, Site>,
     /// Every connection, enabled or not.
     pub connections: BTreeMap<Name, Connection>,
+}
+
+/// Names that the document cannot give to a policy of its own.
+const BUILT_IN_POLICIES: &[&str] = &["modern", "azure-default"];
+
+impl Config {
+    /// Reads JSON text of at most [`crate::MAX_BYTES`].
+    ///
+    /// # Errors
+    /// The one reason why it is not JSON; nothing else can be said of it then.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        Node::parse(bytes).map(Self)
+    }
+
+    /// Follows every reference, fills in every default and checks every rule.
+    ///
+    /// # Errors
+    /// All that is wrong, by path.
+    pub fn validate(self) -> Result<ValidConfig, Vec<Problem>> {
+        let report = Report::default();
+        let config = document(&Value::root(&self.0, &report), &report);
+        let problems = report.finish();
+        config.filter(|_| problems.is_empty()).ok_or(problems)
+    }
+}
+
+/// [`Config::parse`] and [`Config::validate`] in one.
+///
+/// # Errors
+/// All that is wrong, by path.
+pub fn parse(bytes: &[u8]) -> Result<ValidConfig, Vec<Problem>> {
+    Config::parse(bytes).map_err(|problem| vec![problem])?.validate()
+}
+
+fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
+    let mut object = value.object()?;
+    object.later(&[
+        "system",
+        "interfaces",
+        "nat_rules",
+        "route_policies",
+        "certificates",
+        "trust",
+    ]);
+    object.later(&["key_providers", "users"]);
+    let schema = object.optional("schema", 1, |value| value.whole::<u32>(1..=1));
+    let gateway = object
+        .required("gateway", GatewayDraft::read)
+        .unwrap_or_else(GatewayDraft::unknown);
+    let sites = object.collection("sites", Site::read);
+    let policies = policies(object.collection("policies", Policy::read), report);
+    let references = References {
+        ip_configurations: &gateway.ip_configurations,
+        sites: &sites,
+        policies: &policies,
+    };
+    let connections = object.collection("connections", |value| Connection::read(value, &references));
+    drop(object);
+
+    rules::check(&gateway, &sites, &connections, report);
+    policies.all()?;
+    schema?;
+    Some(ValidConfig {
+        gateway: gateway.complete()?,
+        sites: sites.all()?,
+        connections: connections.all()?,
+    })
+}
+
+/// The policies of the document beside those that are built in.
+fn policies(mut written: Collection<Policy>, report: &Report) -> Collection<Policy> {
+    for (word, policy) in BUILT_IN_POLICIES
+        .iter()
+        .zip([Policy::modern(), Policy::azure_default()])
+    {
+        let Ok(name) = word.parse::<Name>() else { continue };
+        if written.insert(name, policy) {
+            let path = format!("/policies/{word}");
+            report.add(
+                &path,
+                Reason::BuiltInName,
+                format!("{word} is built in; choose another name"),
+            );
+        }
+    }
+    written
 }

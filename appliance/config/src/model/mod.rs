@@ -1,5 +1,6 @@
 //! What the document says, once it is checked.
 
+mod address;
 mod connection;
 mod gateway;
 mod identity;
@@ -7,8 +8,10 @@ mod name;
 mod policy;
 mod site;
 
+pub(crate) use connection::References;
 pub use connection::{Authentication, Connection, Mode, UdpEncapsulation};
 pub use gateway::Gateway;
+pub(crate) use gateway::GatewayDraft;
 pub use identity::Identity;
 pub use name::Name;
 pub use policy::{Encryption, Group, Hash, IkeProposal, IpsecProposal, Policy};

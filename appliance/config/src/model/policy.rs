@@ -1,3 +1,6 @@
+use crate::Reason;
+use crate::reader::{Object, Value};
+
 /// What a connection may agree on, most wanted first; neither list is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -80,4 +83,219 @@ pub enum Group {
     Ecp521,
     /// `X25519`.
     X25519,
+}
+
+const ENCRYPTION: &[(&str, Encryption)] = &[
+    ("GCMAES256", Encryption::GcmAes256),
+    ("GCMAES192", Encryption::GcmAes192),
+    ("GCMAES128", Encryption::GcmAes128),
+    ("AES256", Encryption::Aes256),
+    ("AES192", Encryption::Aes192),
+    ("AES128", Encryption::Aes128),
+];
+const ENCRYPTION_LATER: &[&str] = &["CHACHA20POLY1305", "DES3", "DES", "None"];
+
+const HASH: &[(&str, Hash)] = &[
+    ("SHA512", Hash::Sha512),
+    ("SHA384", Hash::Sha384),
+    ("SHA256", Hash::Sha256),
+    ("SHA1", Hash::Sha1),
+];
+const HASH_LATER: &[&str] = &["MD5"];
+
+const GROUP: &[(&str, Group)] = &[
+    ("X25519", Group::X25519),
+    ("ECP521", Group::Ecp521),
+    ("ECP384", Group::Ecp384),
+    ("ECP256", Group::Ecp256),
+    ("DHGroup24", Group::Modp2048Subgroup256),
+    ("DHGroup16", Group::Modp4096),
+    ("DHGroup15", Group::Modp3072),
+    ("DHGroup14", Group::Modp2048),
+    ("DHGroup2048", Group::Modp2048),
+    ("DHGroup2", Group::Modp1024),
+];
+const GROUP_LATER: &[&str] = &["DHGroup1", "None"];
+
+const PFS_LATER: &[&str] = &[
+    "PFS24", "ECP521", "ECP384", "ECP256", "PFS2048", "PFS14", "PFSMM", "PFS2", "PFS1", "X25519",
+];
+
+impl Encryption {
+    /// The word of the document.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Aes128 => "AES128",
+            Self::Aes192 => "AES192",
+            Self::Aes256 => "AES256",
+            Self::GcmAes128 => "GCMAES128",
+            Self::GcmAes192 => "GCMAES192",
+            Self::GcmAes256 => "GCMAES256",
+        }
+    }
+
+    /// It authenticates by itself.
+    pub fn is_aead(self) -> bool {
+        match self {
+            Self::GcmAes128 | Self::GcmAes192 | Self::GcmAes256 => true,
+            Self::Aes128 | Self::Aes192 | Self::Aes256 => false,
+        }
+    }
+}
+
+/// What stands under `integrity` for ESP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IpsecIntegrity {
+    Hash(Hash),
+    Aead(Encryption),
+}
+
+const IPSEC_INTEGRITY: &[(&str, IpsecIntegrity)] = &[
+    ("GCMAES256", IpsecIntegrity::Aead(Encryption::GcmAes256)),
+    ("GCMAES192", IpsecIntegrity::Aead(Encryption::GcmAes192)),
+    ("GCMAES128", IpsecIntegrity::Aead(Encryption::GcmAes128)),
+    ("SHA512", IpsecIntegrity::Hash(Hash::Sha512)),
+    ("SHA384", IpsecIntegrity::Hash(Hash::Sha384)),
+    ("SHA256", IpsecIntegrity::Hash(Hash::Sha256)),
+    ("SHA1", IpsecIntegrity::Hash(Hash::Sha1)),
+];
+
+impl Policy {
+    /// One combination for each SA, complete.
+    pub(crate) fn read(value: &Value<'_>) -> Option<Self> {
+        let mut object = value.object()?.missing_is(Reason::PolicyIncomplete);
+        let ike = object.required("ike", |value| IkeProposal::read(complete(value)?));
+        let ipsec = object.required("ipsec", |value| IpsecProposal::read(complete(value)?));
+        Some(Self {
+            ike: vec![ike?],
+            ipsec: vec![ipsec?],
+        })
+    }
+
+    /// `modern`: AES-GCM only, curves first.
+    pub(crate) fn modern() -> Self {
+        let groups = [
+            Group::X25519,
+            Group::Ecp256,
+            Group::Ecp384,
+            Group::Ecp521,
+            Group::Modp2048,
+        ];
+        let groups: Vec<Group> = groups
+            .into_iter()
+            .chain([Group::Modp3072, Group::Modp4096])
+            .collect();
+        let ike = |encryption, prf| IkeProposal {
+            encryption,
+            integrity: None,
+            prf,
+            groups: groups.clone(),
+        };
+        let ipsec = |encryption| IpsecProposal {
+            encryption,
+            integrity: None,
+        };
+        Self {
+            ike: vec![
+                ike(Encryption::GcmAes256, Hash::Sha384),
+                ike(Encryption::GcmAes256, Hash::Sha256),
+                ike(Encryption::GcmAes128, Hash::Sha256),
+            ],
+            ipsec: vec![ipsec(Encryption::GcmAes256), ipsec(Encryption::GcmAes128)],
+        }
+    }
+
+    /// `azure-default`: what a route-based Azure gateway offers and takes without a policy of its own, as far as
+    /// our algorithms go.
+    pub(crate) fn azure_default() -> Self {
+        let ike = |encryption, hash| IkeProposal {
+            encryption,
+            integrity: Some(hash),
+            prf: hash,
+            groups: vec![Group::Modp1024],
+        };
+        let ipsec = |encryption, integrity| IpsecProposal {
+            encryption,
+            integrity,
+        };
+        Self {
+            ike: vec![
+                ike(Encryption::Aes256, Hash::Sha1),
+                ike(Encryption::Aes256, Hash::Sha256),
+                ike(Encryption::Aes128, Hash::Sha1),
+                ike(Encryption::Aes128, Hash::Sha256),
+            ],
+            ipsec: vec![
+                ipsec(Encryption::GcmAes256, None),
+                ipsec(Encryption::Aes256, Some(Hash::Sha1)),
+                ipsec(Encryption::Aes256, Some(Hash::Sha256)),
+                ipsec(Encryption::Aes128, Some(Hash::Sha1)),
+                ipsec(Encryption::Aes128, Some(Hash::Sha256)),
+            ],
+        }
+    }
+}
+
+/// Lifetimes come with rekeying, and every other key is needed.
+fn complete<'d>(value: &Value<'d>) -> Option<Object<'d>> {
+    let mut object = value.object()?.missing_is(Reason::PolicyIncomplete);
+    object.later(&["lifetime_s", "lifetime_kb", "additional_key_exchanges"]);
+    Some(object)
+}
+
+impl IkeProposal {
+    fn read(mut object: Object<'_>) -> Option<Self> {
+        let encryption = object.required("encryption", |value| value.word(ENCRYPTION, ENCRYPTION_LATER));
+        let hash = object.required("integrity", |value| value.word(HASH, HASH_LATER));
+        let group = object.required("dh_group", |value| value.word(GROUP, GROUP_LATER));
+        let (encryption, prf, group) = (encryption?, hash?, group?);
+        let integrity = (!encryption.is_aead()).then_some(prf);
+        Some(Self {
+            encryption,
+            integrity,
+            prf,
+            groups: vec![group],
+        })
+    }
+}
+
+impl IpsecProposal {
+    fn read(mut object: Object<'_>) -> Option<Self> {
+        let encryption = object.required("encryption", |value| value.word(ENCRYPTION, ENCRYPTION_LATER));
+        let integrity = object.required("integrity", |value| {
+            together(value, encryption, value.word(IPSEC_INTEGRITY, HASH_LATER)?)
+        });
+        let pfs = object.optional("pfs_group", (), |value| value.word(&[("None", ())], PFS_LATER));
+        pfs?;
+        Some(Self {
+            encryption: encryption?,
+            integrity: integrity?,
+        })
+    }
+}
+
+/// AES-GCM goes with itself, AES-CBC with a hash; gives the hash.
+fn together(
+    value: &Value<'_>,
+    encryption: Option<Encryption>,
+    integrity: IpsecIntegrity,
+) -> Option<Option<Hash>> {
+    let encryption = encryption?;
+    let word = encryption.word();
+    match integrity {
+        IpsecIntegrity::Aead(cipher) if cipher == encryption => Some(None),
+        IpsecIntegrity::Hash(hash) if !encryption.is_aead() => Some(Some(hash)),
+        IpsecIntegrity::Aead(_) | IpsecIntegrity::Hash(_) => {
+            let wanted = if encryption.is_aead() {
+                word
+            } else {
+                "one of SHA512, SHA384, SHA256, SHA1"
+            };
+            value.problem(
+                Reason::PolicyInconsistent,
+                format!("{word} encryption needs {wanted} here"),
+            );
+            None
+        }
+    }
 }

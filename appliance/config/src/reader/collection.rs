@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+
+use super::Value;
+use super::hint::shown;
+use crate::Reason;
+use crate::model::Name;
+
+/// Items by name, among them those that could not be read: these are still there to be referred to.
+pub(crate) struct Collection<T> {
+    items: BTreeMap<Name, Option<T>>,
+    complete: bool,
+}
+
+impl<T> Default for Collection<T> {
+    fn default() -> Self {
+        Self {
+            items: BTreeMap::new(),
+            complete: true,
+        }
+    }
+}
+
+impl<T> Collection<T> {
+    /// Nothing is known of the items, so nothing that refers to one is wrong.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            items: BTreeMap::new(),
+            complete: false,
+        }
+    }
+
+    pub(crate) fn read<'d>(value: &Value<'d>, read: impl Fn(&Value<'d>) -> Option<T>) -> Self {
+        let Some(mut object) = value.object() else {
+            return Self::unknown();
+        };
+        let mut collection = Self::default();
+        for (key, value) in object.drain() {
+            let item = read(&value);
+            match key.parse::<Name>() {
+                Ok(name) => {
+                    collection.items.insert(name, item);
+                }
+                Err(error) => {
+                    value.problem(Reason::InvalidName, error.to_string());
+                    collection.complete = false;
+                }
+            }
+        }
+        collection
+    }
+
+    /// Adds an item that every document has; tells whether it took the place of another.
+    pub(crate) fn insert(&mut self, name: Name, item: T) -> bool {
+        self.items.insert(name, Some(item)).is_some()
+    }
+
+    /// The items that could be read.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &T)> {
+        self.items
+            .iter()
+            .filter_map(|(name, item)| Some((name, item.as_ref()?)))
+    }
+
+    /// It is known that there are no items.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.complete && self.items.is_empty()
+    }
+
+    /// It is known that there are several items.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.items.len() > 1
+    }
+
+    /// All items, if every one could be read.
+    pub(crate) fn all(self) -> Option<BTreeMap<Name, T>> {
+        let items = self.items.into_iter().map(|(name, item)| Some((name, item?)));
+        items.collect::<Option<_>>().filter(|_| self.complete)
+    }
+}
+
+impl<T: Clone> Collection<T> {
+    /// The only item there is.
+    pub(crate) fn only(&self) -> Option<T> {
+        self.items
+            .values()
+            .next()
+            .filter(|_| self.items.len() == 1)?
+            .clone()
+    }
+
+    /// The item that `reference` names. A `kind` of that name that is not there is reported at the reference.
+    pub(crate) fn follow(&self, reference: &Value<'_>, kind: &str) -> Option<(Name, T)> {
+        let name = reference.name()?;
+        match self.items.get(&name) {
+            Some(item) => Some((name, item.clone()?)),
+            None => {
+                let hint = reference
+                    .report()
+                    .hint(name.as_str(), self.items.keys().map(Name::as_str));
+                if self.complete {
+                    let detail = format!("there is no {kind} \"{}\"{hint}", shown(name.as_str()));
+                    reference.problem(Reason::DanglingReference, detail);
+                }
+                None
+            }
+        }
+    }
+}

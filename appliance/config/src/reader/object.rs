@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+
+use super::hint::shown;
+use super::{Collection, Value};
+use crate::Reason;
+use crate::document::Node;
+
+/// An object whose keys are taken one by one. What nobody took is reported when the object is dropped.
+pub(crate) struct Object<'d> {
+    value: Value<'d>,
+    entries: BTreeMap<&'d str, &'d Node>,
+    known: Vec<&'static str>,
+    missing: Reason,
+}
+
+impl<'d> Object<'d> {
+    pub(super) fn new(value: Value<'d>, written: &'d [(String, Node)]) -> Self {
+        let mut entries = BTreeMap::new();
+        for (key, node) in written {
+            if entries.insert(key.as_str(), node).is_some() {
+                value.report().add(
+                    &value.at(key),
+                    Reason::DuplicateKey,
+                    "stands twice here; keep one",
+                );
+            }
+        }
+        Self {
+            value,
+            entries,
+            known: Vec::new(),
+            missing: Reason::MissingKey,
+        }
+    }
+
+    /// Has a missing key reported as `reason`.
+    pub(crate) fn missing_is(mut self, reason: Reason) -> Self {
+        self.missing = reason;
+        self
+    }
+
+    /// The value of `key`, which may be left out.
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Value<'d>> {
+        self.known.push(key);
+        self.entries.remove(key).map(|node| self.value.inside(key, node))
+    }
+
+    /// What `read` makes of `key`, which must be there.
+    pub(crate) fn required<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Value<'d>) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(key);
+        if value.is_none() {
+            self.lacks(key, &format!("\"{key}\" must be given"));
+        }
+        value.and_then(|value| read(&value))
+    }
+
+    /// Reports that `key` is needed.
+    pub(crate) fn lacks(&self, key: &str, detail: &str) {
+        self.value.report().add(&self.value.at(key), self.missing, detail);
+    }
+
+    /// What `read` makes of `key`, or `default` where it is left out.
+    pub(crate) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Value<'d>) -> Option<T>,
+    ) -> Option<T> {
+        self.take(key).map_or(Some(default), |value| read(&value))
+    }
+
+    /// The items of `key` by name; none where it is left out.
+    pub(crate) fn collection<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&Value<'d>) -> Option<T>,
+    ) -> Collection<T> {
+        self.take(key)
+            .map_or_else(Collection::default, |value| Collection::read(&value, read))
+    }
+
+    /// Keys that are known, but mean nothing to this version yet.
+    pub(crate) fn later(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            if let Some(value) = self.take(key) {
+                value.problem(
+                    Reason::NotInThisVersion,
+                    format!("\"{key}\" is not in this version; leave it out"),
+                );
+            }
+        }
+    }
+
+    /// Every entry, whatever its key.
+    pub(super) fn drain(&mut self) -> Vec<(&'d str, Value<'d>)> {
+        let entries = std::mem::take(&mut self.entries);
+        entries
+            .into_iter()
+            .map(|(key, node)| (key, self.value.inside(key, node)))
+            .collect()
+    }
+}
+
+impl Drop for Object<'_> {
+    fn drop(&mut self) {
+        for key in self.entries.keys() {
+            let hint = self.value.report().hint(key, self.known.iter().copied());
+            let detail = format!("\"{}\" has no meaning here{hint}", shown(key));
+            self.value
+                .report()
+                .add(&self.value.at(key), Reason::UnknownKey, detail);
+        }
+    }
+}
