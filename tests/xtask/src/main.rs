@@ -1,3 +1,62 @@
-//! The project's own commands.
+//! The project's own commands: `cargo xtask test | bench`. Each installs what it needs first.
+#![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
-fn main() {}
+mod packages;
+mod step;
+mod tier;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs all checks and tests, or the tiers named.
+    Test {
+        /// Tiers to run; all of them when none is named.
+        tiers: Vec<tier::Tier>,
+        /// Adds what takes longer: licences and sources of dependencies, a minute of search per fuzz target.
+        #[arg(long)]
+        full: bool,
+    },
+    /// Runs one measurement of tests/bench in the release profile.
+    Bench {
+        /// Name of the measurement, for example `esp-core`.
+        name: String,
+        /// Passed on to the measurement.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all went well; an error when it could not be found out.
+fn run(arguments: Arguments) -> Result<bool> {
+    match arguments.command {
+        Command::Test { tiers, full } => tier::run(&tiers, full),
+        Command::Bench { name, arguments } => {
+            packages::install(packages::LAB)?;
+            let mut bench = step::cargo(&["run", "--release", "-p", "system-bench", "--bin", &name, "--"]);
+            step::run(&name, bench.args(&arguments))
+        }
+    }
+}

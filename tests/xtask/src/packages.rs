@@ -1,0 +1,103 @@
+//! What a bare Debian lacks for our commands, installed when missing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// What the lab's namespaces and peers need.
+pub(crate) const LAB: &[&str] = &[
+    "charon-systemd",
+    "iproute2",
+    "iputils-ping",
+    "kmod",
+    "libcharon-extra-plugins",
+    "libstrongswan-extra-plugins",
+    "nftables",
+    "strongswan-swanctl",
+    "util-linux",
+];
+
+/// While this file forbids it, a package being installed starts no service.
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs those of the packages that are missing.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
+        .filter(|package| !is_installed(package))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("--- installing {}", missing.join(" "));
+    let forbidden = forbid_services()?;
+    let mut installed = apt_get("install", &missing)?;
+    if !installed {
+        installed = apt_get("update", &[])? && apt_get("install", &missing)?;
+    }
+    if forbidden {
+        fs::remove_file(SERVICE_POLICY)?;
+    }
+    if !installed {
+        bail!(
+            "could not install {}; as root: apt-get install {0}",
+            missing.join(" ")
+        );
+    }
+    Ok(())
+}
+
+fn is_installed(package: &str) -> bool {
+    let query = Command::new("dpkg-query")
+        .args(["-W", "-f", "${Status}", package])
+        .output();
+    query.is_ok_and(|answer| answer.stdout.ends_with(b" installed"))
+}
+
+fn apt_get(action: &str, packages: &[&str]) -> Result<bool> {
+    let mut command = Command::new("apt-get");
+    command
+        .args(["-qq", "-o", "DPkg::Lock::Timeout=300", action])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    if !packages.is_empty() {
+        command.args(["-y", "--no-install-recommends"]).args(packages);
+    }
+    let status = command
+        .stdout(Stdio::null())
+        .status()
+        .context("this needs Debian's apt-get")?;
+    Ok(status.success())
+}
+
+/// Writes the policy unless the machine has one of its own; whether it did.
+fn forbid_services() -> Result<bool> {
+    if Path::new(SERVICE_POLICY).exists() {
+        return Ok(false);
+    }
+    fs::write(SERVICE_POLICY, "#!/bin/sh\nexit 101\n").context("installing packages needs root")?;
+    fs::set_permissions(SERVICE_POLICY, fs::Permissions::from_mode(0o755))?;
+    Ok(true)
+}
+
+/// Adds the parts of the Rust toolchain that the checks need.
+pub(crate) fn toolchain() -> Result<()> {
+    for (component, probe) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let present = crate::step::cargo(&[probe, "--version"])
+            .output()
+            .is_ok_and(|o| o.status.success());
+        if !present {
+            let added = Command::new("rustup")
+                .args(["component", "add", component])
+                .status();
+            added
+                .ok()
+                .filter(|s| s.success())
+                .with_context(|| format!("cargo {probe} is missing"))?;
+        }
+    }
+    Ok(())
+}

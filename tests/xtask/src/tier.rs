@@ -1,0 +1,160 @@
+//! The tiers of the tests, as the architecture names them, and their summary.
+
+use std::fmt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::packages;
+use crate::step::{self, cargo};
+
+/// A tier of the tests, cheapest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tier {
+    /// Format, lints and house rules.
+    Check,
+    /// One rule at a time, beside the code.
+    Unit,
+    /// Two engines over a lossy network, in virtual time.
+    Pair,
+}
+
+impl Tier {
+    const ALL: [Self; 3] = [Self::Check, Self::Unit, Self::Pair];
+
+    fn steps(self, full: bool) -> Result<Vec<(&'static str, Command)>> {
+        match self {
+            Self::Check => check(full),
+            Self::Unit => Ok(unit()),
+            Self::Pair => Ok(vec![(
+                "exchanges between two engines",
+                cargo(&["test", "-p", "ike", "--test", "*"]),
+            )]),
+        }
+    }
+}
+
+fn check(full: bool) -> Result<Vec<(&'static str, Command)>> {
+    packages::toolchain()?;
+    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let mut steps = vec![
+        ("format", cargo(&["fmt", "--all", "--check"])),
+        ("lints", cargo(&lints)),
+        (
+            "house rules",
+            cargo(&["test", "-p", "system-tests", "--test", "tidy"]),
+        ),
+    ];
+    if full {
+        steps.push((
+            "the checker of dependencies",
+            cargo(&["install", "cargo-deny", "--locked"]),
+        ));
+        let deny = [
+            "deny",
+            "check",
+            "--config",
+            ".deny.toml",
+            "bans",
+            "licenses",
+            "sources",
+        ];
+        steps.push(("bans, licences and sources of dependencies", cargo(&deny)));
+    }
+    Ok(steps)
+}
+
+fn unit() -> Vec<(&'static str, Command)> {
+    let others = [
+        "--exclude",
+        "ike",
+        "--exclude",
+        "system-tests",
+        "--exclude",
+        "fuzz-targets",
+    ];
+    let mut packages = cargo(&["test", "--workspace"]);
+    packages.args(others);
+    vec![
+        ("tests of every package", packages),
+        (
+            "tests beside the IKE core",
+            cargo(&["test", "-p", "ike", "--lib"]),
+        ),
+        (
+            "tests beside the lab",
+            cargo(&["test", "-p", "system-tests", "--lib"]),
+        ),
+    ]
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Check => "check",
+            Self::Unit => "unit",
+            Self::Pair => "pair",
+        })
+    }
+}
+
+/// Runs the tiers named, or all, and prints what became of each.
+pub(crate) fn run(tiers: &[Tier], full: bool) -> Result<bool> {
+    let chosen = if tiers.is_empty() { &Tier::ALL[..] } else { tiers };
+    let mut results = Vec::new();
+    for tier in chosen {
+        println!("\n=== {tier}");
+        let start = Instant::now();
+        let failed = run_tier(*tier, full);
+        results.push((*tier, failed, start.elapsed()));
+    }
+    println!("\n=== summary");
+    for (tier, failed, took) in &results {
+        println!("{}", summary(*tier, failed, *took));
+    }
+    Ok(results.iter().all(|(_, failed, _)| failed.is_empty()))
+}
+
+/// The steps of one tier that failed; all are run.
+fn run_tier(tier: Tier, full: bool) -> Vec<String> {
+    let steps = match tier.steps(full) {
+        Ok(steps) => steps,
+        Err(error) => return vec![format!("preparation ({error:#})")],
+    };
+    let mut failed = Vec::new();
+    for (title, mut command) in steps {
+        match step::run(title, &mut command) {
+            Ok(true) => (),
+            Ok(false) => failed.push(title.to_owned()),
+            Err(error) => failed.push(format!("{title} ({error:#})")),
+        }
+    }
+    failed
+}
+
+fn summary(tier: Tier, failed: &[String], took: Duration) -> String {
+    let seconds = took.as_secs();
+    let time = format!("{}:{:02} min", seconds / 60, seconds % 60);
+    match failed {
+        [] => format!("{tier:<8} passed  {time}"),
+        steps => format!("{tier:<8} FAILED  {time}  {}", steps.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_names_what_failed() {
+        let took = Duration::from_secs(83);
+        assert_eq!(summary(Tier::Unit, &[], took), "unit     passed  1:23 min");
+        let failed = ["lints".to_owned(), "format".to_owned()];
+        assert_eq!(
+            summary(Tier::Check, &failed, took),
+            "check    FAILED  1:23 min  lints, format"
+        );
+    }
+}
