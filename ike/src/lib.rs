@@ -13,6 +13,7 @@ mod reason;
 mod selector;
 mod settings;
 mod snapshot;
+pub mod v2;
 pub mod wire;
 
 pub use action::{Action, Event};

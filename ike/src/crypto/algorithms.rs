@@ -1,3 +1,5 @@
+use std::fmt;
+
 /// A cipher with its key length in bits (IANA "Transform Type 1").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encryption {
@@ -54,4 +56,290 @@ pub enum Group {
     Modp2048Subgroup256,
     /// Curve25519 (31).
     X25519,
+}
+
+impl Encryption {
+    /// The cipher of an ENCR transform and its Key Length attribute, if we have it.
+    pub fn from_id(id: u16, key_length: Option<u16>) -> Option<Self> {
+        let bits = key_length.filter(|bits| matches!(bits, 128 | 192 | 256))?;
+        match id {
+            12 => Some(Self::AesCbc(bits)),
+            20 => Some(Self::AesGcm16(bits)),
+            _ => None,
+        }
+    }
+
+    /// Its number in the registry.
+    pub fn id(self) -> u16 {
+        match self {
+            Self::AesCbc(_) => 12,
+            Self::AesGcm16(_) => 20,
+        }
+    }
+
+    /// The Key Length attribute, in bits, without salt.
+    pub fn key_length(self) -> u16 {
+        match self {
+            Self::AesCbc(bits) | Self::AesGcm16(bits) => bits,
+        }
+    }
+
+    /// Octets of key material to take for it: the key and, for AEAD ciphers, the salt (RFC 5282 §7.1).
+    pub fn key_octets(self) -> usize {
+        usize::from(self.key_length() / 8) + self.salt_octets()
+    }
+
+    /// Octets of salt that follow the key in its key material.
+    pub fn salt_octets(self) -> usize {
+        match self {
+            Self::AesCbc(_) => 0,
+            Self::AesGcm16(_) => 4,
+        }
+    }
+
+    /// Octets of the initialization vector that each message carries.
+    pub fn iv_octets(self) -> usize {
+        match self {
+            Self::AesCbc(_) => 16,
+            Self::AesGcm16(_) => 8,
+        }
+    }
+
+    /// Octets of the integrity check value that it makes itself; 0 if an authenticator must.
+    pub fn icv_octets(self) -> usize {
+        match self {
+            Self::AesCbc(_) => 0,
+            Self::AesGcm16(_) => 16,
+        }
+    }
+
+    /// Plaintext and padding must fill blocks of this many octets.
+    pub fn block_octets(self) -> usize {
+        match self {
+            Self::AesCbc(_) => 16,
+            Self::AesGcm16(_) => 1,
+        }
+    }
+
+    /// Whether it authenticates too, so that no authenticator goes with it.
+    pub fn is_aead(self) -> bool {
+        self.icv_octets() != 0
+    }
+}
+
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AesCbc(bits) => write!(f, "AES_CBC_{bits}"),
+            Self::AesGcm16(bits) => write!(f, "AES_GCM_16_{bits}"),
+        }
+    }
+}
+
+impl Integrity {
+    /// The authenticator of an INTEG transform, if we have it.
+    pub fn from_id(id: u16) -> Option<Self> {
+        match id {
+            2 => Some(Self::HmacSha1_96),
+            12 => Some(Self::HmacSha2_256_128),
+            13 => Some(Self::HmacSha2_384_192),
+            14 => Some(Self::HmacSha2_512_256),
+            _ => None,
+        }
+    }
+
+    /// Its number in the registry.
+    pub fn id(self) -> u16 {
+        match self {
+            Self::HmacSha1_96 => 2,
+            Self::HmacSha2_256_128 => 12,
+            Self::HmacSha2_384_192 => 13,
+            Self::HmacSha2_512_256 => 14,
+        }
+    }
+
+    /// Octets of its key.
+    pub fn key_octets(self) -> usize {
+        match self {
+            Self::HmacSha1_96 => 20,
+            Self::HmacSha2_256_128 => 32,
+            Self::HmacSha2_384_192 => 48,
+            Self::HmacSha2_512_256 => 64,
+        }
+    }
+
+    /// Octets of the integrity check value.
+    pub fn icv_octets(self) -> usize {
+        match self {
+            Self::HmacSha1_96 => 12,
+            Self::HmacSha2_256_128 => 16,
+            Self::HmacSha2_384_192 => 24,
+            Self::HmacSha2_512_256 => 32,
+        }
+    }
+}
+
+impl fmt::Display for Integrity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HmacSha1_96 => "HMAC_SHA1_96",
+            Self::HmacSha2_256_128 => "HMAC_SHA2_256_128",
+            Self::HmacSha2_384_192 => "HMAC_SHA2_384_192",
+            Self::HmacSha2_512_256 => "HMAC_SHA2_512_256",
+        })
+    }
+}
+
+impl Prf {
+    /// The function of a PRF transform, if we have it.
+    pub fn from_id(id: u16) -> Option<Self> {
+        match id {
+            2 => Some(Self::HmacSha1),
+            5 => Some(Self::HmacSha2_256),
+            6 => Some(Self::HmacSha2_384),
+            7 => Some(Self::HmacSha2_512),
+            _ => None,
+        }
+    }
+
+    /// Its number in the registry.
+    pub fn id(self) -> u16 {
+        match self {
+            Self::HmacSha1 => 2,
+            Self::HmacSha2_256 => 5,
+            Self::HmacSha2_384 => 6,
+            Self::HmacSha2_512 => 7,
+        }
+    }
+
+    /// Octets of its output, which are also those of its preferred key (RFC 7296 §2.13).
+    pub fn octets(self) -> usize {
+        match self {
+            Self::HmacSha1 => 20,
+            Self::HmacSha2_256 => 32,
+            Self::HmacSha2_384 => 48,
+            Self::HmacSha2_512 => 64,
+        }
+    }
+}
+
+impl fmt::Display for Prf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HmacSha1 => "PRF_HMAC_SHA1",
+            Self::HmacSha2_256 => "PRF_HMAC_SHA2_256",
+            Self::HmacSha2_384 => "PRF_HMAC_SHA2_384",
+            Self::HmacSha2_512 => "PRF_HMAC_SHA2_512",
+        })
+    }
+}
+
+impl Group {
+    /// The group of a KE transform or a KE payload, if we have it.
+    pub fn from_id(id: u16) -> Option<Self> {
+        match id {
+            2 => Some(Self::Modp1024),
+            14 => Some(Self::Modp2048),
+            15 => Some(Self::Modp3072),
+            16 => Some(Self::Modp4096),
+            19 => Some(Self::Ecp256),
+            20 => Some(Self::Ecp384),
+            21 => Some(Self::Ecp521),
+            24 => Some(Self::Modp2048Subgroup256),
+            31 => Some(Self::X25519),
+            _ => None,
+        }
+    }
+
+    /// Its number in the registry.
+    pub fn id(self) -> u16 {
+        match self {
+            Self::Modp1024 => 2,
+            Self::Modp2048 => 14,
+            Self::Modp3072 => 15,
+            Self::Modp4096 => 16,
+            Self::Ecp256 => 19,
+            Self::Ecp384 => 20,
+            Self::Ecp521 => 21,
+            Self::Modp2048Subgroup256 => 24,
+            Self::X25519 => 31,
+        }
+    }
+
+    /// Octets of a public value in a KE payload.
+    pub fn public_octets(self) -> usize {
+        match self {
+            Self::Modp1024 => 128,
+            Self::Modp2048 | Self::Modp2048Subgroup256 => 256,
+            Self::Modp3072 => 384,
+            Self::Modp4096 => 512,
+            Self::Ecp256 => 64,
+            Self::Ecp384 => 96,
+            Self::Ecp521 => 132,
+            Self::X25519 => 32,
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Modp1024 => "MODP_1024",
+            Self::Modp2048 => "MODP_2048",
+            Self::Modp3072 => "MODP_3072",
+            Self::Modp4096 => "MODP_4096",
+            Self::Ecp256 => "ECP_256",
+            Self::Ecp384 => "ECP_384",
+            Self::Ecp521 => "ECP_521",
+            Self::Modp2048Subgroup256 => "MODP_2048_256",
+            Self::X25519 => "X25519",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever number a peer sends, what we make of it is what we would send for it.
+    #[test]
+    fn numbers_round_trip() {
+        for id in 0..=u16::MAX {
+            assert!(Integrity::from_id(id).is_none_or(|known| known.id() == id));
+            assert!(Prf::from_id(id).is_none_or(|known| known.id() == id));
+            assert!(Group::from_id(id).is_none_or(|known| known.id() == id));
+            for bits in [128, 192, 256] {
+                let known = Encryption::from_id(id, Some(bits));
+                assert!(known.is_none_or(|known| (known.id(), known.key_length()) == (id, bits)));
+            }
+        }
+        assert_eq!(
+            [2, 12, 13, 14].map(|id| Integrity::from_id(id).is_some()),
+            [true; 4]
+        );
+        assert_eq!([2, 5, 6, 7].map(|id| Prf::from_id(id).is_some()), [true; 4]);
+        assert_eq!(
+            [2, 14, 15, 16, 19, 20, 21, 24, 31].map(|id| Group::from_id(id).is_some()),
+            [true; 9]
+        );
+    }
+
+    /// A cipher with variable keys is unknown without a valid Key Length (RFC 7296 §3.3.5).
+    #[test]
+    fn key_length_is_needed() {
+        assert_eq!(Encryption::from_id(20, None), None);
+        assert_eq!(Encryption::from_id(12, Some(512)), None);
+        assert_eq!(
+            Encryption::from_id(20, Some(192)),
+            Some(Encryption::AesGcm16(192))
+        );
+    }
+
+    #[test]
+    fn names_are_those_of_the_registry() {
+        assert_eq!(Encryption::AesGcm16(128).to_string(), "AES_GCM_16_128");
+        assert_eq!(Integrity::HmacSha2_256_128.to_string(), "HMAC_SHA2_256_128");
+        assert_eq!(Prf::HmacSha2_384.to_string(), "PRF_HMAC_SHA2_384");
+        assert_eq!(Group::Modp2048.to_string(), "MODP_2048");
+    }
 }

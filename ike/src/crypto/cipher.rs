@@ -1,0 +1,343 @@
+use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{
+    AES_128, AES_192, AES_256, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext,
+    UnboundCipherKey,
+};
+use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::{constant_time, hmac};
+use secrecy::ExposeSecret;
+
+use super::{Encryption, Integrity, Secret};
+use crate::Random;
+
+/// Type of the Encrypted and Authenticated payload, SK (RFC 7296 §3.14).
+const ENCRYPTED: u8 = 46;
+/// Octets of the IKE header (§3.1).
+const HEADER: usize = 28;
+/// Octets of a generic payload header (§3.2).
+const GENERIC: usize = 4;
+
+/// The keys that protect one direction of an IKE SA, made ready once (RFC 7296 §3.14, RFC 5282).
+pub struct Protection {
+    encryption: Encryption,
+    keys: Keys,
+}
+
+enum Keys {
+    Aead {
+        key: LessSafeKey,
+        salt: [u8; 4],
+        sealed: u64,
+    },
+    Separate(Box<Separate>),
+}
+
+struct Separate {
+    encrypting: EncryptingKey,
+    decrypting: DecryptingKey,
+    integrity: Integrity,
+    signing: hmac::Key,
+}
+
+/// Why keys cannot protect anything, or not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProtectionError {
+    /// An AEAD cipher with an authenticator, or another cipher without one.
+    #[error("the cipher and the authenticator do not go together")]
+    Mismatch,
+    /// A key has not the length of its algorithm.
+    #[error("a key has the wrong length")]
+    KeyLength,
+    /// As many messages were sealed as there are IVs.
+    #[error("the key is used up")]
+    Exhausted,
+    /// The message would be longer than IKE can say.
+    #[error("the message is too long")]
+    TooLong,
+    /// AWS-LC failed, for want of memory.
+    #[error("the cryptographic library failed")]
+    Failed,
+}
+
+/// Why a message could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It is not one header and one SK payload that agree on their lengths.
+    #[error("the message is not one Encrypted payload")]
+    Malformed,
+    /// The ICV is wrong: it is not from the peer, or damaged.
+    #[error("the integrity check value is wrong")]
+    Integrity,
+    /// The peer itself padded it wrongly.
+    #[error("the padding is wrong")]
+    Padding,
+}
+
+/// What was inside an SK payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Type of the first payload; 0 if there is none.
+    pub first: u8,
+    /// The payloads.
+    pub payloads: Vec<u8>,
+}
+
+impl Protection {
+    /// Makes keys ready. `encryption_key` is as long as `Encryption::key_octets` says: with the salt of an
+    /// AEAD cipher, which takes no authenticator.
+    pub fn new(
+        encryption: Encryption,
+        encryption_key: &Secret,
+        integrity: Option<(Integrity, &Secret)>,
+    ) -> Result<Self, ProtectionError> {
+        let material = encryption_key.expose_secret();
+        if material.len() != encryption.key_octets() {
+            return Err(ProtectionError::KeyLength);
+        }
+        let keys = match (encryption, integrity) {
+            (Encryption::AesGcm16(bits), None) => Keys::aead(bits, material)?,
+            (Encryption::AesCbc(bits), Some((integrity, key))) => {
+                Keys::separate(bits, material, integrity, key)?
+            }
+            (Encryption::AesGcm16(_), Some(_)) | (Encryption::AesCbc(_), None) => {
+                return Err(ProtectionError::Mismatch);
+            }
+        };
+        Ok(Self { encryption, keys })
+    }
+
+    /// Octets that protecting adds at most: IV, padding with its length, and ICV.
+    pub fn overhead(&self) -> usize {
+        self.encryption.iv_octets() + self.encryption.block_octets() + self.icv_octets()
+    }
+
+    /// A whole message: `header` with its next payload and length put right, and one SK payload that holds
+    /// `payloads`, the first of type `first`.
+    pub fn seal_message(
+        &mut self,
+        header: &[u8; HEADER],
+        first: u8,
+        payloads: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, ProtectionError> {
+        let body = self.sealed_octets(payloads.len());
+        let payload_length = u16::try_from(GENERIC + body).map_err(|_| ProtectionError::TooLong)?;
+        let length = u32::try_from(HEADER + GENERIC + body).map_err(|_| ProtectionError::TooLong)?;
+        let mut message = Vec::with_capacity(HEADER + GENERIC + body);
+        let (spis, _) = header.split_at(16);
+        message.extend_from_slice(spis);
+        message.push(ENCRYPTED);
+        message.extend(header.iter().skip(17).take(7));
+        message.extend_from_slice(&length.to_be_bytes());
+        message.extend_from_slice(&[first, 0]);
+        message.extend_from_slice(&payload_length.to_be_bytes());
+        self.seal(message, payloads, random)
+    }
+
+    /// Opens a whole message, which must be a header and one SK payload: the ICV is checked first.
+    pub fn open_message(&self, message: &[u8]) -> Result<Opened, OpenError> {
+        let (associated, body) = message
+            .split_at_checked(HEADER + GENERIC)
+            .ok_or(OpenError::Malformed)?;
+        let (header, generic) = associated
+            .split_first_chunk::<HEADER>()
+            .ok_or(OpenError::Malformed)?;
+        let &[first, _, high, low] = generic else {
+            return Err(OpenError::Malformed);
+        };
+        let payload_length = usize::from(u16::from_be_bytes([high, low]));
+        let announced = header.last_chunk().map(|octets| u32::from_be_bytes(*octets));
+        let agrees = announced.is_some_and(|octets| usize::try_from(octets) == Ok(message.len()));
+        if header.get(16) != Some(&ENCRYPTED) || !agrees || payload_length != GENERIC + body.len() {
+            return Err(OpenError::Malformed);
+        }
+        Ok(Opened {
+            first,
+            payloads: self.open(associated, body)?,
+        })
+    }
+
+    /// Appends to `message`, which ends with the generic header of SK (or the four fields of SKF), its body:
+    /// IV, protected `plaintext` with padding, and ICV. The lengths in `message` must allow for it already.
+    pub fn seal(
+        &mut self,
+        mut message: Vec<u8>,
+        plaintext: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, ProtectionError> {
+        let padding = self.padding(plaintext.len());
+        match &mut self.keys {
+            Keys::Aead { key, salt, sealed } => {
+                let iv = sealed.to_be_bytes();
+                *sealed = sealed.checked_add(1).ok_or(ProtectionError::Exhausted)?;
+                let mut body = padded(plaintext, padding, 16);
+                let nonce = Nonce::assume_unique_for_key(nonce(*salt, iv));
+                key.seal_in_place_append_tag(nonce, Aad::from(&message), &mut body)
+                    .map_err(|_| ProtectionError::Failed)?;
+                message.extend_from_slice(&iv);
+                message.append(&mut body);
+            }
+            Keys::Separate(keys) => {
+                let mut iv = [0; 16];
+                random.fill(&mut iv);
+                let mut body = padded(plaintext, padding, 0);
+                keys.encrypting
+                    .less_safe_encrypt(&mut body, EncryptionContext::Iv128(FixedLength::from(&iv)))
+                    .map_err(|_| ProtectionError::Failed)?;
+                message.extend_from_slice(&iv);
+                message.append(&mut body);
+                let tag = hmac::sign(&keys.signing, &message);
+                message.extend(tag.as_ref().iter().take(keys.integrity.icv_octets()));
+            }
+        }
+        Ok(message)
+    }
+
+    /// Checks and opens the body of an SK payload (IV, ciphertext, ICV); `associated` is the message up to it.
+    pub fn open(&self, associated: &[u8], body: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let plaintext = match &self.keys {
+            Keys::Aead { key, salt, .. } => open_aead(key, *salt, associated, body)?,
+            Keys::Separate(keys) => keys.open(associated, body)?,
+        };
+        without_padding(plaintext)
+    }
+
+    /// Octets of the body of an SK payload that holds `plaintext` octets.
+    pub fn sealed_octets(&self, plaintext: usize) -> usize {
+        self.encryption.iv_octets() + plaintext + self.padding(plaintext) + 1 + self.icv_octets()
+    }
+
+    fn icv_octets(&self) -> usize {
+        match &self.keys {
+            Keys::Aead { .. } => self.encryption.icv_octets(),
+            Keys::Separate(keys) => keys.integrity.icv_octets(),
+        }
+    }
+
+    /// Octets of padding that fill the last block, whose last octet tells how many they are.
+    fn padding(&self, plaintext: usize) -> usize {
+        (plaintext + 1).next_multiple_of(self.encryption.block_octets()) - plaintext - 1
+    }
+}
+
+impl Keys {
+    fn aead(bits: u16, material: &[u8]) -> Result<Self, ProtectionError> {
+        let algorithm = match bits {
+            128 => &AES_128_GCM,
+            192 => &AES_192_GCM,
+            256 => &AES_256_GCM,
+            _ => return Err(ProtectionError::KeyLength),
+        };
+        let (key, salt) = material
+            .split_last_chunk::<4>()
+            .ok_or(ProtectionError::KeyLength)?;
+        let key = UnboundKey::new(algorithm, key).map_err(|_| ProtectionError::KeyLength)?;
+        Ok(Self::Aead {
+            key: LessSafeKey::new(key),
+            salt: *salt,
+            sealed: 0,
+        })
+    }
+
+    fn separate(
+        bits: u16,
+        material: &[u8],
+        integrity: Integrity,
+        integrity_key: &Secret,
+    ) -> Result<Self, ProtectionError> {
+        let algorithm = match bits {
+            128 => &AES_128,
+            192 => &AES_192,
+            256 => &AES_256,
+            _ => return Err(ProtectionError::KeyLength),
+        };
+        if integrity_key.expose_secret().len() != integrity.key_octets() {
+            return Err(ProtectionError::KeyLength);
+        }
+        let key = || UnboundCipherKey::new(algorithm, material);
+        Ok(Self::Separate(Box::new(Separate {
+            encrypting: key()
+                .and_then(EncryptingKey::cbc)
+                .map_err(|_| ProtectionError::KeyLength)?,
+            decrypting: key()
+                .and_then(DecryptingKey::cbc)
+                .map_err(|_| ProtectionError::KeyLength)?,
+            integrity,
+            signing: hmac::Key::new(mac(integrity), integrity_key.expose_secret()),
+        })))
+    }
+}
+
+impl Separate {
+    /// The ICV, which covers the whole message before it, is checked before anything is decrypted.
+    fn open(&self, associated: &[u8], body: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let length = body
+            .len()
+            .checked_sub(self.integrity.icv_octets())
+            .ok_or(OpenError::Malformed)?;
+        let (signed, icv) = body.split_at_checked(length).ok_or(OpenError::Malformed)?;
+        let mut context = hmac::Context::with_key(&self.signing);
+        context.update(associated);
+        context.update(signed);
+        let tag = context.sign();
+        let (expected, _) = tag
+            .as_ref()
+            .split_at_checked(icv.len())
+            .ok_or(OpenError::Malformed)?;
+        constant_time::verify_slices_are_equal(expected, icv).map_err(|_| OpenError::Integrity)?;
+        decrypt(&self.decrypting, signed)
+    }
+}
+
+fn mac(integrity: Integrity) -> hmac::Algorithm {
+    match integrity {
+        Integrity::HmacSha1_96 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        Integrity::HmacSha2_256_128 => hmac::HMAC_SHA256,
+        Integrity::HmacSha2_384_192 => hmac::HMAC_SHA384,
+        Integrity::HmacSha2_512_256 => hmac::HMAC_SHA512,
+    }
+}
+
+/// RFC 5282 §4: the salt, then the explicit IV.
+fn nonce(salt: [u8; 4], iv: [u8; 8]) -> [u8; 12] {
+    let [a, b, c, d] = salt;
+    let [e, f, g, h, i, j, k, l] = iv;
+    [a, b, c, d, e, f, g, h, i, j, k, l]
+}
+
+/// Plaintext, zeros and the length of the padding, with room for `more` octets.
+fn padded(plaintext: &[u8], padding: usize, more: usize) -> Vec<u8> {
+    let mut body = Vec::with_capacity(plaintext.len() + padding + 1 + more);
+    body.extend_from_slice(plaintext);
+    body.resize(plaintext.len() + padding, 0);
+    body.push(u8::try_from(padding).unwrap_or(u8::MAX));
+    body
+}
+
+fn open_aead(key: &LessSafeKey, salt: [u8; 4], associated: &[u8], body: &[u8]) -> Result<Vec<u8>, OpenError> {
+    let (iv, sealed) = body.split_first_chunk::<8>().ok_or(OpenError::Malformed)?;
+    let mut sealed = sealed.to_vec();
+    let nonce = Nonce::assume_unique_for_key(nonce(salt, *iv));
+    let length = key
+        .open_in_place(nonce, Aad::from(associated), &mut sealed)
+        .map_err(|_| OpenError::Integrity)?
+        .len();
+    sealed.truncate(length);
+    Ok(sealed)
+}
+
+fn decrypt(key: &DecryptingKey, body: &[u8]) -> Result<Vec<u8>, OpenError> {
+    let (iv, ciphertext) = body.split_first_chunk::<16>().ok_or(OpenError::Malformed)?;
+    let mut plaintext = ciphertext.to_vec();
+    key.decrypt(&mut plaintext, DecryptionContext::Iv128(FixedLength::from(iv)))
+        .map_err(|_| OpenError::Padding)?;
+    Ok(plaintext)
+}
+
+/// Any padding that fits is right, whatever is in it (RFC 7296 §3.14).
+fn without_padding(mut plaintext: Vec<u8>) -> Result<Vec<u8>, OpenError> {
+    let padding = usize::from(plaintext.pop().ok_or(OpenError::Padding)?);
+    let length = plaintext.len().checked_sub(padding).ok_or(OpenError::Padding)?;
+    plaintext.truncate(length);
+    Ok(plaintext)
+}

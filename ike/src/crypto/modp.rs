@@ -1,0 +1,174 @@
+//! Modular exponentiation in constant time: the only unsafe code of this crate.
+#![allow(unsafe_code)]
+
+use std::ptr::{self, NonNull};
+use std::sync::LazyLock;
+
+use aws_lc_sys as lc;
+use hex_literal::hex;
+
+use super::{Group, Secret};
+
+/// A group modulo a prime, made ready once for the whole process.
+pub(super) struct Modulus {
+    montgomery: NonNull<lc::BN_MONT_CTX>,
+    prime: Number,
+    /// The prime in network order.
+    pub(super) octets: Vec<u8>,
+    /// The generator in network order.
+    pub(super) generator: &'static [u8],
+    /// The order of the generator, where it is not (p - 1) / 2.
+    pub(super) order: Option<&'static [u8]>,
+}
+
+// SAFETY: once made, both numbers are only read: AWS-LC takes them as pointers to const, and documents
+// that functions that do so may run concurrently.
+unsafe impl Send for Modulus {}
+// SAFETY: as above.
+unsafe impl Sync for Modulus {}
+
+static MODP_1024: LazyLock<Option<Modulus>> = LazyLock::new(|| Modulus::new(&PRIME_1024, &[2], None));
+static MODP_2048: LazyLock<Option<Modulus>> =
+    LazyLock::new(|| Modulus::rfc3526(lc::BN_get_rfc3526_prime_2048));
+static MODP_3072: LazyLock<Option<Modulus>> =
+    LazyLock::new(|| Modulus::rfc3526(lc::BN_get_rfc3526_prime_3072));
+static MODP_4096: LazyLock<Option<Modulus>> =
+    LazyLock::new(|| Modulus::rfc3526(lc::BN_get_rfc3526_prime_4096));
+static MODP_2048_256: LazyLock<Option<Modulus>> =
+    LazyLock::new(|| Modulus::new(&PRIME_2048_256, &GENERATOR_2048_256, Some(&ORDER_2048_256)));
+
+/// The modulus of a MODP group; `None` for other groups, and when there was no memory for it.
+pub(super) fn modulus(group: Group) -> Option<&'static Modulus> {
+    match group {
+        Group::Modp1024 => MODP_1024.as_ref(),
+        Group::Modp2048 => MODP_2048.as_ref(),
+        Group::Modp3072 => MODP_3072.as_ref(),
+        Group::Modp4096 => MODP_4096.as_ref(),
+        Group::Modp2048Subgroup256 => MODP_2048_256.as_ref(),
+        Group::Ecp256 | Group::Ecp384 | Group::Ecp521 | Group::X25519 => None,
+    }
+}
+
+impl Modulus {
+    fn rfc3526(prime: unsafe extern "C" fn(*mut lc::BIGNUM) -> *mut lc::BIGNUM) -> Option<Self> {
+        // SAFETY: given null, these functions allocate a number that is then ours, or return null.
+        let prime = Number(NonNull::new(unsafe { prime(ptr::null_mut()) })?);
+        // SAFETY: the number is alive.
+        let octets = usize::try_from(unsafe { lc::BN_num_bytes(prime.0.as_ptr()) }).ok()?;
+        Self::new(&prime.octets(octets)?, &[2], None)
+    }
+
+    fn new(prime: &[u8], generator: &'static [u8], order: Option<&'static [u8]>) -> Option<Self> {
+        let number = Number::from_octets(prime)?;
+        let context = Context::new()?;
+        // SAFETY: both pointers are alive; the result is ours, or null.
+        let montgomery = unsafe { lc::BN_MONT_CTX_new_for_modulus(number.0.as_ptr(), context.0.as_ptr()) };
+        Some(Self {
+            montgomery: NonNull::new(montgomery)?,
+            prime: number,
+            octets: prime.to_vec(),
+            generator,
+            order,
+        })
+    }
+
+    /// `base` to the power of `exponent` in time that depends on their lengths only, as long as the prime.
+    /// `None` if `base` is not less than the prime, or memory is short.
+    pub(super) fn power(&self, base: &[u8], exponent: &[u8]) -> Option<Secret> {
+        let (base, exponent) = (Number::from_octets(base)?, Number::from_octets(exponent)?);
+        let (result, context) = (Number::from_octets(&[])?, Context::new()?);
+        // SAFETY: all pointers are alive for the call, the result is not one of the inputs, the context is used
+        // by this call only, and the Montgomery context belongs to this prime, which is odd.
+        let done = unsafe {
+            lc::BN_mod_exp_mont_consttime(
+                result.0.as_ptr(),
+                base.0.as_ptr(),
+                exponent.0.as_ptr(),
+                self.prime.0.as_ptr(),
+                context.0.as_ptr(),
+                self.montgomery.as_ptr(),
+            )
+        };
+        if done != 1 {
+            return None;
+        }
+        result.octets(self.octets.len()).map(Secret::from)
+    }
+}
+
+impl Drop for Modulus {
+    fn drop(&mut self) {
+        // SAFETY: it is ours and not used any more.
+        unsafe { lc::BN_MONT_CTX_free(self.montgomery.as_ptr()) }
+    }
+}
+
+/// A number that is wiped when dropped.
+struct Number(NonNull<lc::BIGNUM>);
+
+impl Number {
+    /// Reads network order. The width is that of the octets, leading zeros included, so it tells nothing.
+    fn from_octets(octets: &[u8]) -> Option<Self> {
+        // SAFETY: pointer and length are those of a slice; given null, the result is a number of ours, or null.
+        NonNull::new(unsafe { lc::BN_bin2bn(octets.as_ptr(), octets.len(), ptr::null_mut()) }).map(Self)
+    }
+
+    /// Network order, padded on the left to `length`.
+    fn octets(&self, length: usize) -> Option<Vec<u8>> {
+        let mut octets = vec![0; length];
+        // SAFETY: the number is alive; pointer and length are those of a slice.
+        let fits = unsafe { lc::BN_bn2bin_padded(octets.as_mut_ptr(), octets.len(), self.0.as_ptr()) };
+        (fits == 1).then_some(octets)
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        // SAFETY: it is ours and not used any more.
+        unsafe { lc::BN_clear_free(self.0.as_ptr()) }
+    }
+}
+
+/// Scratch numbers of one calculation.
+struct Context(NonNull<lc::BN_CTX>);
+
+impl Context {
+    fn new() -> Option<Self> {
+        // SAFETY: the result is ours, or null.
+        NonNull::new(unsafe { lc::BN_CTX_new() }).map(Self)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: it is ours and not used any more.
+        unsafe { lc::BN_CTX_free(self.0.as_ptr()) }
+    }
+}
+
+/// RFC 2409 §6.2.
+const PRIME_1024: [u8; 128] = hex!(
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"
+    "EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"
+    "EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF"
+);
+/// RFC 5114 §2.3.
+const PRIME_2048_256: [u8; 256] = hex!(
+    "87A8E61DB4B6663CFFBBD19C651959998CEEF608660DD0F25D2CEED4435E3B00E00DF8F1D61957D4FAF7DF4561B2AA30"
+    "16C3D91134096FAA3BF4296D830E9A7C209E0C6497517ABD5A8A9D306BCF67ED91F9E6725B4758C022E0B1EF4275BF7B"
+    "6C5BFC11D45F9088B941F54EB1E59BB8BC39A0BF12307F5C4FDB70C581B23F76B63ACAE1CAA6B7902D52526735488A0E"
+    "F13C6D9A51BFA4AB3AD8347796524D8EF6A167B5A41825D967E144E5140564251CCACB83E6B486F6B3CA3F7971506026"
+    "C0B857F689962856DED4010ABD0BE621C3A3960A54E710C375F26375D7014103A4B54330C198AF126116D2276E11715F"
+    "693877FAD7EF09CADB094AE91E1A1597"
+);
+/// RFC 5114 §2.3.
+const GENERATOR_2048_256: [u8; 256] = hex!(
+    "3FB32C9B73134D0B2E77506660EDBD484CA7B18F21EF205407F4793A1A0BA12510DBC15077BE463FFF4FED4AAC0BB555"
+    "BE3A6C1B0C6B47B1BC3773BF7E8C6F62901228F8C28CBB18A55AE31341000A650196F931C77A57F2DDF463E5E9EC144B"
+    "777DE62AAAB8A8628AC376D282D6ED3864E67982428EBC831D14348F6F2F9193B5045AF2767164E1DFC967C1FB3F2E55"
+    "A4BD1BFFE83B9C80D052B985D182EA0ADB2A3B7313D3FE14C8484B1E052588B9B7D2BBD2DF016199ECD06E1557CD0915"
+    "B3353BBB64E0EC377FD028370DF92B52C7891428CDC67EB6184B523D1DB246C32F63078490F00EF8D647D148D4795451"
+    "5E2327CFEF98C582664B4C0F6CC41659"
+);
+/// RFC 5114 §2.3.
+const ORDER_2048_256: [u8; 32] = hex!("8CF83642A709A097B447997640129DA299B1A47D1EB3750BA308B0FE64F5FBD3");
