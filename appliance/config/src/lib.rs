@@ -7,6 +7,8 @@ mod problem;
 mod reader;
 mod rules;
 mod secret;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use change::{Change, changes};

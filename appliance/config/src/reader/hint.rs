@@ -39,21 +39,29 @@ fn plain(text: &str) -> Vec<char> {
         .collect()
 }
 
-/// Insertions, removals and replacements that lead from one text to the other (Levenshtein).
+/// Insertions, removals, replacements and swaps of neighbours that lead from one text to the other (optimal string
+/// alignment).
 fn distance(from: &[char], to: &[char]) -> usize {
+    let mut last: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=to.len()).collect();
+    let mut left_before = None;
     for (line, left) in from.iter().enumerate() {
-        let mut diagonal = line;
-        let mut before = line + 1;
-        let mut next = vec![before];
-        for (right, above) in to.iter().zip(row.iter().skip(1)) {
-            before = (diagonal + usize::from(left != right))
-                .min(above + 1)
-                .min(before + 1);
-            diagonal = *above;
-            next.push(before);
+        let mut next = vec![line + 1];
+        let mut right_before = None;
+        for (column, right) in to.iter().enumerate() {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
+            let replaced = at(&row, column) + usize::from(left != right);
+            let edits = replaced.min(at(&row, column + 1) + 1).min(at(&next, column) + 1);
+            let swapped = left_before == Some(right) && right_before == Some(left);
+            next.push(if swapped {
+                edits.min(at(&last, column - 1) + 1)
+            } else {
+                edits
+            });
+            right_before = Some(right);
         }
-        row = next;
+        last = std::mem::replace(&mut row, next);
+        left_before = Some(left);
     }
     row.last().copied().unwrap_or_default()
 }
@@ -69,6 +77,8 @@ mod tests {
         assert_eq!(edits("", "abc"), 3);
         assert_eq!(edits("same", "SAME"), 0);
         assert_eq!(edits("flaw", "lawn"), 2);
+        assert_eq!(edits("gmc", "gcm"), 1);
+        assert_eq!(edits("ab", "ba"), 1);
     }
 
     #[test]

@@ -1,0 +1,241 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{check, sample, with, without};
+use crate::model::{
+    Authentication, Connection, Encryption, Group, Hash, Identity, IkeProposal, IpsecProposal, Mode,
+    UdpEncapsulation,
+};
+use crate::{Change, changes};
+
+fn connection(document: &serde_json::Value, name: &str) -> Connection {
+    check(document).unwrap().connections[name].clone()
+}
+
+fn ike(document: &serde_json::Value) -> IkeProposal {
+    connection(document, "to-b").policy.ike[0].clone()
+}
+
+#[test]
+fn every_default_is_filled_in() {
+    let found = connection(&sample(), "to-c");
+    let local = IpAddr::from([192, 0, 2, 1]);
+    assert!(found.enabled);
+    assert_eq!(found.mode, Mode::Default);
+    assert_eq!(found.local_address, local);
+    assert_eq!(found.site.endpoint, IpAddr::from([192, 0, 2, 3]));
+    let Authentication::PreSharedKey {
+        secret,
+        local_identity,
+        remote_identity,
+    } = found.authentication;
+    assert_eq!(secret.as_str(), "psk-c");
+    assert_eq!(local_identity, Identity::Address(local));
+    assert_eq!(remote_identity, Identity::Address(found.site.endpoint));
+    assert_eq!(found.dpd_timeout, Duration::from_secs(45));
+    assert_eq!((found.mtu, found.tcp_mss), (1400, 1350));
+    assert_eq!(found.udp_encapsulation, UdpEncapsulation::Auto);
+    assert_eq!(found.addresses, []);
+    assert_eq!(found.policy.ike[0].groups[0], Group::X25519);
+    assert!(
+        found
+            .policy
+            .ike
+            .iter()
+            .all(|proposal| proposal.integrity.is_none())
+    );
+}
+
+#[test]
+fn a_default_written_out_is_no_change() {
+    let mut written = sample();
+    for (key, value) in [
+        ("enabled", json!(true)),
+        ("protocol", json!("IKEv2")),
+        ("mode", json!("Default")),
+        ("selectors", json!({"kind": "route-based"})),
+        ("policy", json!("modern")),
+        ("dpd_timeout_s", json!(45)),
+        ("mtu", json!(1400)),
+        ("tcp_mss", json!(1350)),
+        ("udp_encapsulation", json!("auto")),
+        ("addresses", json!([])),
+    ] {
+        written = with(written, &format!("/connections/to-c/{key}"), value);
+    }
+    let written = with(
+        written,
+        "/connections/to-c/authentication/local_id",
+        json!("192.0.2.1"),
+    );
+    let written = with(
+        written,
+        "/connections/to-c/authentication/remote_id",
+        json!("192.0.2.3"),
+    );
+    let left_out = without(sample(), "/schema");
+    assert_eq!(check(&written), check(&left_out));
+}
+
+#[test]
+fn the_only_ip_configuration_need_not_be_named() {
+    let document = without(sample(), "/gateway/ip_configurations/six");
+    let document = without(document, "/connections/to-b/ip_configuration");
+    assert_eq!(
+        connection(&document, "to-b").local_address,
+        IpAddr::from([192, 0, 2, 1])
+    );
+}
+
+#[test]
+fn a_small_mtu_lowers_the_default_mss() {
+    let document = with(sample(), "/connections/to-b/mtu", json!(1300));
+    assert_eq!(
+        connection(&without(document, "/connections/to-b/tcp_mss"), "to-b").tcp_mss,
+        1260
+    );
+}
+
+#[test]
+fn algorithms_are_resolved() {
+    let gcm = ike(&sample());
+    assert_eq!(gcm.encryption, Encryption::GcmAes128);
+    assert_eq!((gcm.integrity, gcm.prf), (None, Hash::Sha256));
+    let cbc = json!({ "encryption": "AES256", "integrity": "SHA384", "dh_group": "DHGroup2048" });
+    let cbc = ike(&with(sample(), "/policies/gcm/ike", cbc));
+    assert_eq!((cbc.integrity, cbc.prf), (Some(Hash::Sha384), Hash::Sha384));
+    assert_eq!(cbc.groups, [Group::Modp2048]);
+    let ipsec = json!({ "encryption": "AES128", "integrity": "SHA1", "pfs_group": "None" });
+    let document = with(sample(), "/policies/gcm/ipsec", ipsec);
+    let expected = IpsecProposal {
+        encryption: Encryption::Aes128,
+        integrity: Some(Hash::Sha1),
+    };
+    assert_eq!(connection(&document, "to-b").policy.ipsec, [expected]);
+}
+
+#[test]
+fn every_group_of_the_document_is_taken() {
+    for (word, group) in [
+        ("DHGroup2", Group::Modp1024),
+        ("DHGroup14", Group::Modp2048),
+        ("DHGroup15", Group::Modp3072),
+        ("DHGroup16", Group::Modp4096),
+        ("DHGroup24", Group::Modp2048Subgroup256),
+        ("ECP256", Group::Ecp256),
+        ("ECP384", Group::Ecp384),
+        ("ECP521", Group::Ecp521),
+        ("X25519", Group::X25519),
+    ] {
+        assert_eq!(
+            ike(&with(sample(), "/policies/gcm/ike/dh_group", json!(word))).groups,
+            [group],
+            "{word}"
+        );
+    }
+}
+
+#[test]
+fn the_azure_default_is_what_azure_offers_first() {
+    let policy = connection(
+        &with(sample(), "/connections/to-b/policy", json!("azure-default")),
+        "to-b",
+    )
+    .policy;
+    assert!(
+        policy
+            .ike
+            .iter()
+            .all(|proposal| proposal.groups == [Group::Modp1024])
+    );
+    assert_eq!(
+        (policy.ike[0].encryption, policy.ike[0].prf),
+        (Encryption::Aes256, Hash::Sha1)
+    );
+    assert_eq!(
+        policy.ipsec[0],
+        IpsecProposal {
+            encryption: Encryption::GcmAes256,
+            integrity: None
+        }
+    );
+}
+
+#[test]
+fn identities_are_told_apart() {
+    let local = |text: &str| {
+        let document = with(sample(), "/connections/to-b/authentication/local_id", json!(text));
+        let Authentication::PreSharedKey { local_identity, .. } =
+            connection(&document, "to-b").authentication;
+        local_identity
+    };
+    assert_eq!(
+        local("2001:db8::9"),
+        Identity::Address("2001:db8::9".parse().unwrap())
+    );
+    assert_eq!(
+        local("Hub.Example.net"),
+        Identity::Fqdn("Hub.Example.net".to_owned())
+    );
+    assert_eq!(
+        local("ops@example.net"),
+        Identity::Email("ops@example.net".to_owned())
+    );
+}
+
+#[test]
+fn ipv6_is_accepted_outside_and_inside() {
+    let document = with(sample(), "/sites/b/endpoint", json!("2001:db8::2"));
+    let document = with(
+        document,
+        "/sites/b/address_space",
+        json!(["10.2.0.0/24", "fd02::/64"]),
+    );
+    let document = with(document, "/connections/to-b/ip_configuration", json!("six"));
+    assert!(connection(&document, "to-b").local_address.is_ipv6());
+}
+
+#[test]
+fn prefixes_of_one_owner_may_nest_and_a_peer_may_stand_in_our_network() {
+    let document = with(
+        sample(),
+        "/sites/b/address_space",
+        json!(["10.2.0.0/16", "10.2.3.0/24"]),
+    );
+    let document = with(document, "/sites/c/endpoint", json!("10.1.0.9"));
+    check(&document).unwrap();
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let text = format!("\u{feff}{}", sample());
+    assert_eq!(crate::parse(text.as_bytes()), check(&sample()));
+}
+
+#[test]
+fn changes_are_told_by_connection() {
+    let old = check(&sample()).unwrap();
+    let to_b = |pointer: &str, value| {
+        let new = check(&with(sample(), &format!("/connections/to-b/{pointer}"), value)).unwrap();
+        let changes = changes(&old, &new);
+        assert_eq!(changes["to-c"], Change::Unchanged);
+        changes["to-b"]
+    };
+    assert_eq!(to_b("dpd_timeout_s", json!(45)), Change::Unchanged);
+    assert_eq!(to_b("dpd_timeout_s", json!(60)), Change::InPlace);
+    assert_eq!(to_b("mtu", json!(1500)), Change::InPlace);
+    assert_eq!(to_b("addresses", json!([])), Change::InPlace);
+    assert_eq!(to_b("policy", json!("modern")), Change::Reset);
+    assert_eq!(to_b("enabled", json!(false)), Change::Reset);
+    assert_eq!(to_b("authentication/secret", json!("other")), Change::Reset);
+
+    let fewer = check(&without(sample(), "/connections/to-b")).unwrap();
+    assert_eq!(changes(&old, &fewer)["to-b"], Change::Removed);
+    assert_eq!(changes(&fewer, &old)["to-b"], Change::Added);
+    let wider = check(&with(sample(), "/sites/b/address_space", json!(["10.2.0.0/16"]))).unwrap();
+    assert_eq!(changes(&old, &wider)["to-b"], Change::InPlace);
+    let moved = check(&with(sample(), "/sites/b/endpoint", json!("192.0.2.77"))).unwrap();
+    assert_eq!(changes(&old, &moved)["to-b"], Change::Reset);
+}
