@@ -1,1 +1,3 @@
 //! The product as a whole: a lab of namespaces and machines, real peers, scenarios.
+
+pub mod lab;

@@ -1,0 +1,10 @@
+//! Namespaces, links, processes and what is seen on the wire; all of it gone when its owner is.
+
+pub mod capture;
+pub mod link;
+pub mod namespace;
+pub mod process;
+pub mod run;
+pub mod sites;
+pub mod traffic;
+pub mod wait;

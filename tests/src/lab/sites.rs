@@ -1,0 +1,161 @@
+//! Two sites: a gateway each, a host behind each, and a cable between the gateways.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::Result;
+
+use super::link::{End, connect};
+use super::namespace::Namespace;
+use super::run::Run;
+
+/// One of the two sites.
+pub struct Site {
+    /// Behind the gateway.
+    pub host: Namespace,
+    /// With links `wan` and `lan`.
+    pub gateway: Namespace,
+    /// Address of the host.
+    pub host_address: Ipv4Addr,
+    /// Outer address of the gateway.
+    pub outer: Ipv4Addr,
+    /// What is behind the gateway, for example `10.1.0.0/24`.
+    pub prefix: &'static str,
+}
+
+/// Two sites. Each gateway's default route leads to the other, so that without a tunnel, and
+/// without anything that keeps them back, packets between the hosts would pass in clear text.
+pub struct Sites {
+    /// 10.1.0.0/24 behind 192.0.2.1.
+    pub a: Site,
+    /// 10.2.0.0/24 behind 192.0.2.2, or 203.0.113.2 when a NAT is between.
+    pub b: Site,
+    /// Between the gateways, when there is a NAT: links `a` and `b`.
+    pub middle: Option<Namespace>,
+}
+
+impl Sites {
+    /// Both gateways on one cable.
+    ///
+    /// # Errors
+    /// When the lab cannot be built.
+    pub fn new(run: &Run) -> Result<Self> {
+        let a = Site::new(run, "a", "10.1.0", Ipv4Addr::new(192, 0, 2, 1))?;
+        let b = Site::new(run, "b", "10.2.0", Ipv4Addr::new(192, 0, 2, 2))?;
+        connect(&a.wan("192.0.2.1/24"), &b.wan("192.0.2.2/24"))?;
+        a.lead_to(b.outer)?;
+        b.lead_to(a.outer)?;
+        Ok(Self { a, b, middle: None })
+    }
+
+    /// A router between the gateways hides the first one's address behind its own, 203.0.113.1.
+    ///
+    /// # Errors
+    /// When the lab cannot be built.
+    pub fn with_nat(run: &Run) -> Result<Self> {
+        let a = Site::new(run, "a", "10.1.0", Ipv4Addr::new(192, 0, 2, 1))?;
+        let b = Site::new(run, "b", "10.2.0", Ipv4Addr::new(203, 0, 113, 2))?;
+        let middle = Namespace::new(run, "middle")?;
+        connect(
+            &a.wan("192.0.2.1/24"),
+            &End {
+                namespace: &middle,
+                link: "a",
+                address: "192.0.2.254/24",
+            },
+        )?;
+        connect(
+            &b.wan("203.0.113.2/24"),
+            &End {
+                namespace: &middle,
+                link: "b",
+                address: "203.0.113.1/24",
+            },
+        )?;
+        middle.forward(&["a", "b"])?;
+        middle.nft(
+            "table ip hide { chain out { type nat hook postrouting priority 100;
+             oifname \"b\" masquerade } }",
+        )?;
+        a.lead_to(Ipv4Addr::new(192, 0, 2, 254))?;
+        b.lead_to(Ipv4Addr::new(203, 0, 113, 1))?;
+        Ok(Self {
+            a,
+            b,
+            middle: Some(middle),
+        })
+    }
+}
+
+impl Site {
+    fn new(run: &Run, name: &str, network: &str, outer: Ipv4Addr) -> Result<Self> {
+        let host = Namespace::new(run, &format!("host-{name}"))?;
+        let gateway = Namespace::new(run, &format!("gw-{name}"))?;
+        let (inside, near) = (format!("{network}.10/24"), format!("{network}.1/24"));
+        connect(
+            &End {
+                namespace: &host,
+                link: "eth0",
+                address: &inside,
+            },
+            &End {
+                namespace: &gateway,
+                link: "lan",
+                address: &near,
+            },
+        )?;
+        host.ip(&[&format!("route add default via {network}.1")])?;
+        let host_address = format!("{network}.10").parse()?;
+        let prefix = if name == "a" { "10.1.0.0/24" } else { "10.2.0.0/24" };
+        Ok(Self {
+            host,
+            gateway,
+            host_address,
+            outer,
+            prefix,
+        })
+    }
+
+    fn wan<'a>(&'a self, address: &'a str) -> End<'a> {
+        End {
+            namespace: &self.gateway,
+            link: "wan",
+            address,
+        }
+    }
+
+    fn lead_to(&self, next: Ipv4Addr) -> Result<()> {
+        self.gateway.ip(&[&format!("route add default via {next}")])?;
+        self.gateway.forward(&["wan", "lan"])
+    }
+
+    /// Whether the host of this site reaches that of another.
+    pub fn reaches(&self, other: &Site) -> bool {
+        self.host.reaches(IpAddr::V4(other.host_address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::capture::{Capture, Class};
+    use super::super::traffic::{Ping, stream};
+    use super::*;
+
+    /// The lab must be able to see a leak, or no test of it means anything.
+    #[test]
+    fn without_a_tunnel_the_capture_sees_clear_text() {
+        let run = Run::new().unwrap();
+        let sites = Sites::new(&run).unwrap();
+        let capture = Capture::start(&sites.a.gateway, "wan").unwrap();
+        let ping = Ping::start(&sites.a.host, sites.b.host_address, Duration::from_millis(10)).unwrap();
+        ping.wait_for(5, Duration::from_secs(5)).unwrap();
+        assert_eq!(ping.finish().lost, 0);
+        let to = IpAddr::V4(sites.b.host_address);
+        let carried = stream(&sites.a.host, &sites.b.host, to, Duration::from_millis(100)).unwrap();
+        assert!(carried.megabits() > 1, "{carried:?}");
+        let seen = capture.finish();
+        assert!(seen.count(Class::Clear) > 10, "{seen:?}");
+        assert_eq!(seen.segment_sizes.first(), Some(&1460));
+    }
+}
