@@ -1,3 +1,150 @@
-//! The Causeway command line.
+//! The Causeway command line: a client of the daemon's HTTP API.
 
-fn main() {}
+mod client;
+mod report;
+mod status;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use client::{Client, Error};
+use status::{Connection, Status};
+
+/// Shows and starts the tunnels of the causewayd that runs on this machine.
+///
+/// Exit status: 0 all is up or done, 1 something is not up, 2 wrong usage or unknown name, 3 causewayd cannot be
+/// reached.
+#[derive(Debug, Parser)]
+#[command(name = "causeway", version)]
+struct Arguments {
+    /// The control socket of causewayd: control.sock in its --runtime directory.
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/run/causeway/control.sock",
+        global = true
+    )]
+    socket: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what is up, what is down and why, and what to do about it.
+    Status {
+        /// Show only this connection.
+        #[arg(value_parser = name)]
+        name: Option<String>,
+        /// Print the JSON that causewayd gave.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start a connection now, although nothing needs it yet or the next attempt is not due.
+    Connect {
+        /// The connection.
+        #[arg(value_parser = name)]
+        name: String,
+    },
+}
+
+/// What the exit status tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Well = 0,
+    NotUp = 1,
+    Usage = 2,
+    Unreachable = 3,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(outcome as u8)
+    }
+}
+
+fn main() -> ExitCode {
+    let Arguments { socket, command } = Arguments::parse();
+    let client = Client::new(socket);
+    let done = match command {
+        Command::Status { name: None, json } => status(&client, json),
+        Command::Status {
+            name: Some(name),
+            json,
+        } => status_of(&client, &name, json),
+        Command::Connect { name } => connect(&client, &name),
+    };
+    let outcome = match done {
+        Ok((text, outcome)) => match io::stdout().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Outcome::Usage,
+            Ok(()) | Err(_) => outcome,
+        },
+        Err(error) => {
+            eprintln!("causeway: {error}");
+            match error {
+                Error::Refused { .. } => Outcome::Usage,
+                Error::NoSocket { .. }
+                | Error::NoListener { .. }
+                | Error::NoPermission { .. }
+                | Error::Unusable { .. }
+                | Error::TooSlow { .. }
+                | Error::Incomprehensible { .. } => Outcome::Unreachable,
+            }
+        }
+    };
+    outcome.into()
+}
+
+fn status(client: &Client, json: bool) -> Result<(String, Outcome), Error> {
+    let answer = client.get("/api/v1/status")?;
+    let status: Status = client.read(&answer)?;
+    let outcome = if status.is_well() {
+        Outcome::Well
+    } else {
+        Outcome::NotUp
+    };
+    let text = if json {
+        format!("{answer:#}\n")
+    } else {
+        report::status(&status)
+    };
+    Ok((text, outcome))
+}
+
+fn status_of(client: &Client, name: &str, json: bool) -> Result<(String, Outcome), Error> {
+    let answer = client.get(&format!("/api/v1/status/connections/{name}"))?;
+    let connection: Connection = client.read(&answer)?;
+    let outcome = if connection.is_up() {
+        Outcome::Well
+    } else {
+        Outcome::NotUp
+    };
+    let text = if json {
+        format!("{answer:#}\n")
+    } else {
+        report::connection(name, &connection)
+    };
+    Ok((text, outcome))
+}
+
+fn connect(client: &Client, name: &str) -> Result<(String, Outcome), Error> {
+    client.post(&format!("/api/v1/connections/{name}:connect"))?;
+    Ok((
+        format!("Asked for {name}. How it goes: causeway status {name}\n"),
+        Outcome::Well,
+    ))
+}
+
+/// A name as the configuration has them: fit for a path without any escaping.
+fn name(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let fits = (1..=63).contains(&text.len()) && text.bytes().all(allowed) && text != "." && text != "..";
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has 1 to 63 of a-z A-Z 0-9 . _ -".to_owned())
+    }
+}

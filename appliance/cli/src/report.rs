@@ -1,0 +1,237 @@
+use crate::status::{ChildSa, Connection, IkeSa, Outage, Side, State, Status};
+
+/// The whole status for a human: what is wrong first.
+pub(crate) fn status(status: &Status) -> String {
+    let mut text = String::new();
+    let up = status
+        .connections
+        .values()
+        .filter(|connection| connection.is_up())
+        .count();
+    let all = status.connections.len();
+    let summary = match all {
+        0 => "no connection is configured".to_owned(),
+        _ => format!("{up} of {all} connections up"),
+    };
+    let version = &status.version;
+    push(&mut text, &format!("Causeway {version}: {summary}"));
+    push(
+        &mut text,
+        &format!("datapath   {}: {}", status.datapath.kind, status.datapath.why),
+    );
+    for refusal in &status.kernel.refused {
+        let attribute = refusal
+            .attribute
+            .as_ref()
+            .map_or_else(String::new, |attribute| format!(", {attribute}"));
+        push(
+            &mut text,
+            &format!("refused    {}{attribute}: {}", refusal.object, refusal.detail),
+        );
+    }
+    if status.half_open > 0 {
+        push(
+            &mut text,
+            &format!(
+                "half-open  {} exchanges with peers not yet authenticated",
+                status.half_open
+            ),
+        );
+    }
+    let drops: Vec<String> = status
+        .drops
+        .iter()
+        .map(|(cause, count)| format!("{cause} {count}"))
+        .collect();
+    if !drops.is_empty() {
+        push(&mut text, &format!("dropped    {}", drops.join(", ")));
+    }
+    let (well, unwell): (Vec<_>, Vec<_>) = status.connections.iter().partition(|(_, one)| one.is_up());
+    for (name, one) in unwell.into_iter().chain(well) {
+        text.push('\n');
+        text.push_str(&connection(name, one));
+    }
+    text
+}
+
+/// One connection as a block of lines.
+pub(crate) fn connection(name: &str, connection: &Connection) -> String {
+    let mut text = String::new();
+    let state = match connection.state {
+        State::Up => "UP",
+        State::Connecting => "CONNECTING",
+        State::Down => "DOWN",
+    };
+    let interface = connection
+        .interface
+        .as_ref()
+        .map_or_else(String::new, |name| format!(", interface {name}"));
+    push(
+        &mut text,
+        &format!("{name}: {state} for {}{interface}", duration(connection.since_s)),
+    );
+    if let Some(outage) = &connection.outage {
+        push_outage(&mut text, outage);
+    }
+    if let Some(ike) = &connection.ike {
+        push(&mut text, &format!("  IKE      {}", ike_sa(ike)));
+    }
+    for child in &connection.children {
+        push_child(&mut text, child);
+    }
+    text
+}
+
+fn push_outage(text: &mut String, outage: &Outage) {
+    let side = match outage.side {
+        Side::We => "this side",
+        Side::Peer => "the peer",
+    };
+    push(
+        text,
+        &format!("  why      {}, said by {side} at {}", outage.reason, outage.stage),
+    );
+    for (label, words) in [
+        ("offered ", &outage.offered),
+        ("expected", &outage.expected),
+        ("do next ", &outage.next_step),
+    ] {
+        if !words.is_empty() {
+            push(text, &format!("  {label} {words}"));
+        }
+    }
+}
+
+fn ike_sa(ike: &IkeSa) -> String {
+    let identity = ike
+        .remote_identity
+        .as_ref()
+        .map_or_else(String::new, |identity| format!(" ({identity})"));
+    let algorithms = if ike.algorithms.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", ike.algorithms)
+    };
+    let nat = match (ike.nat_local, ike.nat_remote) {
+        (false, false) => "",
+        (true, false) => ", NAT before this side",
+        (false, true) => ", NAT before the peer",
+        (true, true) => ", NAT before both sides",
+    };
+    format!("{} <-> {}{identity}{algorithms}{nat}", ike.local, ike.remote)
+}
+
+fn push_child(text: &mut String, child: &ChildSa) {
+    let carried = match child.encapsulation.as_str() {
+        "none" => String::new(),
+        other => format!(", in {}", other.to_uppercase()),
+    };
+    let (inbound, outbound) = (&child.inbound_spi, &child.outbound_spi);
+    push(
+        text,
+        &format!(
+            "  ESP      in {inbound}, out {outbound}, {}{carried}",
+            child.algorithms
+        ),
+    );
+    let (local, remote) = (
+        selectors(&child.local_selectors),
+        selectors(&child.remote_selectors),
+    );
+    push(text, &format!("  between  {local} <-> {remote}"));
+    let received = format!("{} in {}", bytes(child.bytes_in), packets(child.packets_in));
+    let sent = format!("{} in {}", bytes(child.bytes_out), packets(child.packets_out));
+    push(text, &format!("  traffic  received {received}, sent {sent}"));
+}
+
+/// The ranges of one side; ranges that leave nothing out are `any`.
+fn selectors(ranges: &[String]) -> String {
+    let any = |range: &&String| {
+        [
+            "0.0.0.0-255.255.255.255",
+            "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ]
+        .contains(&range.as_str())
+    };
+    let narrow: Vec<&str> = ranges
+        .iter()
+        .filter(|range| !any(range))
+        .map(String::as_str)
+        .collect();
+    if narrow.is_empty() && !ranges.is_empty() {
+        "any".to_owned()
+    } else {
+        narrow.join(", ")
+    }
+}
+
+/// Adds a line. A peer may have chosen some of its words, so nothing in it may steer the terminal.
+fn push(text: &mut String, line: &str) {
+    text.extend(
+        line.chars()
+            .map(|character| if character.is_control() { '?' } else { character }),
+    );
+    text.push('\n');
+}
+
+/// A time span in its two largest units.
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        (_, _, _) => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// A number of octets in the largest decimal unit, one digit after the point, cut off.
+fn bytes(count: u64) -> String {
+    let units = [
+        (1_000_000_000_000, "TB"),
+        (1_000_000_000, "GB"),
+        (1_000_000, "MB"),
+        (1_000, "kB"),
+    ];
+    match units.into_iter().find(|(size, _)| count >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", count / size, count % size / (size / 10)),
+        None => format!("{count} B"),
+    }
+}
+
+fn packets(count: u64) -> String {
+    if count == 1 {
+        "1 packet".to_owned()
+    } else {
+        format!("{count} packets")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_sizes_are_short() {
+        assert_eq!(duration(59), "59 s");
+        assert_eq!(duration(3599), "59 min 59 s");
+        assert_eq!(duration(7_260), "2 h 1 min");
+        assert_eq!(duration(180_000), "2 d 2 h");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_550), "1.5 kB");
+        assert_eq!(bytes(u64::MAX), "18446744.0 TB");
+        assert_eq!(packets(1), "1 packet");
+    }
+
+    #[test]
+    fn only_ranges_that_leave_something_out_are_listed() {
+        let any = || "0.0.0.0-255.255.255.255".to_owned();
+        let any_v6 = || "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".to_owned();
+        assert_eq!(selectors(&[any(), any_v6()]), "any");
+        assert_eq!(
+            selectors(&["10.0.0.0-10.0.0.255".to_owned()]),
+            "10.0.0.0-10.0.0.255"
+        );
+        assert_eq!(selectors(&[any(), "fd00::-fd00::1".to_owned()]), "fd00::-fd00::1");
+    }
+}

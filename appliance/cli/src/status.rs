@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// What `GET /api/v1/status` gives, as far as it is shown.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) datapath: Datapath,
+    pub(crate) connections: BTreeMap<String, Connection>,
+    #[serde(default)]
+    pub(crate) drops: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub(crate) half_open: u64,
+    #[serde(default)]
+    pub(crate) kernel: Kernel,
+}
+
+/// What carries ESP.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Datapath {
+    pub(crate) kind: String,
+    pub(crate) why: String,
+}
+
+/// What the kernel says.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Kernel {
+    pub(crate) refused: Vec<Refusal>,
+}
+
+/// Something that the kernel does not take.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) object: String,
+    pub(crate) attribute: Option<String>,
+    pub(crate) detail: String,
+}
+
+/// One connection.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Connection {
+    pub(crate) state: State,
+    pub(crate) since_s: u64,
+    pub(crate) outage: Option<Outage>,
+    pub(crate) interface: Option<String>,
+    pub(crate) ike: Option<IkeSa>,
+    #[serde(default)]
+    pub(crate) children: Vec<ChildSa>,
+}
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    Up,
+    Connecting,
+    Down,
+}
+
+/// Why a connection is down.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Outage {
+    pub(crate) reason: String,
+    pub(crate) side: Side,
+    pub(crate) stage: String,
+    #[serde(default)]
+    pub(crate) offered: String,
+    #[serde(default)]
+    pub(crate) expected: String,
+    #[serde(default)]
+    pub(crate) next_step: String,
+}
+
+/// Who found the fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Side {
+    We,
+    Peer,
+}
+
+/// The IKE SA of a connection.
+#[derive(Debug, Deserialize)]
+pub(crate) struct IkeSa {
+    pub(crate) local: String,
+    pub(crate) remote: String,
+    pub(crate) remote_identity: Option<String>,
+    #[serde(default)]
+    pub(crate) algorithms: String,
+    #[serde(default)]
+    pub(crate) nat_local: bool,
+    #[serde(default)]
+    pub(crate) nat_remote: bool,
+}
+
+/// A Child SA of a connection.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ChildSa {
+    pub(crate) inbound_spi: String,
+    pub(crate) outbound_spi: String,
+    pub(crate) algorithms: String,
+    pub(crate) encapsulation: String,
+    pub(crate) local_selectors: Vec<String>,
+    pub(crate) remote_selectors: Vec<String>,
+    pub(crate) packets_in: u64,
+    pub(crate) packets_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+impl Status {
+    /// Every connection is up and the kernel takes everything.
+    pub(crate) fn is_well(&self) -> bool {
+        self.connections.values().all(Connection::is_up) && self.kernel.refused.is_empty()
+    }
+}
+
+impl Connection {
+    /// It carries traffic.
+    pub(crate) fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+}
