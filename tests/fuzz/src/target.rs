@@ -1,0 +1,79 @@
+use std::path::Path;
+use std::{fs, io};
+
+use crate::{chain, configuration, delete, message, notify, payload, security_association, selectors};
+
+/// One fuzz target.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// The name of its program in `fuzz_targets` and of its folder in `corpus`.
+    pub name: &'static str,
+    /// Panics where an invariant breaks.
+    pub body: fn(&[u8]),
+}
+
+/// Every fuzz target.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "chain",
+        body: chain,
+    },
+    Target {
+        name: "configuration",
+        body: configuration,
+    },
+    Target {
+        name: "delete",
+        body: delete,
+    },
+    Target {
+        name: "message",
+        body: message,
+    },
+    Target {
+        name: "notify",
+        body: notify,
+    },
+    Target {
+        name: "payload",
+        body: payload,
+    },
+    Target {
+        name: "security_association",
+        body: security_association,
+    },
+    Target {
+        name: "selectors",
+        body: selectors,
+    },
+];
+
+/// Runs `body` over one input file, or over every file of a folder; returns how many there were.
+pub fn replay(body: fn(&[u8]), path: &Path) -> io::Result<usize> {
+    if path.is_file() {
+        body(&fs::read(path)?);
+        return Ok(1);
+    }
+    let mut inputs = 0;
+    for entry in fs::read_dir(path)? {
+        inputs += replay(body, &entry?.path())?;
+    }
+    Ok(inputs)
+}
+
+/// The program of a fuzz target: under `cargo fuzz` the search, else a replay of the inputs named as arguments.
+#[macro_export]
+macro_rules! target {
+    ($body:path) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|bytes: &[u8]| $body(bytes));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::io::Result<()> {
+            for path in std::env::args_os().skip(1) {
+                $crate::replay($body, path.as_ref())?;
+            }
+            Ok(())
+        }
+    };
+}
