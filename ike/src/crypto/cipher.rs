@@ -341,3 +341,284 @@ fn without_padding(mut plaintext: Vec<u8>) -> Result<Vec<u8>, OpenError> {
     plaintext.truncate(length);
     Ok(plaintext)
 }
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+
+    struct Fixed(Vec<u8>);
+
+    impl Random for Fixed {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.copy_from_slice(&self.0);
+        }
+    }
+
+    /// One line of `tests/vectors/encrypted.txt`.
+    struct Vector {
+        encryption: Encryption,
+        encryption_key: Secret,
+        integrity: Option<(Integrity, Secret)>,
+        iv: Vec<u8>,
+        first: u8,
+        payloads: Vec<u8>,
+        message: Vec<u8>,
+    }
+
+    impl Vector {
+        fn protection(&self) -> Protection {
+            let integrity = self.integrity.as_ref().map(|(algorithm, key)| (*algorithm, key));
+            Protection::new(self.encryption, &self.encryption_key, integrity).unwrap()
+        }
+
+        fn header(&self) -> [u8; HEADER] {
+            *self.message.first_chunk().unwrap()
+        }
+    }
+
+    fn octets(hex: &str) -> Vec<u8> {
+        hex.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    fn vectors() -> Vec<Vector> {
+        let integrities = [
+            Integrity::HmacSha1_96,
+            Integrity::HmacSha2_256_128,
+            Integrity::HmacSha2_384_192,
+            Integrity::HmacSha2_512_256,
+        ];
+        let encryptions = [128, 192, 256].map(|bits| [Encryption::AesCbc(bits), Encryption::AesGcm16(bits)]);
+        let lines = include_str!("../../tests/vectors/encrypted.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'));
+        lines
+            .map(|line| {
+                let fields: Vec<&str> = line.split(' ').collect();
+                let [suite, key, integrity_key, iv, first, payloads, message] = fields[..] else {
+                    panic!()
+                };
+                let (encryption, integrity) = suite.split_once('+').unwrap_or((suite, ""));
+                Vector {
+                    encryption: *encryptions
+                        .as_flattened()
+                        .iter()
+                        .find(|known| known.to_string() == encryption)
+                        .unwrap(),
+                    encryption_key: octets(key).into(),
+                    integrity: integrities
+                        .into_iter()
+                        .find(|known| known.to_string() == integrity)
+                        .map(|known| (known, octets(integrity_key).into())),
+                    iv: octets(iv),
+                    first: first.parse().unwrap(),
+                    payloads: octets(payloads),
+                    message: octets(message),
+                }
+            })
+            .collect()
+    }
+
+    /// What we seal is what another implementation seals, octet for octet, and we open what it seals.
+    #[test]
+    fn messages_agree_with_others() {
+        let vectors = vectors();
+        assert_eq!(vectors.len(), 7);
+        for vector in vectors {
+            let mut protection = vector.protection();
+            let mut random = Fixed(vector.iv.clone());
+            let sealed = protection
+                .seal_message(&vector.header(), vector.first, &vector.payloads, &mut random)
+                .unwrap();
+            assert_eq!(sealed, vector.message, "{}", vector.encryption);
+            let opened = protection.open_message(&vector.message).unwrap();
+            assert_eq!((opened.first, &opened.payloads), (vector.first, &vector.payloads));
+        }
+    }
+
+    /// Any octet changed, anywhere, is noticed; nothing in the message is unprotected.
+    #[test]
+    fn changed_messages_are_refused() {
+        for vector in vectors() {
+            let protection = vector.protection();
+            for index in 0..vector.message.len() {
+                let mut message = vector.message.clone();
+                message[index] ^= 0x80;
+                assert!(
+                    protection.open_message(&message).is_err(),
+                    "{} at {index}",
+                    vector.encryption
+                );
+            }
+            for length in 0..vector.message.len() {
+                assert!(protection.open_message(&vector.message[..length]).is_err());
+            }
+        }
+    }
+
+    /// Truncated bodies whose lengths agree are refused too, down to nothing.
+    #[test]
+    fn short_bodies_are_refused() {
+        for vector in vectors() {
+            let (associated, body) = vector.message.split_at(HEADER + GENERIC);
+            for length in 0..body.len() {
+                assert!(vector.protection().open(associated, &body[..length]).is_err());
+            }
+        }
+    }
+
+    /// RFC 3602 §4, case 2: AES-CBC alone.
+    #[test]
+    fn published_cbc() {
+        let key: Secret = hex!("c286696d887c9aa0611bbb3e2025a45a").to_vec().into();
+        let iv = hex!("562e17996d093d28ddb3ba695a2e6f58");
+        let plaintext: Vec<u8> = (0..32).collect();
+        let ciphertext = hex!("d296cd94c2cccf8a3a863028b5e1dc0a7586602d253cfff91b8266bea6d61ab1");
+        let integrity_key = Secret::from(vec![0; 20]);
+        let protection = Protection::new(
+            Encryption::AesCbc(128),
+            &key,
+            Some((Integrity::HmacSha1_96, &integrity_key)),
+        )
+        .unwrap();
+        let Keys::Separate(keys) = protection.keys else {
+            panic!()
+        };
+        assert_eq!(
+            decrypt(&keys.decrypting, &[&iv[..], &ciphertext].concat()).unwrap(),
+            plaintext
+        );
+        let mut sealed = plaintext;
+        let context = EncryptionContext::Iv128(FixedLength::from(&iv));
+        keys.encrypting.less_safe_encrypt(&mut sealed, context).unwrap();
+        assert_eq!(sealed, ciphertext);
+    }
+
+    /// Test cases 4, 10 and 16 of the GCM specification (McGrew and Viega), their IV taken as salt and explicit IV.
+    #[test]
+    fn published_gcm() {
+        let key = hex!("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
+        let associated = hex!("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+        let plaintext = hex!(
+            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+            "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"
+        );
+        let sealed: [(u16, &[u8]); 3] = [
+            (
+                128,
+                &hex!(
+                    "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e"
+                    "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091"
+                    "5bc94fbc3221a5db94fae95ae7121a47"
+                ),
+            ),
+            (
+                192,
+                &hex!(
+                    "3980ca0b3c00e841eb06fac4872a2757859e1ceaa6efd984628593b40ca1e19c"
+                    "7d773d00c144c525ac619d18c84a3f4718e2448b2fe324d9ccda2710"
+                    "2519498e80f1478f37ba55bd6d27618c"
+                ),
+            ),
+            (
+                256,
+                &hex!(
+                    "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+                    "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+                    "76fc6ece0f4e1768cddf8853bb2d551b"
+                ),
+            ),
+        ];
+        for (bits, sealed) in sealed {
+            let material: Secret = [&key[..usize::from(bits / 8)], &hex!("cafebabe")].concat().into();
+            let protection = Protection::new(Encryption::AesGcm16(bits), &material, None).unwrap();
+            let Keys::Aead { key, salt, .. } = protection.keys else {
+                panic!()
+            };
+            let body = [&hex!("facedbaddecaf888")[..], sealed].concat();
+            assert_eq!(
+                open_aead(&key, salt, &associated, &body).unwrap(),
+                plaintext,
+                "{bits}"
+            );
+        }
+    }
+
+    /// A GCM key never sees an IV twice, whatever the generator says (RFC 5282 §3.1).
+    #[test]
+    fn explicit_iv_counts() {
+        let key: Secret = vec![7; 20].into();
+        let mut protection = Protection::new(Encryption::AesGcm16(128), &key, None).unwrap();
+        for count in 0..3_u64 {
+            let message = protection
+                .seal_message(&[0; HEADER], 0, &[], &mut Fixed(vec![]))
+                .unwrap();
+            assert_eq!(message[HEADER + GENERIC..][..8], count.to_be_bytes());
+        }
+        if let Keys::Aead { sealed, .. } = &mut protection.keys {
+            *sealed = u64::MAX;
+        }
+        let exhausted = protection.seal_message(&[0; HEADER], 0, &[], &mut Fixed(vec![]));
+        assert_eq!(exhausted, Err(ProtectionError::Exhausted));
+    }
+
+    /// The peer may pad as much as it likes, with whatever it likes; a pad length beyond the payload is refused.
+    #[test]
+    fn any_fitting_padding_is_accepted() {
+        assert_eq!(without_padding(vec![1, 2, 9, 9, 2]), Ok(vec![1, 2]));
+        assert_eq!(without_padding(vec![3, 3, 3, 3]), Ok(vec![]));
+        assert_eq!(without_padding(vec![4, 4, 4, 4]), Err(OpenError::Padding));
+        assert_eq!(without_padding(vec![]), Err(OpenError::Padding));
+    }
+
+    #[test]
+    fn keys_must_fit() {
+        let key = |octets| Secret::from(vec![0; octets]);
+        let new = |encryption, octets, integrity: Option<(Integrity, usize)>| {
+            let integrity = integrity.map(|(algorithm, octets)| (algorithm, key(octets)));
+            let integrity = integrity.as_ref().map(|(algorithm, key)| (*algorithm, key));
+            Protection::new(encryption, &key(octets), integrity).err()
+        };
+        let sha2 = Integrity::HmacSha2_256_128;
+        assert_eq!(new(Encryption::AesGcm16(128), 20, None), None);
+        assert_eq!(
+            new(Encryption::AesGcm16(128), 16, None),
+            Some(ProtectionError::KeyLength)
+        );
+        assert_eq!(
+            new(Encryption::AesGcm16(128), 20, Some((sha2, 32))),
+            Some(ProtectionError::Mismatch)
+        );
+        assert_eq!(
+            new(Encryption::AesCbc(128), 16, None),
+            Some(ProtectionError::Mismatch)
+        );
+        assert_eq!(
+            new(Encryption::AesCbc(128), 16, Some((sha2, 20))),
+            Some(ProtectionError::KeyLength)
+        );
+        assert_eq!(
+            new(Encryption::AesCbc(64), 8, Some((sha2, 32))),
+            Some(ProtectionError::KeyLength)
+        );
+    }
+
+    /// A payload's length has 16 bits: what does not fit is refused, not cut.
+    #[test]
+    fn too_long_messages_are_refused() {
+        let key: Secret = vec![7; 20].into();
+        let mut protection = Protection::new(Encryption::AesGcm16(128), &key, None).unwrap();
+        let payloads = vec![0; 65_535];
+        let sealed = protection.seal_message(&[0; HEADER], 0, &payloads, &mut Fixed(vec![]));
+        assert_eq!(sealed, Err(ProtectionError::TooLong));
+        let fits = 65_535 - GENERIC - protection.sealed_octets(0);
+        let sealed = protection
+            .seal_message(&[0; HEADER], 0, &payloads[..fits], &mut Fixed(vec![]))
+            .unwrap();
+        assert_eq!(protection.open_message(&sealed).unwrap().payloads.len(), fits);
+    }
+}

@@ -7,9 +7,6 @@ use super::modp::{self, Modulus};
 use super::{Group, Secret};
 use crate::Random;
 
-/// Octets of a MODP private value: twice the strength of the largest group (RFC 3526 §8), and a seventh of the
-/// time that one as long as the prime takes.
-const EXPONENT: usize = 32;
 /// A drawn number is outside the order of a curve once in 2³² times; a generator that does not hit it this often
 /// is broken.
 const DRAWS: usize = 16;
@@ -22,7 +19,7 @@ pub struct KeyExchange {
 }
 
 enum Private {
-    Modp(&'static Modulus, Zeroizing<[u8; EXPONENT]>),
+    Modp(&'static Modulus, Zeroizing<Vec<u8>>),
     Curve(PrivateKey),
 }
 
@@ -82,8 +79,8 @@ impl KeyExchange {
 
     fn start_modp(group: Group, random: &mut dyn Random) -> Result<Self, ExchangeError> {
         let modulus = modp::modulus(group).ok_or(ExchangeError::Private)?;
-        let mut exponent = Zeroizing::new([0; EXPONENT]);
-        random.fill(exponent.as_mut());
+        let mut exponent = Zeroizing::new(vec![0; modulus.exponent_octets()]);
+        random.fill(&mut exponent);
         let private = Private::Modp(modulus, exponent);
         Self::with_private(group, private)
     }
@@ -166,5 +163,320 @@ fn agree(group: Group, private: &PrivateKey, public: &[u8]) -> Result<Secret, Ex
     match constant_time::verify_slices_are_equal(secret.expose_secret(), &zero) {
         Ok(()) => Err(ExchangeError::Public),
         Err(_) => Ok(secret),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hex_literal::hex;
+
+    use super::*;
+
+    /// Gives out the octets it was made of, once.
+    struct Octets(Vec<u8>);
+
+    impl Random for Octets {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.copy_from_slice(&self.0[..bytes.len()]);
+            self.0.drain(..bytes.len());
+        }
+    }
+
+    /// A linear congruential generator: different each time is all that tests need.
+    struct Varied(u64);
+
+    impl Random for Varied {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            for byte in bytes {
+                self.0 = self
+                    .0
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                *byte = self.0.to_be_bytes()[0];
+            }
+        }
+    }
+
+    const ALL: [Group; 9] = [
+        Group::Modp1024,
+        Group::Modp2048,
+        Group::Modp3072,
+        Group::Modp4096,
+        Group::Modp2048Subgroup256,
+        Group::Ecp256,
+        Group::Ecp384,
+        Group::Ecp521,
+        Group::X25519,
+    ];
+
+    fn start(group: Group, private: &[u8]) -> KeyExchange {
+        KeyExchange::start(group, &mut Octets(private.to_vec())).unwrap()
+    }
+
+    /// What `finish` says of a public value.
+    fn verdict(group: Group, public: &[u8]) -> Result<(), ExchangeError> {
+        let ours = KeyExchange::start(group, &mut Varied(1)).unwrap();
+        ours.finish(public).map(|_| ())
+    }
+
+    /// Both sides have the published public value and the published secret.
+    fn check(
+        group: Group,
+        [private_i, public_i]: [&[u8]; 2],
+        [private_r, public_r]: [&[u8]; 2],
+        secret: &[u8],
+    ) {
+        let (initiator, responder) = (start(group, private_i), start(group, private_r));
+        assert_eq!(initiator.public(), public_i, "{group}");
+        assert_eq!(responder.public(), public_r, "{group}");
+        assert_eq!(
+            initiator.finish(public_r).unwrap().expose_secret(),
+            secret,
+            "{group}"
+        );
+        assert_eq!(
+            responder.finish(public_i).unwrap().expose_secret(),
+            secret,
+            "{group}"
+        );
+    }
+
+    /// RFC 5903 §8.1.
+    #[test]
+    fn published_ecp_256() {
+        let i = hex!("C88F01F510D9AC3F70A292DAA2316DE544E9AAB8AFE84049C62A9C57862D1433");
+        let gi = hex!(
+            "DAD0B65394221CF9B051E1FECA5787D098DFE637FC90B9EF945D0C3772581180"
+            "5271A0461CDB8252D61F1C456FA3E59AB1F45B33ACCF5F58389E0577B8990BB3"
+        );
+        let r = hex!("C6EF9C5D78AE012A011164ACB397CE2088685D8F06BF9BE0B283AB46476BEE53");
+        let gr = hex!(
+            "D12DFB5289C8D4F81208B70270398C342296970A0BCCB74C736FC7554494BF63"
+            "56FBF3CA366CC23E8157854C13C58D6AAC23F046ADA30F8353E74F33039872AB"
+        );
+        let girx = hex!("D6840F6B42F6EDAFD13116E0E12565202FEF8E9ECE7DCE03812464D04B9442DE");
+        check(Group::Ecp256, [&i, &gi], [&r, &gr], &girx);
+    }
+
+    /// RFC 5903 §8.2.
+    #[test]
+    fn published_ecp_384() {
+        let i = hex!(
+            "099F3C7034D4A2C699884D73A375A67F7624EF7C6B3C0F160647B67414DCE655E35B538041E649EE3FAEF896783AB194"
+        );
+        let gi = hex!(
+            "667842D7D180AC2CDE6F74F37551F55755C7645C20EF73E31634FE72B4C55EE6DE3AC808ACB4BDB4C88732AEE95F41AA"
+            "9482ED1FC0EEB9CAFC4984625CCFC23F65032149E0E144ADA024181535A0F38EEB9FCFF3C2C947DAE69B4C634573A81C"
+        );
+        let r = hex!(
+            "41CB0779B4BDB85D47846725FBEC3C9430FAB46CC8DC5060855CC9BDA0AA2942E0308312916B8ED2960E4BD55A7448FC"
+        );
+        let gr = hex!(
+            "E558DBEF53EECDE3D3FCCFC1AEA08A89A987475D12FD950D83CFA41732BC509D0D1AC43A0336DEF96FDA41D0774A3571"
+            "DCFBEC7AACF3196472169E838430367F66EEBE3C6E70C416DD5F0C68759DD1FFF83FA40142209DFF5EAAD96DB9E6386C"
+        );
+        let girx = hex!(
+            "11187331C279962D93D604243FD592CB9D0A926F422E47187521287E7156C5C4D603135569B9E9D09CF5D4A270F59746"
+        );
+        check(Group::Ecp384, [&i, &gi], [&r, &gr], &girx);
+    }
+
+    /// RFC 5903 §8.3: coordinates that begin with zeros keep them.
+    #[test]
+    fn published_ecp_521() {
+        let i = hex!(
+            "0037ADE9319A89F4DABDB3EF411AACCCA5123C61ACAB57B5393DCE47608172A0"
+            "95AA85A30FE1C2952C6771D937BA9777F5957B2639BAB072462F68C27A57382D4A52"
+        );
+        let gi = hex!(
+            "0015417E84DBF28C0AD3C278713349DC7DF153C897A1891BD98BAB4357C9ECBE"
+            "E1E3BF42E00B8E380AEAE57C2D107564941885942AF5A7F4601723C4195D176CED3E"
+            "017CAE20B6641D2EEB695786D8C946146239D099E18E1D5A514C739D7CB4A10A"
+            "D8A788015AC405D7799DC75E7B7D5B6CF2261A6A7F1507438BF01BEB6CA3926F9582"
+        );
+        let r = hex!(
+            "0145BA99A847AF43793FDD0E872E7CDFA16BE30FDC780F97BCCC3F078380201E"
+            "9C677D600B343757A3BDBF2A3163E4C2F869CCA7458AA4A4EFFC311F5CB151685EB9"
+        );
+        let gr = hex!(
+            "00D0B3975AC4B799F5BEA16D5E13E9AF971D5E9B984C9F39728B5E5739735A21"
+            "9B97C356436ADC6E95BB0352F6BE64A6C2912D4EF2D0433CED2B6171640012D9460F"
+            "015C68226383956E3BD066E797B623C27CE0EAC2F551A10C2C724D9852077B87"
+            "220B6536C5C408A1D2AEBB8E86D678AE49CB57091F4732296579AB44FCD17F0FC56A"
+        );
+        let girx = hex!(
+            "01144C7D79AE6956BC8EDB8E7C787C4521CB086FA64407F97894E5E6B2D79B04"
+            "D1427E73CA4BAA240A34786859810C06B3C715A3A8CC3151F2BEE417996D19F3DDEA"
+        );
+        check(Group::Ecp521, [&i, &gi], [&r, &gr], &girx);
+    }
+
+    /// RFC 7748 §6.1.
+    #[test]
+    fn published_x25519() {
+        let a = hex!("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
+        let public_a = hex!("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+        let b = hex!("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
+        let public_b = hex!("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+        let secret = hex!("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
+        check(Group::X25519, [&a, &public_a], [&b, &public_b], &secret);
+    }
+
+    /// RFC 5114 and values of an independent implementation: the file says which. One secret begins with zeros.
+    #[test]
+    fn modp_agrees_with_others() {
+        let vectors: BTreeMap<&str, Vec<u8>> = include_str!("../../tests/vectors/modp.txt")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(name, value)| (name, octets(value)))
+            .collect();
+        for (name, group) in [
+            ("modp1024", Group::Modp1024),
+            ("modp2048", Group::Modp2048),
+            ("modp2048padded", Group::Modp2048),
+            ("modp3072", Group::Modp3072),
+            ("modp4096", Group::Modp4096),
+            ("modp2048s256", Group::Modp2048Subgroup256),
+        ] {
+            let value = |what: &str| vectors[format!("{name} {what}").as_str()].as_slice();
+            check(
+                group,
+                [value("initiator private"), value("initiator public")],
+                [value("responder private"), value("responder public")],
+                value("secret"),
+            );
+        }
+    }
+
+    fn octets(hex: &str) -> Vec<u8> {
+        hex.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    /// Any two sides agree, and lengths are always those of the group.
+    #[test]
+    fn two_sides_agree() {
+        let mut random = Varied(7);
+        for group in ALL {
+            let ours = KeyExchange::start(group, &mut random).unwrap();
+            let theirs = KeyExchange::start(group, &mut random).unwrap();
+            assert_eq!(ours.public().len(), group.public_octets());
+            assert_ne!(ours.public(), theirs.public());
+            let (public_ours, public_theirs) = (ours.public().to_vec(), theirs.public().to_vec());
+            let secret = ours.finish(&public_theirs).unwrap();
+            assert_eq!(
+                secret.expose_secret(),
+                theirs.finish(&public_ours).unwrap().expose_secret()
+            );
+        }
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        for group in ALL {
+            let public = KeyExchange::start(group, &mut Varied(2))
+                .unwrap()
+                .public()
+                .to_vec();
+            assert_eq!(verdict(group, &public), Ok(()));
+            assert_eq!(
+                verdict(group, &public[1..]),
+                Err(ExchangeError::Length),
+                "{group}"
+            );
+            assert_eq!(
+                verdict(group, &[&[0], &public[..]].concat()),
+                Err(ExchangeError::Length),
+                "{group}"
+            );
+            assert_eq!(verdict(group, &[]), Err(ExchangeError::Length), "{group}");
+        }
+    }
+
+    /// RFC 6989 §2.1: 1 < y < p - 1.
+    #[test]
+    fn modp_values_that_give_the_secret_away_are_refused() {
+        for group in &ALL[..5] {
+            let prime = &modp::modulus(*group).unwrap().octets;
+            let with_last = |base: &[u8], last: u8| [&base[..base.len() - 1], &[last]].concat();
+            let zeros = vec![0; prime.len()];
+            let last = prime[prime.len() - 1];
+            let refused = [
+                zeros.clone(),
+                with_last(&zeros, 1),
+                with_last(prime, last - 1),
+                prime.clone(),
+                vec![0xff; prime.len()],
+            ];
+            for public in refused {
+                assert_eq!(verdict(*group, &public), Err(ExchangeError::Public), "{group}");
+            }
+        }
+        assert_eq!(
+            verdict(Group::Modp2048, &[vec![0; 255], vec![2]].concat()),
+            Ok(())
+        );
+    }
+
+    /// RFC 6989 §2.2: the group has a small subgroup for each factor of (p - 1) / q, so y^q must be 1.
+    #[test]
+    fn values_outside_the_subgroup_are_refused() {
+        let two = [vec![0; 255], vec![2]].concat();
+        assert_eq!(
+            verdict(Group::Modp2048Subgroup256, &two),
+            Err(ExchangeError::Public)
+        );
+    }
+
+    /// RFC 6989 §2.3: a point must be on its curve.
+    #[test]
+    fn points_off_the_curve_are_refused() {
+        for group in [Group::Ecp256, Group::Ecp384, Group::Ecp521] {
+            let mut public = KeyExchange::start(group, &mut Varied(3))
+                .unwrap()
+                .public()
+                .to_vec();
+            *public.last_mut().unwrap() ^= 1;
+            assert_eq!(verdict(group, &public), Err(ExchangeError::Public), "{group}");
+            assert_eq!(
+                verdict(group, &vec![0; public.len()]),
+                Err(ExchangeError::Public),
+                "{group}"
+            );
+            assert_eq!(
+                verdict(group, &vec![0xff; public.len()]),
+                Err(ExchangeError::Public),
+                "{group}"
+            );
+        }
+    }
+
+    /// RFC 8031 §5: points of small order make the secret zero, whatever our private value is.
+    #[test]
+    fn points_of_small_order_are_refused() {
+        for public in [
+            hex!("0000000000000000000000000000000000000000000000000000000000000000"),
+            hex!("0100000000000000000000000000000000000000000000000000000000000000"),
+            hex!("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+            hex!("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+            hex!("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+        ] {
+            assert_eq!(verdict(Group::X25519, &public), Err(ExchangeError::Public));
+        }
+    }
+
+    /// A private value outside the order of the curve is drawn again, but not for ever.
+    #[test]
+    fn private_values_out_of_range_are_drawn_again() {
+        let good = hex!("C88F01F510D9AC3F70A292DAA2316DE544E9AAB8AFE84049C62A9C57862D1433");
+        let again = start(Group::Ecp256, &[[0xff; 32], [0; 32], good].concat());
+        assert_eq!(again.public(), start(Group::Ecp256, &good).public());
+        let stuck = KeyExchange::start(Group::Ecp256, &mut Octets(vec![0xff; 1024]));
+        assert_eq!(stuck.err(), Some(ExchangeError::Private));
     }
 }

@@ -72,6 +72,12 @@ impl Modulus {
         })
     }
 
+    /// Octets of a private value: twice the strength that NIST SP 800-56A gives the prime (112, 128 and 152 bits for
+    /// 2048, 3072 and 4096 bits), to whole words; one as long as the prime would take seven times the time.
+    pub(super) fn exponent_octets(&self) -> usize {
+        if self.octets.len() > 384 { 40 } else { 32 }
+    }
+
     /// `base` to the power of `exponent` in time that depends on their lengths only, as long as the prime.
     /// `None` if `base` is not less than the prime, or memory is short.
     pub(super) fn power(&self, base: &[u8], exponent: &[u8]) -> Option<Secret> {

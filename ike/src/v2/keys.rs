@@ -239,3 +239,264 @@ pub fn cookie(secret: &Secret, initiator_nonce: &[u8], initiator: IpAddr, initia
         .expose_secret()
         .to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+
+    // A NIST CAVP vector for the IKEv2 key derivation of SP 800-135 (PRF_HMAC_SHA1), as it stands in Cisco's OpenSSL KDF
+    // tests: its 132 octets of DKM are exactly what AES_CBC_128 with HMAC_SHA1_96 takes.
+    const SUITE: Suite = Suite {
+        encryption: Encryption::AesCbc(128),
+        integrity: Some(Integrity::HmacSha1_96),
+        prf: Prf::HmacSha1,
+    };
+    const SAID: Said<'_> = Said {
+        initiator_nonce: &hex!("3651fef5c9c35e93"),
+        responder_nonce: &hex!("c09a8b90a3f04d59"),
+        initiator_spi: 0x8e5c_3ae5_0722_1684,
+        responder_spi: 0xb1f2_01bb_155c_3acd,
+    };
+    const SHARED: [u8; 128] = hex!(
+        "d084a30166a50fb7325c3960874a839449ef9741c2f4f947d0201dd8c1269273d79509f37e3ca3eb4fa2fe2a"
+        "28254e289cd3f34dad4eb4df1a07685a4b8a94fa61e2491f7598b3ce65547ff133b3f63d1ac4175eaa695033"
+        "f3cedb026a6873a36455172a8540b8a5d23a0143bed0390ee49b168269d75fffee9fb62be965993c"
+    );
+    const NEW_SHARED: [u8; 128] = hex!(
+        "52f00ab174c25d5b7139ae5ff4e8e9eddee5992d2e36adf8a559ffd90dab1442e4fbe429d320c0f33552a17d"
+        "1557fa41ea70e8fb916c4fa27ed52b5f8ebd8461afa78f1159159a64055ac5f6319e29c28eae58cbc6847770"
+        "f32c3fed1d04750484f854790f95e9ec01bc5bc461f24966462e359511329305038e94deb6dd42c2"
+    );
+    const MATERIAL: [u8; 132] = hex!(
+        "6f1b12cad3cbe097b35430356d869d54cddb0198ec859174d53ceb92dddedbe2436db69f60977c58fa63bbb6"
+        "67f8d36920b109baae8f6c61a9ac49feda01843225d080ec5539d5881a25521ffb2a0a91874a9c0a27fcc2d7"
+        "17eb8963a9e3a89c7ab264757284c28cf8c3ca40576f4220b052b1fb8e9ad60ba3c80557323331a8cbb89f20"
+    );
+    const CHILD_MATERIAL: [u8; 132] = hex!(
+        "4727dc0ef94eb326ce131cf282fb652faa638ad0ddae3786a11bcc0309876009f8c485de011ad962c5b1ca8a"
+        "41ff8145445749079c5686e26ffebbc342f06981f3da745e11ca0976424d1f8caec623d59dc7186deb20a27b"
+        "411d1dcb70a365440bf7de905088b0692e8addc094e18d1939bdb67e89798ca6b239e2ccb81c2409dac0106c"
+    );
+    const CHILD_MATERIAL_WITH_EXCHANGE: [u8; 132] = hex!(
+        "b109c21ad4c0797768c1cec9e63554681e48f224bca7f23c20c4ea7041983451e9aa1d5408656c8a975ff1b9"
+        "d9a12c75ffeb64bdecb30174664cccb4e14f1c377b7f6d1525af77c7092aac3e47f917ebae8297fb5539d200"
+        "8ce830823a09cc197361d4a289c72745f6ce9fefe812be5bf55b3200fbb82e41a4a40877d3fe106db909707b"
+    );
+    const REKEYED_SEED: [u8; 20] = hex!("3b03bce748c96d5e8306918d2ff89b68f0648da3");
+
+    fn secret(octets: &[u8]) -> Secret {
+        octets.to_vec().into()
+    }
+
+    fn joined(keys: &IkeKeys) -> Vec<u8> {
+        let (i, r) = (&keys.initiator, &keys.responder);
+        let in_order = [
+            &keys.derivation,
+            &i.integrity,
+            &r.integrity,
+            &i.encryption,
+            &r.encryption,
+            &i.proof,
+            &r.proof,
+        ];
+        in_order
+            .iter()
+            .flat_map(|key| key.expose_secret().to_vec())
+            .collect()
+    }
+
+    fn joined_child(keys: &ChildKeys) -> Vec<u8> {
+        [&keys.initiator, &keys.responder]
+            .into_iter()
+            .flat_map(|keys| {
+                let integrity = keys
+                    .integrity
+                    .as_ref()
+                    .map(|(_, key)| key.expose_secret().to_vec());
+                [
+                    keys.encryption_key.expose_secret().to_vec(),
+                    integrity.unwrap_or_default(),
+                ]
+                .concat()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn published_ike_keys() {
+        let keys = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
+        assert_eq!(joined(&keys), MATERIAL);
+        let lengths = [
+            &keys.derivation,
+            &keys.initiator.encryption,
+            &keys.initiator.proof,
+        ];
+        assert_eq!(lengths.map(|key| key.expose_secret().len()), [20, 16, 20]);
+    }
+
+    #[test]
+    fn published_child_keys() {
+        let keys = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
+        let nonces = (SAID.initiator_nonce, SAID.responder_nonce);
+        let widest = (Encryption::AesCbc(128), Some(Integrity::HmacSha2_384_192));
+        let child = keys.child(widest, nonces, None);
+        assert_eq!(joined_child(&child), CHILD_MATERIAL[..128]);
+        let child = keys.child(widest, nonces, Some(&secret(&NEW_SHARED)));
+        assert_eq!(joined_child(&child), CHILD_MATERIAL_WITH_EXCHANGE[..128]);
+    }
+
+    /// AES-GCM takes four octets of salt after each key, and no integrity keys (RFC 4106 §8.1, RFC 5282 §7.1).
+    #[test]
+    fn aead_keys_carry_their_salt() {
+        let nonces = (SAID.initiator_nonce, SAID.responder_nonce);
+        let keys = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
+        let child = keys.child((Encryption::AesGcm16(256), None), nonces, None);
+        assert_eq!(
+            child.initiator.encryption_key.expose_secret(),
+            &CHILD_MATERIAL[..36]
+        );
+        assert_eq!(
+            child.responder.encryption_key.expose_secret(),
+            &CHILD_MATERIAL[36..72]
+        );
+        assert!(child.initiator.integrity.is_none());
+        let aead = Suite {
+            encryption: Encryption::AesGcm16(256),
+            integrity: None,
+            ..SUITE
+        };
+        let keys = IkeKeys::derive(aead, &SAID, &secret(&SHARED));
+        assert_eq!(joined(&keys), MATERIAL, "20 + 2 * 36 + 2 * 20 octets are as many");
+        assert_eq!(keys.initiator.encryption.expose_secret(), &MATERIAL[20..56]);
+        assert!(keys.initiator.protection().is_ok());
+    }
+
+    /// A new IKE SA takes its seed from SK_d of the old one with the old function, but its keys with the new one.
+    #[test]
+    fn published_rekeyed_seed() {
+        let old = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
+        for prf in [Prf::HmacSha1, Prf::HmacSha2_512] {
+            let suite = Suite { prf, ..SUITE };
+            let new = old.rekey(suite, &SAID, &secret(&NEW_SHARED));
+            assert_eq!(
+                joined(&new),
+                joined(&IkeKeys::from_seed(suite, &SAID, &secret(&REKEYED_SEED)))
+            );
+        }
+    }
+
+    /// Values of Python's hmac: prf(prf(secret, pad), message | nonce | prf(SK_p, ID)), with SK_p the first octets of
+    /// SHA-512("skp").
+    #[test]
+    fn shared_key_proofs_agree_with_others() {
+        let proof_key = digest::digest(&digest::SHA512, b"skp");
+        let passphrase = secret(b"correct horse battery staple");
+        let nonce: Vec<u8> = (0..32).collect();
+        let proven = Proven {
+            message: b"first message",
+            peer_nonce: &nonce,
+            identity: &[1, 0, 0, 0, 192, 0, 2, 1],
+        };
+        let expected: [(Prf, &[u8]); 4] = [
+            (Prf::HmacSha1, &hex!("c67888ccc300ab19e08815382843faddf975a535")),
+            (
+                Prf::HmacSha2_256,
+                &hex!("4fc37917d33adefa7a724042d388e113507badabf1fc898f389d97a8e6505542"),
+            ),
+            (
+                Prf::HmacSha2_384,
+                &hex!(
+                    "8dcce3042cc5d4988830703a0e4858f802dc0af73c657938"
+                    "e2f033798b97d4833a3272f0749d3803789b8e1f6a4aa68b"
+                ),
+            ),
+            (
+                Prf::HmacSha2_512,
+                &hex!(
+                    "a86d38c9a791e8687fab1a3aa19befb84a754d8859f842d6222762042e55d518"
+                    "34b729c77c1933fe43af6e7981a03b09c71c6710c20394b928a26ad94b3fa097"
+                ),
+            ),
+        ];
+        for (prf, expected) in expected {
+            let side = SideKeys {
+                suite: Suite { prf, ..SUITE },
+                integrity: secret(&[]),
+                encryption: secret(&[]),
+                proof: secret(&proof_key.as_ref()[..prf.octets()]),
+            };
+            assert_eq!(side.shared_key_proof(&passphrase, &proven), expected, "{prf}");
+            assert!(side.verify_shared_key(&passphrase, &proven, expected));
+            assert!(!side.verify_shared_key(&secret(b"wrong"), &proven, expected));
+            assert!(!side.verify_shared_key(&passphrase, &proven, &expected[1..]));
+            let other = Proven {
+                identity: &[1, 0, 0, 0, 192, 0, 2, 2],
+                ..proven
+            };
+            assert!(!side.verify_shared_key(&passphrase, &other, expected));
+        }
+    }
+
+    /// What one side protects with its keys the other opens with the same, and only with those.
+    #[test]
+    fn sides_have_different_keys() {
+        struct Zeros;
+        impl crate::Random for Zeros {
+            fn fill(&mut self, bytes: &mut [u8]) {
+                bytes.fill(0);
+            }
+        }
+        let keys = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
+        let mut ours = keys.initiator.protection().unwrap();
+        let message = ours.seal_message(&[0; 28], 41, b"payloads", &mut Zeros).unwrap();
+        assert_eq!(
+            keys.initiator
+                .protection()
+                .unwrap()
+                .open_message(&message)
+                .unwrap()
+                .payloads,
+            b"payloads"
+        );
+        assert!(
+            keys.responder
+                .protection()
+                .unwrap()
+                .open_message(&message)
+                .is_err()
+        );
+    }
+
+    /// Values of Python's hashlib.
+    #[test]
+    fn nat_detection_hashes_agree_with_others() {
+        let v4 = nat_detection(
+            0x0102_0304_0506_0708,
+            0x1112_1314_1516_1718,
+            "192.0.2.1:4500".parse().unwrap(),
+        );
+        assert_eq!(v4, hex!("5184f43875ff7d9e3dfdc92bd1dee1a08204de3e"));
+        let v6 = nat_detection(0x0102_0304_0506_0708, 0, "[2001:db8::1]:500".parse().unwrap());
+        assert_eq!(v6, hex!("7fa12a60a3a27ef1b3fed26cc6d5b8fbf553292f"));
+    }
+
+    /// A cookie is good for one address, nonce and SPI under one secret only.
+    #[test]
+    fn cookies_depend_on_all_they_cover() {
+        let (one, two) = (secret(&[1; 32]), secret(&[2; 32]));
+        let (here, there) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        let cookies = [
+            cookie(&one, b"nonce", here, 1),
+            cookie(&two, b"nonce", here, 1),
+            cookie(&one, b"other", here, 1),
+            cookie(&one, b"nonce", there, 1),
+            cookie(&one, b"nonce", here, 2),
+        ];
+        assert_eq!(cookie(&one, b"nonce", here, 1), cookies[0]);
+        for (index, left) in cookies.iter().enumerate() {
+            assert!(cookies[index + 1..].iter().all(|right| right != left));
+        }
+    }
+}
