@@ -1,1 +1,39 @@
-//! Kernel objects over netlink, reconciled.
+//! Kernel objects over netlink, reconciled: links, addresses, routes, ESP states, policies and one nftables
+//! table. See the folder's `README.md`.
+
+mod address;
+mod algorithm;
+pub mod fake;
+mod kernel;
+mod link;
+pub mod mark;
+mod netlink;
+mod nft;
+mod notice;
+mod object;
+mod order;
+mod owned;
+mod probe;
+mod reconciler;
+mod refusal;
+mod route;
+mod ruleset;
+pub mod sysctl;
+mod xfrm_policy;
+mod xfrm_state;
+
+pub use address::Address;
+pub use algorithm::{Algorithm, Authenticator, EspKeys};
+pub use kernel::{Kernel, Notices};
+pub use link::{InvalidLinkName, Link, LinkKind, LinkName};
+pub use notice::{Event, Notice};
+pub use object::{Key, Object};
+pub use order::{Operation, rank};
+pub use owned::{Op, Owned};
+pub use probe::Missing;
+pub use reconciler::{Reconciler, Removal, Request, Scope};
+pub use refusal::{Refusal, RefusalKind};
+pub use route::{Route, RouteKey, Target};
+pub use ruleset::Ruleset;
+pub use xfrm_policy::{Direction, PolicyKey, PolicySelector, PortMask, XfrmPolicy};
+pub use xfrm_state::{Counters, KeyMaterial, StateKey, UdpPorts, XfrmState};

@@ -1,0 +1,235 @@
+//! A kernel in memory, for tests: it does what it is told, refuses what it is told to refuse, and loses
+//! objects on demand.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::kernel::Dump;
+use crate::link::{Link, LinkKind, LinkName};
+use crate::notice::Notice;
+use crate::object::{Key, Object};
+use crate::order::Operation;
+use crate::owned::Op;
+use crate::probe::Missing;
+use crate::refusal::Refusal;
+use crate::xfrm_state::{Counters, KeyMaterial, StateKey};
+
+/// A kernel in memory. Clones are the same kernel, so a test can look at it while a [`crate::Kernel`] works
+/// on it, or open it again as after a restart.
+#[derive(Debug, Clone, Default)]
+pub struct FakeKernel(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    reported: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<Key, Object>,
+    foreign_links: BTreeSet<LinkName>,
+    refusals: BTreeMap<Key, Refusal>,
+    counters: BTreeMap<StateKey, Counters>,
+    performed: Vec<Operation>,
+    notices: VecDeque<Notice>,
+    missing: Option<Missing>,
+}
+
+impl FakeKernel {
+    /// An empty kernel that has everything.
+    pub fn new() -> Self {
+        FakeKernel::default()
+    }
+
+    /// From now on, refuses every step about this object.
+    pub fn refuse(&self, key: Key, errno: i32, detail: &str) {
+        let refusal = Refusal {
+            object: key.to_string(),
+            attribute: None,
+            errno,
+            detail: detail.to_owned(),
+        };
+        self.state().refusals.insert(key, refusal);
+    }
+
+    /// Refuses it no longer.
+    pub fn accept(&self, key: &Key) {
+        self.state().refusals.remove(key);
+    }
+
+    /// Lets [`crate::Kernel::probe`] find something missing.
+    pub fn lack(&self, missing: Missing) {
+        self.state().missing = Some(missing);
+    }
+
+    /// Loses an object and reports it, as when somebody else deletes it.
+    pub fn lose(&self, key: &Key) {
+        self.lose_unreported(key);
+        self.report(match key {
+            Key::Link(name) => Notice::LinkGone(name.clone()),
+            Key::Address(_) | Key::Route(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => {
+                Notice::Gone(key.clone())
+            }
+        });
+    }
+
+    /// Loses an object without a word, so that only an audit finds out.
+    pub fn lose_unreported(&self, key: &Key) {
+        let mut state = self.state();
+        state.objects.remove(key);
+        if let Key::Link(name) = key {
+            state.foreign_links.remove(name);
+            state.drop_dependents(name);
+        }
+    }
+
+    /// Somebody else makes a link, such as a TUN.
+    pub fn appear(&self, name: LinkName) {
+        self.state().foreign_links.insert(name.clone());
+        let link = Link {
+            name,
+            kind: LinkKind::External,
+            mtu: 1500,
+            up: false,
+        };
+        self.report(Notice::LinkPresent { link, ours: false });
+    }
+
+    /// Lets packets pass through a state.
+    pub fn count(&self, key: StateKey, counters: Counters) {
+        self.state().counters.insert(key, counters);
+    }
+
+    /// All that is there.
+    pub fn objects(&self) -> BTreeMap<Key, Object> {
+        self.state().objects.clone()
+    }
+
+    /// All steps that were taken, in order, refused ones left out; states without their keys.
+    pub fn performed(&self) -> Vec<Operation> {
+        self.state().performed.clone()
+    }
+
+    /// Reports something, true or not.
+    pub fn report(&self, notice: Notice) {
+        self.state().notices.push_back(notice);
+        self.0.reported.notify_one();
+    }
+
+    pub(crate) fn perform(&self, step: &Operation) -> Result<(), Refusal> {
+        let mut state = self.state();
+        if let Some(refusal) = state.refusals.get(step.key()) {
+            return Err(refusal.clone());
+        }
+        let step = without_keys(step.clone());
+        if let Some(link) = missing_link(&state, &step) {
+            return Err(Refusal {
+                object: step.key().to_string(),
+                attribute: None,
+                errno: libc::ENODEV,
+                detail: format!("no link {link}"),
+            });
+        }
+        match &step {
+            Op::Create(key, object) | Op::Replace { key, to: object, .. } => {
+                state.objects.insert(key.clone(), object.clone());
+            }
+            Op::Delete(key, object) => {
+                state.objects.remove(key);
+                if let Object::Link(Link {
+                    name,
+                    kind: LinkKind::Xfrm { .. },
+                    ..
+                }) = object
+                {
+                    state.drop_dependents(name);
+                }
+            }
+        }
+        state.performed.push(step);
+        Ok(())
+    }
+
+    pub(crate) fn dump(&self) -> Dump {
+        let state = self.state();
+        Dump {
+            objects: state.objects.values().cloned().collect(),
+            links: state.links(),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> BTreeMap<StateKey, Counters> {
+        let state = self.state();
+        let keys = state.objects.keys().filter_map(|key| match key {
+            Key::State(key) => Some(*key),
+            Key::Link(_) | Key::Address(_) | Key::Route(_) | Key::Policy(_) | Key::Ruleset => None,
+        });
+        keys.map(|key| (key, state.counters.get(&key).copied().unwrap_or_default()))
+            .collect()
+    }
+
+    pub(crate) fn probe(&self) -> Result<(), Missing> {
+        self.state().missing.clone().map_or(Ok(()), Err)
+    }
+
+    pub(crate) async fn notices(&self) -> Vec<Notice> {
+        loop {
+            let reported: Vec<Notice> = self.state().notices.drain(..).collect();
+            if !reported.is_empty() {
+                return reported;
+            }
+            self.0.reported.notified().await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn links(&self) -> BTreeSet<LinkName> {
+        let ours = self.objects.keys().filter_map(|key| match key {
+            Key::Link(name) => Some(name.clone()),
+            Key::Address(_) | Key::Route(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => None,
+        });
+        ours.chain(self.foreign_links.iter().cloned()).collect()
+    }
+
+    fn drop_dependents(&mut self, link: &LinkName) {
+        self.objects.retain(|_, object| object.needs() != Some(link));
+    }
+}
+
+fn missing_link(state: &State, step: &Operation) -> Option<LinkName> {
+    let needed = match step {
+        Op::Create(
+            _,
+            Object::Link(Link {
+                kind: LinkKind::External,
+                name,
+                ..
+            }),
+        ) => Some(name),
+        Op::Create(_, object) | Op::Replace { to: object, .. } => object.needs(),
+        Op::Delete(..) => None,
+    };
+    needed.filter(|name| !state.links().contains(name)).cloned()
+}
+
+fn without_keys(mut step: Operation) -> Operation {
+    match &mut step {
+        Op::Create(_, Object::State(state))
+        | Op::Replace {
+            to: Object::State(state),
+            ..
+        } => {
+            state.keys = KeyMaterial::Found;
+        }
+        Op::Create(..) | Op::Replace { .. } | Op::Delete(..) => (),
+    }
+    step
+}

@@ -1,0 +1,228 @@
+//! The handle for the owner of the kernel: the core, and the kernel or a fake one behind it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fake::FakeKernel;
+use crate::link::LinkName;
+use crate::netlink::{Netlink, Subscription};
+use crate::notice::{Event, Notice};
+use crate::object::{Key, Object};
+use crate::order::Operation;
+use crate::probe::Missing;
+use crate::reconciler::{Reconciler, Request};
+use crate::refusal::Refusal;
+use crate::xfrm_state::{Counters, StateKey};
+
+/// How often one call goes over its plan: each round may unblock what waited for a link.
+const ROUNDS: usize = 8;
+
+/// Owns every kernel object of ours in this network namespace.
+#[derive(Debug)]
+pub struct Kernel {
+    core: Reconciler,
+    port: Port,
+}
+
+/// What the kernel reports unasked.
+#[derive(Debug)]
+pub struct Notices(Source);
+
+#[derive(Debug)]
+enum Port {
+    Netlink(Netlink),
+    Fake(FakeKernel),
+}
+
+#[derive(Debug)]
+enum Source {
+    Netlink(Subscription),
+    Fake(FakeKernel),
+}
+
+/// All that a dump finds.
+#[derive(Debug, Default)]
+pub(crate) struct Dump {
+    /// Objects under our mark.
+    pub(crate) objects: Vec<Object>,
+    /// Names of all links.
+    pub(crate) links: BTreeSet<LinkName>,
+}
+
+impl Kernel {
+    /// Opens the kernel in the network namespace of this thread and adopts what is there under our mark.
+    ///
+    /// # Errors
+    ///
+    /// When netlink cannot be opened or read.
+    pub async fn open() -> Result<(Kernel, Notices), Refusal> {
+        // Subscribed first, so that nothing happens unseen between the dump and the first notice.
+        let subscription = Subscription::open().await?;
+        let mut port = Port::Netlink(Netlink::open().await?);
+        let found = port.dump().await?;
+        let core = Reconciler::adopt(found.objects, found.links);
+        Ok((Kernel { core, port }, Notices(Source::Netlink(subscription))))
+    }
+
+    /// The same over a kernel in memory, for tests.
+    pub fn over(fake: &FakeKernel) -> (Kernel, Notices) {
+        let found = fake.dump();
+        let core = Reconciler::adopt(found.objects, found.links);
+        (
+            Kernel {
+                core,
+                port: Port::Fake(fake.clone()),
+            },
+            Notices(Source::Fake(fake.clone())),
+        )
+    }
+
+    /// Takes requests together and does all that can be done now.
+    ///
+    /// Objects that wait for a link are done when it appears, and count as granted here. The states wanted in
+    /// one call are all installed or none: a refused one takes the others back.
+    ///
+    /// # Errors
+    ///
+    /// The first refusal that concerns an object wanted in this call. But for states, what is refused stays
+    /// wanted and is tried again by [`Kernel::audit`].
+    pub async fn apply(&mut self, requests: impl IntoIterator<Item = Request>) -> Result<(), Refusal> {
+        let mut wanted = BTreeSet::new();
+        for request in requests {
+            if let Request::Want(object) = &request {
+                wanted.insert(object.key());
+            }
+            self.core.request(request);
+        }
+        let refused = self.converge().await;
+        let Some(state) = wanted
+            .iter()
+            .find(|key| matches!(key, Key::State(_)) && refused.contains_key(key))
+        else {
+            return match refused.into_iter().find(|(key, _)| wanted.contains(key)) {
+                Some((_, refusal)) => Err(refusal),
+                None => Ok(()),
+            };
+        };
+        for key in wanted.iter().filter(|key| matches!(key, Key::State(_))) {
+            self.core.request(Request::Unwant(key.clone()));
+        }
+        self.converge().await;
+        refused.get(state).cloned().map_or(Ok(()), Err)
+    }
+
+    /// Takes what the kernel reported, repairs what is broken and says what others have to know.
+    pub async fn handle(&mut self, notices: Vec<Notice>) -> Vec<Event> {
+        if notices.contains(&Notice::Overrun) {
+            return self.audit().await.unwrap_or_default();
+        }
+        let events = notices
+            .into_iter()
+            .filter_map(|notice| self.core.observe(notice))
+            .collect();
+        self.converge().await;
+        events
+    }
+
+    /// Compares all that is there with all that is wanted, and tries again what was refused. To be called now
+    /// and then: not everything that happens in a kernel is reported.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel cannot be read.
+    pub async fn audit(&mut self) -> Result<Vec<Event>, Refusal> {
+        let found = self.port.dump().await?;
+        let events = self.core.observe_all(found.objects, found.links);
+        self.core.retry();
+        self.converge().await;
+        Ok(events)
+    }
+
+    async fn converge(&mut self) -> BTreeMap<Key, Refusal> {
+        let mut refused = BTreeMap::new();
+        for _ in 0..ROUNDS {
+            let plan = self.core.plan();
+            if plan.is_empty() {
+                break;
+            }
+            for step in plan {
+                let answer = self.port.perform(&step).await;
+                if let Err(refusal) = &answer {
+                    tracing::warn!(%refusal, "kernel object refused");
+                    refused.insert(step.key().clone(), refusal.clone());
+                }
+                self.core.done(&step, answer);
+            }
+        }
+        refused
+    }
+
+    /// What has passed through each state of ours.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel cannot be read.
+    pub async fn counters(&mut self) -> Result<BTreeMap<StateKey, Counters>, Refusal> {
+        match &mut self.port {
+            Port::Netlink(netlink) => netlink.counters().await,
+            Port::Fake(fake) => Ok(fake.counters()),
+        }
+    }
+
+    /// Whether this kernel has all that the kernel datapath needs; tries it, and leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, in a sentence.
+    pub async fn probe(&mut self) -> Result<(), Missing> {
+        match &mut self.port {
+            Port::Netlink(netlink) => crate::probe::probe(netlink).await,
+            Port::Fake(fake) => fake.probe(),
+        }
+    }
+
+    /// What the kernel refuses, by object.
+    pub fn refusals(&self) -> &BTreeMap<Key, Refusal> {
+        self.core.refusals()
+    }
+
+    /// What waits for a link that is not there, and for which.
+    pub fn waiting(&self) -> Vec<(Key, LinkName)> {
+        self.core.waiting()
+    }
+
+    /// All that the kernel has of ours, as far as we know.
+    pub fn present(&self) -> impl Iterator<Item = &Object> {
+        self.core.present_objects()
+    }
+
+    /// Interface ids of the states that were found at start and are not replaced yet.
+    pub fn adopted_children(&self) -> BTreeSet<u32> {
+        self.core.adopted_children()
+    }
+}
+
+impl Notices {
+    /// All that was reported since the last call; waits for something to happen. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Vec<Notice> {
+        match &mut self.0 {
+            Source::Netlink(subscription) => subscription.next().await,
+            Source::Fake(fake) => fake.notices().await,
+        }
+    }
+}
+
+impl Port {
+    async fn dump(&mut self) -> Result<Dump, Refusal> {
+        match self {
+            Port::Netlink(netlink) => netlink.dump().await,
+            Port::Fake(fake) => Ok(fake.dump()),
+        }
+    }
+
+    async fn perform(&mut self, step: &Operation) -> Result<(), Refusal> {
+        match self {
+            Port::Netlink(netlink) => netlink.perform(step).await,
+            Port::Fake(fake) => fake.perform(step),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! How our objects are told from those of others.
+
+use std::ops::RangeInclusive;
+
+/// Interface ids of ours: every ESP state, policy and XFRM interface that bears one belongs to us.
+pub const INTERFACE_IDS: RangeInclusive<u32> = 0x4357_0000..=0x4357_ffff;
+
+/// Protocol number of our routes and addresses (`rtm_protocol`, `IFA_PROTO`); unassigned in Linux.
+pub const PROTOCOL: u8 = 67;
+
+/// Alias of the links that we made or took over.
+pub const LINK_ALIAS: &str = "causeway";
+
+/// The nftables table of ours, in the family `inet`.
+pub const NFT_TABLE: &str = "causeway";
+
+/// Metric of the routes of last resort: worse than any other.
+pub const LAST_RESORT_METRIC: u32 = u32::MAX - 1;
+
+/// Whether an interface id is in our range.
+pub fn is_ours(interface_id: u32) -> bool {
+    INTERFACE_IDS.contains(&interface_id)
+}

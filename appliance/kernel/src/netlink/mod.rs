@@ -1,0 +1,9 @@
+//! The kernel itself: the only I/O of this crate, but for `nft` and `/proc/sys`.
+
+mod message;
+mod perform;
+mod socket;
+mod subscription;
+
+pub(crate) use perform::Netlink;
+pub(crate) use subscription::Subscription;

@@ -1,0 +1,321 @@
+//! Steps of a plan, performed; and dumps of what is there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::route::RouteMessage;
+use netlink_packet_xfrm::XfrmMessage;
+use netlink_packet_xfrm::constants::{
+    XFRM_MSG_GETPOLICY, XFRM_MSG_GETSA, XFRM_MSG_NEWPOLICY, XFRM_MSG_NEWSA,
+};
+
+use super::message::{Outgoing, Protocol};
+use super::socket::{RequestError, Socket};
+use super::subscription::{link_names, parse};
+use crate::address::Address;
+use crate::kernel::Dump;
+use crate::link::{Link, LinkKind, LinkName, LinkNames};
+use crate::nft;
+use crate::object::{Key, Object};
+use crate::order::Operation;
+use crate::owned::Op;
+use crate::refusal::Refusal;
+use crate::route::Route;
+use crate::ruleset::Ruleset;
+use crate::sysctl::LinkSetting;
+use crate::xfrm_policy::XfrmPolicy;
+use crate::xfrm_state::{Counters, StateKey, XfrmState, wipe};
+
+/// The kernel of this thread's network namespace.
+#[derive(Debug)]
+pub(crate) struct Netlink {
+    route: Socket,
+    /// Or why there is none: a kernel without XFRM still has links and routes.
+    xfrm: Result<Socket, Refusal>,
+}
+
+impl Netlink {
+    /// Opens the sockets.
+    pub(crate) async fn open() -> Result<Self, Refusal> {
+        let route = Socket::open(Protocol::Route, 0)
+            .map_err(|error| Refusal::from_io("netlink socket for routes", &error))?;
+        let xfrm = Socket::open(Protocol::Xfrm, 0)
+            .map_err(|error| Refusal::from_io("netlink socket for XFRM", &error));
+        Ok(Netlink { route, xfrm })
+    }
+
+    /// Performs one step. Removing what is not there is done already.
+    pub(crate) async fn perform(&mut self, step: &Operation) -> Result<(), Refusal> {
+        match step {
+            Op::Create(key, object) => self.create(key, object, NLM_F_CREATE | NLM_F_EXCL).await,
+            Op::Replace {
+                key,
+                from: Object::Link(from),
+                to: Object::Link(to),
+            } if from.kind != to.kind => {
+                self.delete(key, &Object::Link(from.clone())).await?;
+                self.create(key, &Object::Link(to.clone()), NLM_F_CREATE | NLM_F_EXCL)
+                    .await
+            }
+            Op::Replace {
+                key,
+                to: Object::Link(link),
+                ..
+            } => self.set_link(key, link).await,
+            Op::Replace {
+                key,
+                from: from @ Object::State(_),
+                to,
+            } => {
+                self.delete(key, from).await?;
+                self.create(key, to, NLM_F_CREATE | NLM_F_EXCL).await
+            }
+            Op::Replace {
+                key,
+                to: Object::Policy(policy),
+                ..
+            } => self.send(key, &Outgoing::xfrm(&policy.replace(), 0)).await,
+            Op::Replace { key, to, .. } => self.create(key, to, NLM_F_CREATE | NLM_F_REPLACE).await,
+            Op::Delete(key, object) => self.delete(key, object).await,
+        }
+    }
+
+    async fn create(&mut self, key: &Key, object: &Object, flags: u16) -> Result<(), Refusal> {
+        match object {
+            Object::Link(link) => self.create_link(key, link).await,
+            Object::Address(address) => {
+                let index = self.index(key, &address.link).await?;
+                self.send(key, &Outgoing::route(&address.create(index), flags))
+                    .await
+            }
+            Object::Route(route) => {
+                let index = self.route_index(key, route).await?;
+                self.send(key, &Outgoing::route(&route.create(index), flags))
+                    .await
+            }
+            Object::State(state) => {
+                let Some(mut message) = state.create() else {
+                    return Err(refused(
+                        key,
+                        libc::EINVAL,
+                        "its keys do not fit its algorithm, or are missing",
+                    ));
+                };
+                let request = Outgoing::xfrm(&XfrmMessage::AddSa(message.clone()), 0);
+                wipe(&mut message);
+                self.send(key, &request).await
+            }
+            Object::Policy(policy) => self.send(key, &Outgoing::xfrm(&policy.create(), 0)).await,
+            Object::Ruleset(ruleset) => nft::apply(key, &ruleset.script()).await,
+        }
+    }
+
+    async fn create_link(&mut self, key: &Key, link: &Link) -> Result<(), Refusal> {
+        if let LinkKind::Xfrm {
+            interface_id,
+            underlying,
+        } = &link.kind
+        {
+            let underlying = match underlying {
+                Some(name) => Some(self.index(key, name).await?),
+                None => None,
+            };
+            let message = link.create(*interface_id, underlying);
+            self.send(key, &Outgoing::route(&message, NLM_F_CREATE | NLM_F_EXCL))
+                .await?;
+            // No link-local address: nobody at the other end would answer its neighbour discovery. Where IPv6
+            // is switched off there is nothing to write to, and nothing to prevent.
+            let _ = LinkSetting::Ipv6AddressGeneration.write(&link.name, 1);
+        }
+        self.set_link(key, link).await
+    }
+
+    async fn set_link(&mut self, key: &Key, link: &Link) -> Result<(), Refusal> {
+        let index = self.index(key, &link.name).await?;
+        self.send(key, &Outgoing::route(&link.set(index), 0)).await
+    }
+
+    async fn delete(&mut self, key: &Key, object: &Object) -> Result<(), Refusal> {
+        let request = match object {
+            Object::Link(link) => match (self.index(key, &link.name).await, &link.kind) {
+                (Err(_), _) => return Ok(()),
+                (Ok(index), LinkKind::Xfrm { .. }) => Outgoing::route(&Link::delete(index), 0),
+                (Ok(index), LinkKind::External) => Outgoing::route(&Link::disown(index), 0),
+            },
+            Object::Address(address) => match self.index(key, &address.link).await {
+                Ok(index) => Outgoing::route(&address.delete(index), 0),
+                Err(_) => return Ok(()),
+            },
+            Object::Route(route) => match self.route_index(key, route).await {
+                Ok(index) => Outgoing::route(&route.delete(index), 0),
+                Err(_) => return Ok(()),
+            },
+            Object::State(state) => Outgoing::xfrm(&XfrmState::delete(&state.key()), 0),
+            Object::Policy(policy) => Outgoing::xfrm(&XfrmPolicy::delete(&policy.key()), 0),
+            Object::Ruleset(_) => return nft::apply(key, &Ruleset::removal()).await,
+        };
+        match self.send(key, &request).await {
+            Err(refusal) if ABSENT.contains(&refusal.errno) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    async fn route_index(&mut self, key: &Key, route: &Route) -> Result<Option<u32>, Refusal> {
+        match route.link() {
+            Some(name) => self.index(key, name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The index of a link, asked anew each time: names are ours, indices come and go.
+    async fn index(&mut self, key: &Key, name: &LinkName) -> Result<u32, Refusal> {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![LinkAttribute::IfName(name.to_string())];
+        let request = Outgoing::route(&RouteNetlinkMessage::GetLink(message), 0);
+        let found = self.route.dump(&request, |message| match parse(message)? {
+            RouteNetlinkMessage::NewLink(link) => Some(link.header.index),
+            _ => None,
+        });
+        let found = found.await.map_err(|error| refusal(key, error))?;
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| refused(key, libc::ENODEV, &format!("no link {name}")))
+    }
+
+    async fn send(&mut self, key: &Key, request: &Outgoing) -> Result<(), Refusal> {
+        let socket = match (request.protocol(), &mut self.xfrm) {
+            (Protocol::Route, _) => &mut self.route,
+            (Protocol::Xfrm, Ok(socket)) => socket,
+            (Protocol::Xfrm, Err(why)) => {
+                return Err(Refusal {
+                    object: key.to_string(),
+                    ..why.clone()
+                });
+            }
+        };
+        socket.request(request).await.map_err(|error| refusal(key, error))
+    }
+
+    /// All objects under our mark, and the names of all links.
+    pub(crate) async fn dump(&mut self) -> Result<Dump, Refusal> {
+        let names = link_names(&mut self.route).await?;
+        let mut objects = self.dump_routes(&names).await?;
+        objects.extend(
+            self.states()
+                .await?
+                .into_iter()
+                .map(|(state, _)| Object::State(state)),
+        );
+        objects.extend(self.policies().await?.into_iter().map(Object::Policy));
+        objects.extend(nft::found().await.map(Object::Ruleset));
+        Ok(Dump {
+            objects,
+            links: names.into_values().collect(),
+        })
+    }
+
+    async fn dump_routes(&mut self, names: &LinkNames) -> Result<Vec<Object>, Refusal> {
+        let requests = [
+            RouteNetlinkMessage::GetLink(LinkMessage::default()),
+            RouteNetlinkMessage::GetAddress(AddressMessage::default()),
+            RouteNetlinkMessage::GetRoute(RouteMessage::default()),
+        ];
+        let mut objects = vec![];
+        for request in requests {
+            let request = Outgoing::route(&request, NLM_F_DUMP);
+            let found = self
+                .route
+                .dump(&request, |message| ours(parse(message)?, names))
+                .await;
+            objects.extend(found.map_err(|error| refusal("links, addresses and routes", error))?);
+        }
+        Ok(objects)
+    }
+
+    async fn states(&mut self) -> Result<Vec<(XfrmState, Counters)>, Refusal> {
+        let Ok(socket) = &mut self.xfrm else {
+            return Ok(vec![]);
+        };
+        let request = Outgoing::xfrm(&XfrmMessage::Other((XFRM_MSG_GETSA, vec![])), NLM_F_DUMP);
+        let found = socket.dump(&request, |message| {
+            (message.kind == XFRM_MSG_NEWSA)
+                .then(|| XfrmState::from_body(message.body))
+                .flatten()
+        });
+        found.await.map_err(|error| refusal("ESP states", error))
+    }
+
+    async fn policies(&mut self) -> Result<Vec<XfrmPolicy>, Refusal> {
+        let Ok(socket) = &mut self.xfrm else {
+            return Ok(vec![]);
+        };
+        let request = Outgoing::xfrm(&XfrmMessage::Other((XFRM_MSG_GETPOLICY, vec![])), NLM_F_DUMP);
+        let found = socket.dump(&request, |message| {
+            (message.kind == XFRM_MSG_NEWPOLICY)
+                .then(|| XfrmPolicy::from_body(message.body))
+                .flatten()
+        });
+        found.await.map_err(|error| refusal("policies", error))
+    }
+
+    /// What has passed through each state of ours.
+    pub(crate) async fn counters(&mut self) -> Result<BTreeMap<StateKey, Counters>, Refusal> {
+        Ok(self
+            .states()
+            .await?
+            .into_iter()
+            .map(|(state, counters)| (state.key(), counters))
+            .collect())
+    }
+}
+
+/// What the kernel says when the object to be removed is not there.
+const ABSENT: [i32; 4] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL];
+
+fn ours(message: RouteNetlinkMessage, names: &LinkNames) -> Option<Object> {
+    match message {
+        RouteNetlinkMessage::NewLink(link) => {
+            let found = Link::from_message(&link, names)?;
+            found.ours.then_some(Object::Link(found.link))
+        }
+        RouteNetlinkMessage::NewAddress(address) => {
+            Address::from_message(&address, names).map(Object::Address)
+        }
+        RouteNetlinkMessage::NewRoute(route) => Route::from_message(&route, names).map(Object::Route),
+        _ => None,
+    }
+}
+
+fn refused(object: impl fmt::Display, errno: i32, detail: &str) -> Refusal {
+    Refusal {
+        object: object.to_string(),
+        attribute: None,
+        errno,
+        detail: detail.to_owned(),
+    }
+}
+
+/// Names the object in what the kernel answered.
+pub(crate) fn refusal(object: impl fmt::Display, error: RequestError) -> Refusal {
+    match error {
+        RequestError::Io(error) => Refusal::from_io(object, &error),
+        RequestError::Failed(failure) => {
+            let words = std::io::Error::from_raw_os_error(failure.errno).to_string();
+            let detail = match failure.text {
+                Some(text) => format!("{text} ({words})"),
+                None => words,
+            };
+            Refusal {
+                object: object.to_string(),
+                attribute: failure.attribute,
+                errno: failure.errno,
+                detail,
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One netlink socket, one request at a time.
+
+use std::fmt;
+use std::io;
+
+use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
+use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::message::{Failure, Incoming, Outgoing, Protocol};
+
+/// Largest message that the kernel sends at once, and room for a bulky link.
+const LARGEST: usize = 64 * 1024;
+/// How often a dump that was disturbed is made again.
+const DUMP_ATTEMPTS: usize = 4;
+
+/// A socket bound to this thread's network namespace.
+pub(crate) struct Socket {
+    inner: TokioSocket,
+    protocol: Protocol,
+    sequence: u32,
+    /// Wiped after each use: states come with their keys.
+    buffer: Zeroizing<Vec<u8>>,
+}
+
+/// Why a request was not granted.
+#[derive(Debug)]
+pub(crate) enum RequestError {
+    /// The kernel said no.
+    Failed(Failure),
+    /// The socket did not work.
+    Io(io::Error),
+}
+
+impl From<io::Error> for RequestError {
+    fn from(error: io::Error) -> Self {
+        RequestError::Io(error)
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Socket {
+    /// Opens a socket that also hears of these multicast groups, given as bits.
+    pub(crate) fn open(protocol: Protocol, groups: u32) -> io::Result<Self> {
+        let number = match protocol {
+            Protocol::Route => NETLINK_ROUTE,
+            Protocol::Xfrm => NETLINK_XFRM,
+        };
+        let mut inner = <TokioSocket as AsyncSocket>::new(number)?;
+        let socket = inner.socket_mut();
+        socket.bind(&SocketAddr::new(0, groups))?;
+        socket.set_ext_ack(true)?;
+        // Without it, a refused request comes back whole, keys included.
+        socket.set_cap_ack(true)?;
+        if groups != 0 {
+            socket.set_rx_buf_sz(1024 * 1024)?;
+        }
+        let buffer = Zeroizing::new(Vec::with_capacity(LARGEST));
+        Ok(Socket {
+            inner,
+            protocol,
+            sequence: 0,
+            buffer,
+        })
+    }
+
+    /// Sends a request and waits until it is granted or refused.
+    pub(crate) async fn request(&mut self, request: &Outgoing) -> Result<(), RequestError> {
+        self.exchange(request, |_| ()).await.map(|_| ())
+    }
+
+    /// Sends a request and collects what is read out of each message of the answer.
+    pub(crate) async fn dump<T>(
+        &mut self,
+        request: &Outgoing,
+        mut read: impl FnMut(&Incoming<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, RequestError> {
+        for _ in 0..DUMP_ATTEMPTS {
+            let mut found = vec![];
+            let interrupted = self
+                .exchange(request, |message| found.extend(read(message)))
+                .await?;
+            if !interrupted {
+                return Ok(found);
+            }
+        }
+        Err(RequestError::Io(io::Error::from_raw_os_error(libc::EAGAIN)))
+    }
+
+    /// Whether the answer was interrupted.
+    async fn exchange(
+        &mut self,
+        request: &Outgoing,
+        mut each: impl FnMut(&Incoming<'_>),
+    ) -> Result<bool, RequestError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let frame = request.frame(self.sequence);
+        self.inner.send_to(&frame, &SocketAddr::new(0, 0)).await?;
+        let mut interrupted = false;
+        loop {
+            self.receive().await?;
+            let mut rest = self.buffer.as_slice();
+            while let Some(message) = Incoming::cut(&mut rest) {
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                interrupted |= message.is_interrupted();
+                match message.end(request) {
+                    Some(Ok(())) => {
+                        self.wipe();
+                        return Ok(interrupted);
+                    }
+                    Some(Err(failure)) => return Err(RequestError::Failed(failure)),
+                    None => each(&message),
+                }
+            }
+        }
+    }
+
+    /// Reads each message that was received last.
+    pub(crate) fn read(&mut self, mut each: impl FnMut(&Incoming<'_>)) {
+        let mut rest = self.buffer.as_slice();
+        while let Some(message) = Incoming::cut(&mut rest) {
+            each(&message);
+        }
+        self.wipe();
+    }
+
+    /// Waits for messages; cancelling loses none.
+    pub(crate) async fn receive(&mut self) -> io::Result<()> {
+        self.wipe();
+        let buffer: &mut Vec<u8> = &mut self.buffer;
+        buffer.clear();
+        self.inner.recv_from(buffer).await.map(|_| ())
+    }
+
+    fn wipe(&mut self) {
+        match self.protocol {
+            Protocol::Route => (),
+            Protocol::Xfrm => self.buffer.zeroize(),
+        }
+    }
+}

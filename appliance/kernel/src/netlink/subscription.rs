@@ -1,0 +1,167 @@
+//! What the kernel reports unasked, as notices.
+
+use std::io;
+
+use netlink_packet_core::{NLM_F_DUMP, NetlinkDeserializable, NetlinkHeader};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_xfrm::constants::{
+    XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA, XFRM_MSG_EXPIRE, XFRM_MSG_FLUSHPOLICY, XFRM_MSG_FLUSHSA,
+    XFRM_MSG_NEWPOLICY, XFRM_MSG_UPDPOLICY, XFRMNLGRP_EXPIRE, XFRMNLGRP_POLICY, XFRMNLGRP_SA,
+};
+
+use super::message::{Incoming, Outgoing, Protocol};
+use super::perform::refusal;
+use super::socket::Socket;
+use crate::address::Address;
+use crate::link::{Link, LinkNames, name_of};
+use crate::notice::Notice;
+use crate::object::{Key, Object};
+use crate::refusal::Refusal;
+use crate::route::Route;
+use crate::xfrm_policy::XfrmPolicy;
+use crate::xfrm_state::XfrmState;
+
+/// Bits of the rtnetlink groups: links, IPv4 addresses and routes, IPv6 addresses and routes.
+const ROUTE_GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10;
+const XFRM_GROUPS: u32 = 1 << (XFRMNLGRP_EXPIRE - 1) | 1 << (XFRMNLGRP_SA - 1) | 1 << (XFRMNLGRP_POLICY - 1);
+
+/// Sockets that hear of changes.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    route: Socket,
+    /// `None` where the kernel has no XFRM.
+    xfrm: Option<Socket>,
+    names: LinkNames,
+}
+
+impl Subscription {
+    /// Listens from now on.
+    pub(crate) async fn open() -> Result<Self, Refusal> {
+        let open = |error| Refusal::from_io("netlink multicast groups", &error);
+        let route = Socket::open(Protocol::Route, ROUTE_GROUPS).map_err(open)?;
+        let xfrm = Socket::open(Protocol::Xfrm, XFRM_GROUPS).ok();
+        // Asked over another socket, so that no report is mistaken for an answer.
+        let mut asking = Socket::open(Protocol::Route, 0).map_err(open)?;
+        let names = link_names(&mut asking).await?;
+        Ok(Subscription { route, xfrm, names })
+    }
+
+    /// Waits for reports, and takes all that wait. Cancelling loses nothing: nothing is awaited once something
+    /// is received.
+    pub(crate) async fn next(&mut self) -> Vec<Notice> {
+        let mut notices = vec![];
+        while notices.is_empty() {
+            let heard = self.receive().await;
+            self.take(heard, &mut notices);
+            while let Some(heard) = self.receive_now().await {
+                self.take(heard, &mut notices);
+            }
+        }
+        notices
+    }
+
+    async fn receive(&mut self) -> (Protocol, io::Result<()>) {
+        match &mut self.xfrm {
+            Some(xfrm) => tokio::select! {
+                heard = self.route.receive() => (Protocol::Route, heard),
+                heard = xfrm.receive() => (Protocol::Xfrm, heard),
+            },
+            None => (Protocol::Route, self.route.receive().await),
+        }
+    }
+
+    async fn receive_now(&mut self) -> Option<(Protocol, io::Result<()>)> {
+        tokio::select! {
+            biased;
+            heard = self.receive() => Some(heard),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    fn take(&mut self, (protocol, heard): (Protocol, io::Result<()>), notices: &mut Vec<Notice>) {
+        if let Err(error) = heard {
+            // ENOBUFS: more was reported than we read in time.
+            tracing::debug!(%error, "netlink reports were lost");
+            notices.push(Notice::Overrun);
+            return;
+        }
+        let names = &mut self.names;
+        match (protocol, &mut self.xfrm) {
+            (Protocol::Route, _) => self
+                .route
+                .read(|message| notices.extend(route_notice(message, names))),
+            (Protocol::Xfrm, Some(xfrm)) => xfrm.read(|message| notices.extend(xfrm_notice(message))),
+            (Protocol::Xfrm, None) => (),
+        }
+    }
+}
+
+/// Indices and names of all links.
+pub(crate) async fn link_names(socket: &mut Socket) -> Result<LinkNames, Refusal> {
+    let request = Outgoing::route(&RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP);
+    let found = socket.dump(&request, |message| match parse(message)? {
+        RouteNetlinkMessage::NewLink(link) => Some((link.header.index, name_of(&link)?)),
+        _ => None,
+    });
+    Ok(found
+        .await
+        .map_err(|error| refusal("links", error))?
+        .into_iter()
+        .collect())
+}
+
+/// Reads a message of rtnetlink; what the decoder does not know is skipped.
+pub(crate) fn parse(message: &Incoming<'_>) -> Option<RouteNetlinkMessage> {
+    let mut header = NetlinkHeader::default();
+    header.message_type = message.kind;
+    RouteNetlinkMessage::deserialize(&header, message.body).ok()
+}
+
+fn route_notice(message: &Incoming<'_>, names: &mut LinkNames) -> Option<Notice> {
+    match parse(message)? {
+        RouteNetlinkMessage::NewLink(link) => {
+            names.insert(link.header.index, name_of(&link)?);
+            let found = Link::from_message(&link, names)?;
+            Some(Notice::LinkPresent {
+                link: found.link,
+                ours: found.ours,
+            })
+        }
+        RouteNetlinkMessage::DelLink(link) => {
+            names.remove(&link.header.index);
+            Some(Notice::LinkGone(name_of(&link)?))
+        }
+        RouteNetlinkMessage::NewAddress(address) => Some(Notice::Present(Object::Address(
+            Address::from_message(&address, names)?,
+        ))),
+        RouteNetlinkMessage::DelAddress(address) => Some(Notice::Gone(Key::Address(Address::from_message(
+            &address, names,
+        )?))),
+        RouteNetlinkMessage::NewRoute(route) => Some(Notice::Present(Object::Route(Route::from_message(
+            &route, names,
+        )?))),
+        RouteNetlinkMessage::DelRoute(route) => Some(Notice::Gone(Key::Route(
+            Route::from_message(&route, names)?.key(),
+        ))),
+        _ => None,
+    }
+}
+
+fn xfrm_notice(message: &Incoming<'_>) -> Option<Notice> {
+    match message.kind {
+        XFRM_MSG_DELSA => XfrmState::key_from_body(message.body).map(|key| Notice::Gone(Key::State(key))),
+        XFRM_MSG_EXPIRE => {
+            let (key, hard) = XfrmState::expired_from_body(message.body)?;
+            Some(Notice::Expired { key, hard })
+        }
+        XFRM_MSG_NEWPOLICY | XFRM_MSG_UPDPOLICY => {
+            XfrmPolicy::from_body(message.body).map(|policy| Notice::Present(Object::Policy(policy)))
+        }
+        XFRM_MSG_DELPOLICY => {
+            XfrmPolicy::key_from_body(message.body).map(|key| Notice::Gone(Key::Policy(key)))
+        }
+        XFRM_MSG_FLUSHSA | XFRM_MSG_FLUSHPOLICY => Some(Notice::Overrun),
+        _ => None,
+    }
+}

@@ -1,0 +1,46 @@
+//! What the kernel reports unasked, and what follows from it.
+
+use crate::link::{Link, LinkName};
+use crate::object::{Key, Object};
+use crate::xfrm_state::StateKey;
+
+/// A fact that the kernel reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// A link is there, and looks like this.
+    LinkPresent {
+        /// The link as found.
+        link: Link,
+        /// Whether it bears our mark.
+        ours: bool,
+    },
+    /// A link is gone, and with it its addresses and routes.
+    LinkGone(LinkName),
+    /// An object under our mark is there.
+    Present(Object),
+    /// An object under our mark is gone.
+    Gone(Key),
+    /// A state has come to a limit of its lifetime; at the hard one it is gone.
+    Expired {
+        /// Which state.
+        key: StateKey,
+        /// Whether it was the hard limit.
+        hard: bool,
+    },
+    /// Reports were lost: only a dump can tell what is there.
+    Overrun,
+}
+
+/// What the owner of the kernel tells others of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A state that we installed is gone. It is not made again: its child has to be negotiated anew.
+    StateLost {
+        /// Which state.
+        key: StateKey,
+        /// The connection that it belonged to.
+        interface_id: u32,
+    },
+    /// A wanted object was gone; it has been made again unless [`crate::Kernel::refusals`] names it.
+    Missing(Key),
+}

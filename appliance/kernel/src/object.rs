@@ -1,0 +1,158 @@
+//! Every kind of kernel object under one roof, so that one table can hold them all.
+
+use std::fmt;
+
+use crate::address::Address;
+use crate::link::{Link, LinkName};
+use crate::route::{Route, RouteKey, Target};
+use crate::ruleset::Ruleset;
+use crate::xfrm_policy::{Direction, PolicyKey, XfrmPolicy};
+use crate::xfrm_state::{KeyMaterial, StateKey, XfrmState};
+
+/// A kernel object of ours.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Object {
+    /// A network link.
+    Link(Link),
+    /// An address on a link.
+    Address(Address),
+    /// A route.
+    Route(Route),
+    /// An ESP state.
+    State(XfrmState),
+    /// A policy.
+    Policy(XfrmPolicy),
+    /// The nftables table.
+    Ruleset(Ruleset),
+}
+
+/// Finds an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A network link.
+    Link(LinkName),
+    /// An address on a link.
+    Address(Address),
+    /// A route.
+    Route(RouteKey),
+    /// An ESP state.
+    State(StateKey),
+    /// A policy.
+    Policy(PolicyKey),
+    /// The nftables table.
+    Ruleset,
+}
+
+impl Object {
+    /// How it is found again.
+    pub fn key(&self) -> Key {
+        match self {
+            Object::Link(link) => Key::Link(link.name.clone()),
+            Object::Address(address) => Key::Address(address.clone()),
+            Object::Route(route) => Key::Route(route.key()),
+            Object::State(state) => Key::State(state.key()),
+            Object::Policy(policy) => Key::Policy(policy.key()),
+            Object::Ruleset(_) => Key::Ruleset,
+        }
+    }
+
+    /// The link that has to be there first.
+    pub fn needs(&self) -> Option<&LinkName> {
+        match self {
+            Object::Address(address) => Some(&address.link),
+            Object::Route(route) => route.link(),
+            Object::Link(_) | Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => None,
+        }
+    }
+
+    /// Whether it is an unreachable route, the one thing that stays when all else goes.
+    pub fn is_last_resort(&self) -> bool {
+        matches!(
+            self,
+            Object::Route(Route {
+                target: Target::Unreachable,
+                ..
+            })
+        )
+    }
+
+    /// The same object once it is in the kernel: a state's keys are forgotten here.
+    pub(crate) fn installed(mut self) -> Self {
+        if let Object::State(state) = &mut self {
+            state.keys = KeyMaterial::Installed;
+        }
+        self
+    }
+
+    /// What was found, seen by one who knows what was there before: a state is still the one we installed,
+    /// and a table that is there still holds what we put there.
+    pub(crate) fn recognised(mut self, before: Option<&Object>) -> Self {
+        match (&mut self, before) {
+            (Object::State(now), Some(Object::State(before))) => now.keys = before.keys.clone(),
+            (Object::Ruleset(now), Some(Object::Ruleset(before))) => *now = before.clone(),
+            _ => (),
+        }
+        self
+    }
+}
+
+impl From<Link> for Object {
+    fn from(link: Link) -> Self {
+        Object::Link(link)
+    }
+}
+
+impl From<Address> for Object {
+    fn from(address: Address) -> Self {
+        Object::Address(address)
+    }
+}
+
+impl From<Route> for Object {
+    fn from(route: Route) -> Self {
+        Object::Route(route)
+    }
+}
+
+impl From<XfrmState> for Object {
+    fn from(state: XfrmState) -> Self {
+        Object::State(state)
+    }
+}
+
+impl From<XfrmPolicy> for Object {
+    fn from(policy: XfrmPolicy) -> Self {
+        Object::Policy(policy)
+    }
+}
+
+impl From<Ruleset> for Object {
+    fn from(ruleset: Ruleset) -> Self {
+        Object::Ruleset(ruleset)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Link(name) => write!(f, "link {name}"),
+            Key::Address(address) => write!(f, "address {} on {}", address.network, address.link),
+            Key::Route(key) => write!(f, "route {} metric {}", key.prefix, key.metric),
+            Key::State(key) => write!(f, "ESP state {key}"),
+            Key::Policy(key) => {
+                let direction = match key.direction {
+                    Direction::In => "in",
+                    Direction::Out => "out",
+                    Direction::Forward => "fwd",
+                };
+                let (source, destination) = (key.selector.source, key.selector.destination);
+                write!(
+                    f,
+                    "policy {direction} {source} > {destination} of interface id 0x{:08x}",
+                    key.interface_id
+                )
+            }
+            Key::Ruleset => write!(f, "nftables table inet {}", crate::mark::NFT_TABLE),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The core: requests and observations in, operations out. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::link::{Link, LinkKind, LinkName};
+use crate::notice::{Event, Notice};
+use crate::object::{Key, Object};
+use crate::order::{Operation, rank};
+use crate::owned::{Op, Owned};
+use crate::refusal::Refusal;
+use crate::xfrm_state::KeyMaterial;
+
+/// What may be asked of the kernel.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Let this object be there, as it is given here.
+    Want(Object),
+    /// Let this object be there no longer.
+    Unwant(Key),
+    /// Let go of what was found at start and nobody has claimed since.
+    Release(Scope),
+    /// Let nothing of ours be there.
+    Remove(Removal),
+}
+
+/// Which of the adopted objects are released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What follows from the configuration: links, addresses, routes and the ruleset.
+    Configured,
+    /// States and policies of one interface id: its new child is in.
+    Child(u32),
+    /// All of them: nobody will come for them any more.
+    Everything,
+}
+
+impl Scope {
+    fn contains(self, key: &Key) -> bool {
+        match (self, key) {
+            (Scope::Everything, _)
+            | (Scope::Configured, Key::Link(_) | Key::Address(_) | Key::Route(_) | Key::Ruleset) => true,
+            (Scope::Configured, Key::State(_) | Key::Policy(_)) => false,
+            (Scope::Child(interface_id), Key::Policy(policy)) => policy.interface_id == interface_id,
+            (Scope::Child(_), _) => false,
+        }
+    }
+}
+
+/// How much is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// All but the unreachable routes, which keep traffic from leaving in clear text.
+    ExceptLastResort,
+    /// All of it.
+    Everything,
+}
+
+/// Everything of ours in the kernel, wanted and present.
+#[derive(Debug, Default)]
+pub struct Reconciler {
+    table: Owned<Key, Object>,
+    links: BTreeSet<LinkName>,
+    refused: BTreeMap<Key, Refusal>,
+}
+
+impl Reconciler {
+    /// At start: keeps all that was found under our mark; `links` are the names of all links, also of others.
+    pub fn adopt(found: Vec<Object>, links: BTreeSet<LinkName>) -> Self {
+        let found = found.into_iter().map(|object| (object.key(), object)).collect();
+        Reconciler {
+            table: Owned::adopt(found),
+            links,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one request; [`Reconciler::plan`] tells what follows from it.
+    pub fn request(&mut self, request: Request) {
+        match request {
+            Request::Want(object) => {
+                let key = object.key();
+                self.refused.remove(&key);
+                self.table.want(key, object);
+            }
+            Request::Unwant(key) => self.unwant(&key),
+            Request::Release(scope) => self.release(scope),
+            Request::Remove(removal) => self.remove(removal),
+        }
+        self.forget_settled_refusals();
+    }
+
+    fn release(&mut self, scope: Scope) {
+        let states: BTreeSet<Key> = match scope {
+            Scope::Child(interface_id) => self
+                .table
+                .all_present()
+                .filter(|(_, object)| {
+                    matches!(object, Object::State(state) if state.interface_id == interface_id)
+                })
+                .map(|(key, _)| key.clone())
+                .collect(),
+            Scope::Configured | Scope::Everything => BTreeSet::new(),
+        };
+        self.table
+            .release(|key| scope.contains(key) || states.contains(key));
+    }
+
+    fn unwant(&mut self, key: &Key) {
+        self.table.unwant(key);
+        self.refused.remove(key);
+    }
+
+    fn remove(&mut self, removal: Removal) {
+        let stays = |object: &Object| removal == Removal::ExceptLastResort && object.is_last_resort();
+        let unwanted: Vec<Key> = self
+            .table
+            .all_wanted()
+            .filter(|(_, object)| !stays(object))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in &unwanted {
+            self.unwant(key);
+        }
+        let kept: BTreeSet<Key> = self
+            .table
+            .all_present()
+            .filter(|(_, object)| stays(object))
+            .map(|(key, _)| key.clone())
+            .collect();
+        self.table.release(|key| !kept.contains(key));
+    }
+
+    /// Takes one report of the kernel.
+    pub fn observe(&mut self, notice: Notice) -> Option<Event> {
+        let event = match notice {
+            Notice::LinkPresent { link, ours } => {
+                self.link_present(link, ours);
+                None
+            }
+            Notice::LinkGone(name) => {
+                self.links.remove(&name);
+                self.forget_dependents(&name, |_| true);
+                self.gone(Key::Link(name))
+            }
+            Notice::Present(object) => {
+                self.present(object);
+                None
+            }
+            Notice::Gone(key) => self.gone(key),
+            Notice::Expired { key, hard: true } => self.gone(Key::State(key)),
+            Notice::Expired { hard: false, .. } | Notice::Overrun => None,
+        };
+        self.forget_settled_refusals();
+        event
+    }
+
+    /// Takes a dump: all that there is under our mark, and the names of all links.
+    pub fn observe_all(&mut self, found: Vec<Object>, links: BTreeSet<LinkName>) -> Vec<Event> {
+        let keys: BTreeSet<Key> = found.iter().map(Object::key).collect();
+        let missing: Vec<Key> = self
+            .table
+            .all_present()
+            .map(|(key, _)| key)
+            .filter(|key| !keys.contains(key))
+            .cloned()
+            .collect();
+        self.links = links;
+        let events = missing.into_iter().filter_map(|key| self.gone(key)).collect();
+        for object in found {
+            self.present(object);
+        }
+        self.forget_settled_refusals();
+        events
+    }
+
+    fn link_present(&mut self, link: Link, ours: bool) {
+        if !link.up {
+            // The kernel drops the routes of a link that goes down, some of them without a word.
+            self.forget_dependents(&link.name, |object| matches!(object, Object::Route(_)));
+        }
+        if self.links.insert(link.name.clone()) {
+            self.forget_refusals_of(&link.name);
+        }
+        let key = Key::Link(link.name.clone());
+        if ours || self.table.present(&key).is_some() {
+            self.present(Object::Link(link));
+        }
+    }
+
+    fn present(&mut self, object: Object) {
+        let key = object.key();
+        let object = object.recognised(self.table.present(&key));
+        self.table.observe(key, Some(object));
+    }
+
+    fn gone(&mut self, key: Key) -> Option<Event> {
+        let before = self.table.present(&key).cloned();
+        self.table.observe(key.clone(), None);
+        let before = before.filter(|_| self.table.wanted(&key).is_some())?;
+        if let (Object::State(state), Key::State(state_key)) = (&before, &key) {
+            let event = Event::StateLost {
+                key: *state_key,
+                interface_id: state.interface_id,
+            };
+            // Never made again: its sequence numbers would start over under the same key.
+            self.table.unwant(&key);
+            return Some(event);
+        }
+        Some(Event::Missing(key))
+    }
+
+    /// The kernel takes these along with their link.
+    fn forget_dependents(&mut self, link: &LinkName, which: impl Fn(&Object) -> bool) {
+        let gone: Vec<Key> = self
+            .table
+            .all_present()
+            .filter(|(_, object)| object.needs() == Some(link) && which(object))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            self.table.observe(key, None);
+        }
+    }
+
+    fn forget_refusals_of(&mut self, link: &LinkName) {
+        let table = &self.table;
+        self.refused.retain(|key, _| {
+            *key != Key::Link(link.clone()) && table.wanted(key).and_then(Object::needs) != Some(link)
+        });
+    }
+
+    fn forget_settled_refusals(&mut self) {
+        let open: BTreeSet<Key> = self.table.plan().iter().map(|step| step.key().clone()).collect();
+        self.refused.retain(|key, _| open.contains(key));
+    }
+
+    /// What is to be done now, in order: neither what was refused, nor what waits for a link.
+    pub fn plan(&self) -> Vec<Operation> {
+        let mut steps: Vec<Operation> = self
+            .table
+            .plan()
+            .into_iter()
+            .filter(|step| !self.refused.contains_key(step.key()) && self.awaits(step).is_none())
+            .collect();
+        steps.sort_by_key(rank);
+        steps
+    }
+
+    /// Takes the kernel's answer to one step of the plan.
+    pub fn done(&mut self, step: &Operation, answer: Result<(), Refusal>) {
+        match (step, answer) {
+            (Op::Create(key, object) | Op::Replace { key, to: object, .. }, Ok(())) => {
+                self.made(key, object.clone(), matches!(step, Op::Create(..)))
+            }
+            (Op::Delete(key, _), Ok(())) => {
+                self.table.observe(key.clone(), None);
+                self.link_removed(key);
+            }
+            (
+                Op::Create(key, Object::State(_))
+                | Op::Replace {
+                    key,
+                    to: Object::State(_),
+                    ..
+                },
+                Err(_),
+            ) => {
+                // Nobody but the engine may decide to offer these keys again.
+                self.table.unwant(key);
+                self.table.observe(key.clone(), None);
+            }
+            (Op::Create(key, _) | Op::Replace { key, .. } | Op::Delete(key, _), Err(refusal)) => {
+                self.refused.insert(key.clone(), refusal);
+            }
+        }
+    }
+
+    fn made(&mut self, key: &Key, object: Object, new: bool) {
+        if let Object::Link(link) = &object {
+            let replaced = match self.table.present(key) {
+                Some(Object::Link(before)) => before.kind != link.kind,
+                _ => new && link.kind != LinkKind::External,
+            };
+            if replaced {
+                self.link_removed(key);
+            }
+            self.links.insert(link.name.clone());
+            self.forget_refusals_of(&link.name);
+        }
+        let object = object.installed();
+        if matches!(&object, Object::State(state) if matches!(state.keys, KeyMaterial::Installed)) {
+            self.table.want(key.clone(), object.clone());
+        }
+        self.table.observe(key.clone(), Some(object));
+    }
+
+    fn link_removed(&mut self, key: &Key) {
+        if let Key::Link(name) = key {
+            self.links.remove(name);
+            self.forget_dependents(name, |_| true);
+        }
+    }
+
+    /// Forgets what was refused, so that it is tried again.
+    pub fn retry(&mut self) {
+        self.refused.clear();
+    }
+
+    /// What the kernel refuses, by object.
+    pub fn refusals(&self) -> &BTreeMap<Key, Refusal> {
+        &self.refused
+    }
+
+    /// What waits for a link that is not there, and for which.
+    pub fn waiting(&self) -> Vec<(Key, LinkName)> {
+        let steps = self.table.plan();
+        steps
+            .iter()
+            .filter_map(|step| self.awaits(step).map(|link| (step.key().clone(), link.clone())))
+            .collect()
+    }
+
+    fn awaits<'a>(&self, step: &'a Operation) -> Option<&'a LinkName> {
+        let needed = match step {
+            Op::Create(
+                _,
+                Object::Link(Link {
+                    kind: LinkKind::External,
+                    name,
+                    ..
+                }),
+            ) => Some(name),
+            Op::Create(
+                _,
+                Object::Link(Link {
+                    kind: LinkKind::Xfrm { underlying, .. },
+                    ..
+                }),
+            ) => underlying.as_ref(),
+            Op::Create(_, object) | Op::Replace { to: object, .. } => object.needs(),
+            Op::Delete(..) => None,
+        };
+        needed.filter(|name| !self.links.contains(name))
+    }
+
+    /// All that the kernel has of ours.
+    pub fn present_objects(&self) -> impl Iterator<Item = &Object> {
+        self.table.all_present().map(|(_, object)| object)
+    }
+
+    /// Interface ids of the states that were found at start and are not replaced yet.
+    pub fn adopted_children(&self) -> BTreeSet<u32> {
+        self.table
+            .all_adopted()
+            .filter(|key| matches!(key, Key::State(_)))
+            .filter_map(|key| match self.table.present(key) {
+                Some(Object::State(state)) => Some(state.interface_id),
+                _ => None,
+            })
+            .collect()
+    }
+}

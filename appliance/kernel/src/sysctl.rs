@@ -1,0 +1,58 @@
+//! Settings under `/proc/sys/net` of the calling thread's network namespace.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use crate::link::LinkName;
+use crate::refusal::Refusal;
+
+/// A setting of one link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkSetting {
+    /// Forward IPv4 packets that come in by this link.
+    ForwardIpv4,
+    /// Forward IPv6 packets that come in by this link.
+    ForwardIpv6,
+    /// How IPv6 addresses are made up for it: 0 from the hardware address, 1 not at all.
+    Ipv6AddressGeneration,
+    /// Reverse path filter of IPv4: 0 none, 1 strict, 2 loose; the stricter of this and that of `all` counts.
+    ReversePathFilter,
+}
+
+impl LinkSetting {
+    fn path(self, link: &LinkName) -> PathBuf {
+        let (family, name) = match self {
+            LinkSetting::ForwardIpv4 => ("ipv4", "forwarding"),
+            LinkSetting::ForwardIpv6 => ("ipv6", "forwarding"),
+            LinkSetting::Ipv6AddressGeneration => ("ipv6", "addr_gen_mode"),
+            LinkSetting::ReversePathFilter => ("ipv4", "rp_filter"),
+        };
+        ["/proc/sys/net", family, "conf", link.as_str(), name]
+            .iter()
+            .collect()
+    }
+
+    /// Writes the setting.
+    ///
+    /// # Errors
+    ///
+    /// When the link or the setting is not there, or the privilege is missing.
+    pub fn write(self, link: &LinkName, value: u32) -> Result<(), Refusal> {
+        let path = self.path(link);
+        fs::write(&path, value.to_string()).map_err(|error| Refusal::from_io(path.display(), &error))
+    }
+
+    /// Reads the setting.
+    ///
+    /// # Errors
+    ///
+    /// When the link or the setting is not there.
+    pub fn read(self, link: &LinkName) -> Result<u32, Refusal> {
+        let path = self.path(link);
+        let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
+        fs::read_to_string(&path)
+            .and_then(|text| text.trim().parse().map_err(invalid))
+            .map_err(|error| Refusal::from_io(path.display(), &error))
+    }
+}
