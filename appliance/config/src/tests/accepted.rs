@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{check, sample, with, without};
+use super::sample::{check, sample, with, without};
 use crate::model::{
     Authentication, Connection, Encryption, Group, Hash, Identity, IkeProposal, IpsecProposal, Mode,
     UdpEncapsulation,
@@ -238,4 +238,29 @@ fn changes_are_told_by_connection() {
     assert_eq!(changes(&old, &wider)["to-b"], Change::InPlace);
     let moved = check(&with(sample(), "/sites/b/endpoint", json!("192.0.2.77"))).unwrap();
     assert_eq!(changes(&old, &moved)["to-b"], Change::Reset);
+}
+
+/// Every JSON document that a README shows is one that can be used.
+#[test]
+fn the_documents_of_the_readmes_are_valid() {
+    let readmes = [
+        include_str!("../../README.md"),
+        include_str!("../../../../README.md"),
+    ];
+    let blocks = readmes
+        .into_iter()
+        .flat_map(|readme| readme.split("```json").skip(1));
+    let mut seen = 0;
+    for block in blocks {
+        let (document, _) = block.split_once("```").unwrap();
+        let lines = document.trim_start_matches('c').lines();
+        let plain: Vec<&str> = lines.map(|line| line.split("//").next().unwrap()).collect();
+        assert_eq!(
+            crate::parse(plain.join("\n").as_bytes()).map(|_| ()),
+            Ok(()),
+            "{document}"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 3, "the READMEs show only {seen} documents");
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{check, sample};
+use super::sample::{check, sample};
 use crate::parse;
 
 const MEANINGFUL: &[&str] = &[

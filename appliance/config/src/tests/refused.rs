@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{check, faults, sample, with, without};
+use super::sample::{check, faults, sample, with, without};
 use crate::{MAX_BYTES, Problem, Reason, parse};
 
 #[test]
