@@ -1,16 +1,53 @@
-use std::time::Instant;
+//! Holds every IKE SA and routes each input to the one it concerns.
 
-use crate::{
-    Action, ConnectionName, ConnectionSnapshot, ConnectionState, Deadline, Input, Outage, Random, Reason,
-    Settings, Side, Snapshot, Stage,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::connection::Connections;
+use crate::half_open::HalfOpen;
+use crate::rejection::{Rejection, error};
+use crate::v2::nat::Path;
+use crate::v2::payloads::Datagram;
+use crate::v2::state::{Common, IkeSa, State};
+use crate::wire::registry::{exchange, notify};
+use crate::wire::{Header, Message, Payload};
+use crate::{Action, ChildId, ConnectionName, Deadline, DropCause, Event, Input, Limits, Random, Snapshot};
+
+/// Between two unprotected answers to messages of no IKE SA at least this long passes (RFC 7296 §2.21.4).
+const ANSWERS_TO_STRANGERS: Duration = Duration::from_millis(100);
+/// The first 255 SPIs are reserved (RFC 4303 §2.1).
+const RESERVED_SPIS: u32 = 255;
+const KEEPALIVE: &[u8] = &[0xff];
 
 /// Both IKE versions: holds every IKE SA and routes each input to the one it concerns.
 pub struct Engine {
-    random: Box<dyn Random>,
-    settings: Settings,
-    started: std::collections::BTreeMap<ConnectionName, Instant>,
-    stopping: bool,
+    pub(crate) random: Box<dyn Random>,
+    pub(crate) out: Vec<Action>,
+    pub(crate) connections: Connections,
+    pub(crate) limits: Limits,
+    pub(crate) half_open: HalfOpen,
+    /// By our SPI.
+    pub(crate) sas: BTreeMap<u64, IkeSa>,
+    /// What is to be done when, in order.
+    pub(crate) agenda: BTreeSet<(Instant, Task)>,
+    pub(crate) stopping: bool,
+    /// The IKE SA of each child.
+    children: BTreeMap<ChildId, u64>,
+    /// The SPIs that we receive on.
+    child_spis: BTreeSet<u32>,
+    last_child: u64,
+    drops: BTreeMap<DropCause, u64>,
+    answered_stranger: Option<Instant>,
+}
+
+/// What waits for its time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Task {
+    /// The next timer of the IKE SA with this SPI of ours.
+    Sa(u64),
+    /// The next attempt of a connection.
+    Retry(ConnectionName),
 }
 
 impl Engine {
@@ -18,69 +55,305 @@ impl Engine {
     pub fn new(random: Box<dyn Random>) -> Self {
         Self {
             random,
-            settings: Settings::default(),
-            started: Default::default(),
+            out: Vec::new(),
+            connections: Connections::default(),
+            limits: Limits::default(),
+            half_open: HalfOpen::default(),
+            sas: BTreeMap::new(),
+            agenda: BTreeSet::new(),
             stopping: false,
+            children: BTreeMap::new(),
+            child_spis: BTreeSet::new(),
+            last_child: 0,
+            drops: BTreeMap::new(),
+            answered_stranger: None,
         }
     }
 
     /// Takes one input and returns all that follows from it, in order.
     pub fn handle(&mut self, input: Input, now: Instant) -> Vec<Action> {
         match input {
-            Input::Settings(settings) => {
-                self.started = settings
-                    .connections
-                    .keys()
-                    .map(|name| (name.clone(), now))
-                    .collect();
-                self.settings = *settings;
-            }
-            Input::Shutdown => self.stopping = true,
-            Input::Datagram { .. }
-            | Input::ChildInstalled(_)
-            | Input::ChildRefused(..)
-            | Input::Connect(_)
-            | Input::Tick => self.random.fill(&mut []),
+            Input::Settings(settings) => self.configure(*settings, now),
+            Input::Datagram { local, remote, bytes } => self.received(local, remote, bytes, now),
+            Input::ChildInstalled(child) => self.installed(child, now),
+            Input::ChildRefused(child, why) => self.refused(child, why, now),
+            Input::Connect(name) => self.connect(&name, now),
+            Input::Shutdown => self.stop(now),
+            Input::Tick => self.tick(now),
         }
-        Vec::new()
+        std::mem::take(&mut self.out)
     }
 
     /// When the next [`Input::Tick`] is due, and which timer asks for it.
     pub fn deadline(&self) -> Option<Deadline> {
-        None
+        let (at, task) = self.agenda.first()?;
+        let timer = match task {
+            Task::Retry(_) => "retry",
+            Task::Sa(spi) => self.sas.get(spi)?.common.timers.next()?.1.word(),
+        };
+        Some(Deadline { at: *at, timer })
     }
 
     /// A read-only view for status.
     pub fn snapshot(&self) -> Snapshot {
-        let outage = Outage {
-            reason: Reason::Starting,
-            side: Side::We,
-            stage: Stage::Idle,
-            offered: String::new(),
-            expected: String::new(),
-        };
-        let connections = self.started.iter().map(|(name, since)| {
-            let (state, outage) = (ConnectionState::Down, Some(outage.clone()));
-            (
-                name.clone(),
-                ConnectionSnapshot {
-                    state,
-                    since: *since,
-                    outage,
-                    ike: None,
-                    children: Vec::new(),
-                },
-            )
-        });
+        let (connections, drops) = (self.standings(), self.drops.clone());
         Snapshot {
-            connections: connections.collect(),
-            drops: Default::default(),
-            half_open: 0,
+            connections,
+            drops,
+            half_open: self.half_open.len(),
         }
     }
 
     /// Whether nothing is left to close after [`Input::Shutdown`].
     pub fn is_idle(&self) -> bool {
-        self.stopping
+        self.stopping && self.sas.is_empty()
+    }
+
+    fn received(&mut self, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8>, now: Instant) {
+        if bytes == KEEPALIVE {
+            return;
+        }
+        let Ok(header) = Header::decode(&bytes) else {
+            return self.dropped(remote, Some(DropCause::Malformed));
+        };
+        let datagram = Datagram {
+            local,
+            remote,
+            header,
+            bytes,
+        };
+        if header.major_version() != 2 {
+            return self.foreign_version(&datagram, now);
+        }
+        let first = header.exchange_type == exchange::IKE_SA_INIT && !header.is_response();
+        if first && header.is_initiator() && header.responder_spi == 0 {
+            return self.newcomer(&datagram, now);
+        }
+        let (ours, theirs) = if header.is_initiator() {
+            (header.responder_spi, header.initiator_spi)
+        } else {
+            (header.initiator_spi, header.responder_spi)
+        };
+        let fits = |sa: &IkeSa| {
+            let known = sa.common.peer_spi == theirs || matches!(sa.state, State::InitSent(_));
+            known && sa.common.initiator != header.is_initiator()
+        };
+        if self.sas.get(&ours).is_some_and(fits) {
+            if let Some(IkeSa { common, state }) = self.take(ours) {
+                self.arrived(common, state, &datagram, now);
+            }
+        } else {
+            self.stranger(&datagram, now);
+        }
+    }
+
+    /// A message under the SPIs of an IKE SA, which anyone may have sent.
+    fn arrived(&mut self, common: Common, state: State, datagram: &Datagram, now: Instant) {
+        let header = &datagram.header;
+        let answers =
+            |kind, id| (header.exchange_type, header.message_id) == (kind, id) && header.is_response();
+        let unexpected = match state {
+            State::InitSent(state) if answers(exchange::IKE_SA_INIT, 0) => {
+                return self.init_answer(common, state, datagram, now);
+            }
+            State::AuthSent(state) if answers(exchange::IKE_AUTH, 1) => {
+                return self.auth_answer(common, state, datagram, now);
+            }
+            State::InitAnswered(state) => return self.auth_arrived(common, state, datagram, now),
+            State::Refused(state) => return self.refused_again(common, state, datagram),
+            State::Established(state) => return self.exchange(common, state, datagram, now),
+            State::Closing(state) => return self.closing(common, state, datagram, now),
+            // The request may come again while its answer is owed.
+            unexpected @ (State::InitSent(_) | State::AuthSent(_) | State::Answering(_)) => unexpected,
+        };
+        self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
+        self.keep(common, unexpected);
+    }
+
+    /// A message of no IKE SA: if it is a request, its sender may learn that (RFC 7296 §2.21.4).
+    fn stranger(&mut self, datagram: &Datagram, now: Instant) {
+        let answer = (!datagram.header.is_response()).then(|| error(notify::INVALID_IKE_SPI, Vec::new()));
+        let cause = Some(DropCause::UnknownSpi);
+        self.reject(
+            datagram,
+            Rejection {
+                cause,
+                answer,
+                outage: None,
+            },
+            now,
+        );
+    }
+
+    /// A higher major version is told which one we speak (RFC 7296 §2.5).
+    fn foreign_version(&mut self, datagram: &Datagram, now: Instant) {
+        let higher = datagram.header.major_version() > 2 && !datagram.header.is_response();
+        let answer = higher.then(|| error(notify::INVALID_MAJOR_VERSION, Vec::new()));
+        let cause = Some(DropCause::UnsupportedVersion);
+        self.reject(
+            datagram,
+            Rejection {
+                cause,
+                answer,
+                outage: None,
+            },
+            now,
+        );
+    }
+
+    /// Refuses a message of no IKE SA, with an unprotected answer if there is to be one.
+    pub(crate) fn reject(&mut self, datagram: &Datagram, rejection: Rejection, now: Instant) {
+        self.dropped(datagram.remote, rejection.cause);
+        if let Some(outage) = &rejection.outage {
+            for name in self.candidates(datagram.path()) {
+                self.noted(&name, Some(outage), now);
+            }
+        }
+        let Some(answer) = rejection.answer else { return };
+        let asked = &datagram.header;
+        let is_init = asked.exchange_type == exchange::IKE_SA_INIT && asked.major_version() == 2;
+        if !is_init && !self.may_answer_stranger(now) {
+            return;
+        }
+        // RFC 7296 §1.5: SPIs, message id and exchange are copied from the request.
+        let ours = if asked.is_initiator() {
+            0
+        } else {
+            Header::INITIATOR
+        };
+        let header = Header {
+            flags: Header::RESPONSE | ours,
+            version: Header::VERSION,
+            ..*asked
+        };
+        let bytes = Message {
+            header,
+            payloads: vec![Payload::Notify(answer)],
+        }
+        .encode();
+        self.send(datagram.path(), bytes);
+    }
+
+    fn may_answer_stranger(&mut self, now: Instant) -> bool {
+        let recent = |last: Instant| now.saturating_duration_since(last) < ANSWERS_TO_STRANGERS;
+        if self.answered_stranger.is_some_and(recent) {
+            return false;
+        }
+        self.answered_stranger = Some(now);
+        true
+    }
+
+    fn tick(&mut self, now: Instant) {
+        while let Some((at, _)) = self.agenda.first()
+            && *at <= now
+            && let Some((_, task)) = self.agenda.pop_first()
+        {
+            match task {
+                Task::Retry(name) => self.connect(&name, now),
+                Task::Sa(spi) => {
+                    if let Some(IkeSa { mut common, state }) = self.take(spi) {
+                        match common.timers.take(now) {
+                            Some(timer) => self.due(common, state, timer, now),
+                            None => self.keep(common, state),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts an IKE SA back, with the timers that follow from its state.
+    pub(crate) fn keep(&mut self, common: Common, state: State) {
+        let mut sa = IkeSa { common, state };
+        sa.set_timers();
+        let spi = sa.common.spi;
+        if let Some((at, _)) = sa.common.timers.next() {
+            self.agenda.insert((at, Task::Sa(spi)));
+        }
+        self.sas.insert(spi, sa);
+    }
+
+    /// Takes an IKE SA out, with its place on the agenda.
+    pub(crate) fn take(&mut self, spi: u64) -> Option<IkeSa> {
+        let sa = self.sas.remove(&spi)?;
+        if let Some((at, _)) = sa.common.timers.next() {
+            self.agenda.remove(&(at, Task::Sa(spi)));
+        }
+        Some(sa)
+    }
+
+    /// The SA that has this child.
+    pub(crate) fn take_child(&mut self, child: ChildId) -> Option<IkeSa> {
+        let spi = self.children.get(&child).copied()?;
+        self.take(spi)
+    }
+
+    /// An id for a new child of this IKE SA.
+    pub(crate) fn fresh_child(&mut self, spi: u64) -> ChildId {
+        self.last_child += 1;
+        let id = ChildId(self.last_child);
+        self.children.insert(id, spi);
+        id
+    }
+
+    /// The child is no more.
+    pub(crate) fn forget_child(&mut self, id: ChildId, inbound: u32) {
+        self.children.remove(&id);
+        self.forget_child_spi(inbound);
+    }
+
+    /// An SPI of ours for an IKE SA.
+    pub(crate) fn fresh_spi(&mut self) -> u64 {
+        loop {
+            let mut octets = [0; 8];
+            self.random.fill(&mut octets);
+            let spi = u64::from_be_bytes(octets);
+            if spi != 0 && !self.sas.contains_key(&spi) {
+                return spi;
+            }
+        }
+    }
+
+    /// An SPI of ours for a Child SA.
+    pub(crate) fn fresh_child_spi(&mut self) -> u32 {
+        loop {
+            let mut octets = [0; 4];
+            self.random.fill(&mut octets);
+            let spi = u32::from_be_bytes(octets);
+            if spi > RESERVED_SPIS && self.child_spis.insert(spi) {
+                return spi;
+            }
+        }
+    }
+
+    /// The SPI may be drawn again.
+    pub(crate) fn forget_child_spi(&mut self, spi: u32) {
+        self.child_spis.remove(&spi);
+    }
+
+    /// Random octets.
+    pub(crate) fn drawn(&mut self, count: usize) -> Vec<u8> {
+        let mut octets = vec![0; count];
+        self.random.fill(&mut octets);
+        octets
+    }
+
+    /// Sends a message; one that could not be sealed is as good as lost.
+    pub(crate) fn send(&mut self, path: Path, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.out.push(Action::Send {
+                local: path.local,
+                remote: path.remote,
+                bytes,
+            });
+        }
+    }
+
+    /// Counts a message that changed nothing.
+    pub(crate) fn dropped(&mut self, remote: SocketAddr, cause: Option<DropCause>) {
+        if let Some(cause) = cause {
+            *self.drops.entry(cause).or_default() += 1;
+            self.out.push(Action::Report(Event::Dropped(remote, cause)));
+        }
     }
 }

@@ -4,12 +4,17 @@
 //! randomness that it was not handed, so all of the protocol can be tested in memory.
 
 mod action;
+mod connection;
 pub mod crypto;
 mod engine;
 mod esp;
+mod half_open;
+mod identity;
 mod input;
+mod proposal;
 mod random;
 mod reason;
+mod rejection;
 mod selector;
 mod settings;
 mod snapshot;

@@ -72,6 +72,19 @@ pub struct Outage {
     pub expected: String,
 }
 
+impl Outage {
+    /// An outage that needs no further words.
+    pub(crate) fn plain(reason: Reason, side: Side, stage: Stage) -> Self {
+        Self {
+            reason,
+            side,
+            stage,
+            offered: String::new(),
+            expected: String::new(),
+        }
+    }
+}
+
 impl Reason {
     /// The reason in one stable word.
     pub fn word(self) -> &'static str {

@@ -1,4 +1,7 @@
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 /// A range of addresses, ports and protocol (RFC 7296 §3.13.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,4 +16,204 @@ pub struct TrafficSelector {
     pub start: IpAddr,
     /// Last address, inclusive, of the same family.
     pub end: IpAddr,
+}
+
+/// The most selectors that one payload can carry (RFC 7296 §3.13).
+const MOST: usize = 255;
+
+impl TrafficSelector {
+    /// Every IPv4 packet.
+    pub fn any_ipv4() -> Self {
+        Self::between(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into())
+    }
+
+    /// Every IPv6 packet.
+    pub fn any_ipv6() -> Self {
+        Self::between(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from(u128::MAX).into())
+    }
+
+    /// Every packet from or to this network.
+    pub fn network(network: IpNet) -> Self {
+        Self::between(network.network(), network.broadcast())
+    }
+
+    fn between(start: IpAddr, end: IpAddr) -> Self {
+        Self {
+            protocol: 0,
+            start_port: 0,
+            end_port: u16::MAX,
+            start,
+            end,
+        }
+    }
+
+    /// What both let through; `None` if nothing.
+    fn intersection(&self, other: &Self) -> Option<Self> {
+        let protocol = match (self.protocol, other.protocol) {
+            (0, known) | (known, 0) => known,
+            (ours, theirs) => (ours == theirs).then_some(ours)?,
+        };
+        let common = Self {
+            protocol,
+            start_port: self.start_port.max(other.start_port),
+            end_port: self.end_port.min(other.end_port),
+            start: self.start.max(other.start),
+            end: self.end.min(other.end),
+        };
+        let same_family = self.start.is_ipv4() == other.start.is_ipv4();
+        (same_family && common.start <= common.end && common.start_port <= common.end_port).then_some(common)
+    }
+
+    fn contains(&self, other: &Self) -> bool {
+        self.intersection(other) == Some(*other)
+    }
+}
+
+impl fmt::Display for TrafficSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.prefix() {
+            Some(network) => write!(f, "{network}")?,
+            None => write!(f, "{}-{}", self.start, self.end)?,
+        }
+        if self.protocol != 0 {
+            write!(f, "[{}]", self.protocol)?;
+        }
+        match (self.start_port, self.end_port) {
+            (0, u16::MAX) => Ok(()),
+            (start, end) if start == end => write!(f, ":{start}"),
+            (start, end) => write!(f, ":{start}-{end}"),
+        }
+    }
+}
+
+impl TrafficSelector {
+    /// The network, if the range is one.
+    fn prefix(&self) -> Option<IpNet> {
+        let same = match (self.start, self.end) {
+            (IpAddr::V4(start), IpAddr::V4(end)) => (start.to_bits() ^ end.to_bits()).leading_zeros(),
+            (IpAddr::V6(start), IpAddr::V6(end)) => (start.to_bits() ^ end.to_bits()).leading_zeros(),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
+        };
+        let network = IpNet::new(self.start, u8::try_from(same).ok()?).ok()?;
+        ((network.network(), network.broadcast()) == (self.start, self.end)).then_some(network)
+    }
+}
+
+/// The responder's narrowing: what is both offered and configured, in the order offered, without what another
+/// of them holds already (RFC 7296 §2.9).
+pub(crate) fn narrow(offered: &[TrafficSelector], configured: &[TrafficSelector]) -> Vec<TrafficSelector> {
+    let mut common: Vec<TrafficSelector> = Vec::new();
+    let pairs = offered
+        .iter()
+        .flat_map(|theirs| configured.iter().filter_map(|ours| theirs.intersection(ours)));
+    for selector in pairs {
+        if !common.iter().any(|held| held.contains(&selector)) {
+            common.retain(|held| !selector.contains(held));
+            common.push(selector);
+        }
+        if common.len() == MOST {
+            break;
+        }
+    }
+    common
+}
+
+/// Whether an answer is a narrowing of what we offered, and not empty.
+pub(crate) fn is_within(answer: &[TrafficSelector], offered: &[TrafficSelector]) -> bool {
+    let held = |selector: &TrafficSelector| offered.iter().any(|ours| ours.contains(selector));
+    !answer.is_empty() && answer.iter().all(held)
+}
+
+/// The selectors in words.
+pub(crate) fn words(selectors: &[TrafficSelector]) -> String {
+    selectors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(text: &str) -> TrafficSelector {
+        TrafficSelector::network(text.parse().unwrap())
+    }
+
+    #[test]
+    fn narrowing_takes_what_both_hold() {
+        let any = TrafficSelector::any_ipv4();
+        assert_eq!(narrow(&[any], &[any]), [any]);
+        assert_eq!(
+            narrow(&[any], &[network("10.1.0.0/16")]),
+            [network("10.1.0.0/16")]
+        );
+        let offered = [
+            network("10.1.2.3/32"),
+            network("10.1.0.0/16"),
+            network("2001:db8::/32"),
+        ];
+        assert_eq!(
+            narrow(&offered, &[network("10.1.0.0/20"), network("10.9.0.0/16")]),
+            [network("10.1.0.0/20")]
+        );
+        assert_eq!(narrow(&offered, &[network("10.2.0.0/16")]), []);
+        assert_eq!(narrow(&[TrafficSelector::any_ipv6()], &[any]), []);
+    }
+
+    #[test]
+    fn protocol_and_ports_narrow_too() {
+        let tcp = TrafficSelector {
+            protocol: 6,
+            start_port: 80,
+            end_port: 443,
+            ..network("10.0.0.0/8")
+        };
+        let https = TrafficSelector {
+            start_port: 443,
+            end_port: 500,
+            ..network("10.1.0.0/16")
+        };
+        let both = TrafficSelector {
+            protocol: 6,
+            start_port: 443,
+            end_port: 443,
+            ..network("10.1.0.0/16")
+        };
+        assert_eq!(narrow(&[tcp], &[https]), [both]);
+        assert_eq!(
+            narrow(
+                &[tcp],
+                &[TrafficSelector {
+                    protocol: 17,
+                    ..https
+                }]
+            ),
+            []
+        );
+        assert_eq!(both.to_string(), "10.1.0.0/16[6]:443");
+    }
+
+    /// An initiator takes no answer that is wider than its offer.
+    #[test]
+    fn an_answer_must_be_within_the_offer() {
+        assert!(is_within(&[network("10.1.0.0/16")], &[network("10.0.0.0/8")]));
+        assert!(!is_within(&[network("10.0.0.0/8")], &[network("10.1.0.0/16")]));
+        assert!(!is_within(&[], &[network("10.1.0.0/16")]));
+    }
+
+    #[test]
+    fn words_are_prefixes_where_they_can_be() {
+        let mut odd = network("10.1.0.0/24");
+        odd.end = "10.1.0.5".parse().unwrap();
+        assert_eq!(
+            words(&[network("10.1.0.0/24"), odd]),
+            "10.1.0.0/24, 10.1.0.0-10.1.0.5"
+        );
+        assert_eq!(
+            words(&[TrafficSelector::any_ipv4(), TrafficSelector::any_ipv6()]),
+            "0.0.0.0/0, ::/0"
+        );
+    }
 }

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretSlice;
+use secrecy::{ExposeSecret, SecretSlice};
+use subtle::ConstantTimeEq;
 
 use crate::TrafficSelector;
 use crate::crypto::{Encryption, Group, Integrity, Prf};
@@ -23,7 +24,7 @@ pub struct Settings {
 }
 
 /// One connection to one site.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// Our address and IKE port, normally 500; encapsulation moves to `encapsulation_port` of the same address.
     pub local: SocketAddr,
@@ -81,6 +82,16 @@ pub enum Authentication {
     /// The same secret on both sides (RFC 7296 §2.15).
     PreSharedKey(SecretSlice<u8>),
 }
+
+impl PartialEq for Authentication {
+    /// In constant time.
+    fn eq(&self, other: &Self) -> bool {
+        let (Self::PreSharedKey(ours), Self::PreSharedKey(theirs)) = (self, other);
+        ours.expose_secret().ct_eq(theirs.expose_secret()).into()
+    }
+}
+
+impl Eq for Authentication {}
 
 impl fmt::Debug for Authentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,338 @@
+//! Where each configured connection stands, and when it is tried again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::{Engine, Task};
+use crate::v2::nat::Path;
+use crate::v2::state::{Common, State};
+use crate::{
+    Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, Mode, Outage, Reason,
+    Settings, Side, Stage,
+};
+
+/// The wait after the first failure; it doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// It doubles so often at most: to 64 seconds.
+const DOUBLINGS: u32 = 6;
+
+/// One configured connection. It has at most one IKE SA; those on their way out do not count.
+pub(crate) struct Standing {
+    settings: Arc<Connection>,
+    state: ConnectionState,
+    since: Instant,
+    outage: Option<Outage>,
+    /// The IKE SA that carries or will carry it.
+    sa: Option<u64>,
+    failures: u32,
+    retry: Option<Instant>,
+    /// The peer heard from us since we started, so that INITIAL_CONTACT would be a lie (RFC 7296 §2.4).
+    contacted: bool,
+}
+
+/// Every configured connection, found by name and by outer addresses.
+#[derive(Default)]
+pub(crate) struct Connections {
+    standings: BTreeMap<ConnectionName, Standing>,
+    between: BTreeMap<(IpAddr, IpAddr), BTreeSet<ConnectionName>>,
+}
+
+impl Standing {
+    fn new(settings: Connection, now: Instant, contacted: bool) -> Self {
+        let reason = match settings.mode {
+            Mode::Default | Mode::InitiatorOnly => Reason::Starting,
+            Mode::ResponderOnly => Reason::Configuration,
+        };
+        Self {
+            settings: Arc::new(settings),
+            state: ConnectionState::Down,
+            since: now,
+            outage: Some(Outage::plain(reason, Side::We, Stage::Idle)),
+            sa: None,
+            failures: 0,
+            retry: None,
+            contacted,
+        }
+    }
+
+    fn enter(&mut self, state: ConnectionState, now: Instant) {
+        if self.state != state {
+            (self.state, self.since) = (state, now);
+        }
+    }
+
+    fn may_initiate(&self) -> bool {
+        self.sa.is_none() && self.settings.mode != Mode::ResponderOnly
+    }
+}
+
+impl Connections {
+    fn get(&self, name: &ConnectionName) -> Option<&Standing> {
+        self.standings.get(name)
+    }
+
+    fn insert(&mut self, name: ConnectionName, standing: Standing) {
+        let between = (standing.settings.local.ip(), standing.settings.remote.ip());
+        self.between.entry(between).or_default().insert(name.clone());
+        self.standings.insert(name, standing);
+    }
+
+    fn remove(&mut self, name: &ConnectionName) -> Option<Standing> {
+        let standing = self.standings.remove(name)?;
+        let between = (standing.settings.local.ip(), standing.settings.remote.ip());
+        if let Some(names) = self.between.get_mut(&between) {
+            names.remove(name);
+            if names.is_empty() {
+                self.between.remove(&between);
+            }
+        }
+        Some(standing)
+    }
+}
+
+impl Engine {
+    /// Runs what is configured from now on; connections that did not change are not touched.
+    pub(crate) fn configure(&mut self, settings: Settings, now: Instant) {
+        self.limits = settings.limits;
+        let kept = |name: &ConnectionName, standing: &Standing| {
+            settings
+                .connections
+                .get(name)
+                .is_some_and(|wanted| *wanted == *standing.settings)
+        };
+        let standings = self.connections.standings.iter();
+        let gone: Vec<_> = standings
+            .filter(|(name, standing)| !kept(name, standing))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut contacted = BTreeSet::new();
+        for name in gone {
+            self.unschedule(&name);
+            let Some(standing) = self.connections.remove(&name) else {
+                continue;
+            };
+            if standing.contacted {
+                contacted.insert(name.clone());
+            }
+            if standing.state == ConnectionState::Up {
+                let outage = Outage::plain(Reason::Configuration, Side::We, Stage::Established);
+                self.out.push(Action::Report(Event::Down(name, outage)));
+            }
+            self.retire(standing.sa, false, now);
+        }
+        for (name, wanted) in settings.connections {
+            if self.connections.get(&name).is_none() {
+                let standing = Standing::new(wanted, now, contacted.contains(&name));
+                self.connections.insert(name.clone(), standing);
+                self.connect(&name, now);
+            }
+        }
+    }
+
+    /// Starts a connection now if it has no IKE SA and may be started.
+    pub(crate) fn connect(&mut self, name: &ConnectionName, now: Instant) {
+        self.unschedule(name);
+        if !self.stopping && self.connections.get(name).is_some_and(Standing::may_initiate) {
+            self.initiate(name, now);
+        }
+    }
+
+    /// Closes everything with a Delete and starts nothing any more.
+    pub(crate) fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        let names: Vec<_> = self.connections.standings.keys().cloned().collect();
+        for name in names {
+            self.unschedule(&name);
+            let sa = self
+                .connections
+                .standings
+                .get_mut(&name)
+                .and_then(|standing| standing.sa.take());
+            if sa.is_some() {
+                let outage = Outage::plain(Reason::Configuration, Side::We, Stage::Established);
+                self.lost(&name, Some(outage), now);
+                self.retire(sa, false, now);
+            }
+        }
+        self.drop_half_open();
+    }
+
+    /// What a connection is configured to be.
+    pub(crate) fn settings_of(&self, name: &ConnectionName) -> Option<Arc<Connection>> {
+        self.connections
+            .get(name)
+            .map(|standing| Arc::clone(&standing.settings))
+    }
+
+    /// The connections between these addresses; none once we stop.
+    pub(crate) fn candidates(&self, path: Path) -> Vec<ConnectionName> {
+        let between = self.connections.between.get(&(path.local.ip(), path.remote.ip()));
+        between
+            .filter(|_| !self.stopping)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// An attempt of ours is under way.
+    pub(crate) fn attempted(&mut self, name: &ConnectionName, spi: u64, now: Instant) {
+        if let Some(standing) = self.connections.standings.get_mut(name) {
+            standing.sa = Some(spi);
+            standing.enter(ConnectionState::Connecting, now);
+        }
+    }
+
+    /// Somebody said no to our attempt; it goes on, for anyone may have said so (RFC 7296 §2.21.1).
+    pub(crate) fn warned(&mut self, common: &Common, outage: &Outage) {
+        let name = common.connection.as_ref();
+        if let Some(standing) = name.and_then(|name| self.connections.standings.get_mut(name)) {
+            standing.outage = Some(outage.clone());
+        }
+    }
+
+    /// We refused somebody who may have been the peer of this connection.
+    pub(crate) fn noted(&mut self, name: &ConnectionName, outage: Option<&Outage>, _now: Instant) {
+        let Some(standing) = self.connections.standings.get_mut(name) else {
+            return;
+        };
+        if standing.state != ConnectionState::Up && outage.is_some() && standing.outage.as_ref() != outage {
+            standing.outage = outage.cloned();
+            let reports = outage.map(|outage| Action::Report(Event::Down(name.clone(), outage.clone())));
+            self.out.extend(reports);
+        }
+    }
+
+    /// An IKE SA is no more. Without an outage the one that is known stands.
+    pub(crate) fn ended(&mut self, common: &Common, outage: Option<Outage>, now: Instant) {
+        let Some(name) = common.connection.clone() else {
+            return;
+        };
+        let Some(standing) = self.connections.standings.get_mut(&name) else {
+            return;
+        };
+        if standing.sa == Some(common.spi) {
+            standing.sa = None;
+            self.lost(&name, outage, now);
+        }
+    }
+
+    /// A connection is down; it is tried again later.
+    pub(crate) fn lost(&mut self, name: &ConnectionName, outage: Option<Outage>, now: Instant) {
+        let Some(standing) = self.connections.standings.get_mut(name) else {
+            return;
+        };
+        standing.enter(ConnectionState::Down, now);
+        standing.failures = standing.failures.saturating_add(1);
+        let failures = standing.failures;
+        if let Some(outage) = outage {
+            standing.outage = Some(outage.clone());
+            self.out.push(Action::Report(Event::Down(name.clone(), outage)));
+        }
+        if !self.stopping && standing.settings.mode != Mode::ResponderOnly {
+            self.schedule(name, failures, now);
+        }
+    }
+
+    /// The datapath carries a child of the connection.
+    pub(crate) fn up(&mut self, name: &ConnectionName, now: Instant) {
+        let Some(standing) = self.connections.standings.get_mut(name) else {
+            return;
+        };
+        standing.enter(ConnectionState::Up, now);
+        standing.outage = None;
+        standing.failures = 0;
+        self.out.push(Action::Report(Event::Up(name.clone())));
+        self.unschedule(name);
+    }
+
+    /// A new IKE SA of the peer takes the place of what the connection has.
+    pub(crate) fn replace(&mut self, name: &ConnectionName, spi: u64, now: Instant) -> Option<u64> {
+        self.unschedule(name);
+        let standing = self.connections.standings.get_mut(name)?;
+        standing.enter(ConnectionState::Connecting, now);
+        standing.sa.replace(spi)
+    }
+
+    /// Whether INITIAL_CONTACT would be true.
+    pub(crate) fn is_first_contact(&self, name: &ConnectionName) -> bool {
+        self.connections
+            .get(name)
+            .is_some_and(|standing| !standing.contacted)
+    }
+
+    /// An IKE SA with the peer was established.
+    pub(crate) fn contacted(&mut self, name: &ConnectionName) {
+        if let Some(standing) = self.connections.standings.get_mut(name) {
+            standing.contacted = true;
+        }
+    }
+
+    /// Whether an IKE SA that we started stays, although the peer now authenticates another one.
+    ///
+    /// Where both started at once, the SA whose initiator drew the larger nonce stays; the other's responder
+    /// refuses it with TEMPORARY_FAILURE, or its initiator abandons it. In every other case the newer stays.
+    pub(crate) fn rival_wins(&self, name: &ConnectionName, newer: &Common, nonce: &[u8]) -> bool {
+        let rival = self
+            .connections
+            .get(name)
+            .and_then(|standing| self.sas.get(&standing.sa?));
+        let Some(rival) = rival.filter(|rival| rival.common.initiator) else {
+            return false;
+        };
+        match &rival.state {
+            State::AuthSent(state) => state.initiator_nonce.as_slice() > nonce,
+            State::Established(state) => newer.begun <= state.since && *state.initiator_nonce > *nonce,
+            State::InitSent(_)
+            | State::InitAnswered(_)
+            | State::Answering(_)
+            | State::Refused(_)
+            | State::Closing(_) => false,
+        }
+    }
+
+    /// One connection, for status.
+    pub(crate) fn standings(&self) -> BTreeMap<ConnectionName, ConnectionSnapshot> {
+        let view = |standing: &Standing| {
+            let sa = standing.sa.and_then(|spi| self.sas.get(&spi));
+            let child = sa.and_then(|sa| sa.established()?.child.as_ref()?.snapshot());
+            ConnectionSnapshot {
+                state: standing.state,
+                since: standing.since,
+                outage: standing.outage.clone(),
+                ike: sa.map(|sa| sa.snapshot(&standing.settings.remote_identity)),
+                children: child.into_iter().collect(),
+            }
+        };
+        self.connections
+            .standings
+            .iter()
+            .map(|(name, standing)| (name.clone(), view(standing)))
+            .collect()
+    }
+
+    /// Waits longer after each failure, and not as long as all others do.
+    fn schedule(&mut self, name: &ConnectionName, failures: u32, now: Instant) {
+        self.unschedule(name);
+        let wait = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(DOUBLINGS));
+        let drawn: u32 = self.drawn(1).first().copied().unwrap_or_default().into();
+        let at = now + wait + wait / 4 * drawn / 256;
+        if let Some(standing) = self.connections.standings.get_mut(name) {
+            standing.retry = Some(at);
+            self.agenda.insert((at, Task::Retry(name.clone())));
+        }
+    }
+
+    fn unschedule(&mut self, name: &ConnectionName) {
+        let retry = self
+            .connections
+            .standings
+            .get_mut(name)
+            .and_then(|standing| standing.retry.take());
+        if let Some(at) = retry {
+            self.agenda.remove(&(at, Task::Retry(name.clone())));
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What peers that have not authenticated may cost: cookies and a bound on half-open IKE SAs (RFC 7296 §2.6).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+
+use crate::crypto::Secret;
+use crate::v2::keys;
+use crate::{Limits, Random};
+
+/// How long a secret makes new cookies; its cookies are good for as long again.
+const SECRET_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The IKE SAs as responder that have not authenticated, by who started them.
+#[derive(Default)]
+pub(crate) struct HalfOpen {
+    started: BTreeMap<(SocketAddr, u64), u64>,
+    secrets: Option<Secrets>,
+}
+
+/// What to do with a newcomer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It may have a half-open IKE SA.
+    Admitted,
+    /// It must first show that it receives at its address: it is to repeat this cookie.
+    Challenged(Vec<u8>),
+    /// There is no room.
+    Refused,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Newcomer<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) spi: u64,
+    pub(crate) nonce: &'a [u8],
+    pub(crate) cookie: Option<&'a [u8]>,
+}
+
+struct Secrets {
+    number: u8,
+    current: Secret,
+    previous: Option<Secret>,
+    drawn: Instant,
+}
+
+impl HalfOpen {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.started.len()
+    }
+
+    /// The IKE SA that this initiator started from this address.
+    pub(crate) fn started(&self, address: SocketAddr, initiator_spi: u64) -> Option<u64> {
+        self.started.get(&(address, initiator_spi)).copied()
+    }
+
+    /// One more.
+    pub(crate) fn insert(&mut self, address: SocketAddr, initiator_spi: u64, spi: u64) {
+        self.started.insert((address, initiator_spi), spi);
+    }
+
+    /// It authenticated, failed to, or ran out of time.
+    pub(crate) fn remove(&mut self, address: SocketAddr, initiator_spi: u64) {
+        self.started.remove(&(address, initiator_spi));
+    }
+
+    /// Judges a newcomer without keeping anything of it.
+    pub(crate) fn admit(
+        &mut self,
+        newcomer: &Newcomer<'_>,
+        limits: Limits,
+        random: &mut dyn Random,
+        now: Instant,
+    ) -> Admission {
+        if self.len() >= limits.cookie_threshold {
+            let secrets = Secrets::refresh(self.secrets.take(), random, now);
+            let expected = secrets.verify(newcomer, now);
+            let fresh = secrets.cookie(newcomer);
+            self.secrets = Some(secrets);
+            if !expected {
+                return Admission::Challenged(fresh);
+            }
+        }
+        if self.len() >= limits.half_open {
+            Admission::Refused
+        } else {
+            Admission::Admitted
+        }
+    }
+}
+
+impl Secrets {
+    fn refresh(known: Option<Self>, random: &mut dyn Random, now: Instant) -> Self {
+        let age = |secrets: &Self| now.saturating_duration_since(secrets.drawn);
+        match known {
+            Some(secrets) if age(&secrets) < SECRET_LIFETIME => secrets,
+            older => {
+                let mut drawn = vec![0; 32];
+                random.fill(&mut drawn);
+                let number = older.as_ref().map_or(0, |older| older.number.wrapping_add(1));
+                let previous = older
+                    .filter(|older| age(older) < SECRET_LIFETIME * 2)
+                    .map(|older| older.current);
+                Self {
+                    number,
+                    current: drawn.into(),
+                    previous,
+                    drawn: now,
+                }
+            }
+        }
+    }
+
+    /// `<number of the secret> | prf(secret, Ni | IPi | SPIi)`, as RFC 7296 §2.6 suggests.
+    fn cookie(&self, newcomer: &Newcomer<'_>) -> Vec<u8> {
+        let mut cookie = vec![self.number];
+        cookie.extend(newcomer.proof(&self.current));
+        cookie
+    }
+
+    fn verify(&self, newcomer: &Newcomer<'_>, now: Instant) -> bool {
+        let Some((number, claimed)) = newcomer.cookie.and_then(<[u8]>::split_first) else {
+            return false;
+        };
+        let secret = if *number == self.number {
+            Some(&self.current)
+        } else if number.wrapping_add(1) == self.number {
+            self.previous
+                .as_ref()
+                .filter(|_| now.saturating_duration_since(self.drawn) < SECRET_LIFETIME)
+        } else {
+            None
+        };
+        secret.is_some_and(|secret| verify_slices_are_equal(&newcomer.proof(secret), claimed).is_ok())
+    }
+}
+
+impl Newcomer<'_> {
+    fn proof(&self, secret: &Secret) -> Vec<u8> {
+        keys::cookie(secret, self.nonce, self.address.ip(), self.spi)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counting(u8);
+
+    impl Random for Counting {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            self.0 += 1;
+            bytes.fill(self.0);
+        }
+    }
+
+    const LIMITS: Limits = Limits {
+        half_open: 2,
+        cookie_threshold: 1,
+        half_open_timeout: Duration::from_secs(30),
+    };
+
+    fn newcomer<'a>(address: &str, cookie: Option<&'a [u8]>) -> Newcomer<'a> {
+        Newcomer {
+            address: address.parse().unwrap(),
+            spi: 7,
+            nonce: &[1; 32],
+            cookie,
+        }
+    }
+
+    /// A cookie is good for its address, SPI and nonce only, until two lifetimes of its secret have passed.
+    #[test]
+    fn cookies_are_bound_and_expire() {
+        let (mut half_open, mut random, start) = (HalfOpen::default(), Counting(0), Instant::now());
+        let admit = |half_open: &mut HalfOpen, random: &mut Counting, newcomer: &Newcomer<'_>, seconds| {
+            half_open.admit(newcomer, LIMITS, random, start + Duration::from_secs(seconds))
+        };
+        let honest = newcomer("192.0.2.1:500", None);
+        assert_eq!(
+            admit(&mut half_open, &mut random, &honest, 0),
+            Admission::Admitted
+        );
+        half_open.insert(honest.address, 7, 1);
+        let Admission::Challenged(cookie) = admit(&mut half_open, &mut random, &honest, 0) else {
+            panic!("no cookie was asked for")
+        };
+        let shown = newcomer("192.0.2.1:500", Some(&cookie));
+        assert_eq!(
+            admit(&mut half_open, &mut random, &shown, 59),
+            Admission::Admitted
+        );
+        assert_eq!(
+            admit(&mut half_open, &mut random, &shown, 119),
+            Admission::Admitted,
+            "the previous secret"
+        );
+        assert!(matches!(
+            admit(&mut half_open, &mut random, &shown, 240),
+            Admission::Challenged(_)
+        ));
+        let stolen = newcomer("192.0.2.9:500", Some(&cookie));
+        assert!(matches!(
+            admit(&mut half_open, &mut random, &stolen, 1),
+            Admission::Challenged(_)
+        ));
+    }
+
+    #[test]
+    fn the_bound_holds_even_with_cookies() {
+        let (mut half_open, mut random, now) = (HalfOpen::default(), Counting(0), Instant::now());
+        half_open.insert("192.0.2.7:500".parse().unwrap(), 1, 1);
+        half_open.insert("192.0.2.8:500".parse().unwrap(), 1, 2);
+        let honest = newcomer("192.0.2.1:500", None);
+        let Admission::Challenged(cookie) = half_open.admit(&honest, LIMITS, &mut random, now) else {
+            panic!("no cookie was asked for")
+        };
+        let shown = newcomer("192.0.2.1:500", Some(&cookie));
+        assert_eq!(
+            half_open.admit(&shown, LIMITS, &mut random, now),
+            Admission::Refused
+        );
+    }
+}

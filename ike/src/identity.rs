@@ -1,0 +1,102 @@
+//! Who a peer says it is, and which connections expect that.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::Identity;
+use crate::wire::IdentificationPayload;
+use crate::wire::registry::identity;
+
+/// An ID payload's identity; `None` for a type that cannot be configured.
+pub(crate) fn from_payload(payload: &IdentificationPayload) -> Option<Identity> {
+    let text = || String::from_utf8(payload.data.clone()).ok();
+    match payload.kind {
+        identity::IPV4_ADDR => {
+            let octets: [u8; 4] = payload.data.as_slice().try_into().ok()?;
+            Some(Identity::Address(octets.into()))
+        }
+        identity::IPV6_ADDR => {
+            let octets: [u8; 16] = payload.data.as_slice().try_into().ok()?;
+            Some(Identity::Address(octets.into()))
+        }
+        identity::FQDN => text().map(Identity::Fqdn),
+        identity::RFC822_ADDR => text().map(Identity::Email),
+        identity::KEY_ID => Some(Identity::KeyId(payload.data.clone())),
+        _ => None,
+    }
+}
+
+/// The identity as an ID payload.
+pub(crate) fn to_payload(of: &Identity) -> IdentificationPayload {
+    let (kind, data) = match of {
+        Identity::Address(IpAddr::V4(address)) => (identity::IPV4_ADDR, address.octets().to_vec()),
+        Identity::Address(IpAddr::V6(address)) => (identity::IPV6_ADDR, address.octets().to_vec()),
+        Identity::Fqdn(name) => (identity::FQDN, name.clone().into_bytes()),
+        Identity::Email(address) => (identity::RFC822_ADDR, address.clone().into_bytes()),
+        Identity::KeyId(octets) => (identity::KEY_ID, octets.clone()),
+    };
+    IdentificationPayload { kind, data }
+}
+
+/// Whether a payload names this identity; names are compared without regard to case (RFC 5280 §7.2).
+pub(crate) fn matches(payload: &IdentificationPayload, expected: &Identity) -> bool {
+    match (from_payload(payload), expected) {
+        (Some(Identity::Fqdn(said)), Identity::Fqdn(expected))
+        | (Some(Identity::Email(said)), Identity::Email(expected)) => said.eq_ignore_ascii_case(expected),
+        (said, expected) => said.as_ref() == Some(expected),
+    }
+}
+
+/// What a payload says, in words.
+pub(crate) fn words(payload: &IdentificationPayload) -> String {
+    from_payload(payload).map_or_else(
+        || format!("ID type {} ({} octets)", payload.kind, payload.data.len()),
+        |identity| identity.to_string(),
+    )
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            // Whoever has not proved anything yet may have sent this: nothing in it may act on a terminal.
+            Self::Fqdn(name) | Self::Email(name) => write!(f, "{}", name.escape_debug()),
+            Self::KeyId(octets) => octets.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_round_trip() {
+        let all = [
+            Identity::Address("192.0.2.1".parse().unwrap()),
+            Identity::Address("2001:db8::1".parse().unwrap()),
+            Identity::Fqdn("gw.example".to_owned()),
+            Identity::Email("gw@example".to_owned()),
+            Identity::KeyId(vec![0, 255]),
+        ];
+        for identity in all {
+            assert!(matches(&to_payload(&identity), &identity));
+            assert_eq!(from_payload(&to_payload(&identity)), Some(identity));
+        }
+    }
+
+    #[test]
+    fn type_and_value_must_both_agree() {
+        let said = to_payload(&Identity::Fqdn("GW.example".to_owned()));
+        assert!(matches(&said, &Identity::Fqdn("gw.EXAMPLE".to_owned())));
+        assert!(!matches(&said, &Identity::Email("GW.example".to_owned())));
+        let odd = IdentificationPayload {
+            kind: identity::IPV4_ADDR,
+            data: vec![1, 2, 3],
+        };
+        assert_eq!(
+            (from_payload(&odd), words(&odd).as_str()),
+            (None, "ID type 1 (3 octets)")
+        );
+    }
+}

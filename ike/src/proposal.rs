@@ -1,0 +1,480 @@
+//! What is offered, met with what is configured, becomes what is chosen (RFC 7296 §2.7, §3.3).
+
+use std::fmt::Write;
+
+use crate::crypto::{Encryption, Group, Integrity, Prf};
+use crate::v2::keys::Suite;
+use crate::wire::registry::{encryption, esn, group, integrity, prf, protocol, transform};
+use crate::wire::{Proposal, SecurityAssociationPayload, Transform};
+use crate::{EspProposal, IkeProposal};
+
+/// What one IKE SA uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IkeSuite {
+    pub(crate) encryption: Encryption,
+    pub(crate) integrity: Option<Integrity>,
+    pub(crate) prf: Prf,
+    pub(crate) group: Group,
+}
+
+/// What one Child SA uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EspSuite {
+    pub(crate) encryption: Encryption,
+    pub(crate) integrity: Option<Integrity>,
+    pub(crate) extended_sequence_numbers: bool,
+}
+
+/// Our IKE proposals as an SA payload.
+pub(crate) fn offer_ike(configured: &[IkeProposal]) -> SecurityAssociationPayload {
+    let proposals = configured.iter().zip(1..=u8::MAX).map(|(proposal, number)| {
+        let mut transforms = ciphers(proposal.encryption, proposal.integrity);
+        transforms.push(plain(transform::PRF, proposal.prf.id()));
+        transforms.extend(
+            proposal
+                .groups
+                .iter()
+                .map(|group| plain(transform::KE, group.id())),
+        );
+        Proposal {
+            number,
+            protocol: protocol::IKE,
+            spi: Vec::new(),
+            transforms,
+        }
+    });
+    SecurityAssociationPayload {
+        proposals: proposals.collect(),
+    }
+}
+
+/// Our ESP proposals as an SA payload; `spi` is the one we want to receive on.
+pub(crate) fn offer_esp(configured: &[EspProposal], spi: u32) -> SecurityAssociationPayload {
+    let proposals = configured.iter().zip(1..=u8::MAX).map(|(proposal, number)| {
+        let mut transforms = ciphers(proposal.encryption, proposal.integrity);
+        if proposal.extended_sequence_numbers {
+            transforms.push(plain(transform::ESN, esn::EXTENDED));
+        }
+        transforms.push(plain(transform::ESN, esn::NONE));
+        Proposal {
+            number,
+            protocol: protocol::ESP,
+            spi: spi.to_be_bytes().to_vec(),
+            transforms,
+        }
+    });
+    SecurityAssociationPayload {
+        proposals: proposals.collect(),
+    }
+}
+
+/// The responder's choice for the IKE SA: our order decides, but a group that the initiator guessed
+/// (`guessed`) and that we allow saves a round trip. With it comes the SA payload of the answer.
+pub(crate) fn choose_ike(
+    offered: &SecurityAssociationPayload,
+    configured: &[IkeProposal],
+    guessed: u16,
+) -> Option<(IkeSuite, SecurityAssociationPayload)> {
+    let (suite, chosen) = configured.iter().find_map(|wanted| {
+        let mut sound = offered.proposals.iter().filter(|proposal| is_ike(proposal));
+        sound.find_map(|proposal| Some((ike_suite(proposal, wanted, guessed)?, proposal)))
+    })?;
+    let mut transforms = chosen_ciphers(chosen, suite.encryption, suite.integrity);
+    transforms.push(plain(transform::PRF, suite.prf.id()));
+    transforms.push(plain(transform::KE, suite.group.id()));
+    let answer = Proposal {
+        number: chosen.number,
+        protocol: protocol::IKE,
+        spi: Vec::new(),
+        transforms,
+    };
+    Some((
+        suite,
+        SecurityAssociationPayload {
+            proposals: vec![answer],
+        },
+    ))
+}
+
+/// The responder's choice for a Child SA: the suite, the initiator's SPI, and our answer with `spi`.
+pub(crate) fn choose_esp(
+    offered: &SecurityAssociationPayload,
+    configured: &[EspProposal],
+    spi: u32,
+) -> Option<(EspSuite, u32, SecurityAssociationPayload)> {
+    let (suite, chosen) = configured.iter().find_map(|wanted| {
+        let mut sound = offered
+            .proposals
+            .iter()
+            .filter(|proposal| esp_spi(proposal).is_some());
+        sound.find_map(|proposal| Some((esp_suite(proposal, wanted)?, proposal)))
+    })?;
+    let mut transforms = chosen_ciphers(chosen, suite.encryption, suite.integrity);
+    if kinds(chosen, transform::ESN).next().is_some() {
+        let number = if suite.extended_sequence_numbers {
+            esn::EXTENDED
+        } else {
+            esn::NONE
+        };
+        transforms.push(plain(transform::ESN, number));
+    }
+    let spi = spi.to_be_bytes().to_vec();
+    let answer = Proposal {
+        number: chosen.number,
+        protocol: protocol::ESP,
+        spi,
+        transforms,
+    };
+    Some((
+        suite,
+        esp_spi(chosen)?,
+        SecurityAssociationPayload {
+            proposals: vec![answer],
+        },
+    ))
+}
+
+/// What the responder chose from our IKE offer; `None` if it is not one thing that we offered.
+pub(crate) fn accept_ike(
+    answer: &SecurityAssociationPayload,
+    configured: &[IkeProposal],
+    group: Group,
+) -> Option<IkeSuite> {
+    let proposal = single(answer)?;
+    let wanted = configured.get(usize::from(proposal.number).checked_sub(1)?)?;
+    let suite = ike_suite(proposal, wanted, group.id()).filter(|_| is_ike(proposal))?;
+    (suite.group == group).then_some(suite)
+}
+
+/// What the responder chose from our ESP offer, and its SPI.
+pub(crate) fn accept_esp(
+    answer: &SecurityAssociationPayload,
+    configured: &[EspProposal],
+) -> Option<(EspSuite, u32)> {
+    let proposal = single(answer)?;
+    let wanted = configured.get(usize::from(proposal.number).checked_sub(1)?)?;
+    Some((esp_suite(proposal, wanted)?, esp_spi(proposal)?))
+}
+
+/// Whether `suite` is among what is configured.
+pub(crate) fn allows(configured: &[IkeProposal], suite: IkeSuite) -> bool {
+    configured.iter().any(|proposal| {
+        (proposal.encryption, proposal.integrity, proposal.prf)
+            == (suite.encryption, suite.integrity, suite.prf)
+            && proposal.groups.contains(&suite.group)
+    })
+}
+
+/// The proposals in words: transforms joined by `/`, proposals by a comma.
+pub(crate) fn words(payload: &SecurityAssociationPayload) -> String {
+    let proposals = payload.proposals.iter().map(|proposal| {
+        let transforms = proposal.transforms.iter().filter_map(transform_word);
+        transforms.collect::<Vec<_>>().join("/")
+    });
+    proposals.collect::<Vec<_>>().join(", ")
+}
+
+impl IkeSuite {
+    /// What the key schedule needs to know.
+    pub(crate) fn keys(self) -> Suite {
+        Suite {
+            encryption: self.encryption,
+            integrity: self.integrity,
+            prf: self.prf,
+        }
+    }
+}
+
+impl std::fmt::Display for IkeSuite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/", self.encryption)?;
+        if let Some(integrity) = self.integrity {
+            write!(f, "{integrity}/")?;
+        }
+        write!(f, "{}/{}", self.prf, self.group)
+    }
+}
+
+impl std::fmt::Display for EspSuite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.encryption)?;
+        if let Some(integrity) = self.integrity {
+            write!(f, "/{integrity}")?;
+        }
+        f.write_str(if self.extended_sequence_numbers {
+            "/ESN"
+        } else {
+            ""
+        })
+    }
+}
+
+fn transform_word(offered: &Transform) -> Option<String> {
+    let known = match offered.kind {
+        transform::ENCR => Encryption::from_id(offered.id, offered.key_length).map(|known| known.to_string()),
+        transform::PRF => Prf::from_id(offered.id).map(|known| known.to_string()),
+        transform::INTEG if offered.id == integrity::NONE => return None,
+        transform::INTEG => Integrity::from_id(offered.id).map(|known| known.to_string()),
+        transform::KE => Group::from_id(offered.id).map(|known| known.to_string()),
+        transform::ESN if offered.id == esn::NONE => return None,
+        transform::ESN if offered.id == esn::EXTENDED => Some("ESN".to_owned()),
+        _ => None,
+    };
+    Some(known.unwrap_or_else(|| foreign_word(offered)))
+}
+
+/// A transform that we do not have, named if it is a common one.
+fn foreign_word(offered: &Transform) -> String {
+    let mut word = match (offered.kind, offered.id) {
+        (transform::ENCR, encryption::DES3) => "3DES".to_owned(),
+        (transform::ENCR, encryption::NULL) => "NULL".to_owned(),
+        (transform::ENCR, encryption::AES_CTR) => "AES_CTR".to_owned(),
+        (transform::ENCR, encryption::AES_CCM_16) => "AES_CCM_16".to_owned(),
+        (transform::ENCR, encryption::AES_GCM_8) => "AES_GCM_8".to_owned(),
+        (transform::ENCR, encryption::AES_GCM_12) => "AES_GCM_12".to_owned(),
+        (transform::ENCR, encryption::CHACHA20_POLY1305) => "CHACHA20_POLY1305".to_owned(),
+        (transform::PRF, prf::HMAC_MD5) => "PRF_HMAC_MD5".to_owned(),
+        (transform::PRF, prf::AES128_XCBC) => "PRF_AES128_XCBC".to_owned(),
+        (transform::PRF, prf::AES128_CMAC) => "PRF_AES128_CMAC".to_owned(),
+        (transform::INTEG, integrity::HMAC_MD5_96) => "HMAC_MD5_96".to_owned(),
+        (transform::INTEG, integrity::AES_XCBC_96) => "AES_XCBC_96".to_owned(),
+        (transform::INTEG, integrity::AES_CMAC_96) => "AES_CMAC_96".to_owned(),
+        (transform::KE, group::NONE) => "NONE".to_owned(),
+        (transform::KE, group::MODP_1536) => "MODP_1536".to_owned(),
+        (transform::KE, group::MODP_6144) => "MODP_6144".to_owned(),
+        (transform::KE, group::MODP_8192) => "MODP_8192".to_owned(),
+        (transform::KE, group::CURVE448) => "CURVE448".to_owned(),
+        (kind, id) => format!("TRANSFORM_{kind}_{id}"),
+    };
+    if let Some(bits) = offered.key_length {
+        // Writing to a String cannot fail.
+        let _ = write!(word, "_{bits}");
+    }
+    word
+}
+
+fn ike_suite(proposal: &Proposal, wanted: &IkeProposal, guessed: u16) -> Option<IkeSuite> {
+    let known = |kind| {
+        matches!(
+            kind,
+            transform::ENCR | transform::PRF | transform::INTEG | transform::KE
+        )
+    };
+    if !proposal.transforms.iter().all(|transform| known(transform.kind)) {
+        return None;
+    }
+    has_ciphers(proposal, wanted.encryption, wanted.integrity).then_some(())?;
+    has(proposal, transform::PRF, wanted.prf.id()).then_some(())?;
+    let mut common = wanted
+        .groups
+        .iter()
+        .filter(|group| has(proposal, transform::KE, group.id()));
+    let first = *common.clone().next()?;
+    let group = common
+        .find(|group| group.id() == guessed)
+        .copied()
+        .unwrap_or(first);
+    let (encryption, integrity, prf) = (wanted.encryption, wanted.integrity, wanted.prf);
+    Some(IkeSuite {
+        encryption,
+        integrity,
+        prf,
+        group,
+    })
+}
+
+/// KE transforms mean nothing in IKE_AUTH, whose child takes its keys from the IKE SA (RFC 7296 §1.2).
+fn esp_suite(proposal: &Proposal, wanted: &EspProposal) -> Option<EspSuite> {
+    let known = |kind| {
+        matches!(
+            kind,
+            transform::ENCR | transform::INTEG | transform::KE | transform::ESN
+        )
+    };
+    if !proposal.transforms.iter().all(|transform| known(transform.kind)) {
+        return None;
+    }
+    has_ciphers(proposal, wanted.encryption, wanted.integrity).then_some(())?;
+    let plain = has(proposal, transform::ESN, esn::NONE) || kinds(proposal, transform::ESN).next().is_none();
+    let extended = wanted.extended_sequence_numbers && has(proposal, transform::ESN, esn::EXTENDED);
+    (plain || extended).then_some(EspSuite {
+        encryption: wanted.encryption,
+        integrity: wanted.integrity,
+        extended_sequence_numbers: extended,
+    })
+}
+
+/// An AEAD cipher goes with no authenticator or with NONE (RFC 7296 §3.3.3).
+fn has_ciphers(proposal: &Proposal, encryption: Encryption, authenticator: Option<Integrity>) -> bool {
+    let cipher = kinds(proposal, transform::ENCR)
+        .any(|offered| offered.id == encryption.id() && offered.key_length == Some(encryption.key_length()));
+    let mut offered = kinds(proposal, transform::INTEG);
+    cipher
+        && match authenticator {
+            Some(wanted) => offered.any(|transform| transform.id == wanted.id()),
+            None => offered.next().is_none() || has(proposal, transform::INTEG, integrity::NONE),
+        }
+}
+
+fn chosen_ciphers(
+    from: &Proposal,
+    encryption: Encryption,
+    authenticator: Option<Integrity>,
+) -> Vec<Transform> {
+    let mut transforms = ciphers(encryption, authenticator);
+    if authenticator.is_none() && has(from, transform::INTEG, integrity::NONE) {
+        transforms.push(plain(transform::INTEG, integrity::NONE));
+    }
+    transforms
+}
+
+fn ciphers(encryption: Encryption, authenticator: Option<Integrity>) -> Vec<Transform> {
+    let key_length = Some(encryption.key_length());
+    let cipher = Transform {
+        kind: transform::ENCR,
+        id: encryption.id(),
+        key_length,
+        unknown_attribute: false,
+    };
+    let authenticator = authenticator.map(|known| plain(transform::INTEG, known.id()));
+    std::iter::once(cipher).chain(authenticator).collect()
+}
+
+fn plain(kind: u8, id: u16) -> Transform {
+    Transform {
+        kind,
+        id,
+        key_length: None,
+        unknown_attribute: false,
+    }
+}
+
+/// The transforms of one type that can be chosen.
+fn kinds(proposal: &Proposal, kind: u8) -> impl Iterator<Item = &Transform> {
+    proposal
+        .transforms
+        .iter()
+        .filter(move |transform| transform.kind == kind && !transform.unknown_attribute)
+}
+
+fn has(proposal: &Proposal, kind: u8, id: u16) -> bool {
+    kinds(proposal, kind).any(|transform| transform.id == id && transform.key_length.is_none())
+}
+
+/// In IKE_SA_INIT the SPI stands in the header (RFC 7296 §3.3.1).
+fn is_ike(proposal: &Proposal) -> bool {
+    proposal.protocol == protocol::IKE && proposal.spi.is_empty()
+}
+
+/// The SPI of an ESP proposal; the first 255 are reserved (RFC 4303 §2.1).
+fn esp_spi(proposal: &Proposal) -> Option<u32> {
+    let spi = u32::from_be_bytes(proposal.spi.as_slice().try_into().ok()?);
+    (proposal.protocol == protocol::ESP && spi > 255).then_some(spi)
+}
+
+/// An answer holds one proposal, with one transform of each type (RFC 7296 §2.7).
+fn single(answer: &SecurityAssociationPayload) -> Option<&Proposal> {
+    let [proposal] = answer.proposals.as_slice() else {
+        return None;
+    };
+    let once = |transform: &Transform| kinds(proposal, transform.kind).count() == 1;
+    proposal.transforms.iter().all(once).then_some(proposal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gcm(groups: &[Group]) -> IkeProposal {
+        let encryption = Encryption::AesGcm16(128);
+        IkeProposal {
+            encryption,
+            integrity: None,
+            prf: Prf::HmacSha2_256,
+            groups: groups.to_vec(),
+        }
+    }
+
+    fn cbc(groups: &[Group]) -> IkeProposal {
+        let integrity = Some(Integrity::HmacSha2_256_128);
+        IkeProposal {
+            encryption: Encryption::AesCbc(256),
+            integrity,
+            ..gcm(groups)
+        }
+    }
+
+    fn esp(extended_sequence_numbers: bool) -> EspProposal {
+        EspProposal {
+            encryption: Encryption::AesGcm16(256),
+            integrity: None,
+            extended_sequence_numbers,
+        }
+    }
+
+    /// The responder's order of proposals decides, but a guessed group that it allows is taken.
+    #[test]
+    fn our_order_decides_and_a_good_guess_stands() {
+        let offered = offer_ike(&[gcm(&[Group::Ecp256, Group::X25519]), cbc(&[Group::X25519])]);
+        let ours = [cbc(&[Group::X25519]), gcm(&[Group::X25519])];
+        let (suite, answer) = choose_ike(&offered, &ours, Group::X25519.id()).unwrap();
+        assert_eq!(
+            suite.to_string(),
+            "AES_CBC_256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/X25519"
+        );
+        assert_eq!(answer.proposals[0].number, 2);
+        let both = [gcm(&[Group::X25519, Group::Ecp256])];
+        assert_eq!(
+            choose_ike(&offered, &both, Group::Ecp256.id()).unwrap().0.group,
+            Group::Ecp256
+        );
+        assert_eq!(
+            choose_ike(&offered, &both, Group::Modp2048.id()).unwrap().0.group,
+            Group::X25519
+        );
+    }
+
+    /// What a responder answers is accepted by the initiator that offered it, and nothing else is.
+    #[test]
+    fn only_what_was_offered_is_accepted() {
+        let ours = [gcm(&[Group::Ecp256, Group::X25519])];
+        let (suite, answer) = choose_ike(&offer_ike(&ours), &ours, Group::X25519.id()).unwrap();
+        assert_eq!(accept_ike(&answer, &ours, Group::X25519), Some(suite));
+        assert_eq!(accept_ike(&answer, &ours, Group::Ecp256), None);
+        assert_eq!(accept_ike(&answer, &[cbc(&[Group::X25519])], Group::X25519), None);
+        assert_eq!(
+            accept_ike(&offer_ike(&ours), &ours, Group::X25519),
+            None,
+            "two groups are no choice"
+        );
+        let mut doubled = answer.clone();
+        doubled.proposals.extend(answer.proposals);
+        assert_eq!(accept_ike(&doubled, &ours, Group::X25519), None);
+    }
+
+    #[test]
+    fn extended_sequence_numbers_are_taken_when_both_want_them() {
+        for (theirs, ours, expected) in [(true, true, true), (true, false, false), (false, true, false)] {
+            let (suite, spi, answer) =
+                choose_esp(&offer_esp(&[esp(theirs)], 4711), &[esp(ours)], 815).unwrap();
+            assert_eq!((suite.extended_sequence_numbers, spi), (expected, 4711));
+            assert_eq!(accept_esp(&answer, &[esp(theirs)]), Some((suite, 815)));
+        }
+    }
+
+    /// A transform with an attribute that we do not know can never be chosen (RFC 7296 §3.3.6).
+    #[test]
+    fn unknown_attributes_and_reserved_spis_are_refused() {
+        let mut offered = offer_ike(&[gcm(&[Group::X25519])]);
+        offered.proposals[0].transforms[0].unknown_attribute = true;
+        assert!(choose_ike(&offered, &[gcm(&[Group::X25519])], 31).is_none());
+        assert!(choose_esp(&offer_esp(&[esp(false)], 255), &[esp(false)], 815).is_none());
+    }
+
+    #[test]
+    fn words_name_what_we_do_not_have() {
+        let mut offered = offer_ike(&[gcm(&[Group::X25519])]);
+        offered.proposals[0].transforms[1].id = 4711;
+        assert_eq!(words(&offered), "AES_GCM_16_128/TRANSFORM_2_4711/X25519");
+    }
+}

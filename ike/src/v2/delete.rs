@@ -1,0 +1,189 @@
+//! Closing IKE SAs, and what becomes of their children (RFC 7296 §1.4.1).
+
+use std::time::{Duration, Instant};
+
+use super::child::{AgreedChild, Child};
+use super::keys::ChildKeys;
+use super::payloads;
+use super::state::{Answering, Closing, Common, Established, IkeSa, State};
+use super::timers::{Timer, Timers};
+use crate::engine::Engine;
+use crate::wire::registry::{exchange, notify};
+use crate::{Action, ChildId, Encapsulation, Outage, Reason, Side, Stage};
+
+/// How long a Delete may wait for its answer once we stop.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+impl Established {
+    /// What closes it.
+    pub(crate) fn farewell(self) -> Closing {
+        let farewell = Some(vec![payloads::delete_ike()]);
+        Closing {
+            channel: self.channel,
+            window: self.window,
+            farewell,
+        }
+    }
+}
+
+impl Engine {
+    /// Sends the Delete, at once or when our last request is answered.
+    pub(crate) fn close(&mut self, mut common: Common, mut state: Closing, now: Instant) {
+        common.timers = Timers::default();
+        if self.stopping {
+            common.timers.set(Timer::Expiry, Some(now + FAREWELL));
+        }
+        if let Some(id) = state.window.next_request()
+            && let Some(payloads) = state.farewell.take()
+        {
+            let random = self.random.as_mut();
+            let bytes = state
+                .channel
+                .request(exchange::INFORMATIONAL, id, &payloads, random);
+            self.send(common.path, bytes.clone());
+            state.window.requested(bytes, now);
+        }
+        self.keep(common, State::Closing(Box::new(state)));
+    }
+
+    /// Another SA took the place of this one, or its connection is no more. `silently`: the peer has forgotten it
+    /// already (INITIAL_CONTACT, §2.4).
+    pub(crate) fn retire(&mut self, spi: Option<u64>, silently: bool, now: Instant) {
+        let Some(IkeSa { common, state }) = spi.and_then(|spi| self.take(spi)) else {
+            return;
+        };
+        match state {
+            State::Established(mut state) => {
+                self.remove_child(&mut state);
+                if !silently {
+                    self.close(common, state.farewell(), now);
+                }
+            }
+            State::Answering(mut state) => self.remove_child(&mut state.established),
+            State::AuthSent(state) => self.forget_child_spi(state.inbound),
+            State::Closing(state) => self.keep(common, State::Closing(state)),
+            State::InitSent(_) | State::InitAnswered(_) | State::Refused(_) => {}
+        }
+    }
+
+    /// Forgets every SA that has not authenticated.
+    pub(crate) fn drop_half_open(&mut self) {
+        let half_open = |sa: &IkeSa| matches!(sa.state, State::InitAnswered(_) | State::Refused(_));
+        let spis: Vec<_> = self
+            .sas
+            .iter()
+            .filter(|(_, sa)| half_open(sa))
+            .map(|(spi, _)| *spi)
+            .collect();
+        for spi in spis {
+            if let Some(sa) = self.take(spi) {
+                self.half_open.remove(sa.common.path.remote, sa.common.peer_spi);
+            }
+        }
+    }
+
+    /// Asks the datapath to carry a child of this SA.
+    pub(crate) fn install(
+        &mut self,
+        common: &Common,
+        (agreed, keys, encapsulation): (AgreedChild, ChildKeys, Encapsulation),
+    ) -> Child {
+        let child = Child {
+            id: self.fresh_child(common.spi),
+            agreed,
+            encapsulation,
+            installed: None,
+        };
+        if let Some(name) = common.connection.clone() {
+            let pair = child.pair(name, common.path, keys, common.initiator);
+            self.out.push(Action::InstallChild(child.id, Box::new(pair)));
+        }
+        child
+    }
+
+    /// Takes the child of an SA away.
+    pub(crate) fn remove_child(&mut self, state: &mut Established) {
+        if let Some(child) = state.child.take() {
+            self.forget_child(child.id, child.agreed.inbound);
+            self.out.push(Action::RemoveChild(child.id));
+        }
+    }
+
+    /// The datapath carries the child: as responder, the answer that was owed goes out.
+    pub(crate) fn installed(&mut self, child: ChildId, now: Instant) {
+        let Some(IkeSa { common, state }) = self.take_child(child) else {
+            return;
+        };
+        let name = common.connection.clone();
+        let mark = |established: &mut Established| {
+            if let Some(child) = &mut established.child {
+                child.installed = Some(now);
+            }
+        };
+        match state {
+            State::Answering(state) => {
+                let Answering {
+                    mut established,
+                    mut proof,
+                    agreed,
+                } = *state;
+                mark(&mut established);
+                proof.extend(agreed);
+                self.answer_auth(common, established, &proof, now);
+            }
+            State::Established(mut state) => {
+                mark(&mut state);
+                self.keep(common, State::Established(state));
+            }
+            other @ (State::InitSent(_)
+            | State::InitAnswered(_)
+            | State::AuthSent(_)
+            | State::Refused(_)
+            | State::Closing(_)) => return self.keep(common, other),
+        }
+        if let Some(name) = name {
+            self.up(&name, now);
+        }
+    }
+
+    /// The datapath does not carry the child: as responder we answer with an error for it, as initiator we close.
+    pub(crate) fn refused(&mut self, child: ChildId, why: String, now: Instant) {
+        let Some(IkeSa { common, state }) = self.take_child(child) else {
+            return;
+        };
+        let outage = Outage {
+            offered: why,
+            ..Outage::plain(Reason::DatapathRefused, Side::We, Stage::Datapath)
+        };
+        match state {
+            State::Answering(state) => {
+                let Answering {
+                    mut established,
+                    proof,
+                    agreed: _,
+                } = *state;
+                self.drop_child(&mut established);
+                if let Some(name) = common.connection.clone() {
+                    self.lost(&name, Some(outage), now);
+                }
+                self.answer_childless(common, (established, proof), notify::TEMPORARY_FAILURE, now);
+            }
+            State::Established(mut state) => {
+                self.drop_child(&mut state);
+                self.ended(&common, Some(outage), now);
+                self.close(common, state.farewell(), now);
+            }
+            other @ (State::InitSent(_)
+            | State::InitAnswered(_)
+            | State::AuthSent(_)
+            | State::Refused(_)
+            | State::Closing(_)) => self.keep(common, other),
+        }
+    }
+
+    fn drop_child(&mut self, state: &mut Established) {
+        if let Some(child) = state.child.take() {
+            self.forget_child(child.id, child.agreed.inbound);
+        }
+    }
+}

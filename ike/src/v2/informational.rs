@@ -1,0 +1,257 @@
+//! Exchanges of an established IKE SA: requests and answers in the window (RFC 7296 §1.4, §2.3).
+
+use std::time::Instant;
+
+use super::channel::Unopened;
+use super::child::refusal;
+use super::payloads::{self, Datagram};
+use super::state::{Closing, Common, Established, Refused, State};
+use super::timers::Timer;
+use super::window::{Arrival, Window};
+use crate::engine::Engine;
+use crate::rejection::{error, unsupported};
+use crate::wire::Payload;
+use crate::wire::registry::{exchange, notify, protocol};
+use crate::{DropCause, Encapsulation, Outage, Reason, Side, Stage};
+
+/// What a request means for the IKE SA once it is answered.
+enum Verdict {
+    /// It stays.
+    Stays,
+    /// The peer closed it, or broke it beyond repair.
+    Ends(Outage),
+    /// The peer closed its child; we close the rest.
+    Closes(Outage),
+}
+
+/// Where a message stands in the window.
+enum Place {
+    Request,
+    Repeated,
+    Answer,
+}
+
+/// Judges what can be judged before anything is decrypted.
+fn place(window: &Window, datagram: &Datagram) -> Result<Place, DropCause> {
+    let header = &datagram.header;
+    if header.is_response() {
+        let awaited = window.awaits(header.message_id);
+        return awaited
+            .then_some(Place::Answer)
+            .ok_or(DropCause::UnexpectedMessageId);
+    }
+    match window.judge_request(header.message_id) {
+        Arrival::Next => Ok(Place::Request),
+        Arrival::Repeated => Ok(Place::Repeated),
+        Arrival::Outside => Err(DropCause::UnexpectedMessageId),
+    }
+}
+
+impl Engine {
+    /// A message for an established IKE SA.
+    pub(crate) fn exchange(
+        &mut self,
+        mut common: Common,
+        mut state: Box<Established>,
+        datagram: &Datagram,
+        now: Instant,
+    ) {
+        let opened = place(&state.window, datagram)
+            .map_err(Unopened::Forged)
+            .and_then(|place| Ok((place, state.channel.open(&datagram.bytes))));
+        let (place, opened) = match opened {
+            Ok((_, Err(Unopened::Forged(cause)))) | Err(Unopened::Forged(cause)) => {
+                self.dropped(datagram.remote, Some(cause));
+                return self.keep(common, State::Established(state));
+            }
+            Ok((place, Ok(payloads))) => (place, Ok(payloads)),
+            Ok((place, Err(Unopened::Invalid))) => (place, Err(())),
+            Err(Unopened::Invalid) => return self.keep(common, State::Established(state)),
+        };
+        match place {
+            Place::Repeated => {
+                if let Some(answer) = state.window.remembered().cloned() {
+                    self.send(datagram.path(), answer);
+                }
+                self.keep(common, State::Established(state));
+            }
+            Place::Request => {
+                self.heard(&mut common, &mut state, datagram, now);
+                self.requested(common, state, (opened, datagram), now);
+            }
+            Place::Answer => {
+                self.heard(&mut common, &mut state, datagram, now);
+                state.window.completed();
+                let broken = opened.map_or(true, |payloads| {
+                    payloads::notify(&payloads, notify::INVALID_SYNTAX).is_some()
+                });
+                if broken {
+                    self.dropped(datagram.remote, Some(DropCause::Malformed));
+                    self.remove_child(&mut state);
+                    let outage = Outage::plain(Reason::ProtocolError, Side::Peer, Stage::Established);
+                    return self.ended(&common, Some(outage), now);
+                }
+                self.keep(common, State::Established(state));
+            }
+        }
+    }
+
+    /// The peer is alive; if a NAT before it gave it another address, we follow (RFC 7296 §2.23).
+    fn heard(&mut self, common: &mut Common, state: &mut Established, datagram: &Datagram, now: Instant) {
+        state.heard = now;
+        if state.child.is_some() {
+            common.timers.set(Timer::Expiry, None);
+        }
+        if !state.nat.remote || common.path == datagram.path() {
+            return;
+        }
+        common.path = datagram.path();
+        let carried = state
+            .child
+            .as_ref()
+            .filter(|child| child.encapsulation == Encapsulation::Udp);
+        let moved = carried.map(|child| crate::Action::MoveChild {
+            child: child.id,
+            local: common.path.local,
+            remote: common.path.remote,
+        });
+        self.out.extend(moved);
+    }
+
+    fn requested(
+        &mut self,
+        common: Common,
+        mut state: Box<Established>,
+        (opened, datagram): (Result<Vec<Payload>, ()>, &Datagram),
+        now: Instant,
+    ) {
+        let kind = datagram.header.exchange_type;
+        let (answer, verdict) = match (opened, kind) {
+            (Err(()), _) => self.broken(datagram),
+            (Ok(payloads), _) if unsupported(&payloads).is_some() => {
+                let refused = unsupported(&payloads).and_then(|rejection| rejection.answer);
+                self.dropped(datagram.remote, Some(DropCause::UnsupportedCriticalPayload));
+                (refused.into_iter().map(Payload::Notify).collect(), Verdict::Stays)
+            }
+            (Ok(payloads), exchange::INFORMATIONAL) => self.informed(&mut state, &payloads),
+            (Ok(_), exchange::CREATE_CHILD_SA) => (refusal(false), Verdict::Stays),
+            (Ok(_), _) => self.broken(datagram),
+        };
+        let bytes = state
+            .channel
+            .answer(kind, datagram.header.message_id, &answer, self.random.as_mut());
+        self.send(datagram.path(), bytes.clone());
+        state.window.answered(bytes);
+        match verdict {
+            Verdict::Stays => self.keep(common, State::Established(state)),
+            Verdict::Ends(outage) => {
+                // Why there is no child is worth more than that the peer then closed the rest.
+                let outage = state.child.is_some().then_some(outage);
+                self.remove_child(&mut state);
+                self.ended(&common, outage, now);
+            }
+            Verdict::Closes(outage) => {
+                self.remove_child(&mut state);
+                self.ended(&common, Some(outage), now);
+                self.close(common, state.farewell(), now);
+            }
+        }
+    }
+
+    /// It passed the integrity check and is still wrong: fatal to the SA on both sides (RFC 7296 §2.21.3).
+    fn broken(&mut self, datagram: &Datagram) -> (Vec<Payload>, Verdict) {
+        self.dropped(datagram.remote, Some(DropCause::Malformed));
+        let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::Established);
+        (
+            vec![Payload::Notify(error(notify::INVALID_SYNTAX, Vec::new()))],
+            Verdict::Ends(outage),
+        )
+    }
+
+    /// An INFORMATIONAL request: an empty one asks whether we are there.
+    fn informed(&mut self, state: &mut Established, payloads: &[Payload]) -> (Vec<Payload>, Verdict) {
+        let by_peer = |reason| Outage::plain(reason, Side::Peer, Stage::Established);
+        if payloads::notify(payloads, notify::AUTHENTICATION_FAILED).is_some() {
+            return (Vec::new(), Verdict::Ends(by_peer(Reason::AuthenticationFailed)));
+        }
+        if payloads::deletes(payloads).any(|delete| delete.protocol == protocol::IKE) {
+            return (Vec::new(), Verdict::Ends(by_peer(Reason::DeletedByPeer)));
+        }
+        let named = |spi: u32| {
+            let mut of_children =
+                payloads::deletes(payloads).filter(|delete| delete.protocol == protocol::ESP);
+            of_children.any(|delete| delete.spis.contains(&spi))
+        };
+        match &state.child {
+            Some(child) if named(child.agreed.outbound) => {
+                let answer = vec![payloads::delete_child(child.agreed.inbound)];
+                (answer, Verdict::Closes(by_peer(Reason::DeletedByPeer)))
+            }
+            Some(_) | None => (Vec::new(), Verdict::Stays),
+        }
+    }
+
+    /// A message for an IKE SA that we are closing.
+    pub(crate) fn closing(
+        &mut self,
+        common: Common,
+        mut state: Box<Closing>,
+        datagram: &Datagram,
+        now: Instant,
+    ) {
+        let header = &datagram.header;
+        let opened = place(&state.window, datagram)
+            .map_err(Unopened::Forged)
+            .and_then(|place| Ok((place, state.channel.open(&datagram.bytes)?)));
+        let (place, payloads) = match opened {
+            Ok(opened) => opened,
+            Err(Unopened::Forged(cause)) => {
+                self.dropped(datagram.remote, Some(cause));
+                return self.keep(common, State::Closing(state));
+            }
+            Err(Unopened::Invalid) => return self.dropped(datagram.remote, Some(DropCause::Malformed)),
+        };
+        match place {
+            Place::Repeated => {
+                if let Some(answer) = state.window.remembered().cloned() {
+                    self.send(datagram.path(), answer);
+                }
+                self.keep(common, State::Closing(state));
+            }
+            Place::Request => {
+                let creates = header.exchange_type == exchange::CREATE_CHILD_SA;
+                let answer = if creates { refusal(true) } else { Vec::new() };
+                let kind = header.exchange_type;
+                let bytes = state
+                    .channel
+                    .answer(kind, header.message_id, &answer, self.random.as_mut());
+                self.send(datagram.path(), bytes.clone());
+                state.window.answered(bytes);
+                // Both sides close at once (§2.25.2): nothing is left to wait for.
+                if payloads::deletes(&payloads).all(|delete| delete.protocol != protocol::IKE) {
+                    self.keep(common, State::Closing(state));
+                }
+            }
+            Place::Answer => {
+                state.window.completed();
+                if state.farewell.is_some() {
+                    self.close(common, *state, now);
+                }
+            }
+        }
+    }
+
+    /// A repeated IKE_AUTH request that we refused gets the same answer.
+    pub(crate) fn refused_again(&mut self, common: Common, state: Box<Refused>, datagram: &Datagram) {
+        let header = &datagram.header;
+        let repeated = header.exchange_type == exchange::IKE_AUTH && header.message_id == 1;
+        if !repeated || header.is_response() {
+            self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
+        } else if let Err(Unopened::Forged(cause)) = state.channel.open(&datagram.bytes) {
+            self.dropped(datagram.remote, Some(cause));
+        } else {
+            self.send(datagram.path(), state.answer.clone());
+        }
+        self.keep(common, State::Refused(state));
+    }
+}

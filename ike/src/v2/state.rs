@@ -1,0 +1,165 @@
+//! The states of an IKEv2 SA. Each holds exactly what is known in it.
+
+use std::time::{Duration, Instant};
+
+use super::auth::AuthSent;
+use super::channel::Channel;
+use super::child::Child;
+use super::init::{InitAnswered, InitSent};
+use super::nat::{Nat, Path};
+use super::timers::{Timer, Timers};
+use super::window::Window;
+use crate::proposal::IkeSuite;
+use crate::wire::Payload;
+use crate::{ConnectionName, Identity, IkeSnapshot};
+
+/// One IKE SA, found by our SPI.
+pub(crate) struct IkeSa {
+    pub(crate) common: Common,
+    pub(crate) state: State,
+}
+
+/// What is known of an IKE SA in every state.
+pub(crate) struct Common {
+    /// Our SPI.
+    pub(crate) spi: u64,
+    /// The peer's; 0 until known.
+    pub(crate) peer_spi: u64,
+    /// We sent the first message.
+    pub(crate) initiator: bool,
+    /// Where its messages travel.
+    pub(crate) path: Path,
+    /// Known from the start as initiator, after IKE_AUTH as responder.
+    pub(crate) connection: Option<ConnectionName>,
+    /// When its first message was sent or arrived.
+    pub(crate) begun: Instant,
+    pub(crate) timers: Timers,
+}
+
+/// What an IKE SA is doing.
+pub(crate) enum State {
+    /// Initiator: IKE_SA_INIT was sent.
+    InitSent(Box<InitSent>),
+    /// Responder: IKE_SA_INIT was answered; half-open.
+    InitAnswered(Box<InitAnswered>),
+    /// Initiator: keys are agreed and IKE_AUTH was sent.
+    AuthSent(Box<AuthSent>),
+    /// Responder: the peer is authenticated; the answer is owed until the datapath carries the child.
+    Answering(Box<Answering>),
+    /// Responder: IKE_AUTH was answered with an error, which may have to be repeated.
+    Refused(Box<Refused>),
+    /// Both sides are authenticated.
+    Established(Box<Established>),
+    /// We sent a Delete, or will once our last request is answered.
+    Closing(Box<Closing>),
+}
+
+/// The answer to IKE_AUTH waits for the datapath.
+pub(crate) struct Answering {
+    pub(crate) established: Established,
+    /// IDr and AUTH.
+    pub(crate) proof: Vec<Payload>,
+    /// SA, TSi and TSr.
+    pub(crate) agreed: Vec<Payload>,
+}
+
+/// An answer that ended the SA.
+pub(crate) struct Refused {
+    pub(crate) channel: Channel,
+    pub(crate) answer: Vec<u8>,
+}
+
+/// Both sides are authenticated.
+pub(crate) struct Established {
+    pub(crate) channel: Channel,
+    pub(crate) window: Window,
+    pub(crate) suite: IkeSuite,
+    pub(crate) nat: Nat,
+    pub(crate) child: Option<Child>,
+    /// When an authenticated, fresh message of the peer arrived last.
+    pub(crate) heard: Instant,
+    /// When it was established.
+    pub(crate) since: Instant,
+    /// How long the peer may be silent.
+    pub(crate) dpd_timeout: Duration,
+    /// Decides which of two SAs made at the same time stays.
+    pub(crate) initiator_nonce: Box<[u8]>,
+}
+
+/// On the way out.
+pub(crate) struct Closing {
+    pub(crate) channel: Channel,
+    pub(crate) window: Window,
+    /// What the request says that closes the SA; taken when it is sent.
+    pub(crate) farewell: Option<Vec<Payload>>,
+}
+
+impl Common {
+    /// Both SPIs, the initiator's first.
+    pub(crate) fn spis(&self) -> (u64, u64) {
+        if self.initiator {
+            (self.spi, self.peer_spi)
+        } else {
+            (self.peer_spi, self.spi)
+        }
+    }
+}
+
+impl IkeSa {
+    /// Sets the timers that follow from the state; [`Timer::Expiry`] and the first [`Timer::Keepalive`] are set
+    /// where a state is entered.
+    pub(crate) fn set_timers(&mut self) {
+        let (mut retransmission, mut liveness) = (None, None);
+        match &self.state {
+            State::InitSent(state) => retransmission = Some(state.request.due()),
+            State::AuthSent(state) => retransmission = Some(state.request.due()),
+            State::Closing(state) => retransmission = state.window.due(),
+            State::Established(state) => {
+                retransmission = state.window.due();
+                liveness = retransmission
+                    .is_none()
+                    .then(|| state.heard + state.probe_after());
+            }
+            State::InitAnswered(_) | State::Answering(_) | State::Refused(_) => {}
+        }
+        self.common.timers.set(Timer::Retransmission, retransmission);
+        self.common.timers.set(Timer::Liveness, liveness);
+    }
+
+    /// The established part, if there is one, whatever the datapath has done so far.
+    pub(crate) fn established(&self) -> Option<&Established> {
+        match &self.state {
+            State::Established(established) => Some(established),
+            State::Answering(answering) => Some(&answering.established),
+            State::InitSent(_)
+            | State::InitAnswered(_)
+            | State::AuthSent(_)
+            | State::Refused(_)
+            | State::Closing(_) => None,
+        }
+    }
+
+    /// A view for status; `remote_identity` is what the peer proved if it is established.
+    pub(crate) fn snapshot(&self, remote_identity: &Identity) -> IkeSnapshot {
+        let (initiator_spi, responder_spi) = self.common.spis();
+        let (suite, nat) = match &self.state {
+            State::AuthSent(state) => (Some(state.suite), state.nat),
+            State::Answering(state) => (Some(state.established.suite), state.established.nat),
+            State::Established(state) => (Some(state.suite), state.nat),
+            State::InitSent(_) | State::InitAnswered(_) | State::Refused(_) | State::Closing(_) => {
+                (None, Nat::default())
+            }
+        };
+        IkeSnapshot {
+            initiator_spi,
+            responder_spi,
+            initiator: self.common.initiator,
+            local: self.common.path.local,
+            remote: self.common.path.remote,
+            remote_identity: self.established().map(|_| remote_identity.clone()),
+            algorithms: suite.map(|suite| suite.to_string()).unwrap_or_default(),
+            nat_local: nat.local,
+            nat_remote: nat.remote,
+        }
+    }
+}

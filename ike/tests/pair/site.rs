@@ -1,0 +1,230 @@
+//! One engine with a datapath that remembers what it was asked for.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ike::crypto::{Encryption, Group, Prf};
+use ike::{
+    Action, Authentication, ChildId, Connection, ConnectionName, ConnectionSnapshot, ConnectionState,
+    DropCause, Engine, EspKeys, EspPair, EspProposal, EspSa, Event, Identity, IkeProposal, Input, Mode,
+    Outage, Random, Snapshot, TrafficSelector,
+};
+use secrecy::ExposeSecret;
+
+use crate::network::{Network, Packet};
+
+/// One side of a pair.
+pub(crate) struct Site {
+    pub(crate) address: IpAddr,
+    pub(crate) engine: Engine,
+    pub(crate) datapath: BTreeMap<ChildId, EspPair>,
+    pub(crate) events: Vec<Event>,
+    /// The datapath refuses with these words.
+    pub(crate) refuses: Option<&'static str>,
+    /// The datapath answers only when told to.
+    pub(crate) hesitates: bool,
+    pub(crate) waiting: Vec<ChildId>,
+    pub(crate) keepalives: usize,
+    seed: u64,
+}
+
+struct Seeded(u64);
+
+impl Random for Seeded {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            *byte = ((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 56) as u8;
+        }
+    }
+}
+
+impl Site {
+    pub(crate) fn new(address: &str, seed: u64) -> Self {
+        Self {
+            address: address.parse().unwrap(),
+            engine: Engine::new(Box::new(Seeded(seed))),
+            datapath: BTreeMap::new(),
+            events: Vec::new(),
+            refuses: None,
+            hesitates: false,
+            waiting: Vec::new(),
+            keepalives: 0,
+            seed,
+        }
+    }
+
+    /// The process died and starts again, knowing nothing.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::new(&self.address.to_string(), self.seed + 1000);
+    }
+
+    pub(crate) fn handle(&mut self, input: Input, network: &mut Network, now: Instant) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            for action in self.engine.handle(input, now) {
+                inputs.extend(self.perform(action, network, now));
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action, network: &mut Network, now: Instant) -> Option<Input> {
+        match action {
+            Action::Send { local, remote, bytes } => {
+                assert_eq!(local.ip(), self.address, "sent from an address that is not ours");
+                network.send(
+                    Packet {
+                        source: local,
+                        destination: remote,
+                        bytes,
+                    },
+                    now,
+                );
+            }
+            Action::InstallChild(child, pair) => {
+                if let Some(why) = self.refuses {
+                    return Some(Input::ChildRefused(child, why.to_owned()));
+                }
+                let known = self.datapath.insert(child, *pair);
+                assert!(known.is_none(), "a child id was used twice");
+                if self.hesitates {
+                    self.waiting.push(child);
+                } else {
+                    return Some(Input::ChildInstalled(child));
+                }
+            }
+            Action::RemoveChild(child) => {
+                assert!(
+                    self.datapath.remove(&child).is_some(),
+                    "a child was removed that was never installed"
+                );
+            }
+            Action::MoveChild { child, local, remote } => {
+                let pair = self
+                    .datapath
+                    .get_mut(&child)
+                    .expect("a child was moved that was never installed");
+                (pair.local, pair.remote) = (local, remote);
+            }
+            Action::Keepalive { local, remote } => {
+                self.keepalives += 1;
+                network.send(
+                    Packet {
+                        source: local,
+                        destination: remote,
+                        bytes: vec![0xff],
+                    },
+                    now,
+                );
+            }
+            Action::Report(event) => self.events.push(event),
+        }
+        None
+    }
+
+    /// The only child.
+    pub(crate) fn child(&self) -> &EspPair {
+        assert_eq!(
+            self.datapath.len(),
+            1,
+            "{:?}: {:?}",
+            self.address,
+            self.standing()
+        );
+        self.datapath.values().next().unwrap()
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.engine.snapshot()
+    }
+
+    /// The only connection.
+    pub(crate) fn standing(&self) -> ConnectionSnapshot {
+        let connections = self.snapshot().connections;
+        assert_eq!(connections.len(), 1);
+        connections.into_values().next().unwrap()
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.standing().state == ConnectionState::Up
+    }
+
+    pub(crate) fn outage(&self) -> Outage {
+        self.standing().outage.expect("no outage is known")
+    }
+
+    pub(crate) fn drops(&self, cause: DropCause) -> u64 {
+        self.snapshot().drops.get(&cause).copied().unwrap_or_default()
+    }
+}
+
+/// What one side sends is what the other receives.
+pub(crate) fn assert_mirrored(sender: &EspPair, receiver: &EspPair) {
+    assert_eq!(described(&sender.outbound), described(&receiver.inbound));
+    assert_eq!(sender.local_selectors, receiver.remote_selectors);
+    assert_eq!(sender.encapsulation, receiver.encapsulation);
+}
+
+type Described = (
+    u32,
+    bool,
+    Encryption,
+    Vec<u8>,
+    Option<(ike::crypto::Integrity, Vec<u8>)>,
+);
+
+fn described(sa: &EspSa) -> Described {
+    let EspKeys {
+        encryption,
+        encryption_key,
+        integrity,
+    } = &sa.keys;
+    let octets = |key: &secrecy::SecretSlice<u8>| key.expose_secret().to_vec();
+    let integrity = integrity
+        .as_ref()
+        .map(|(algorithm, key)| (*algorithm, octets(key)));
+    (
+        sa.spi,
+        sa.extended_sequence_numbers,
+        *encryption,
+        octets(encryption_key),
+        integrity,
+    )
+}
+
+pub(crate) fn name(text: &str) -> ConnectionName {
+    ConnectionName(Arc::from(text))
+}
+
+/// A connection of which both sides can have one, with the addresses exchanged.
+pub(crate) fn connection(local: &str, remote: &str) -> Connection {
+    let (local, remote): (IpAddr, IpAddr) = (local.parse().unwrap(), remote.parse().unwrap());
+    let encryption = Encryption::AesGcm16(128);
+    let ike = IkeProposal {
+        encryption,
+        integrity: None,
+        prf: Prf::HmacSha2_256,
+        groups: vec![Group::X25519],
+    };
+    Connection {
+        local: SocketAddr::new(local, 500),
+        remote: SocketAddr::new(remote, 500),
+        mode: Mode::Default,
+        local_identity: Identity::Address(local),
+        remote_identity: Identity::Address(remote),
+        authentication: Authentication::PreSharedKey(b"a secret of both".to_vec().into()),
+        ike_proposals: vec![ike],
+        esp_proposals: vec![EspProposal {
+            encryption,
+            integrity: None,
+            extended_sequence_numbers: true,
+        }],
+        local_selectors: vec![TrafficSelector::any_ipv4()],
+        remote_selectors: vec![TrafficSelector::any_ipv4()],
+        force_encapsulation: false,
+        dpd_timeout: Duration::from_secs(45),
+    }
+}
