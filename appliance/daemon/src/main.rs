@@ -1,3 +1,93 @@
 //! The Causeway gateway daemon.
 
-fn main() {}
+mod control;
+mod datapath;
+mod derive;
+mod forwarding;
+mod holder;
+mod http;
+mod ike_owner;
+mod journal;
+mod kernel_owner;
+mod privileges;
+mod randomness;
+mod runtime_directory;
+mod secrets;
+mod sockets;
+mod status;
+mod translate;
+mod wiring;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Exit status of a configuration with problems.
+const INVALID: u8 = 2;
+
+/// The Causeway gateway daemon: negotiates IPsec tunnels and carries what belongs into them.
+#[derive(Debug, Parser)]
+#[command(name = "causewayd", version)]
+struct Arguments {
+    /// The configuration document, JSON. Read again at SIGHUP.
+    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    config: Option<PathBuf>,
+    /// The directory with one file per secret, for their owner only (chmod 600).
+    #[arg(long, value_name = "DIR", required_unless_present = "remove")]
+    secrets: Option<PathBuf>,
+    /// Where the control socket lives.
+    #[arg(long, value_name = "DIR", default_value = "/run/causeway")]
+    runtime: PathBuf,
+    /// What carries ESP: the kernel, or causewayd itself over TUN interfaces.
+    #[arg(long, value_enum, default_value_t = Datapath::Auto)]
+    datapath: Datapath,
+    /// Say what is wrong with the configuration and its secrets, and exit: 0 if nothing, else 2.
+    #[arg(long, conflicts_with = "remove")]
+    check: bool,
+    /// Take away everything that a causewayd put into the kernel, the routes that keep sites closed included, and exit.
+    #[arg(long, conflicts_with_all = ["config", "secrets"])]
+    remove: bool,
+}
+
+/// Which datapath the operator asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Datapath {
+    /// The kernel where it has ESP and XFRM interfaces, else causewayd itself.
+    Auto,
+    /// The kernel, or fail.
+    Kernel,
+    /// Causewayd itself.
+    User,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    let done = if arguments.remove {
+        wiring::remove(&arguments.runtime)
+    } else {
+        wiring::run(&arguments)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<control::Invalid>() {
+            Some(invalid) => {
+                eprintln!("{invalid}");
+                ExitCode::from(INVALID)
+            }
+            None => {
+                tracing::error!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}

@@ -1,0 +1,109 @@
+//! What the daemon asks of the datapath, and what the datapath lets be known.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+use ike::{ChildId, ConnectionName, EspPair, Input};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::derive::NetworkSettings;
+
+/// Which of the two datapaths carries ESP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// XFRM states and interfaces.
+    Kernel,
+    /// Workers of our own over TUN interfaces.
+    User,
+}
+
+impl Kind {
+    /// The word in status and log.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::User => "user",
+        }
+    }
+}
+
+/// What the owner of the datapath can be asked for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// What the network is to look like from now on; the answer tells that all was tried.
+    Network(Box<NetworkSettings>, oneshot::Sender<()>),
+    /// Carry a child; the permit is the room that its answer is sure to have.
+    Install(ChildId, Box<EspPair>, mpsc::OwnedPermit<Input>),
+    /// Outer addresses of a child changed.
+    Move {
+        /// The child.
+        child: ChildId,
+        /// Our end from now on.
+        local: SocketAddr,
+        /// The peer's end from now on.
+        remote: SocketAddr,
+    },
+    /// Carry a child no longer.
+    Remove(ChildId),
+    /// Publish fresh counters, then answer.
+    Refresh(oneshot::Sender<()>),
+    /// Take everything away but what keeps the sites closed, then answer.
+    Close(oneshot::Sender<()>),
+}
+
+/// What is published for status.
+#[derive(Debug, Clone)]
+pub(crate) struct DatapathSnapshot {
+    /// Which datapath.
+    pub(crate) kind: Kind,
+    /// Why that one.
+    pub(crate) why: String,
+    /// The tunnel link of each connection.
+    pub(crate) interfaces: BTreeMap<ConnectionName, String>,
+    /// What each child carried.
+    pub(crate) counters: BTreeMap<ChildId, Counters>,
+    /// What the kernel does not take, at this moment.
+    pub(crate) refused: Vec<Refused>,
+}
+
+impl DatapathSnapshot {
+    /// Before anything is carried.
+    pub(crate) fn first(kind: Kind, why: String) -> Self {
+        Self {
+            kind,
+            why,
+            interfaces: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            refused: Vec::new(),
+        }
+    }
+}
+
+/// What one child carried; inner octets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) packets_in: u64,
+    pub(crate) packets_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+/// One object that the kernel did not take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Refused {
+    pub(crate) object: String,
+    pub(crate) attribute: Option<String>,
+    pub(crate) detail: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.object, self.detail)?;
+        match &self.attribute {
+            Some(attribute) => write!(f, " (attribute {attribute})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use appliance_config::ValidConfig;
+use appliance_config::model::{self, UdpEncapsulation};
+use ike::crypto::{Encryption, Group, Integrity, Prf};
+use ike::{
+    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, Mode, Settings,
+    TrafficSelector,
+};
+use ipnet::IpNet;
+
+use crate::datapath::Kind;
+use crate::secrets::Secrets;
+use crate::sockets::IKE_PORT;
+
+pub(super) fn settings(config: &ValidConfig, secrets: &Secrets, datapath: Kind) -> Settings {
+    let connections = config
+        .connections
+        .iter()
+        .filter(|(_, connection)| connection.enabled);
+    Settings {
+        connections: connections
+            .filter_map(|(name, settings)| {
+                let name = ConnectionName(Arc::from(name.as_str()));
+                Some((name, connection(config, settings, secrets, datapath)?))
+            })
+            .collect(),
+        limits: Limits::default(),
+    }
+}
+
+/// `None` without its secret, which the loading of secrets has ruled out.
+fn connection(
+    config: &ValidConfig,
+    settings: &model::Connection,
+    secrets: &Secrets,
+    datapath: Kind,
+) -> Option<Connection> {
+    let model::Authentication::PreSharedKey {
+        secret,
+        local_identity,
+        remote_identity,
+    } = &settings.authentication;
+    let selectors = selectors(
+        config
+            .gateway
+            .address_space
+            .iter()
+            .chain(&settings.site.address_space),
+    );
+    Some(Connection {
+        local: SocketAddr::new(settings.local_address, IKE_PORT),
+        remote: SocketAddr::new(settings.site.endpoint, IKE_PORT),
+        mode: mode(settings.mode),
+        local_identity: identity(local_identity),
+        remote_identity: identity(remote_identity),
+        authentication: Authentication::PreSharedKey(secrets.value(secret)?.clone()),
+        ike_proposals: settings.policy.ike.iter().map(ike_proposal).collect(),
+        esp_proposals: settings.policy.ipsec.iter().map(esp_proposal).collect(),
+        local_selectors: selectors.clone(),
+        remote_selectors: selectors,
+        force_encapsulation: force_encapsulation(settings.udp_encapsulation, datapath),
+        dpd_timeout: settings.dpd_timeout,
+    })
+}
+
+/// Only UDP sockets can send and receive many packets at once, which the user-space datapath lives on.
+fn force_encapsulation(configured: UdpEncapsulation, datapath: Kind) -> bool {
+    match (configured, datapath) {
+        (UdpEncapsulation::Always, Kind::Kernel | Kind::User) | (UdpEncapsulation::Auto, Kind::User) => true,
+        (UdpEncapsulation::Auto, Kind::Kernel) => false,
+    }
+}
+
+/// Any to any: what enters the tunnel is the routes' business. IPv6 is asked for where there is any.
+fn selectors<'c>(prefixes: impl Iterator<Item = &'c IpNet>) -> Vec<TrafficSelector> {
+    let any = |start, end| TrafficSelector {
+        protocol: 0,
+        start_port: 0,
+        end_port: u16::MAX,
+        start,
+        end,
+    };
+    let v4 = any(IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::BROADCAST));
+    let v6 = any(
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        IpAddr::V6(Ipv6Addr::from(u128::MAX)),
+    );
+    let has_v6 = prefixes.into_iter().any(|prefix| prefix.addr().is_ipv6());
+    if has_v6 { vec![v4, v6] } else { vec![v4] }
+}
+
+fn mode(mode: model::Mode) -> Mode {
+    match mode {
+        model::Mode::Default => Mode::Default,
+        model::Mode::InitiatorOnly => Mode::InitiatorOnly,
+        model::Mode::ResponderOnly => Mode::ResponderOnly,
+    }
+}
+
+fn identity(identity: &model::Identity) -> Identity {
+    match identity {
+        model::Identity::Address(address) => Identity::Address(*address),
+        model::Identity::Fqdn(name) => Identity::Fqdn(name.clone()),
+        model::Identity::Email(mailbox) => Identity::Email(mailbox.clone()),
+    }
+}
+
+fn ike_proposal(proposal: &model::IkeProposal) -> IkeProposal {
+    IkeProposal {
+        encryption: encryption(proposal.encryption),
+        integrity: proposal.integrity.map(integrity),
+        prf: prf(proposal.prf),
+        groups: proposal.groups.iter().copied().map(group).collect(),
+    }
+}
+
+fn esp_proposal(proposal: &model::IpsecProposal) -> EspProposal {
+    EspProposal {
+        encryption: encryption(proposal.encryption),
+        integrity: proposal.integrity.map(integrity),
+        extended_sequence_numbers: true,
+    }
+}
+
+fn encryption(encryption: model::Encryption) -> Encryption {
+    match encryption {
+        model::Encryption::Aes128 => Encryption::AesCbc(128),
+        model::Encryption::Aes192 => Encryption::AesCbc(192),
+        model::Encryption::Aes256 => Encryption::AesCbc(256),
+        model::Encryption::GcmAes128 => Encryption::AesGcm16(128),
+        model::Encryption::GcmAes192 => Encryption::AesGcm16(192),
+        model::Encryption::GcmAes256 => Encryption::AesGcm16(256),
+    }
+}
+
+fn integrity(hash: model::Hash) -> Integrity {
+    match hash {
+        model::Hash::Sha1 => Integrity::HmacSha1_96,
+        model::Hash::Sha256 => Integrity::HmacSha2_256_128,
+        model::Hash::Sha384 => Integrity::HmacSha2_384_192,
+        model::Hash::Sha512 => Integrity::HmacSha2_512_256,
+    }
+}
+
+fn prf(hash: model::Hash) -> Prf {
+    match hash {
+        model::Hash::Sha1 => Prf::HmacSha1,
+        model::Hash::Sha256 => Prf::HmacSha2_256,
+        model::Hash::Sha384 => Prf::HmacSha2_384,
+        model::Hash::Sha512 => Prf::HmacSha2_512,
+    }
+}
+
+fn group(group: model::Group) -> Group {
+    match group {
+        model::Group::Modp1024 => Group::Modp1024,
+        model::Group::Modp2048 => Group::Modp2048,
+        model::Group::Modp3072 => Group::Modp3072,
+        model::Group::Modp4096 => Group::Modp4096,
+        model::Group::Modp2048Subgroup256 => Group::Modp2048Subgroup256,
+        model::Group::Ecp256 => Group::Ecp256,
+        model::Group::Ecp384 => Group::Ecp384,
+        model::Group::Ecp521 => Group::Ecp521,
+        model::Group::X25519 => Group::X25519,
+    }
+}

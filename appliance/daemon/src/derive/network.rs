@@ -1,0 +1,77 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use appliance_config::ValidConfig;
+use appliance_config::model::Connection;
+use ike::ConnectionName;
+use ipnet::IpNet;
+
+use super::Numbering;
+use super::numbering::number;
+
+/// What the network stack is to look like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NetworkSettings {
+    /// Our outer addresses that connections use.
+    pub(crate) outer_addresses: BTreeSet<IpAddr>,
+    /// Prefixes that no packet may be sent to in clear text: those of every site, connected or not.
+    pub(crate) closed: BTreeSet<IpNet>,
+    /// The tunnels of enabled connections.
+    pub(crate) tunnels: BTreeMap<ConnectionName, TunnelSettings>,
+}
+
+/// One tunnel link and what leads into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TunnelSettings {
+    /// What the kernel knows it by.
+    pub(crate) numbering: Numbering,
+    /// MTU of the link, in bytes.
+    pub(crate) mtu: u16,
+    /// Upper bound for the TCP MSS of what passes it, in bytes.
+    pub(crate) tcp_mss: u16,
+    /// Addresses on the link, with prefix lengths.
+    pub(crate) addresses: Vec<IpNet>,
+    /// What lies behind it.
+    pub(crate) prefixes: Vec<IpNet>,
+}
+
+pub(super) fn settings(config: &ValidConfig) -> NetworkSettings {
+    // Disabled connections keep their number, so that switching one off moves no other.
+    let numbers = number(config.connections.keys());
+    let enabled = || {
+        config
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.enabled)
+    };
+    NetworkSettings {
+        outer_addresses: enabled()
+            .map(|(_, connection)| connection.local_address)
+            .collect(),
+        closed: config
+            .sites
+            .values()
+            .flat_map(|site| site.address_space.iter().copied())
+            .collect(),
+        tunnels: enabled()
+            .filter_map(|(name, connection)| {
+                let numbering = numbers.get(name)?.clone();
+                Some((
+                    ConnectionName(Arc::from(name.as_str())),
+                    tunnel(numbering, connection),
+                ))
+            })
+            .collect(),
+    }
+}
+
+fn tunnel(numbering: Numbering, connection: &Connection) -> TunnelSettings {
+    TunnelSettings {
+        numbering,
+        mtu: connection.mtu,
+        tcp_mss: connection.tcp_mss,
+        addresses: connection.addresses.clone(),
+        prefixes: connection.site.address_space.clone(),
+    }
+}

@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use ike::crypto::{Encryption, Group, Prf};
+use ike::{ConnectionName, Identity, Mode};
+
+use super::derive;
+use crate::datapath::Kind;
+use crate::secrets::Secrets;
+
+const DOCUMENT: &str = r#"{
+  "gateway": { "ip_configurations": { "default": { "address": "192.0.2.1" } }, "address_space": ["10.1.0.0/24"] },
+  "sites": {
+    "b": { "endpoint": "192.0.2.2", "address_space": ["10.2.0.0/24"] },
+    "c": { "endpoint": "192.0.2.3", "address_space": ["10.3.0.0/24"] },
+    "unconnected": { "endpoint": "192.0.2.4", "address_space": ["10.4.0.0/24"] }
+  },
+  "policies": { "gcm": { "ike": { "encryption": "GCMAES128", "integrity": "SHA256", "dh_group": "X25519" },
+                         "ipsec": { "encryption": "GCMAES128", "integrity": "GCMAES128" } } },
+  "connections": {
+    "to-b": { "site": "b", "mode": "InitiatorOnly", "policy": "gcm", "dpd_timeout_s": 30, "tcp_mss": 1200,
+              "addresses": ["169.254.21.2/30"],
+              "authentication": { "method": "psk", "secret": "psk-b", "remote_id": "b.example" } },
+    "to-c": { "site": "c", "enabled": false, "authentication": { "method": "psk", "secret": "psk-c" } }
+  }
+}"#;
+
+fn desired(document: &str, datapath: Kind) -> super::Desired {
+    let config = appliance_config::parse(document.as_bytes()).unwrap();
+    derive(
+        &config,
+        &Secrets::of(&[("psk-b", "secret"), ("psk-c", "other")]),
+        datapath,
+    )
+}
+
+fn name(text: &str) -> ConnectionName {
+    ConnectionName(text.into())
+}
+
+#[test]
+fn a_connection_becomes_what_the_engine_negotiates() {
+    let desired = desired(DOCUMENT, Kind::Kernel);
+    let connection = &desired.ike.connections[&name("to-b")];
+    assert_eq!(
+        (connection.local, connection.remote),
+        ("192.0.2.1:500".parse().unwrap(), "192.0.2.2:500".parse().unwrap())
+    );
+    assert_eq!(connection.mode, Mode::InitiatorOnly);
+    assert_eq!(
+        connection.local_identity,
+        Identity::Address("192.0.2.1".parse().unwrap())
+    );
+    assert_eq!(connection.remote_identity, Identity::Fqdn("b.example".to_owned()));
+    assert_eq!(connection.dpd_timeout, Duration::from_secs(30));
+    let proposal = &connection.ike_proposals[0];
+    assert_eq!(
+        (proposal.encryption, proposal.integrity, proposal.prf),
+        (Encryption::AesGcm16(128), None, Prf::HmacSha2_256)
+    );
+    assert_eq!(proposal.groups, [Group::X25519]);
+    let [selector] = connection.local_selectors.as_slice() else {
+        panic!("{:?}", connection.local_selectors)
+    };
+    assert_eq!(
+        (selector.start.to_string(), selector.end.to_string()),
+        ("0.0.0.0".to_owned(), "255.255.255.255".to_owned())
+    );
+}
+
+#[test]
+fn a_connection_becomes_a_link_and_what_leads_into_it() {
+    let desired = desired(DOCUMENT, Kind::Kernel);
+    let tunnel = &desired.network.tunnels[&name("to-b")];
+    assert_eq!(tunnel.numbering.link, "cw-to-b");
+    assert_eq!((tunnel.mtu, tunnel.tcp_mss), (1400, 1200));
+    assert_eq!(tunnel.addresses, ["169.254.21.2/30".parse().unwrap()]);
+    assert_eq!(tunnel.prefixes, ["10.2.0.0/24".parse().unwrap()]);
+}
+
+#[test]
+fn every_site_is_closed_connected_or_not() {
+    let network = desired(DOCUMENT, Kind::Kernel).network;
+    let closed: Vec<_> = network.closed.iter().map(ToString::to_string).collect();
+    assert_eq!(closed, ["10.2.0.0/24", "10.3.0.0/24", "10.4.0.0/24"]);
+    assert_eq!(network.tunnels.len(), 1, "the disabled connection has no tunnel");
+}
+
+#[test]
+fn encapsulation_is_forced_where_the_datapath_lives_on_it_or_the_document_says_so() {
+    let forced = |document: &str, datapath| {
+        desired(document, datapath).ike.connections[&name("to-b")].force_encapsulation
+    };
+    let always = DOCUMENT.replace(
+        r#""policy": "gcm","#,
+        r#""policy": "gcm", "udp_encapsulation": "always","#,
+    );
+    assert!(!forced(DOCUMENT, Kind::Kernel));
+    assert!(forced(DOCUMENT, Kind::User));
+    assert!(forced(&always, Kind::Kernel));
+}
+
+#[test]
+fn ipv6_is_asked_for_where_a_prefix_has_it() {
+    let document = DOCUMENT.replace(r#"["10.1.0.0/24"]"#, r#"["10.1.0.0/24", "fd01::/64"]"#);
+    let desired = desired(&document, Kind::Kernel);
+    assert_eq!(desired.ike.connections[&name("to-b")].remote_selectors.len(), 2);
+}
+
+#[test]
+fn switching_one_connection_on_moves_no_other() {
+    let enabled = DOCUMENT.replace(r#""enabled": false, "#, "");
+    let (before, after) = (
+        desired(DOCUMENT, Kind::Kernel).network,
+        desired(&enabled, Kind::Kernel).network,
+    );
+    assert_eq!(before.tunnels[&name("to-b")], after.tunnels[&name("to-b")]);
+    assert_eq!(after.tunnels.len(), 2);
+}

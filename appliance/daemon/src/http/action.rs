@@ -1,0 +1,29 @@
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use ike::{ConnectionName, Input};
+
+use super::error::Error;
+use super::router::Published;
+use crate::ike_owner::Command;
+
+/// `POST /api/v1/connections/{name}:connect`; answered when the engine has been told.
+pub(crate) async fn connection(
+    State(published): State<Published>,
+    Path(action): Path<String>,
+) -> Result<StatusCode, Error> {
+    let Some((name, verb)) = action.rsplit_once(':') else {
+        return Err(Error::UnknownAction(action));
+    };
+    let connection = ConnectionName(name.into());
+    if !published.ike.borrow().connections.contains_key(&connection) {
+        return Err(Error::UnknownConnection(name.to_owned()));
+    }
+    match verb {
+        "connect" => published
+            .commands
+            .try_send(Command::Tell(Input::Connect(connection)))
+            .map_err(|_| Error::Busy)?,
+        _ => return Err(Error::UnknownAction(verb.to_owned())),
+    }
+    Ok(StatusCode::ACCEPTED)
+}

@@ -1,0 +1,204 @@
+//! The owner of the IKE engine: sockets and clock around it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use appliance_esp::IkeMessages;
+use ike::{Action, Deadline, Engine, Input, Settings, Snapshot};
+use tokio::select;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::debug;
+
+use crate::datapath::Request;
+use crate::journal;
+use crate::sockets::{ENCAPSULATION_PORT, Ports, Received, addresses};
+
+/// What the owner of the engine can be asked for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Tell the engine.
+    Tell(Input),
+    /// Publish a fresh snapshot, then answer.
+    Publish(oneshot::Sender<()>),
+}
+
+/// Where the owner hears from others.
+#[derive(Debug)]
+pub(crate) struct Mailboxes {
+    /// From control and API.
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// From the owner of the datapath.
+    pub(crate) answers: mpsc::Receiver<Input>,
+    /// From our sockets.
+    pub(crate) datagrams: mpsc::Receiver<Received>,
+    /// From the user-space datapath, which has the port of encapsulation.
+    pub(crate) encapsulated: Option<IkeMessages>,
+}
+
+/// The engine and all that it acts on.
+pub(crate) struct IkeOwner {
+    /// The core.
+    pub(crate) engine: Engine,
+    /// The sockets that are ours.
+    pub(crate) ports: Ports,
+    /// Which ports to bind at each local address.
+    pub(crate) port_numbers: &'static [u16],
+    /// Where `ports` leave what arrives.
+    pub(crate) received: mpsc::Sender<Received>,
+    /// The user-space datapath, if it has the port of encapsulation.
+    pub(crate) user_datapath: Option<Arc<appliance_esp::Datapath>>,
+    /// The owner of the datapath.
+    pub(crate) datapath: mpsc::Sender<Request>,
+    /// Where it answers.
+    pub(crate) answers: mpsc::Sender<Input>,
+    /// Where status looks.
+    pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
+}
+
+enum Next {
+    Input(Input),
+    Publish(oneshot::Sender<()>),
+}
+
+impl IkeOwner {
+    /// Runs until the engine has closed everything after [`Input::Shutdown`].
+    pub(crate) async fn run(mut self, mut mailboxes: Mailboxes) {
+        self.ports.listen(&self.received);
+        let mut stopping = false;
+        while !(stopping && self.engine.is_idle()) {
+            match next(self.engine.deadline(), &mut mailboxes).await {
+                Next::Input(input) => {
+                    stopping |= matches!(input, Input::Shutdown);
+                    self.feed(input).await;
+                }
+                Next::Publish(asked) => {
+                    self.publish();
+                    // Whoever asked may have given up meanwhile.
+                    let _gone = asked.send(());
+                }
+            }
+        }
+        self.publish();
+    }
+
+    async fn feed(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            if let Input::Settings(settings) = &input {
+                self.bind(settings);
+            }
+            for action in self.engine.handle(input, Instant::now()) {
+                inputs.extend(self.perform(action).await);
+            }
+        }
+    }
+
+    /// Performs one action; what comes back at once is returned.
+    async fn perform(&mut self, action: Action) -> Option<Input> {
+        match action {
+            Action::Send { local, remote, bytes } => lost(remote, self.send(local, remote, &bytes)),
+            Action::Keepalive { local, remote } => lost(remote, self.keep_alive(local, remote)),
+            Action::InstallChild(child, pair) => match self.answers.clone().try_reserve_owned() {
+                Ok(answer) => self.request(Request::Install(child, pair, answer)).await,
+                Err(_) => {
+                    return Some(Input::ChildRefused(
+                        child,
+                        "the datapath has too much to do".to_owned(),
+                    ));
+                }
+            },
+            Action::MoveChild { child, local, remote } => {
+                self.request(Request::Move { child, local, remote }).await
+            }
+            Action::RemoveChild(child) => self.request(Request::Remove(child)).await,
+            Action::Report(event) => journal::record(&event),
+        }
+        None
+    }
+
+    async fn request(&mut self, request: Request) {
+        // Only when everything stops; wiring then ends the process.
+        let _stopped = self.datapath.send(request).await;
+    }
+
+    fn send(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        match (self.ports.at(local), &self.user_datapath) {
+            (Some(port), _) => port.send(remote, bytes),
+            (None, Some(datapath)) if local.port() == ENCAPSULATION_PORT => {
+                datapath.send_ike(local.ip(), remote, bytes)
+            }
+            (None, _) => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
+    }
+
+    fn keep_alive(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<()> {
+        match self.ports.at(local) {
+            Some(port) => port.keep_alive(remote),
+            None => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
+    }
+
+    /// Sockets for the addresses that the settings name.
+    fn bind(&mut self, settings: &Settings) {
+        let local = settings
+            .connections
+            .values()
+            .map(|connection| connection.local.ip());
+        for error in self.ports.rebind(&addresses(local, self.port_numbers)) {
+            tracing::error!("{error}");
+        }
+        self.ports.listen(&self.received);
+    }
+
+    fn publish(&self) {
+        self.snapshot.send_replace(Arc::new(self.engine.snapshot()));
+    }
+}
+
+/// The next fact. Datagrams come last, so that no flood of them keeps anything else from being heard.
+async fn next(deadline: Option<Deadline>, mailboxes: &mut Mailboxes) -> Next {
+    let Mailboxes {
+        commands,
+        answers,
+        datagrams,
+        encapsulated,
+    } = mailboxes;
+    let input = select! {
+        biased;
+        Some(answer) = answers.recv() => answer,
+        Some(command) = commands.recv() => match command {
+            Command::Tell(input) => input,
+            Command::Publish(asked) => return Next::Publish(asked),
+        },
+        () = sleep_until(deadline.map(|deadline| deadline.at)) => Input::Tick,
+        Some(Received { local, remote, bytes }) = datagrams.recv() => Input::Datagram { local, remote, bytes },
+        Some(message) = receive(encapsulated) => {
+            Input::Datagram { local: message.local, remote: message.remote, bytes: message.bytes }
+        }
+    };
+    Next::Input(input)
+}
+
+/// A message that could not be sent is like one lost on the way: the engine sends it again.
+fn lost(remote: SocketAddr, sent: io::Result<()>) {
+    if let Err(error) = sent {
+        debug!(%remote, %error, "not sent");
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn receive(messages: &mut Option<IkeMessages>) -> Option<appliance_esp::IkeMessage> {
+    match messages {
+        Some(messages) => messages.receive().await,
+        None => None,
+    }
+}

@@ -1,0 +1,11 @@
+//! The owner of kernel and datapath: links, addresses, routes, and the Child SAs that use them.
+
+mod kernel_children;
+mod network;
+mod owner;
+#[cfg(test)]
+mod tests;
+mod user_children;
+
+pub(crate) use network::close;
+pub(crate) use owner::{Carrier, KernelOwner};

@@ -1,0 +1,300 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use appliance_kernel::sysctl::LinkSetting;
+use appliance_kernel::{Event, Kernel, Key, LinkName, Notices, Object, Removal, Scope};
+use ike::{ChildId, ConnectionName, EspPair, Input};
+use tokio::select;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, interval, sleep_until};
+use tracing::{debug, info, warn};
+
+use super::kernel_children::KernelChildren;
+use super::network;
+use super::user_children::UserChildren;
+use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
+use crate::derive::NetworkSettings;
+use crate::{forwarding, journal};
+
+/// How often the kernel is compared with what is wanted: not everything that happens in it is reported.
+const AUDIT: Duration = Duration::from_secs(60);
+/// How long states that were found at start wait for their connection to come up again.
+const HOLD: Duration = Duration::from_secs(120);
+/// How long the old states of a connection stay beside its new child: the peer may still send under them.
+const OVERLAP: Duration = Duration::from_secs(2);
+
+/// What carries ESP.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// States and policies of the kernel.
+    Kernel(KernelChildren),
+    /// Our own workers.
+    User(UserChildren),
+}
+
+impl Carrier {
+    /// The kernel, carrying nothing yet.
+    pub(crate) fn kernel() -> Self {
+        Self::Kernel(KernelChildren::default())
+    }
+
+    /// Our own workers, carrying nothing yet.
+    pub(crate) fn user(datapath: Arc<appliance_esp::Datapath>) -> Self {
+        Self::User(UserChildren::new(datapath))
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Kernel(_) => Kind::Kernel,
+            Self::User(_) => Kind::User,
+        }
+    }
+}
+
+/// Owns the kernel objects and the Child SAs of the datapath.
+pub(crate) struct KernelOwner {
+    kernel: Kernel,
+    carrier: Carrier,
+    network: NetworkSettings,
+    configured: BTreeMap<Key, Object>,
+    refused_links: Vec<Refused>,
+    refused_children: BTreeMap<ConnectionName, Refused>,
+    releases: Vec<(Instant, Scope)>,
+    snapshot: watch::Sender<Arc<DatapathSnapshot>>,
+}
+
+impl KernelOwner {
+    /// Over a kernel whose objects are adopted. `closed` is what [`network::close`] has been called with.
+    pub(crate) fn new(
+        kernel: Kernel,
+        carrier: Carrier,
+        snapshot: watch::Sender<Arc<DatapathSnapshot>>,
+    ) -> Self {
+        Self {
+            kernel,
+            carrier,
+            network: NetworkSettings::default(),
+            configured: BTreeMap::new(),
+            refused_links: Vec::new(),
+            refused_children: BTreeMap::new(),
+            releases: vec![(Instant::now() + HOLD, Scope::Everything)],
+            snapshot,
+        }
+    }
+
+    /// Serves until [`Request::Close`], or until nobody can ask any more.
+    pub(crate) async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut notices: Notices) {
+        let mut audit = interval(AUDIT);
+        audit.reset();
+        loop {
+            let release = self.releases.iter().map(|(due, _)| *due).min();
+            select! {
+                biased;
+                request = requests.recv() => match request {
+                    Some(Request::Close(answer)) => {
+                        self.remove_all().await;
+                        let _gone = answer.send(());
+                        return;
+                    }
+                    Some(request) => self.serve(request).await,
+                    None => return,
+                },
+                reported = notices.next() => {
+                    for event in self.kernel.handle(reported).await {
+                        tell(&event);
+                    }
+                }
+                () = sleep_until(release.unwrap_or_else(Instant::now)), if release.is_some() => self.release().await,
+                _ = audit.tick() => self.audit().await,
+            }
+        }
+    }
+
+    async fn serve(&mut self, request: Request) {
+        match request {
+            Request::Network(network, answer) => {
+                self.apply(*network).await;
+                let _gone = answer.send(());
+            }
+            Request::Install(child, pair, answer) => {
+                answer.send(self.install(child, *pair).await);
+            }
+            // A state made anew would start its sequence numbers over under the same key.
+            Request::Move { child, local, remote } => {
+                warn!(child = child.0, %local, %remote, "outer addresses changed: not followed");
+            }
+            Request::Remove(child) => match &mut self.carrier {
+                Carrier::Kernel(children) => children.remove(&mut self.kernel, child).await,
+                Carrier::User(children) => children.remove(child),
+            },
+            Request::Refresh(answer) => {
+                self.publish().await;
+                let _gone = answer.send(());
+            }
+            Request::Close(_) => (),
+        }
+    }
+
+    /// Makes the network look like this. Sites are closed first, and opened by nothing but their tunnel.
+    pub(super) async fn apply(&mut self, network: NetworkSettings) {
+        let configured = network::objects(&network, self.carrier.kind());
+        let prefixes = network.tunnels.values().flat_map(|tunnel| &tunnel.prefixes);
+        forwarding::enable(prefixes);
+        if let Carrier::User(children) = &mut self.carrier {
+            // Nothing of a kernel datapath of before can serve here, and its links have the names that we need.
+            let release = [appliance_kernel::Request::Release(Scope::Everything)];
+            let closed = network.closed.iter();
+            let close = closed.map(|prefix| {
+                appliance_kernel::Request::Want(appliance_kernel::Route::last_resort(*prefix).into())
+            });
+            let _shown = self.kernel.apply(close.chain(release)).await;
+            self.refused_links = children.match_links(&network);
+            self.audit().await;
+        }
+        let mut requests = network::difference(&self.configured, &configured);
+        requests.push(appliance_kernel::Request::Release(Scope::Configured));
+        requests.extend(self.unconfigured_children(&network));
+        // Refusals are kept by the kernel's owner, shown in the status and tried again at the next audit.
+        let _shown = self.kernel.apply(requests).await;
+        for tunnel in network.tunnels.values() {
+            prepare(&tunnel.numbering.link);
+        }
+        self.refused_children
+            .retain(|connection, _| network.tunnels.contains_key(connection));
+        (self.network, self.configured) = (network, configured);
+        self.publish().await;
+    }
+
+    /// Lets go of states that were found for connections that are no longer configured.
+    fn unconfigured_children(&self, network: &NetworkSettings) -> Vec<appliance_kernel::Request> {
+        let configured: BTreeSet<u32> = network
+            .tunnels
+            .values()
+            .map(|tunnel| tunnel.numbering.interface_id)
+            .collect();
+        let adopted = self.kernel.adopted_children();
+        let gone = adopted.difference(&configured);
+        gone.map(|id| appliance_kernel::Request::Release(Scope::Child(*id)))
+            .collect()
+    }
+
+    pub(super) async fn install(&mut self, id: ChildId, pair: EspPair) -> Input {
+        let connection = pair.connection.clone();
+        let Some(tunnel) = self.network.tunnels.get(&connection) else {
+            return Input::ChildRefused(id, format!("no tunnel link for connection {}", connection.0));
+        };
+        let interface_id = tunnel.numbering.interface_id;
+        let installed = match &mut self.carrier {
+            Carrier::Kernel(children) => children.install(&mut self.kernel, id, pair, interface_id).await,
+            Carrier::User(children) => children.install(id, pair, &tunnel.numbering.link),
+        };
+        match installed {
+            Ok(()) => {
+                self.refused_children.remove(&connection);
+                if self.kernel.adopted_children().contains(&interface_id) {
+                    self.releases
+                        .push((Instant::now() + OVERLAP, Scope::Child(interface_id)));
+                }
+                Input::ChildInstalled(id)
+            }
+            Err(refused) => {
+                let text = refused.to_string();
+                journal::span(&connection).in_scope(|| warn!(refused = text, "Child SA not installed"));
+                self.refused_children.insert(connection, refused);
+                Input::ChildRefused(id, text)
+            }
+        }
+    }
+
+    async fn release(&mut self) {
+        let now = Instant::now();
+        let due: Vec<(Instant, Scope)> = self.releases.extract_if(.., |(due, _)| *due <= now).collect();
+        for (_, scope) in &due {
+            debug!(?scope, "releasing what an earlier daemon left");
+        }
+        let requests = due
+            .into_iter()
+            .map(|(_, scope)| appliance_kernel::Request::Release(scope));
+        let _shown = self.kernel.apply(requests).await;
+    }
+
+    async fn audit(&mut self) {
+        match self.kernel.audit().await {
+            Ok(events) => events.iter().for_each(tell),
+            Err(refusal) => warn!(%refusal, "the kernel could not be read"),
+        }
+    }
+
+    /// Removes what is ours but for the routes that keep sites closed.
+    async fn remove_all(&mut self) {
+        if let Carrier::User(children) = &mut self.carrier {
+            children.match_links(&NetworkSettings::default());
+        }
+        let remove = appliance_kernel::Request::Remove(Removal::ExceptLastResort);
+        match self.kernel.apply([remove]).await {
+            Ok(()) => info!(
+                closed = self.network.closed.len(),
+                "removed all of ours but the routes that keep sites closed"
+            ),
+            Err(refusal) => warn!(%refusal, "not everything of ours could be removed"),
+        }
+    }
+
+    async fn publish(&mut self) {
+        let counters = match &self.carrier {
+            Carrier::Kernel(children) => children.counters(&mut self.kernel).await,
+            Carrier::User(children) => children.counters(),
+        };
+        let kernel_refusals = self.kernel.refusals().values().map(|refusal| Refused {
+            object: refusal.object.clone(),
+            attribute: refusal.attribute.clone(),
+            detail: refusal.detail.clone(),
+        });
+        let refused = self
+            .refused_links
+            .iter()
+            .chain(self.refused_children.values())
+            .cloned();
+        let refused = refused.chain(kernel_refusals).collect();
+        let tunnels = self.network.tunnels.iter();
+        let interfaces = tunnels
+            .map(|(name, tunnel)| (name.clone(), tunnel.numbering.link.clone()))
+            .collect();
+        self.snapshot.send_modify(|snapshot| {
+            let (kind, why) = (snapshot.kind, snapshot.why.clone());
+            *snapshot = Arc::new(DatapathSnapshot {
+                kind,
+                why,
+                interfaces,
+                counters,
+                refused,
+            });
+        });
+    }
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::StateLost { key, interface_id } => {
+            warn!(state = %key, interface_id = format!("{interface_id:#x}"), "an ESP state vanished from the kernel");
+        }
+        Event::Missing(key) => warn!(object = %key, "was gone and has been made again"),
+    }
+}
+
+/// Switches of a tunnel link: packets may come back another way, and the link needs no address of its own making.
+fn prepare(link: &str) {
+    let Ok(link) = LinkName::try_from(link) else {
+        return;
+    };
+    // The kernel takes the greater of this and that of `all`, so 2, "loose", and not 0 (ip-sysctl, rp_filter).
+    for (setting, value) in [
+        (LinkSetting::ReversePathFilter, 2),
+        (LinkSetting::Ipv6AddressGeneration, 1),
+    ] {
+        if let Err(refusal) = setting.write(&link, value) {
+            debug!(%refusal, "link setting");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use appliance_esp::Datapath;
+use ike::{ChildId, EspPair};
+
+use crate::datapath::{Counters, Refused};
+use crate::derive::NetworkSettings;
+use crate::translate;
+
+/// The Child SAs that the user-space datapath carries, and its TUN interfaces.
+#[derive(Debug)]
+pub(crate) struct UserChildren {
+    datapath: Arc<Datapath>,
+    links: BTreeMap<String, u16>,
+    children: BTreeSet<ChildId>,
+}
+
+impl UserChildren {
+    /// Over a datapath without interfaces.
+    pub(crate) fn new(datapath: Arc<Datapath>) -> Self {
+        Self {
+            datapath,
+            links: BTreeMap::new(),
+            children: BTreeSet::new(),
+        }
+    }
+
+    /// Makes and removes TUN interfaces until there is one for each tunnel; what could not be made is returned.
+    pub(super) fn match_links(&mut self, network: &NetworkSettings) -> Vec<Refused> {
+        let wanted: BTreeMap<String, u16> = network
+            .tunnels
+            .values()
+            .map(|tunnel| (tunnel.numbering.link.clone(), tunnel.mtu))
+            .collect();
+        self.links.retain(|link, _| {
+            let stays = wanted.contains_key(link);
+            if !stays {
+                self.datapath.remove_interface(link);
+            }
+            stays
+        });
+        let mut refused = Vec::new();
+        for (link, mtu) in wanted {
+            if self.links.contains_key(&link) {
+                continue;
+            }
+            match self.datapath.add_interface(&link, mtu) {
+                Ok(()) => drop(self.links.insert(link, mtu)),
+                Err(error) => {
+                    refused.push(Refused {
+                        object: format!("link {link}"),
+                        attribute: None,
+                        detail: error.to_string(),
+                    });
+                }
+            }
+        }
+        refused
+    }
+
+    pub(super) fn install(&mut self, id: ChildId, pair: EspPair, link: &str) -> Result<(), Refused> {
+        let refused = |detail| Refused {
+            object: format!("Child SA on {link}"),
+            attribute: None,
+            detail,
+        };
+        let pair = translate::esp_pair(pair).map_err(|error| refused(error.to_string()))?;
+        self.datapath
+            .install(id.0, link, &pair)
+            .map_err(|error| refused(error.to_string()))?;
+        self.children.insert(id);
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, id: ChildId) {
+        if self.children.remove(&id) {
+            self.datapath.remove(id.0);
+        }
+    }
+
+    pub(super) fn counters(&self) -> BTreeMap<ChildId, Counters> {
+        let of = |id: &ChildId| {
+            let counters = self.datapath.counters(id.0)?;
+            let appliance_esp::Counters {
+                packets_in,
+                packets_out,
+                bytes_in,
+                bytes_out,
+                ..
+            } = counters;
+            Some((
+                *id,
+                Counters {
+                    packets_in,
+                    packets_out,
+                    bytes_in,
+                    bytes_out,
+                },
+            ))
+        };
+        self.children.iter().filter_map(of).collect()
+    }
+}

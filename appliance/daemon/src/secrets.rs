@@ -1,0 +1,112 @@
+//! Secrets from a directory: one file per name, for its owner only.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use appliance_config::ValidConfig;
+use appliance_config::model::{Authentication, Name};
+use secrecy::SecretSlice;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+/// Longer than any pre-shared key that is accepted; bounds what is read.
+const MAX_BYTES: u64 = 4096;
+
+/// The secrets that a configuration names.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Secrets(BTreeMap<Name, SecretSlice<u8>>);
+
+/// One secret that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct SecretProblem {
+    /// Where the document refers to it, as a JSON pointer.
+    pub(crate) path: String,
+    /// What is wrong, in one stable word.
+    pub(crate) reason: &'static str,
+    /// The same for a human. Never holds any of the secret.
+    pub(crate) detail: String,
+}
+
+impl std::fmt::Display for SecretProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}: {}", self.path, self.reason, self.detail)
+    }
+}
+
+impl Secrets {
+    /// Reads every secret that an enabled connection names, or says what is wrong with each.
+    pub(crate) fn load(directory: &Path, config: &ValidConfig) -> Result<Self, Vec<SecretProblem>> {
+        let mut secrets = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (connection, settings) in config
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.enabled)
+        {
+            let Authentication::PreSharedKey { secret, .. } = &settings.authentication;
+            match read(&directory.join(secret.as_str())) {
+                Ok(value) => drop(secrets.insert(secret.clone(), value)),
+                Err((reason, detail)) => {
+                    let path = format!("/connections/{connection}/authentication/secret");
+                    problems.push(SecretProblem { path, reason, detail });
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self(secrets))
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The value of a secret, if [`Secrets::load`] read it.
+    pub(crate) fn value(&self, name: &Name) -> Option<&SecretSlice<u8>> {
+        self.0.get(name)
+    }
+
+    /// Secrets as given, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(secrets: &[(&str, &str)]) -> Self {
+        let entry = |(name, value): &(&str, &str)| (name.parse().unwrap(), value.as_bytes().to_vec().into());
+        Self(secrets.iter().map(entry).collect())
+    }
+}
+
+fn read(path: &PathBuf) -> Result<SecretSlice<u8>, (&'static str, String)> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => ("secret-missing", format!("{shown} does not exist")),
+        _ => ("secret-unreadable", format!("{shown}: {error}")),
+    };
+    // A FIFO in place of the file must not hold the daemon up.
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(("secret-unreadable", format!("{shown} is not a file")));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        let mode = metadata.mode() & 0o777;
+        return Err((
+            "secret-exposed",
+            format!("{shown} has mode {mode:04o}: chmod 600, then set a new secret"),
+        ));
+    }
+    let mut value = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(MAX_BYTES).unwrap_or_default() + 1,
+    ));
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut value)
+        .map_err(unreadable)?;
+    let key = value.strip_suffix(b"\n").unwrap_or(&value);
+    let key = key.strip_suffix(b"\r").unwrap_or(key);
+    appliance_config::check_pre_shared_key(key)
+        .map_err(|fault| ("secret-invalid", format!("{shown}: {fault}")))?;
+    Ok(key.to_vec().into())
+}

@@ -1,0 +1,277 @@
+//! The UDP sockets of IKE: one per local address and port, and who holds a port that is taken.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use nix::sys::socket::SetSockOpt;
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::holder;
+
+/// The port of IKE (RFC 7296 §2).
+pub(crate) const IKE_PORT: u16 = 500;
+/// The port of IKE and ESP in UDP (RFC 3948).
+pub(crate) const ENCAPSULATION_PORT: u16 = 4500;
+
+/// The four zero octets before an IKE message on the port of encapsulation (RFC 3948 §2.2).
+pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
+
+const NAT_KEEPALIVE: [u8; 1] = [0xff];
+
+/// The largest datagram that UDP can carry.
+const MAX_DATAGRAM: usize = 65_535;
+
+// UDP_ENCAP has no wrapper in nix or socket2; nix offers the macro for such options.
+nix::setsockopt_impl!(
+    EspInUdp,
+    libc::IPPROTO_UDP,
+    libc::UDP_ENCAP,
+    libc::c_int,
+    nix::sys::socket::sockopt::SetStruct<'_, libc::c_int>
+);
+#[derive(Clone)]
+struct EspInUdp;
+
+/// Encapsulation as RFC 3948 has it (`linux/udp.h`), which libc does not name.
+const UDP_ENCAP_ESPINUDP: libc::c_int = 2;
+
+/// A socket that could not be had.
+#[derive(Debug, Error)]
+pub(crate) enum BindError {
+    /// Another process has it.
+    #[error("UDP {address} is held by {holder}")]
+    Held {
+        /// The address wanted.
+        address: SocketAddr,
+        /// Who has it, as far as the kernel lets us know.
+        holder: String,
+    },
+    /// The kernel refused for another reason.
+    #[error("UDP {address}: {source}")]
+    Refused {
+        /// The address wanted.
+        address: SocketAddr,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+/// One bound port.
+#[derive(Debug, Clone)]
+pub(crate) struct Port {
+    /// Where it is bound.
+    pub(crate) local: SocketAddr,
+    socket: Arc<UdpSocket>,
+}
+
+impl Port {
+    /// Binds `address`; on port 4500 the kernel is told to take ESP packets out (RFC 3948, `udp(7)`).
+    pub(crate) fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let refused = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => BindError::Held {
+                address,
+                holder: holder::of_udp(address),
+            },
+            _ => BindError::Refused { address, source },
+        };
+        let socket = open(address).map_err(refused)?;
+        if address.port() == ENCAPSULATION_PORT {
+            EspInUdp
+                .set(&socket, &UDP_ENCAP_ESPINUDP)
+                .map_err(|errno| refused(errno.into()))?;
+        }
+        let socket = UdpSocket::from_std(socket.into()).map_err(refused)?;
+        Ok(Self {
+            local: address,
+            socket: Arc::new(socket),
+        })
+    }
+
+    /// Sends one IKE message. A message that cannot be sent is lost like one on the way: it is sent again.
+    pub(crate) fn send(&self, remote: SocketAddr, message: &[u8]) -> io::Result<()> {
+        let sent = if self.local.port() == ENCAPSULATION_PORT {
+            self.socket
+                .try_send_to(&[&NON_ESP_MARKER, message].concat(), remote)
+        } else {
+            self.socket.try_send_to(message, remote)
+        };
+        sent.map(drop)
+    }
+
+    /// Sends the octet that keeps a NAT mapping alive (RFC 3948 §2.3).
+    pub(crate) fn keep_alive(&self, remote: SocketAddr) -> io::Result<()> {
+        self.socket.try_send_to(&NAT_KEEPALIVE, remote).map(drop)
+    }
+
+    /// Waits for the next IKE message. Keepalives and ESP packets are skipped.
+    pub(crate) async fn receive(&self) -> io::Result<(SocketAddr, Vec<u8>)> {
+        let mut buffer = vec![0; MAX_DATAGRAM];
+        loop {
+            let (length, remote) = self.socket.recv_from(&mut buffer).await?;
+            let datagram = buffer.get(..length).unwrap_or_default();
+            if let Some(message) = ike_message(self.local.port(), datagram) {
+                return Ok((remote, message.to_vec()));
+            }
+        }
+    }
+}
+
+/// Every bound port, each with a task that passes on what arrives.
+#[derive(Debug, Default)]
+pub(crate) struct Ports(BTreeMap<SocketAddr, (Port, Option<AbortOnDrop>)>);
+
+/// A datagram that arrived at a port of ours.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// Where it arrived.
+    pub(crate) local: SocketAddr,
+    /// Where it came from.
+    pub(crate) remote: SocketAddr,
+    /// The IKE message.
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Ports {
+    /// Binds what is missing and lets go of what is not in `addresses`. A port that cannot be had is reported, and
+    /// the others are bound all the same.
+    pub(crate) fn rebind(&mut self, addresses: &[SocketAddr]) -> Vec<BindError> {
+        self.0.retain(|address, _| addresses.contains(address));
+        let mut errors = Vec::new();
+        for address in addresses {
+            if self.0.contains_key(address) {
+                continue;
+            }
+            match Port::bind(*address) {
+                Ok(port) => drop(self.0.insert(*address, (port, None))),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors
+    }
+
+    /// Starts to pass on what arrives at ports that nobody listens to yet.
+    ///
+    /// A full queue holds the reader up, so the socket's buffer fills and the kernel drops: peers send again.
+    pub(crate) fn listen(&mut self, queue: &mpsc::Sender<Received>) {
+        for (port, reader) in self.0.values_mut() {
+            if reader.is_none() {
+                *reader = Some(AbortOnDrop(tokio::spawn(read(port.clone(), queue.clone()))));
+            }
+        }
+    }
+
+    /// The port bound to this address.
+    pub(crate) fn at(&self, local: SocketAddr) -> Option<&Port> {
+        self.0.get(&local).map(|(port, _)| port)
+    }
+}
+
+async fn read(port: Port, queue: mpsc::Sender<Received>) {
+    loop {
+        match port.receive().await {
+            Ok((remote, bytes)) => {
+                if queue
+                    .send(Received {
+                        local: port.local,
+                        remote,
+                        bytes,
+                    })
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            // An ICMP error for what we sent; the engine's own timers notice a peer that is gone.
+            Err(error) => tracing::debug!(local = %port.local, %error, "not received"),
+        }
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<Socket> {
+    let domain = if address.is_ipv4() {
+        Domain::IPV4
+    } else {
+        Domain::IPV6
+    };
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn ike_message(port: u16, datagram: &[u8]) -> Option<&[u8]> {
+    if port == ENCAPSULATION_PORT {
+        datagram.strip_prefix(&NON_ESP_MARKER)
+    } else {
+        Some(datagram)
+    }
+}
+
+/// Every address that the sockets of these local addresses are bound to.
+pub(crate) fn addresses(local: impl IntoIterator<Item = IpAddr>, ports: &[u16]) -> Vec<SocketAddr> {
+    let mut addresses: Vec<_> = local
+        .into_iter()
+        .flat_map(|ip| ports.iter().map(move |port| SocketAddr::new(ip, *port)))
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_marked_datagrams_are_ike_on_the_port_of_encapsulation() {
+        assert_eq!(
+            ike_message(ENCAPSULATION_PORT, &[0, 0, 0, 0, 7, 8]),
+            Some(&[7, 8][..])
+        );
+        assert_eq!(
+            ike_message(ENCAPSULATION_PORT, &[0xff]),
+            None,
+            "a keepalive (RFC 3948 §2.3)"
+        );
+        assert_eq!(
+            ike_message(ENCAPSULATION_PORT, &[1, 2, 3, 4, 5]),
+            None,
+            "an ESP packet"
+        );
+        assert_eq!(
+            ike_message(IKE_PORT, &[0, 0, 0, 0, 7, 8]),
+            Some(&[0, 0, 0, 0, 7, 8][..])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_reported_with_its_holder() {
+        let first = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = first.local_addr().unwrap();
+        let refusal = Port::bind(address).unwrap_err().to_string();
+        let own = format!("(pid {})", std::process::id());
+        assert!(
+            refusal.contains(&address.to_string()) && refusal.contains(&own),
+            "{refusal}"
+        );
+    }
+}

@@ -1,0 +1,220 @@
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ike::{
+    ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, Identity, IkeSnapshot, Outage,
+    Snapshot, TrafficSelector,
+};
+use serde::Serialize;
+
+use crate::datapath::{Counters, DatapathSnapshot, Refused};
+
+/// Everything configured, up or not.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    version: &'static str,
+    datapath: DatapathStatus,
+    /// By name.
+    pub(crate) connections: BTreeMap<String, ConnectionStatus>,
+    drops: BTreeMap<&'static str, u64>,
+    half_open: usize,
+    kernel: KernelStatus,
+}
+
+#[derive(Debug, Serialize)]
+struct DatapathStatus {
+    kind: &'static str,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct KernelStatus {
+    refused: Vec<Refused>,
+}
+
+/// One connection.
+#[derive(Debug, Serialize)]
+pub(crate) struct ConnectionStatus {
+    state: &'static str,
+    since_s: u64,
+    outage: Option<OutageStatus>,
+    interface: Option<String>,
+    ike: Option<IkeStatus>,
+    children: Vec<ChildStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct OutageStatus {
+    reason: &'static str,
+    side: &'static str,
+    stage: &'static str,
+    offered: String,
+    expected: String,
+    next_step: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct IkeStatus {
+    initiator_spi: String,
+    responder_spi: String,
+    initiator: bool,
+    local: String,
+    remote: String,
+    remote_identity: Option<String>,
+    algorithms: String,
+    nat_local: bool,
+    nat_remote: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ChildStatus {
+    inbound_spi: String,
+    outbound_spi: String,
+    algorithms: String,
+    encapsulation: &'static str,
+    local_selectors: Vec<String>,
+    remote_selectors: Vec<String>,
+    since_s: u64,
+    packets_in: u64,
+    packets_out: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+impl Status {
+    /// Puts together what the owners published.
+    pub(crate) fn new(ike: &Snapshot, datapath: &DatapathSnapshot, now: Instant) -> Self {
+        let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
+            (
+                name.0.to_string(),
+                connection(snapshot, datapath.interfaces.get(name).cloned(), datapath, now),
+            )
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            datapath: DatapathStatus {
+                kind: datapath.kind.word(),
+                why: datapath.why.clone(),
+            },
+            connections: ike.connections.iter().map(connection).collect(),
+            drops: ike
+                .drops
+                .iter()
+                .map(|(cause, count)| (cause.word(), *count))
+                .collect(),
+            half_open: ike.half_open,
+            kernel: KernelStatus {
+                refused: datapath.refused.clone(),
+            },
+        }
+    }
+}
+
+fn connection(
+    snapshot: &ConnectionSnapshot,
+    interface: Option<String>,
+    datapath: &DatapathSnapshot,
+    now: Instant,
+) -> ConnectionStatus {
+    ConnectionStatus {
+        state: state(snapshot.state),
+        since_s: now.saturating_duration_since(snapshot.since).as_secs(),
+        outage: snapshot.outage.as_ref().map(outage),
+        interface,
+        ike: snapshot.ike.as_ref().map(ike_sa),
+        children: snapshot
+            .children
+            .iter()
+            .map(|child| {
+                child_sa(
+                    child,
+                    datapath.counters.get(&child.id).copied().unwrap_or_default(),
+                    now,
+                )
+            })
+            .collect(),
+    }
+}
+
+fn state(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::Down => "down",
+        ConnectionState::Connecting => "connecting",
+        ConnectionState::Up => "up",
+    }
+}
+
+fn encapsulation(encapsulation: Encapsulation) -> &'static str {
+    match encapsulation {
+        Encapsulation::None => "none",
+        Encapsulation::Udp => "udp",
+    }
+}
+
+fn outage(outage: &Outage) -> OutageStatus {
+    OutageStatus {
+        reason: outage.reason.word(),
+        side: outage.side.word(),
+        stage: outage.stage.word(),
+        offered: outage.offered.clone(),
+        expected: outage.expected.clone(),
+        next_step: outage.reason.next_step(outage.side),
+    }
+}
+
+fn ike_sa(sa: &IkeSnapshot) -> IkeStatus {
+    IkeStatus {
+        initiator_spi: format!("{:016x}", sa.initiator_spi),
+        responder_spi: format!("{:016x}", sa.responder_spi),
+        initiator: sa.initiator,
+        local: sa.local.to_string(),
+        remote: sa.remote.to_string(),
+        remote_identity: sa.remote_identity.as_ref().map(identity),
+        algorithms: sa.algorithms.clone(),
+        nat_local: sa.nat_local,
+        nat_remote: sa.nat_remote,
+    }
+}
+
+fn identity(identity: &Identity) -> String {
+    match identity {
+        Identity::Address(address) => address.to_string(),
+        Identity::Fqdn(text) | Identity::Email(text) => text.clone(),
+        Identity::KeyId(octets) => octets.iter().map(|octet| format!("{octet:02x}")).collect(),
+    }
+}
+
+fn child_sa(child: &ChildSnapshot, counters: Counters, now: Instant) -> ChildStatus {
+    ChildStatus {
+        inbound_spi: format!("{:08x}", child.inbound_spi),
+        outbound_spi: format!("{:08x}", child.outbound_spi),
+        algorithms: child.algorithms.clone(),
+        encapsulation: encapsulation(child.encapsulation),
+        local_selectors: child.local_selectors.iter().map(selector).collect(),
+        remote_selectors: child.remote_selectors.iter().map(selector).collect(),
+        since_s: now.saturating_duration_since(child.since).as_secs(),
+        packets_in: counters.packets_in,
+        packets_out: counters.packets_out,
+        bytes_in: counters.bytes_in,
+        bytes_out: counters.bytes_out,
+    }
+}
+
+/// `start-end`, with protocol and ports where they restrict: `10.0.0.0-10.0.0.255 tcp/443-443`.
+fn selector(selector: &TrafficSelector) -> String {
+    let TrafficSelector {
+        protocol,
+        start_port,
+        end_port,
+        start,
+        end,
+    } = *selector;
+    let addresses = format!("{start}-{end}");
+    match (protocol, start_port, end_port) {
+        (0, 0, u16::MAX) => addresses,
+        (0, _, _) => format!("{addresses} any/{start_port}-{end_port}"),
+        (6, _, _) => format!("{addresses} tcp/{start_port}-{end_port}"),
+        (17, _, _) => format!("{addresses} udp/{start_port}-{end_port}"),
+        _ => format!("{addresses} {protocol}/{start_port}-{end_port}"),
+    }
+}

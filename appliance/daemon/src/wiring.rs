@@ -1,0 +1,261 @@
+//! From start to stop: the owners, and the channels between them.
+//!
+//! | Queue | From → to | When it is full |
+//! |---|---|---|
+//! | datagrams | sockets → IKE owner | readers wait, the kernel drops what no longer fits; peers send again |
+//! | commands | control, API → IKE owner | control waits, the API answers `busy` |
+//! | requests | IKE owner, control, API → kernel owner | they wait; the API shows the last counters |
+//! | answers | kernel owner → IKE owner | cannot be: room is taken with the request, or the child is refused |
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use appliance_esp::IkeMessages;
+use appliance_kernel::{Kernel, Removal};
+use ike::{Engine, Input, Snapshot};
+use sd_notify::NotifyState;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::control::{Control, Files, Loaded};
+use crate::datapath::{DatapathSnapshot, Kind, Request};
+use crate::derive::{Desired, derive};
+use crate::http::{self, Published};
+use crate::ike_owner::{Command, IkeOwner, Mailboxes};
+use crate::kernel_owner::{self, Carrier, KernelOwner};
+use crate::randomness::SystemRandom;
+use crate::runtime_directory::RuntimeDirectory;
+use crate::sockets::{self, BindError, ENCAPSULATION_PORT, IKE_PORT, Ports};
+use crate::{Arguments, Datapath, privileges};
+
+const DATAGRAMS: usize = 256;
+const COMMANDS: usize = 64;
+const REQUESTS: usize = 256;
+const ANSWERS: usize = 256;
+
+/// How long the engine may take to send its Deletes, and the kernel owner to clean up.
+const CLOSE_ENGINE: Duration = Duration::from_secs(3);
+const CLOSE_KERNEL: Duration = Duration::from_millis(1500);
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let (Some(config), Some(secrets)) = (arguments.config.clone(), arguments.secrets.clone()) else {
+        bail!("--config and --secrets are needed");
+    };
+    let files = Files { config, secrets };
+    let loaded = files.load()?;
+    if arguments.check {
+        info!(
+            connections = loaded.config.connections.len(),
+            "the configuration is valid"
+        );
+        return Ok(());
+    }
+    privileges::check()?;
+    let directory = RuntimeDirectory::lock(&arguments.runtime)?;
+    runtime()?.block_on(serve(arguments.datapath, files, loaded, directory))
+}
+
+/// Takes everything away that a daemon put into the kernel.
+pub(crate) fn remove(runtime_directory: &Path) -> anyhow::Result<()> {
+    privileges::check()?;
+    let _nobody_else = RuntimeDirectory::lock(runtime_directory)?;
+    runtime()?.block_on(async {
+        let (mut kernel, _notices) = Kernel::open().await?;
+        let objects = kernel.present().count();
+        kernel
+            .apply([appliance_kernel::Request::Remove(Removal::Everything)])
+            .await?;
+        info!(
+            objects,
+            "removed everything of ours; sites are no longer kept closed"
+        );
+        Ok(())
+    })
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("tokio")
+}
+
+async fn serve(
+    choice: Datapath,
+    files: Files,
+    loaded: Loaded,
+    directory: RuntimeDirectory,
+) -> anyhow::Result<()> {
+    let (mut kernel, notices) = Kernel::open().await?;
+    let (kind, why) = choose(choice, &mut kernel).await?;
+    let desired = derive(&loaded.config, &loaded.secrets, kind);
+    let ports = bind(&mut kernel, kind, &desired).await?;
+    privileges::reduce()?;
+    info!(datapath = kind.word(), why, "datapath chosen");
+
+    let (datapath, encapsulated) = match kind {
+        Kind::Kernel => (None, None),
+        Kind::User => start_workers(&desired).map(|(datapath, messages)| (Some(datapath), Some(messages)))?,
+    };
+    let carrier = datapath.clone().map_or_else(Carrier::kernel, Carrier::user);
+    let first = DatapathSnapshot::first(kind, why);
+    let (network, requests) = mpsc::channel(REQUESTS);
+    let (datapath_snapshot, datapath_view) = watch::channel(Arc::new(first));
+    let mut kernel_task =
+        tokio::spawn(KernelOwner::new(kernel, carrier, datapath_snapshot).run(requests, notices));
+
+    let (commands, ike_view, mut ike_task) = start_engine(kind, ports, datapath, encapsulated, &network);
+    let listener = directory.listen()?;
+    let control = Control::new(files, kind, loaded.config, commands.clone(), network.clone())?;
+    control.hand_out(desired).await;
+    let published = Published {
+        ike: ike_view,
+        datapath: datapath_view,
+        refresh: network.clone(),
+        commands: commands.clone(),
+    };
+    let mut api_task = tokio::spawn(http::serve(listener, published));
+    ready();
+
+    tokio::select! {
+        () = control.run() => (),
+        ended = &mut kernel_task => bail!("the owner of the kernel ended: {ended:?}"),
+        ended = &mut ike_task => bail!("the owner of the engine ended: {ended:?}"),
+        ended = &mut api_task => bail!("the API ended: {ended:?}"),
+    }
+    stop(&commands, ike_task, &network).await;
+    Ok(())
+}
+
+/// Which datapath, and why.
+async fn choose(choice: Datapath, kernel: &mut Kernel) -> anyhow::Result<(Kind, String)> {
+    let tun = Path::new("/dev/net/tun");
+    let chosen = match (choice, kernel.probe().await) {
+        (Datapath::Kernel, Err(missing)) => bail!("--datapath kernel: {missing}"),
+        (Datapath::Kernel, Ok(())) => (Kind::Kernel, "asked for by --datapath kernel".to_owned()),
+        (Datapath::Auto, Ok(())) => (Kind::Kernel, "the kernel has ESP and XFRM interfaces".to_owned()),
+        (Datapath::Auto, Err(missing)) => (Kind::User, missing.to_string()),
+        (Datapath::User, _) => (Kind::User, "asked for by --datapath user".to_owned()),
+    };
+    if chosen.0 == Kind::User {
+        privileges::check_raw_sockets()?;
+        if !tun.exists() {
+            bail!(
+                "{} is missing: load the module tun, or let the container have the device",
+                tun.display()
+            );
+        }
+    }
+    Ok(chosen)
+}
+
+/// Binds the ports of IKE. A port that another daemon holds ends the start before anything is touched; in any other
+/// case the sites are closed first.
+async fn bind(kernel: &mut Kernel, kind: Kind, desired: &Desired) -> anyhow::Result<Ports> {
+    let local = desired.network.outer_addresses.iter().copied();
+    let mut ports = Ports::default();
+    let errors = ports.rebind(&sockets::addresses(
+        local.clone(),
+        &[IKE_PORT, ENCAPSULATION_PORT],
+    ));
+    let held = errors
+        .iter()
+        .find(|error| matches!(error, BindError::Held { .. }));
+    if let Some(held) = held {
+        bail!("{held}");
+    }
+    kernel_owner::close(kernel, &desired.network)
+        .await
+        .context("closing the sites")?;
+    if let Some(error) = errors.into_iter().next() {
+        return Err(error.into());
+    }
+    match kind {
+        Kind::Kernel => (),
+        // Only tried: the workers bind their own.
+        Kind::User => drop(ports.rebind(&sockets::addresses(local, port_numbers(kind)))),
+    }
+    Ok(ports)
+}
+
+/// The ports that the IKE owner binds itself.
+fn port_numbers(kind: Kind) -> &'static [u16] {
+    match kind {
+        Kind::Kernel => &[IKE_PORT, ENCAPSULATION_PORT],
+        Kind::User => &[IKE_PORT],
+    }
+}
+
+fn start_workers(desired: &Desired) -> anyhow::Result<(Arc<appliance_esp::Datapath>, IkeMessages)> {
+    let addresses: Vec<IpAddr> = desired.network.outer_addresses.iter().copied().collect();
+    let options = appliance_esp::Options {
+        workers: 0,
+        encapsulation_port: ENCAPSULATION_PORT,
+        addresses,
+    };
+    let (datapath, messages) = appliance_esp::Datapath::start(&options)?;
+    Ok((Arc::new(datapath), messages))
+}
+
+type Started = (
+    mpsc::Sender<Command>,
+    watch::Receiver<Arc<Snapshot>>,
+    JoinHandle<()>,
+);
+
+fn start_engine(
+    kind: Kind,
+    ports: Ports,
+    user_datapath: Option<Arc<appliance_esp::Datapath>>,
+    encapsulated: Option<IkeMessages>,
+    network: &mpsc::Sender<Request>,
+) -> Started {
+    let (received, datagrams) = mpsc::channel(DATAGRAMS);
+    let (commands, heard) = mpsc::channel(COMMANDS);
+    let (answers, answered) = mpsc::channel(ANSWERS);
+    let (snapshot, view) = watch::channel(Arc::new(Snapshot::default()));
+    let owner = IkeOwner {
+        engine: Engine::new(Box::new(SystemRandom)),
+        ports,
+        port_numbers: port_numbers(kind),
+        received,
+        user_datapath,
+        datapath: network.clone(),
+        answers,
+        snapshot,
+    };
+    let task = tokio::spawn(owner.run(Mailboxes {
+        commands: heard,
+        answers: answered,
+        datagrams,
+        encapsulated,
+    }));
+    (commands, view, task)
+}
+
+fn ready() {
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        warn!(%error, "systemd could not be told");
+    }
+    info!("ready");
+}
+
+/// Sends Deletes, then removes what is ours; neither may take for ever.
+async fn stop(commands: &mpsc::Sender<Command>, ike_task: JoinHandle<()>, network: &mpsc::Sender<Request>) {
+    let _nobody_listens = sd_notify::notify(&[NotifyState::Stopping]);
+    let told = commands.send(Command::Tell(Input::Shutdown)).await;
+    if told.is_err() || tokio::time::timeout(CLOSE_ENGINE, ike_task).await.is_err() {
+        warn!("peers did not acknowledge in time that we close");
+    }
+    let (answer, removed) = oneshot::channel();
+    let asked = network.send(Request::Close(answer)).await;
+    if asked.is_err() || tokio::time::timeout(CLOSE_KERNEL, removed).await.is_err() {
+        warn!("the kernel was not cleaned up in time; the next start, or --remove, does it");
+    }
+    info!("stopped");
+}
