@@ -26,6 +26,8 @@ pub struct Drops {
     pub unknown_spi: u64,
     /// The inner packet lies outside the traffic selectors (RFC 4301 §5.2).
     pub selector: u64,
+    /// Congestion was marked outside on a packet that cannot say so inside (RFC 6040 §4.2).
+    pub congestion: u64,
     /// No outbound SA took the packet: none is installed, or its sequence numbers are used up.
     pub no_sa: u64,
     /// The socket or the TUN interface would not take the packet.
@@ -40,6 +42,7 @@ impl Drops {
         self.malformed += other.malformed;
         self.unknown_spi += other.unknown_spi;
         self.selector += other.selector;
+        self.congestion += other.congestion;
         self.no_sa += other.no_sa;
         self.output += other.output;
     }

@@ -1,15 +1,24 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
 use std::time::Instant;
 
+use crate::table::{Child, Interface};
+use crate::tun::Device;
 use crate::udp::{self, IkeMessages, Sockets};
+use crate::worker::{Handle, Shared};
 use crate::{Counters, Drops, Pair};
 
 /// The running datapath: its workers, sockets, TUN interfaces and SAs. Dropping it stops the workers, closes the
 /// sockets and lets the interfaces vanish.
 #[derive(Debug)]
 pub struct Datapath {
-    sockets: Sockets,
+    shared: Arc<Shared>,
+    workers: Vec<Handle>,
+    next_interface: AtomicU64,
 }
 
 /// What a datapath needs to know before it can carry anything.
@@ -87,22 +96,72 @@ impl Datapath {
     /// # Errors
     /// See [`StartError`]; nothing is left behind.
     pub fn start(options: &Options) -> Result<(Datapath, IkeMessages), StartError> {
-        let sockets = Sockets::bind(options)?;
-        let (_ike, messages) = udp::ike_messages();
-        Ok((Datapath { sockets }, messages))
+        let workers = match options.workers {
+            0 => thread::available_parallelism().map_or(1, NonZero::get),
+            workers => workers,
+        };
+        let sockets = Sockets::bind(options, workers)?;
+        let (ike, messages) = udp::ike_messages();
+        let shared = Arc::new(Shared {
+            table: RwLock::default(),
+            drops: Mutex::default(),
+            sockets,
+            ike,
+        });
+        let mut datapath = Datapath {
+            shared,
+            workers: Vec::with_capacity(workers),
+            next_interface: 0.into(),
+        };
+        for index in 0..workers {
+            let worker = Handle::spawn(index, Arc::clone(&datapath.shared)).map_err(StartError::Workers)?;
+            datapath.workers.push(worker);
+        }
+        Ok((datapath, messages))
     }
 
     /// Adds a TUN interface, up, with this MTU in octets (1,400 fits any outer path of 1,500).
     ///
     /// # Errors
     /// See [`InterfaceError`].
-    pub fn add_interface(&self, _name: &str, _mtu: u16) -> Result<(), InterfaceError> {
+    pub fn add_interface(&self, name: &str, mtu: u16) -> Result<(), InterfaceError> {
+        let mut table = self.shared.table_mut();
+        if table.interfaces.values().any(|interface| interface.name == name) {
+            return Err(InterfaceError::Exists(name.to_owned()));
+        }
+        let refused = |source| InterfaceError::Device {
+            name: name.to_owned(),
+            source,
+        };
+        let device = Device::create(name, mtu, self.workers.len()).map_err(refused)?;
+        let token = self.next_interface.fetch_add(1, Ordering::Relaxed);
+        for (index, worker) in self.workers.iter().enumerate() {
+            worker.watch_interface(&device, index, token).map_err(refused)?;
+        }
+        let interface = Interface {
+            name: name.to_owned(),
+            device,
+            children: Vec::new(),
+        };
+        table.interfaces.insert(token, interface);
         Ok(())
     }
 
     /// Removes an interface with all that is installed on it; false when there was none.
-    pub fn remove_interface(&self, _name: &str) -> bool {
-        false
+    pub fn remove_interface(&self, name: &str) -> bool {
+        let mut table = self.shared.table_mut();
+        let Some(token) = table.interface(name) else {
+            return false;
+        };
+        // Closing the queues takes them off the workers' lists and the interface with them.
+        let Some(interface) = table.interfaces.remove(&token) else {
+            return false;
+        };
+        for child in &interface.children {
+            table.children.remove(&child.id);
+            table.by_spi.remove(&child.inbound_spi);
+        }
+        true
     }
 
     /// Carries a pair of SAs on an interface. The newest outbound SA whose selectors fit is used; every inbound SA
@@ -110,28 +169,61 @@ impl Datapath {
     ///
     /// # Errors
     /// See [`InstallError`]; nothing is installed then.
-    pub fn install(&self, _id: u64, _interface: &str, _pair: &Pair) -> Result<(), InstallError> {
+    pub fn install(&self, id: u64, interface: &str, pair: &Pair) -> Result<(), InstallError> {
+        let address = pair.local.ip();
+        if self.shared.sockets.of(address).is_none() {
+            return Err(InstallError::UnknownAddress(address));
+        }
+        let mut table = self.shared.table_mut();
+        let unknown = || InstallError::UnknownInterface(interface.to_owned());
+        let token = table.interface(interface).ok_or_else(unknown)?;
+        if table.children.contains_key(&id) || table.by_spi.contains_key(&pair.inbound.spi) {
+            return Err(InstallError::InUse(pair.inbound.spi));
+        }
+        let child = Arc::new(Child::new(id, token, pair)?);
+        table
+            .interfaces
+            .get_mut(&token)
+            .ok_or_else(unknown)?
+            .children
+            .push(Arc::clone(&child));
+        table.by_spi.insert(child.inbound_spi, Arc::clone(&child));
+        table.children.insert(id, child);
         Ok(())
     }
 
     /// Removes a pair and wipes its keys; its last counters, or `None` when there was none.
-    pub fn remove(&self, _id: u64) -> Option<Counters> {
-        None
+    pub fn remove(&self, id: u64) -> Option<Counters> {
+        let mut table = self.shared.table_mut();
+        let child = table.children.remove(&id)?;
+        table.by_spi.remove(&child.inbound_spi);
+        if let Some(interface) = table.interfaces.get_mut(&child.interface) {
+            interface.children.retain(|other| other.id != id);
+        }
+        Some(child.counters())
     }
 
     /// What a pair has carried so far.
-    pub fn counters(&self, _id: u64) -> Option<Counters> {
-        None
+    pub fn counters(&self, id: u64) -> Option<Counters> {
+        self.shared
+            .table()
+            .children
+            .get(&id)
+            .map(|child| child.counters())
     }
 
     /// When the last packet of a pair was authenticated.
-    pub fn last_inbound(&self, _id: u64) -> Option<Instant> {
-        None
+    pub fn last_inbound(&self, id: u64) -> Option<Instant> {
+        self.shared
+            .table()
+            .children
+            .get(&id)
+            .and_then(|child| child.inbound().last)
     }
 
-    /// What was dropped by the whole datapath since it was started.
+    /// What was dropped without an SA to count it on, since the datapath was started.
     pub fn drops(&self) -> Drops {
-        Drops::default()
+        *self.shared.drops()
     }
 
     /// Sends an IKE message from the encapsulation port, behind a non-ESP marker (RFC 3948 §2.2).
@@ -139,6 +231,6 @@ impl Datapath {
     /// # Errors
     /// What the socket says; [`io::ErrorKind::AddrNotAvailable`] when `local` is not ours.
     pub fn send_ike(&self, local: IpAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        self.sockets.send_ike(local, remote, bytes)
+        self.shared.sockets.send_ike(local, remote, bytes)
     }
 }

@@ -1,12 +1,27 @@
 //! The user-space ESP datapath: ESP packets in and out of UDP and raw sockets, inner packets in and out of one
 //! TUN interface per connection. The daemon tells it which interfaces and pairs of SAs there are.
 
+mod checksum;
+mod cipher;
+mod coalesce;
 mod counters;
 mod datapath;
+mod packet;
 mod pair;
+mod receive;
+mod replay;
+mod sa;
+mod segment;
+mod selector;
+mod table;
+mod transmit;
+mod tun;
 mod udp;
+mod virtio;
+mod worker;
 
 pub use counters::{Counters, Drops};
 pub use datapath::{Datapath, InstallError, InterfaceError, Options, StartError};
 pub use pair::{Encapsulation, Integrity, Keys, Pair, Sa, Selector};
+pub use sa::{OVERHEAD, OpenError, Opener, SealError, Sealer};
 pub use udp::{IkeMessage, IkeMessages};

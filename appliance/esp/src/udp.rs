@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -52,11 +51,13 @@ pub(crate) fn ike_messages() -> (mpsc::Sender<IkeMessage>, IkeMessages) {
 
 /// Every socket of the datapath, by our address.
 #[derive(Debug)]
-pub(crate) struct Sockets(BTreeMap<IpAddr, LocalSockets>);
+pub(crate) struct Sockets(Vec<LocalSockets>);
 
 /// The sockets of one of our addresses.
 #[derive(Debug)]
 pub(crate) struct LocalSockets {
+    /// The address and the encapsulation port.
+    pub(crate) address: SocketAddr,
     /// One per worker, all bound to the encapsulation port.
     pub(crate) udp: Vec<UdpSocket>,
     /// Plain ESP, read by the first worker.
@@ -64,26 +65,24 @@ pub(crate) struct LocalSockets {
 }
 
 impl Sockets {
-    pub(crate) fn bind(options: &Options) -> Result<Sockets, StartError> {
-        let mut all = BTreeMap::new();
-        for &address in &options.addresses {
-            let bound = SocketAddr::new(address, options.encapsulation_port);
-            let udp = bind_udp(bound, options.workers).map_err(|source| StartError::Bind {
-                address: bound,
-                source,
-            })?;
-            let raw = bind_raw(address).map_err(|source| StartError::Raw { address, source })?;
-            all.insert(address, LocalSockets { udp, raw });
+    pub(crate) fn bind(options: &Options, workers: usize) -> Result<Sockets, StartError> {
+        let mut all = Vec::with_capacity(options.addresses.len());
+        for &ip in &options.addresses {
+            let address = SocketAddr::new(ip, options.encapsulation_port);
+            let udp = bind_udp(address, workers).map_err(|source| StartError::Bind { address, source })?;
+            let raw = bind_raw(ip).map_err(|source| StartError::Raw { address: ip, source })?;
+            all.push(LocalSockets { address, udp, raw });
         }
         Ok(Sockets(all))
     }
 
-    pub(crate) fn of(&self, local: IpAddr) -> Option<&LocalSockets> {
-        self.0.get(&local)
+    /// All of them; an index into it names a place for good.
+    pub(crate) fn all(&self) -> &[LocalSockets] {
+        &self.0
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &LocalSockets> {
-        self.0.values()
+    pub(crate) fn of(&self, local: IpAddr) -> Option<&LocalSockets> {
+        self.0.iter().find(|sockets| sockets.address.ip() == local)
     }
 
     pub(crate) fn send_ike(&self, local: IpAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
