@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::crypto::Secret;
 use crate::v2::keys;
@@ -16,9 +17,15 @@ const SECRET_LIFETIME: Duration = Duration::from_secs(60);
 /// The IKE SAs as responder that have not authenticated, by who started them.
 #[derive(Default)]
 pub(crate) struct HalfOpen {
-    started: BTreeMap<(SocketAddr, u64), u64>,
+    /// Our SPI by what its first message was and whence it came.
+    started: BTreeMap<Start, u64>,
+    starts: BTreeMap<u64, Start>,
     secrets: Option<Secrets>,
 }
+
+/// Where a first message came from, and its SHA-256: one that differs in anything is another start, lest
+/// somebody who sees an SPI could keep its owner out (RFC 7296 §2.1).
+type Start = (SocketAddr, [u8; 32]);
 
 /// What to do with a newcomer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,19 +60,23 @@ impl HalfOpen {
         self.started.len()
     }
 
-    /// The IKE SA that this initiator started from this address.
-    pub(crate) fn started(&self, address: SocketAddr, initiator_spi: u64) -> Option<u64> {
-        self.started.get(&(address, initiator_spi)).copied()
+    /// The IKE SA that this very message started.
+    pub(crate) fn started(&self, address: SocketAddr, message: &[u8]) -> Option<u64> {
+        self.started.get(&start(address, message)).copied()
     }
 
-    /// One more.
-    pub(crate) fn insert(&mut self, address: SocketAddr, initiator_spi: u64, spi: u64) {
-        self.started.insert((address, initiator_spi), spi);
+    /// One more, under this SPI of ours.
+    pub(crate) fn insert(&mut self, address: SocketAddr, message: &[u8], spi: u64) {
+        let start = start(address, message);
+        self.started.insert(start, spi);
+        self.starts.insert(spi, start);
     }
 
     /// It authenticated, failed to, or ran out of time.
-    pub(crate) fn remove(&mut self, address: SocketAddr, initiator_spi: u64) {
-        self.started.remove(&(address, initiator_spi));
+    pub(crate) fn remove(&mut self, spi: u64) {
+        if let Some(start) = self.starts.remove(&spi) {
+            self.started.remove(&start);
+        }
     }
 
     /// Judges a newcomer without keeping anything of it.
@@ -91,6 +102,14 @@ impl HalfOpen {
             Admission::Admitted
         }
     }
+}
+
+fn start(address: SocketAddr, message: &[u8]) -> Start {
+    let mut hash = [0; 32];
+    hash.iter_mut()
+        .zip(digest(&SHA256, message).as_ref())
+        .for_each(|(to, from)| *to = *from);
+    (address, hash)
 }
 
 impl Secrets {
@@ -185,7 +204,7 @@ mod tests {
             admit(&mut half_open, &mut random, &honest, 0),
             Admission::Admitted
         );
-        half_open.insert(honest.address, 7, 1);
+        half_open.insert(honest.address, b"start", 1);
         let Admission::Challenged(cookie) = admit(&mut half_open, &mut random, &honest, 0) else {
             panic!("no cookie was asked for")
         };
@@ -213,8 +232,8 @@ mod tests {
     #[test]
     fn the_bound_holds_even_with_cookies() {
         let (mut half_open, mut random, now) = (HalfOpen::default(), Counting(0), Instant::now());
-        half_open.insert("192.0.2.7:500".parse().unwrap(), 1, 1);
-        half_open.insert("192.0.2.8:500".parse().unwrap(), 1, 2);
+        half_open.insert("192.0.2.7:500".parse().unwrap(), b"start", 1);
+        half_open.insert("192.0.2.8:500".parse().unwrap(), b"start", 2);
         let honest = newcomer("192.0.2.1:500", None);
         let Admission::Challenged(cookie) = half_open.admit(&honest, LIMITS, &mut random, now) else {
             panic!("no cookie was asked for")

@@ -493,7 +493,7 @@ impl Engine {
         let Some(channel) = state.into_channel() else {
             return;
         };
-        self.half_open.remove(common.path.remote, common.peer_spi);
+        self.half_open.remove(common.spi);
         common.path = datagram.path();
         common.connection = Some(name.clone());
         common.timers.set(Timer::Expiry, None);

@@ -76,9 +76,8 @@ impl Engine {
             .map(|(spi, _)| *spi)
             .collect();
         for spi in spis {
-            if let Some(sa) = self.take(spi) {
-                self.half_open.remove(sa.common.path.remote, sa.common.peer_spi);
-            }
+            self.take(spi);
+            self.half_open.remove(spi);
         }
     }
 

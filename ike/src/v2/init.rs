@@ -354,8 +354,7 @@ impl Engine {
 
     /// A request from somebody who has no IKE SA with us yet.
     pub(crate) fn newcomer(&mut self, datagram: &Datagram, now: Instant) {
-        let initiator_spi = datagram.header.initiator_spi;
-        if let Some(spi) = self.half_open.started(datagram.remote, initiator_spi) {
+        if let Some(spi) = self.half_open.started(datagram.remote, &datagram.bytes) {
             return self.repeat_init(spi, datagram);
         }
         let message = Message::decode(&datagram.bytes).map_err(|_| malformed());
@@ -369,10 +368,10 @@ impl Engine {
         }
     }
 
-    /// The same request again gets the same answer; another under the same SPI gets none.
+    /// The same request again gets the same answer, unless its sender has gone further.
     fn repeat_init(&mut self, spi: u64, datagram: &Datagram) {
         let known = self.sas.get(&spi).and_then(|sa| match &sa.state {
-            State::InitAnswered(state) => (state.request == datagram.bytes).then(|| state.answer.clone()),
+            State::InitAnswered(state) => Some(state.answer.clone()),
             State::InitSent(_)
             | State::AuthSent(_)
             | State::Answering(_)
@@ -459,7 +458,7 @@ impl Engine {
             begun: now,
             timers,
         };
-        self.half_open.insert(path.remote, initiator_spi, spi);
+        self.half_open.insert(path.remote, &datagram.bytes, spi);
         self.keep(common, State::InitAnswered(Box::new(state)));
         Ok(())
     }

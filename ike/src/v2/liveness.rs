@@ -85,7 +85,7 @@ impl Engine {
     fn expired(&mut self, common: Common, state: State, now: Instant) {
         match state {
             State::InitAnswered(_) | State::Refused(_) => {
-                self.half_open.remove(common.path.remote, common.peer_spi);
+                self.half_open.remove(common.spi);
             }
             State::Established(state) if state.child.is_none() => {
                 self.ended(&common, None, now);

@@ -1,7 +1,11 @@
 //! Two engines, a lossy network between them, and virtual time.
 
 mod establish;
+mod hostile;
+mod loss;
+mod nat;
 mod network;
+mod restart;
 mod site;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,135 @@
+//! Either side starts again, stops, or is configured anew.
+
+use std::time::Duration;
+
+use ike::{Authentication, ConnectionState, Event, Input, Reason, Side};
+
+use crate::{Pair, connection};
+
+/// The restarted initiator says INITIAL_CONTACT, and the peer lets go of the old SA without a word (§2.4).
+#[test]
+fn a_restarted_initiator_replaces_its_old_sa() {
+    let mut pair = Pair::established();
+    let old = pair.west.child().inbound.spi;
+    let sent = pair.network.history.len();
+    pair.east.restart();
+    pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+    pair.run_for(Duration::from_secs(1));
+    pair.assert_up();
+    assert_ne!(pair.west.child().inbound.spi, old);
+    assert_eq!(
+        pair.network.history.len() - sent,
+        4,
+        "no Delete for an SA that the peer has forgotten"
+    );
+    assert!(
+        !pair
+            .west
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Down(..))),
+        "traffic never stopped"
+    );
+}
+
+/// A responder that restarted cannot say so: the initiator finds out by itself.
+#[test]
+fn a_restarted_responder_is_found_by_the_dead_peer_check() {
+    let mut pair = Pair::established();
+    pair.west.restart();
+    let mut west = connection("192.0.2.2", "192.0.2.1");
+    west.mode = ike::Mode::ResponderOnly;
+    pair.configure_west([("to-east", west)]);
+    pair.run_for(Duration::from_secs(48));
+    pair.assert_up();
+}
+
+/// Whoever restarts when both may start, one connection is the end of it.
+#[test]
+fn restarts_of_both_converge() {
+    for seed in 0..20 {
+        let mut pair = Pair::with(|_, west| west.mode = ike::Mode::Default);
+        pair.network.jitter = Duration::from_millis(5 * seed);
+        pair.run_until_quiet();
+        pair.assert_up();
+        pair.east.restart();
+        pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+        pair.run_for(Duration::from_millis(7 * seed));
+        pair.west.restart();
+        pair.configure_west([("to-east", connection("192.0.2.2", "192.0.2.1"))]);
+        pair.run_for(Duration::from_secs(60));
+        pair.assert_up();
+    }
+}
+
+#[test]
+fn stopping_says_goodbye_and_becomes_idle() {
+    let mut pair = Pair::established();
+    pair.to_east(Input::Shutdown);
+    assert!(!pair.east.engine.is_idle() && pair.east.datapath.is_empty());
+    pair.run_for(Duration::from_millis(100));
+    assert!(pair.east.engine.is_idle());
+    assert!(pair.west.datapath.is_empty());
+    assert_eq!(
+        (pair.west.outage().reason, pair.west.outage().side),
+        (Reason::DeletedByPeer, Side::Peer)
+    );
+    let sent = pair.network.history.len();
+    pair.run_for(Duration::from_secs(600));
+    assert_eq!(
+        pair.network.history.len(),
+        sent,
+        "one that stopped starts nothing"
+    );
+}
+
+#[test]
+fn stopping_does_not_wait_for_a_peer_that_is_gone() {
+    let mut pair = Pair::established();
+    pair.network.cut = true;
+    pair.to_east(Input::Shutdown);
+    pair.run_for(Duration::from_secs(2));
+    assert!(pair.east.engine.is_idle());
+}
+
+#[test]
+fn unchanged_connections_are_not_touched() {
+    let mut pair = Pair::established();
+    let (before, sent) = (pair.east.child().inbound.spi, pair.network.history.len());
+    let other = connection("192.0.2.1", "192.0.2.77");
+    let settings = [
+        ("to-west", connection("192.0.2.1", "192.0.2.2")),
+        ("to-other", other),
+    ];
+    pair.configure_east(settings);
+    let to_west = |packet: &&crate::network::Packet| packet.destination.ip() == pair.west.address;
+    assert_eq!(pair.network.history.iter().skip(sent).filter(to_west).count(), 0);
+    assert_eq!(pair.east.child().inbound.spi, before);
+}
+
+#[test]
+fn a_removed_connection_is_closed_with_a_delete() {
+    let mut pair = Pair::established();
+    pair.configure_east([]);
+    assert!(pair.east.datapath.is_empty() && pair.east.snapshot().connections.is_empty());
+    pair.run_for(Duration::from_millis(100));
+    assert!(pair.west.datapath.is_empty());
+    assert_eq!(pair.west.outage().reason, Reason::DeletedByPeer);
+}
+
+#[test]
+fn a_changed_connection_is_closed_and_started_again() {
+    let mut pair = Pair::established();
+    let changed = |local, remote| {
+        let mut changed = connection(local, remote);
+        changed.authentication = Authentication::PreSharedKey(b"a new secret".to_vec().into());
+        changed
+    };
+    pair.configure_east([("to-west", changed("192.0.2.1", "192.0.2.2"))]);
+    pair.run_for(Duration::from_secs(1));
+    assert_ne!(pair.east.standing().state, ConnectionState::Up);
+    assert_eq!(pair.west.outage().reason, Reason::AuthenticationFailed);
+    pair.configure_west([("to-east", changed("192.0.2.2", "192.0.2.1"))]);
+    pair.run_for(Duration::from_secs(60));
+    pair.assert_up();
+}
