@@ -1,3 +1,4 @@
 //! The product as a whole: a lab of namespaces and machines, real peers, scenarios.
 
 pub mod lab;
+pub mod peer;

@@ -1,0 +1,10 @@
+//! Real gateways, real packets. One file per scenario; the same scenarios run natively over the user-space datapath and
+//! in a virtual machine over the kernel's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod lab;

@@ -1,0 +1,286 @@
+//! Causeway as a party: the release build of `causewayd`, spoken to through `causeway`.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::{Map, Value, json};
+
+use super::tunnel::{Datapath, Tunnel};
+use crate::lab::namespace::Namespace;
+use crate::lab::process::Process;
+use crate::lab::run::Run;
+use crate::lab::wait;
+
+/// Time for anything that should come about at once, on an emulated machine too.
+pub const SOON: Duration = Duration::from_secs(60);
+/// Time for the daemon to say that it is ready.
+const READY: Duration = Duration::from_secs(30);
+
+/// A Causeway gateway.
+pub struct Causeway {
+    process: Process,
+    gateway: Namespace,
+    folder: PathBuf,
+    datapath: Datapath,
+}
+
+impl Causeway {
+    /// Starts a gateway with one tunnel, called `peer`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries its log.
+    pub fn start(run: &Run, gateway: &Namespace, tunnel: &Tunnel, datapath: Datapath) -> Result<Self> {
+        Self::with_document(run, gateway, &document(&[("peer", tunnel)]), datapath)
+    }
+
+    /// Starts a gateway with a whole document.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries its log.
+    pub fn with_document(
+        run: &Run,
+        gateway: &Namespace,
+        document: &Document,
+        datapath: Datapath,
+    ) -> Result<Self> {
+        let folder = run.folder().join(gateway.name());
+        fs::create_dir_all(folder.join("secrets"))?;
+        document.write(&folder)?;
+        let process = start(gateway, &folder, datapath)?;
+        Ok(Self {
+            process,
+            gateway: gateway.clone(),
+            folder,
+            datapath,
+        })
+    }
+
+    /// Starts it again with the same files after it ended.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries its log.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = start(&self.gateway, &self.folder, self.datapath)?;
+        Ok(())
+    }
+
+    /// The whole status.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn status(&self) -> Result<Value> {
+        let text = self.causeway(&["status", "--json"])?;
+        serde_json::from_str(&text).with_context(|| format!("status is not JSON: {text}"))
+    }
+
+    /// The status of one connection.
+    ///
+    /// # Errors
+    /// When the daemon does not answer or has no such connection.
+    pub fn connection(&self, name: &str) -> Result<Value> {
+        let status = self.status()?;
+        status
+            .pointer(&format!("/connections/{name}"))
+            .cloned()
+            .with_context(|| format!("no {name}: {status}"))
+    }
+
+    /// Waits until a connection's state is `up`, `connecting` or `down`, and returns its status.
+    ///
+    /// # Errors
+    /// With the status it has instead.
+    pub fn wait_for(&self, name: &str, state: &str) -> Result<Value> {
+        wait::until(&format!("{name} to be {state}"), SOON, || {
+            let connection = self.connection(name)?;
+            let found = connection.get("state").and_then(Value::as_str);
+            ensure!(found == Some(state), "{connection}");
+            Ok(connection)
+        })
+    }
+
+    /// Has it start a connection.
+    ///
+    /// # Errors
+    /// What the command line says.
+    pub fn connect(&self, name: &str) -> Result<()> {
+        self.causeway(&["connect", name]).map(|_| ())
+    }
+
+    /// Puts another document in place of the present one and tells the daemon.
+    ///
+    /// # Errors
+    /// When the daemon is gone.
+    pub fn reload(&self, document: &Document) -> Result<()> {
+        document.write(&self.folder)?;
+        self.process.signal(Signal::SIGHUP)
+    }
+
+    /// Stops it in an orderly way.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.process.terminate(SOON)
+    }
+
+    /// Ends it without a chance to tidy up.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// All that its processes logged, over restarts.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The socket on which it tells its status.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("runtime/control.sock")
+    }
+
+    /// What a second daemon with the same files says before it gives up.
+    ///
+    /// # Errors
+    /// When it does not give up.
+    pub fn second_daemon(&self) -> Result<String> {
+        let mut command = daemon(&self.folder, self.datapath)?;
+        let mut second = self
+            .gateway
+            .spawn(&format!("{}-second", self.gateway.name()), &mut command)?;
+        let status = second.wait(READY)?;
+        ensure!(
+            !status.success(),
+            "a second daemon ended as if all were well: {}",
+            second.log()
+        );
+        Ok(second.log())
+    }
+
+    fn causeway(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(binary("causeway")?);
+        command.arg("--socket").arg(self.socket()).args(arguments);
+        let output = command.output().context("starting causeway")?;
+        let (said, complained) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        ensure!(
+            output.status.success(),
+            "causeway {}: {said}{complained}",
+            arguments.join(" ")
+        );
+        Ok(said.into_owned())
+    }
+}
+
+/// What a gateway is configured with: the document, and the secrets it names.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// As in the file.
+    pub json: Value,
+    /// Name and pre-shared key.
+    pub secrets: Vec<(String, String)>,
+}
+
+impl Document {
+    fn write(&self, folder: &std::path::Path) -> Result<()> {
+        fs::write(
+            folder.join("causeway.json"),
+            serde_json::to_string_pretty(&self.json)?,
+        )?;
+        for (name, secret) in &self.secrets {
+            let path = folder.join("secrets").join(name);
+            let mut options = fs::File::options();
+            let mut file = options
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .mode(0o600)
+                .open(path)?;
+            file.write_all(secret.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// The document of a gateway with these connections.
+pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
+    let (mut sites, mut policies, mut items) = (Map::new(), Map::new(), Map::new());
+    let (mut secrets, mut address, mut prefix) = (Vec::new(), Value::Null, Value::Null);
+    for (name, tunnel) in connections {
+        let (suite, secret) = (&tunnel.suite, format!("psk-{name}"));
+        let site = json!({ "endpoint": tunnel.remote, "address_space": [tunnel.remote_prefix] });
+        sites.insert((*name).to_owned(), site);
+        let policy = json!({
+            "ike": { "encryption": suite.ike_encryption, "integrity": suite.hash, "dh_group": suite.group },
+            "ipsec": { "encryption": suite.esp_encryption, "integrity": suite.esp_integrity } });
+        policies.insert((*name).to_owned(), policy);
+        let connection = json!({
+            "site": name, "policy": name,
+            "authentication": { "method": "psk", "secret": secret,
+                                "local_id": tunnel.local_id, "remote_id": tunnel.remote_id },
+            "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
+        items.insert((*name).to_owned(), connection);
+        secrets.push((secret, tunnel.secret.clone()));
+        address = json!(tunnel.local);
+        prefix = json!(tunnel.local_prefix);
+    }
+    let gateway =
+        json!({ "ip_configurations": { "default": { "address": address } }, "address_space": [prefix] });
+    let json = json!({ "schema": 1, "gateway": gateway, "sites": sites, "policies": policies, "connections": items });
+    Document { json, secrets }
+}
+
+/// A binary of the release profile, beside the one that runs.
+///
+/// # Errors
+/// When it was not built.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let places = here.ancestors().map(|folder| folder.join("release").join(name));
+    let found = places.into_iter().find(|path| path.is_file());
+    found.with_context(|| format!("{name} is not built: cargo build --release -p causewayd -p causeway"))
+}
+
+fn daemon(folder: &std::path::Path, datapath: Datapath) -> Result<Command> {
+    let mut command = Command::new(binary("causewayd")?);
+    command.arg("--config").arg(folder.join("causeway.json"));
+    command.arg("--secrets").arg(folder.join("secrets"));
+    command.arg("--runtime").arg(folder.join("runtime"));
+    command
+        .args(["--datapath", &datapath.to_string()])
+        .env("RUST_LOG", "info")
+        .env("NO_COLOR", "1");
+    Ok(command)
+}
+
+/// Starts the daemon and waits for its word to the service manager.
+fn start(gateway: &Namespace, folder: &std::path::Path, datapath: Datapath) -> Result<Process> {
+    let notify = folder.join("notify.sock");
+    let _left_by_the_one_before = fs::remove_file(&notify);
+    let socket = UnixDatagram::bind(&notify)?;
+    socket.set_nonblocking(true)?;
+    let mut command = daemon(folder, datapath)?;
+    command.env("NOTIFY_SOCKET", &notify);
+    let mut process = gateway.spawn(&format!("{}-causewayd", gateway.name()), &mut command)?;
+    let mut word = [0_u8; 256];
+    let ready = wait::until("causewayd to be ready", READY, || {
+        let length = socket.recv(&mut word).context("no word from it")?;
+        let word = String::from_utf8_lossy(word.get(..length).unwrap_or_default()).into_owned();
+        ensure!(word.contains("READY=1"), "it said {word}");
+        Ok(())
+    });
+    let ended = process.ended()?;
+    ready.with_context(|| format!("end: {ended:?}, log: {}", process.log()))?;
+    Ok(process)
+}

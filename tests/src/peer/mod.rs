@@ -1,0 +1,6 @@
+//! The parties of a scenario.
+
+pub mod causeway;
+pub mod strongswan;
+pub mod suite;
+pub mod tunnel;

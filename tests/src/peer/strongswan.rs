@@ -1,0 +1,194 @@
+//! strongSwan as a peer: `charon-systemd` with its own configuration, control socket and log.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::tunnel::{Datapath, Tunnel};
+use crate::lab::namespace::Namespace;
+use crate::lab::process::Process;
+use crate::lab::run::Run;
+use crate::lab::wait;
+
+/// What charon loads but for the plugins that carry ESP.
+const PLUGINS: &str = "random nonce openssl pem pkcs1 pkcs8 x509 pubkey revocation constraints hmac kdf curve25519 gcm \
+                       aes sha1 sha2 drbg ctr ccm";
+/// Interface id of the XFRM interface, in the kernel datapath.
+const IF_ID: u32 = 42;
+/// Time for charon to start, on an emulated machine too.
+const START: Duration = Duration::from_secs(30);
+
+/// A strongSwan gateway with one tunnel.
+pub struct StrongSwan {
+    process: Process,
+    folder: PathBuf,
+}
+
+impl StrongSwan {
+    /// Starts it in a gateway's namespace and loads the tunnel; nothing is initiated.
+    ///
+    /// # Errors
+    /// When it does not start or refuses the configuration.
+    pub fn start(run: &Run, gateway: &Namespace, tunnel: &Tunnel, datapath: Datapath) -> Result<Self> {
+        let folder = run.folder().join(format!("{}-strongswan", gateway.name()));
+        fs::create_dir_all(folder.join("swanctl"))?;
+        fs::write(folder.join("strongswan.conf"), daemon_settings(&folder, datapath))?;
+        fs::write(folder.join("swanctl/swanctl.conf"), connections(tunnel, datapath))?;
+        if datapath == Datapath::Kernel {
+            gateway.ip(&[
+                &format!("link add ipsec0 type xfrm dev wan if_id {IF_ID}"),
+                "link set ipsec0 mtu 1400 up",
+                &format!("route add {} dev ipsec0", tunnel.remote_prefix),
+            ])?;
+        }
+        let mut charon = Command::new("/usr/sbin/charon-systemd");
+        charon
+            .env("STRONGSWAN_CONF", folder.join("strongswan.conf"))
+            .env_remove("NOTIFY_SOCKET");
+        let process = gateway.spawn(&format!("{}-charon", gateway.name()), &mut charon)?;
+        let mut peer = Self { process, folder };
+        wait::until("strongSwan to take its configuration", START, || {
+            ensure!(
+                peer.process.ended()?.is_none(),
+                "charon ended: {}",
+                peer.process.log()
+            );
+            peer.swanctl(&["--load-all", "--noprompt"])
+        })?;
+        Ok(peer)
+    }
+
+    /// Brings the tunnel up from this side.
+    ///
+    /// # Errors
+    /// What strongSwan says why not.
+    pub fn initiate(&self) -> Result<String> {
+        self.swanctl(&["--initiate", "--child", "net", "--timeout", "30"])
+    }
+
+    /// Takes the tunnel down from this side.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn terminate(&self) -> Result<String> {
+        self.swanctl(&["--terminate", "--ike", "net", "--timeout", "30"])
+    }
+
+    /// Its security associations, as `swanctl --list-sas` prints them.
+    ///
+    /// # Errors
+    /// When strongSwan does not answer.
+    pub fn associations(&self) -> Result<String> {
+        self.swanctl(&["--list-sas"])
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("charon.log")).unwrap_or_default()
+    }
+
+    /// Ends it without a word to its peer.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    fn swanctl(&self, arguments: &[&str]) -> Result<String> {
+        let socket = format!("unix://{}", self.folder.join("vici.sock").display());
+        let output = Command::new("swanctl")
+            .args(arguments)
+            .args(["--uri", &socket])
+            .env("STRONGSWAN_CONF", self.folder.join("strongswan.conf"))
+            .env("SWANCTL_DIR", self.folder.join("swanctl"))
+            .output()
+            .context("starting swanctl")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            output.status.success(),
+            "swanctl {}: {said}{complained}",
+            arguments.join(" ")
+        );
+        Ok(said)
+    }
+}
+
+fn daemon_settings(folder: &std::path::Path, datapath: Datapath) -> String {
+    // The first plugin that offers to carry ESP wins; the second is needed for addresses and routes all the same.
+    let carriers = match datapath {
+        Datapath::Kernel => "kernel-netlink",
+        Datapath::User => "kernel-libipsec kernel-netlink",
+    };
+    let folder = folder.display();
+    format!(
+        "charon-systemd {{
+  load = {PLUGINS} {carriers} socket-default vici updown
+  plugins {{
+    vici {{ socket = unix://{folder}/vici.sock }}
+    kernel-libipsec {{ allow_peer_ts = no }}
+  }}
+  filelog {{ log {{ path = {folder}/charon.log
+    default = 1
+    ike = 2
+    cfg = 2
+    flush_line = yes }} }}
+  syslog {{ daemon {{ default = -1 }} }}
+  journal {{ default = -1 }}
+}}
+swanctl {{ load = pem pkcs1 pkcs8 x509 openssl random }}
+"
+    )
+}
+
+fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
+    let Tunnel {
+        local,
+        remote,
+        local_id,
+        remote_id,
+        secret,
+        ..
+    } = tunnel;
+    // Its user-space plugin cannot route any-to-any, so there it asks for the two sites only.
+    let (local_ts, remote_ts, if_id) = match datapath {
+        Datapath::Kernel => (
+            "0.0.0.0/0",
+            "0.0.0.0/0",
+            format!("if_id_in = {IF_ID}\n if_id_out = {IF_ID}"),
+        ),
+        Datapath::User => (
+            tunnel.local_prefix.as_str(),
+            tunnel.remote_prefix.as_str(),
+            String::new(),
+        ),
+    };
+    let (ike, esp) = (tunnel.suite.strongswan_ike(), tunnel.suite.strongswan_esp());
+    let encap = if tunnel.encapsulate { "yes" } else { "no" };
+    format!(
+        "connections {{ net {{
+  version = 2
+  local_addrs = {local}
+  remote_addrs = {remote}
+  proposals = {ike}
+  encap = {encap}
+  rekey_time = 0
+  local {{ auth = psk
+    id = {local_id} }}
+  remote {{ auth = psk
+    id = {remote_id} }}
+  children {{ net {{
+    local_ts = {local_ts}
+    remote_ts = {remote_ts}
+    esp_proposals = {esp}
+    rekey_time = 0
+    {if_id} }} }}
+}} }}
+secrets {{ ike-1 {{ secret = \"{secret}\" }} }}
+"
+    )
+}

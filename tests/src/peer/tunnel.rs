@@ -1,0 +1,88 @@
+//! A tunnel as one gateway sees it, before it is put in the words of either implementation.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use anyhow::{Result, bail};
+
+use super::suite::{Suite, USUAL};
+use crate::lab::sites::Site;
+
+/// Who carries ESP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Datapath {
+    /// The kernel's XFRM.
+    Kernel,
+    /// The gateway itself, over a TUN interface.
+    User,
+}
+
+/// A tunnel as one gateway sees it.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    /// Our outer address.
+    pub local: Ipv4Addr,
+    /// The peer's outer address.
+    pub remote: Ipv4Addr,
+    /// Who we say we are.
+    pub local_id: String,
+    /// Who the peer must prove to be.
+    pub remote_id: String,
+    /// What is behind us.
+    pub local_prefix: String,
+    /// What is behind the peer.
+    pub remote_prefix: String,
+    /// The pre-shared key.
+    pub secret: String,
+    /// Algorithms.
+    pub suite: Suite,
+    /// UDP encapsulation without a NAT between.
+    pub encapsulate: bool,
+}
+
+impl Tunnel {
+    /// The tunnel of `near`'s gateway to `far`'s.
+    pub fn between(near: &Site, far: &Site) -> Self {
+        Self {
+            local: near.outer,
+            remote: far.outer,
+            local_id: near.outer.to_string(),
+            remote_id: far.outer.to_string(),
+            local_prefix: near.prefix.to_owned(),
+            remote_prefix: far.prefix.to_owned(),
+            secret: "rig.only.not.a.secret".to_owned(),
+            suite: USUAL,
+            encapsulate: false,
+        }
+    }
+
+    /// The same with other algorithms.
+    #[must_use]
+    pub fn with(mut self, suite: Suite) -> Self {
+        self.suite = suite;
+        self
+    }
+}
+
+impl Datapath {
+    /// The one this test run is about: `CAUSEWAY_DATAPATH`, `user` or `kernel`.
+    ///
+    /// # Errors
+    /// When the variable is missing or has another value: tests are started by `cargo xtask test`.
+    pub fn of_this_run() -> Result<Self> {
+        match std::env::var("CAUSEWAY_DATAPATH").as_deref() {
+            Ok("user") => Ok(Self::User),
+            Ok("kernel") => Ok(Self::Kernel),
+            other => bail!("CAUSEWAY_DATAPATH must be user or kernel, not {other:?}; run cargo xtask test"),
+        }
+    }
+}
+
+impl fmt::Display for Datapath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kernel => "kernel",
+            Self::User => "user",
+        })
+    }
+}
