@@ -1,10 +1,12 @@
 //! Namespaces, links, processes and what is seen on the wire; all of it gone when its owner is.
 
 pub mod capture;
+mod kernel;
 pub mod link;
 pub mod namespace;
 pub mod process;
 pub mod run;
 pub mod sites;
 pub mod traffic;
+pub mod vm;
 pub mod wait;

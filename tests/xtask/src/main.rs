@@ -6,9 +6,11 @@ mod step;
 mod tier;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use system_tests::lab::vm;
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -27,6 +29,15 @@ enum Command {
         /// Adds what takes longer: licences and sources of dependencies, a minute of search per fuzz target.
         #[arg(long)]
         full: bool,
+    },
+    /// Runs a command as root in a virtual machine on the kernel we ship, with this machine's files read-only.
+    Vm {
+        /// Seconds after which the machine is stopped.
+        #[arg(long, default_value_t = 600)]
+        limit: u64,
+        /// The command; a single word is taken as a shell script.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
     },
     /// Runs one measurement of tests/bench in the release profile.
     Bench {
@@ -53,6 +64,19 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<bool> {
     match arguments.command {
         Command::Test { tiers, full } => tier::run(&tiers, full),
+        Command::Vm { limit, command } => {
+            packages::install(packages::MACHINE)?;
+            let script = match command.as_slice() {
+                [script] => script.clone(),
+                words => words
+                    .iter()
+                    .map(|word| vm::quote(word))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            };
+            let status = vm::run(&script, Duration::from_secs(limit), |line| println!("{line}"))?;
+            Ok(status == 0)
+        }
         Command::Bench { name, arguments } => {
             packages::install(packages::LAB)?;
             let mut bench = step::cargo(&["run", "--release", "-p", "system-bench", "--bin", &name, "--"]);

@@ -20,6 +20,9 @@ pub(crate) const LAB: &[&str] = &[
     "util-linux",
 ];
 
+/// What the virtual machine needs on top of [`LAB`].
+pub(crate) const MACHINE: &[&str] = &["busybox-static", "cpio", "kmod", "qemu-system-x86", "xz-utils"];
+
 /// While this file forbids it, a package being installed starts no service.
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
