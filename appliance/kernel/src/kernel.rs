@@ -21,6 +21,8 @@ const ROUNDS: usize = 8;
 pub struct Kernel {
     core: Reconciler,
     port: Port,
+    /// What came to light meanwhile, until somebody takes it.
+    events: Vec<Event>,
 }
 
 /// What the kernel reports unasked.
@@ -60,7 +62,14 @@ impl Kernel {
         let mut port = Port::Netlink(Netlink::open().await?);
         let found = port.dump().await?;
         let core = Reconciler::adopt(found.objects, found.links);
-        Ok((Kernel { core, port }, Notices(Source::Netlink(subscription))))
+        Ok((
+            Kernel {
+                core,
+                port,
+                events: vec![],
+            },
+            Notices(Source::Netlink(subscription)),
+        ))
     }
 
     /// The same over a kernel in memory, for tests.
@@ -71,6 +80,7 @@ impl Kernel {
             Kernel {
                 core,
                 port: Port::Fake(fake.clone()),
+                events: vec![],
             },
             Notices(Source::Fake(fake.clone())),
         )
@@ -113,7 +123,10 @@ impl Kernel {
     /// Takes what the kernel reported, repairs what is broken and says what others have to know.
     pub async fn handle(&mut self, notices: Vec<Notice>) -> Vec<Event> {
         if notices.contains(&Notice::Overrun) {
-            return self.audit().await.unwrap_or_default();
+            return self.audit().await.unwrap_or_else(|refusal| {
+                tracing::warn!(%refusal, "the kernel cannot be read");
+                vec![]
+            });
         }
         let events = notices
             .into_iter()
@@ -130,16 +143,27 @@ impl Kernel {
     ///
     /// When the kernel cannot be read.
     pub async fn audit(&mut self) -> Result<Vec<Event>, Refusal> {
-        let found = self.port.dump().await?;
-        let events = self.core.observe_all(found.objects, found.links);
+        self.look().await?;
         self.core.retry();
         self.converge().await;
-        Ok(events)
+        Ok(std::mem::take(&mut self.events))
+    }
+
+    async fn look(&mut self) -> Result<(), Refusal> {
+        let found = self.port.dump().await?;
+        self.events
+            .extend(self.core.observe_all(found.objects, found.links));
+        Ok(())
     }
 
     async fn converge(&mut self) -> BTreeMap<Key, Refusal> {
         let mut refused = BTreeMap::new();
         for _ in 0..ROUNDS {
+            if self.core.is_doubtful()
+                && let Err(refusal) = self.look().await
+            {
+                tracing::warn!(%refusal, "the kernel cannot be read");
+            }
             let plan = self.core.plan();
             if plan.is_empty() {
                 break;

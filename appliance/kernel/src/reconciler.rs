@@ -61,6 +61,7 @@ pub struct Reconciler {
     table: Owned<Key, Object>,
     links: BTreeSet<LinkName>,
     refused: BTreeMap<Key, Refusal>,
+    doubtful: bool,
 }
 
 impl Reconciler {
@@ -70,7 +71,7 @@ impl Reconciler {
         Reconciler {
             table: Owned::adopt(found),
             links,
-            refused: BTreeMap::new(),
+            ..Reconciler::default()
         }
     }
 
@@ -139,14 +140,17 @@ impl Reconciler {
             }
             Notice::LinkGone(name) => {
                 self.links.remove(&name);
-                self.forget_dependents(&name, |_| true);
+                self.forget_dependents(&name);
                 self.gone(Key::Link(name))
             }
             Notice::Present(object) => {
                 self.present(object);
                 None
             }
-            Notice::Gone(key) => self.gone(key),
+            Notice::Gone(key) => {
+                self.doubt_after(&key);
+                self.gone(key)
+            }
             Notice::Expired { key, hard: true } => self.gone(Key::State(key)),
             Notice::Expired { hard: false, .. } | Notice::Overrun => None,
         };
@@ -165,6 +169,7 @@ impl Reconciler {
             .cloned()
             .collect();
         self.links = links;
+        self.doubtful = false;
         let events = missing.into_iter().filter_map(|key| self.gone(key)).collect();
         for object in found {
             self.present(object);
@@ -174,14 +179,14 @@ impl Reconciler {
     }
 
     fn link_present(&mut self, link: Link, ours: bool) {
-        if !link.up {
+        let key = Key::Link(link.name.clone());
+        if !link.up && matches!(self.table.present(&key), Some(Object::Link(before)) if before.up) {
             // The kernel drops the routes of a link that goes down, some of them without a word.
-            self.forget_dependents(&link.name, |object| matches!(object, Object::Route(_)));
+            self.doubtful = true;
         }
         if self.links.insert(link.name.clone()) {
             self.forget_refusals_of(&link.name);
         }
-        let key = Key::Link(link.name.clone());
         if ours || self.table.present(&key).is_some() {
             self.present(Object::Link(link));
         }
@@ -210,11 +215,11 @@ impl Reconciler {
     }
 
     /// The kernel takes these along with their link.
-    fn forget_dependents(&mut self, link: &LinkName, which: impl Fn(&Object) -> bool) {
+    fn forget_dependents(&mut self, link: &LinkName) {
         let gone: Vec<Key> = self
             .table
             .all_present()
-            .filter(|(_, object)| object.needs() == Some(link) && which(object))
+            .filter(|(_, object)| object.needs() == Some(link))
             .map(|(key, _)| key.clone())
             .collect();
         for key in gone {
@@ -255,6 +260,7 @@ impl Reconciler {
             (Op::Delete(key, _), Ok(())) => {
                 self.table.observe(key.clone(), None);
                 self.link_removed(key);
+                self.doubt_after(key);
             }
             (
                 Op::Create(key, Object::State(_))
@@ -297,8 +303,18 @@ impl Reconciler {
     fn link_removed(&mut self, key: &Key) {
         if let Key::Link(name) = key {
             self.links.remove(name);
-            self.forget_dependents(name, |_| true);
+            self.forget_dependents(name);
         }
+    }
+
+    /// The kernel drops the IPv4 routes of a link without a word when its last IPv4 address goes.
+    fn doubt_after(&mut self, gone: &Key) {
+        self.doubtful |= matches!(gone, Key::Address(address) if address.network.addr().is_ipv4());
+    }
+
+    /// Whether something may have gone that is not reported, so that only a dump can tell what is there.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     /// Forgets what was refused, so that it is tried again.
