@@ -1,5 +1,12 @@
 //! The owner's handle over a kernel in memory that refuses and loses things.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
