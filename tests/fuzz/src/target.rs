@@ -1,7 +1,10 @@
 use std::path::Path;
 use std::{fs, io};
 
-use crate::{chain, configuration, delete, message, notify, payload, security_association, selectors};
+use crate::{
+    chain, configuration, configuration_document, delete, engine, message, notify, payload,
+    security_association, selectors,
+};
 
 /// One fuzz target.
 #[derive(Clone, Copy)]
@@ -23,8 +26,16 @@ pub const TARGETS: &[Target] = &[
         body: configuration,
     },
     Target {
+        name: "configuration_document",
+        body: configuration_document,
+    },
+    Target {
         name: "delete",
         body: delete,
+    },
+    Target {
+        name: "engine",
+        body: engine,
     },
     Target {
         name: "message",

@@ -1,0 +1,357 @@
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ike::crypto::{Encryption, Group, Prf};
+use ike::wire::{Header, Message};
+use ike::{
+    Action, Authentication, ChildId, Connection, ConnectionName, Engine, EspProposal, Identity, IkeProposal,
+    Input, Limits, Mode, Random, Settings, TrafficSelector,
+};
+
+use crate::script::Script;
+
+/// What one input may make the engine ask for. An input can at most close and open what two connections have.
+const MOST_ACTIONS: usize = 64;
+const MOST_STEPS: usize = 128;
+const HALF_OPEN: usize = 4;
+/// In one moment at most so many ticks may be due one after the other.
+const MOST_TICKS: usize = 64;
+const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)];
+const STRANGER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+
+/// Two engines, a network that loses, repeats, reorders and damages messages, a stranger who sends what he
+/// likes, and a datapath that may refuse: each octet of the script is one event.
+pub fn engine(script: &[u8]) {
+    let mut script = Script::new(script);
+    let mut net = Net::new();
+    for _ in 0..MOST_STEPS {
+        let Some(event) = script.octet() else { break };
+        net.event(event, &mut script);
+    }
+}
+
+#[derive(Clone)]
+struct Datagram {
+    from: SocketAddr,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+/// One engine with its address.
+struct End {
+    address: Ipv4Addr,
+    engine: Engine,
+    settings: Settings,
+    /// Children whose installation was asked for and not answered yet.
+    owed: VecDeque<ChildId>,
+}
+
+struct Net {
+    now: Instant,
+    ends: [End; 2],
+    waiting: VecDeque<Datagram>,
+    /// A message once seen, which anyone may send again.
+    recorded: Option<Datagram>,
+}
+
+impl Net {
+    fn new() -> Self {
+        let now = Instant::now();
+        let [east, west] = ADDRESSES;
+        let mut net = Self {
+            now,
+            ends: [End::new(east, west), End::new(west, east)],
+            waiting: VecDeque::new(),
+            recorded: None,
+        };
+        for side in [0, 1] {
+            let settings = net.end(side).settings.clone();
+            net.feed(side, Input::Settings(Box::new(settings)));
+        }
+        net
+    }
+
+    fn end(&mut self, side: u8) -> &mut End {
+        let [east, west] = &mut self.ends;
+        if side & 1 == 0 { east } else { west }
+    }
+
+    /// The lowest three bits choose the event, the fourth the end that it happens to.
+    fn event(&mut self, event: u8, script: &mut Script<'_>) {
+        let side = event >> 3;
+        match event & 7 {
+            0 => self.deliver(),
+            1 => self.feed(side, Input::Connect(name())),
+            2 => self.damage(script),
+            3 => self.lose_or_repeat(side),
+            4 => self.tick(side),
+            5 => self.answer_child(side, script),
+            6 => self.stranger(side, script),
+            _ => self.reconfigure(side, script),
+        }
+    }
+
+    fn deliver(&mut self) {
+        if let Some(datagram) = self.waiting.pop_front() {
+            self.recorded = Some(datagram.clone());
+            self.arrive(datagram);
+        }
+    }
+
+    fn arrive(&mut self, datagram: Datagram) {
+        let Datagram { from, to, bytes } = datagram;
+        if let Some(side) = (0..).zip(ADDRESSES).find(|(_, address)| to.ip() == *address) {
+            self.feed(
+                side.0,
+                Input::Datagram {
+                    local: to,
+                    remote: from,
+                    bytes,
+                },
+            );
+        }
+    }
+
+    /// Overwrites octets of the next message, or cuts it; the length in the header follows the cut.
+    fn damage(&mut self, script: &mut Script<'_>) {
+        let Some(mut datagram) = self.waiting.pop_front() else {
+            return;
+        };
+        let place = script.word();
+        let value = script.octet().unwrap_or(0xff);
+        let length = datagram.bytes.len().max(1);
+        if value == 0 {
+            datagram.bytes.truncate(place % length);
+            set_length(&mut datagram.bytes);
+        } else if let Some(octet) = datagram.bytes.get_mut(place % length) {
+            *octet ^= value;
+        }
+        self.arrive(datagram);
+    }
+
+    fn lose_or_repeat(&mut self, side: u8) {
+        if side & 2 == 0 {
+            self.waiting.pop_front();
+        } else if let Some(datagram) = self.recorded.clone() {
+            self.arrive(datagram);
+        }
+    }
+
+    /// Time passes until the deadline of one end, which then has all that is due.
+    fn tick(&mut self, side: u8) {
+        let Some(deadline) = self.end(side).engine.deadline() else {
+            return;
+        };
+        self.now = self.now.max(deadline.at);
+        let mut ticks = 0;
+        while self
+            .end(side)
+            .engine
+            .deadline()
+            .is_some_and(|next| next.at <= self.now)
+        {
+            assert!(
+                ticks < MOST_TICKS,
+                "{} stays due: the owner's loop would spin",
+                deadline.timer
+            );
+            self.feed(side, Input::Tick);
+            ticks += 1;
+        }
+    }
+
+    fn answer_child(&mut self, side: u8, script: &mut Script<'_>) {
+        let Some(child) = self.end(side).owed.pop_front() else {
+            return;
+        };
+        let refused = script.octet() == Some(0);
+        let answer = if refused {
+            Input::ChildRefused(child, "no memory".into())
+        } else {
+            Input::ChildInstalled(child)
+        };
+        self.feed(side, answer);
+    }
+
+    /// Any payloads behind a header whose length is right, from the peer's address or another.
+    fn stranger(&mut self, side: u8, script: &mut Script<'_>) {
+        let ip = IpAddr::V4(if side & 2 == 0 {
+            STRANGER
+        } else {
+            self.end(side ^ 1).address
+        });
+        let port = if side & 4 == 0 { 500 } else { 4500 };
+        let (exchange, flags) = (script.octet().unwrap_or(34), script.octet().unwrap_or(8));
+        let next_payload = script.octet().unwrap_or(33);
+        let responder_spi = if side & 8 == 0 { 0 } else { 7 };
+        let initiator_spi = u64::from(script.octet().unwrap_or(1));
+        let header = Header::new(initiator_spi, responder_spi, exchange, flags, 0);
+        let mut bytes = Vec::new();
+        Header {
+            next_payload,
+            ..header
+        }
+        .encode(&mut bytes);
+        let length = script.word();
+        bytes.extend_from_slice(script.octets(length));
+        set_length(&mut bytes);
+        let to = SocketAddr::new(self.end(side).address.into(), port);
+        self.arrive(Datagram {
+            from: SocketAddr::new(ip, port),
+            to,
+            bytes,
+        });
+    }
+
+    fn reconfigure(&mut self, side: u8, script: &mut Script<'_>) {
+        let choice = script.octet().unwrap_or(0);
+        let mut settings = self.end(side).settings.clone();
+        match choice % 8 {
+            0 => settings.connections.clear(),
+            1 => settings
+                .connections
+                .values_mut()
+                .for_each(|connection| connection.mode = Mode::ResponderOnly),
+            2 => settings.connections.values_mut().for_each(|connection| {
+                connection.authentication = Authentication::PreSharedKey(vec![choice; 8].into());
+            }),
+            3 => settings
+                .connections
+                .values_mut()
+                .for_each(|connection| connection.force_encapsulation = true),
+            4 => return self.feed(side, Input::Shutdown),
+            _ => {}
+        }
+        self.feed(side, Input::Settings(Box::new(settings)));
+    }
+
+    /// Hands one input to one end, checks what follows from it, and keeps it for later events.
+    fn feed(&mut self, side: u8, input: Input) {
+        let now = self.now;
+        let end = self.end(side);
+        let actions = end.engine.handle(input, now);
+        assert!(
+            actions.len() <= MOST_ACTIONS,
+            "{} actions follow from one input",
+            actions.len()
+        );
+        let snapshot = end.engine.snapshot();
+        assert!(
+            snapshot.half_open <= HALF_OPEN,
+            "{} half-open IKE SAs",
+            snapshot.half_open
+        );
+        for action in actions {
+            self.perform(side, action);
+        }
+    }
+
+    fn perform(&mut self, side: u8, action: Action) {
+        match action {
+            Action::Send { local, remote, bytes } => {
+                assert!(Message::decode(&bytes).is_ok(), "we send what we would not read");
+                if self.waiting.len() < MOST_ACTIONS {
+                    self.waiting.push_back(Datagram {
+                        from: local,
+                        to: remote,
+                        bytes,
+                    });
+                }
+            }
+            Action::InstallChild(child, pair) => {
+                assert!(
+                    pair.inbound.spi > 255,
+                    "SPIs below 256 are reserved (RFC 4303 §2.1)"
+                );
+                self.end(side).owed.push_back(child);
+            }
+            Action::RemoveChild(child) => self.end(side).owed.retain(|owed| *owed != child),
+            Action::MoveChild { .. } | Action::Keepalive { .. } | Action::Report(_) => {}
+        }
+    }
+}
+
+impl End {
+    fn new(address: Ipv4Addr, peer: Ipv4Addr) -> Self {
+        let random = Sequence(u64::from(u32::from(address)));
+        let limits = Limits {
+            half_open: HALF_OPEN,
+            cookie_threshold: 2,
+            half_open_timeout: Duration::from_secs(30),
+        };
+        let connections = [(name(), connection(address, peer))].into();
+        Self {
+            address,
+            engine: Engine::new(Box::new(random)),
+            settings: Settings { connections, limits },
+            owed: VecDeque::new(),
+        }
+    }
+}
+
+fn name() -> ConnectionName {
+    ConnectionName(Arc::from("between"))
+}
+
+fn connection(local: Ipv4Addr, remote: Ipv4Addr) -> Connection {
+    let any = TrafficSelector {
+        protocol: 0,
+        start_port: 0,
+        end_port: u16::MAX,
+        start: Ipv4Addr::UNSPECIFIED.into(),
+        end: Ipv4Addr::BROADCAST.into(),
+    };
+    let encryption = Encryption::AesGcm16(128);
+    Connection {
+        local: SocketAddr::new(local.into(), 500),
+        remote: SocketAddr::new(remote.into(), 500),
+        mode: Mode::Default,
+        local_identity: Identity::Address(local.into()),
+        remote_identity: Identity::Address(remote.into()),
+        authentication: Authentication::PreSharedKey(b"fuzz".to_vec().into()),
+        ike_proposals: vec![IkeProposal {
+            encryption,
+            integrity: None,
+            prf: Prf::HmacSha2_256,
+            groups: vec![Group::X25519],
+        }],
+        esp_proposals: vec![EspProposal {
+            encryption,
+            integrity: None,
+            extended_sequence_numbers: true,
+        }],
+        local_selectors: vec![any],
+        remote_selectors: vec![any],
+        force_encapsulation: false,
+        dpd_timeout: Duration::from_secs(45),
+    }
+}
+
+/// Puts the real length into the header, if there is one.
+fn set_length(bytes: &mut [u8]) {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    if let Some(field) = bytes.get_mut(24..Header::LENGTH) {
+        field.copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+/// The same octets on every run (SplitMix64).
+struct Sequence(u64);
+
+impl Random for Sequence {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^= mixed >> 31;
+            chunk
+                .iter_mut()
+                .zip(mixed.to_le_bytes())
+                .for_each(|(octet, random)| *octet = random);
+        }
+    }
+}
