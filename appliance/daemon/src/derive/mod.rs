@@ -1,32 +1,12 @@
 //! From the checked configuration to what each part should want. Pure.
 
+mod desired;
 mod engine;
 mod network;
 mod numbering;
 #[cfg(test)]
 mod tests;
 
-use appliance_config::ValidConfig;
-
+pub(crate) use desired::{Desired, derive};
 pub(crate) use network::{NetworkSettings, TunnelSettings};
 pub(crate) use numbering::Numbering;
-
-use crate::datapath::Kind;
-use crate::secrets::Secrets;
-
-/// What each part should want.
-#[derive(Debug, Clone)]
-pub(crate) struct Desired {
-    /// For the IKE engine.
-    pub(crate) ike: ike::Settings,
-    /// For the owner of kernel and datapath.
-    pub(crate) network: NetworkSettings,
-}
-
-/// What follows from this configuration, its secrets and the datapath that carries it.
-pub(crate) fn derive(config: &ValidConfig, secrets: &Secrets, datapath: Kind) -> Desired {
-    Desired {
-        ike: engine::settings(config, secrets, datapath),
-        network: network::settings(config),
-    }
-}

@@ -3,7 +3,7 @@ use std::time::Duration;
 use ike::crypto::{Encryption, Group, Prf};
 use ike::{ConnectionName, Identity, Mode};
 
-use super::derive;
+use super::{Desired, derive};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 
@@ -24,7 +24,7 @@ const DOCUMENT: &str = r#"{
   }
 }"#;
 
-fn desired(document: &str, datapath: Kind) -> super::Desired {
+fn desired(document: &str, datapath: Kind) -> Desired {
     let config = appliance_config::parse(document.as_bytes()).unwrap();
     derive(
         &config,

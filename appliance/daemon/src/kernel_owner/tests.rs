@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::time::Duration;
 
 use appliance_kernel::fake::FakeKernel;
 use appliance_kernel::{Kernel, Key, Object, StateKey};
@@ -240,7 +241,7 @@ async fn a_killed_daemons_states_carry_on_until_the_new_child_has_taken_over() {
         kernel.objects().contains_key(&inbound(0x100)),
         "the peer may still send under it"
     );
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    tokio::time::advance(Duration::from_secs(3)).await;
     second.ask(Request::Refresh).await;
     assert!(
         !kernel.objects().contains_key(&inbound(0x100)) && kernel.objects().contains_key(&inbound(0x200))
@@ -258,9 +259,10 @@ async fn states_that_nobody_comes_for_are_released_after_the_hold_time() {
     first.install(1, 0x100).await;
     first.crash();
     let second = Rig::start(&kernel).await;
-    tokio::time::sleep(std::time::Duration::from_secs(110)).await;
+    tokio::time::advance(Duration::from_secs(110)).await;
+    second.ask(Request::Refresh).await;
     assert!(kernel.objects().contains_key(&inbound(0x100)));
-    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    tokio::time::advance(Duration::from_secs(20)).await;
     second.ask(Request::Refresh).await;
     assert!(!kernel.objects().contains_key(&inbound(0x100)));
 }
