@@ -4,22 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::channel::{Channel, Unopened};
-use super::child::AgreedChild;
-use super::init::InitAnswered;
-use super::keys::Proven;
+use super::child::{self, AgreedChild};
 use super::nat::Nat;
 use super::payloads::{self, Datagram};
-use super::state::{Answering, Closing, Common, Established, Refused, State};
+use super::proof::{prove, proves};
+use super::state::{Answering, Closing, Common, Established, InitAnswered, Refused, State};
 use super::timers::Timer;
 use super::window::{Retransmission, Window};
 use crate::engine::Engine;
 use crate::identity;
-use crate::proposal::{self, IkeSuite};
+use crate::proposal::IkeSuite;
 use crate::rejection::{Rejection, error, unsupported};
-use crate::selector;
-use crate::wire::registry::{authentication, exchange, notify};
-use crate::wire::{AuthPayload, IdentificationPayload, Payload, SelectorsPayload};
-use crate::{Authentication, Connection, ConnectionName, DropCause, Identity, Outage, Reason, Side, Stage};
+use crate::wire::registry::{exchange, notify};
+use crate::wire::{IdentificationPayload, Payload};
+use crate::{Connection, ConnectionName, DropCause, Identity, Outage, Reason, Side, Stage};
 
 /// How long an IKE SA whose only child was refused may stay for the peer to close it.
 const CHILDLESS: Duration = Duration::from_secs(5);
@@ -44,19 +42,13 @@ struct Authenticated {
     initial_contact: bool,
 }
 
-/// A child that both sides agree on, and what to answer about it.
-struct Negotiated {
-    child: AgreedChild,
-    payloads: Vec<Payload>,
-}
-
 impl AuthSent {
     /// Judges the proof in an answer. What comes back is why the SA cannot be.
     fn check(&self, payloads: &[Payload], settings: &Connection) -> Result<(), Outage> {
         let refused = |reason, side| Outage::plain(reason, side, Stage::IkeAuth);
         let Some(proof) = payloads::authentication(payloads) else {
             return Err(match payloads::error(payloads) {
-                Some(error) => refusal(error.kind, settings, false),
+                Some(error) => child::refused_by_peer(error.kind, settings, false),
                 None => refused(Reason::ProtocolError, Side::We),
             });
         };
@@ -76,117 +68,6 @@ impl AuthSent {
             Err(refused(Reason::AuthenticationFailed, Side::We))
         }
     }
-
-    /// The child in an answer whose proof is good, or why there is none.
-    fn child(&self, payloads: &[Payload], settings: &Connection) -> Result<AgreedChild, Outage> {
-        if let Some(error) = payloads::error(payloads) {
-            return Err(refusal(error.kind, settings, true));
-        }
-        let broken = || Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeAuth);
-        let chosen = payloads::security_association(payloads).ok_or_else(broken)?;
-        let (initiator, responder) = payloads::selectors(payloads).ok_or_else(broken)?;
-        let Some((suite, outbound)) = proposal::accept_esp(chosen, &settings.esp_proposals) else {
-            let expected = proposal::words(&proposal::offer_esp(&settings.esp_proposals, 0));
-            return Err(Outage {
-                offered: proposal::words(chosen),
-                expected,
-                ..broken()
-            });
-        };
-        let within = selector::is_within(&initiator.selectors, &settings.local_selectors)
-            && selector::is_within(&responder.selectors, &settings.remote_selectors);
-        if !within {
-            let offered = selector_words(&initiator.selectors, &responder.selectors);
-            let expected = selector_words(&settings.local_selectors, &settings.remote_selectors);
-            return Err(Outage {
-                reason: Reason::SelectorMismatch,
-                offered,
-                expected,
-                ..broken()
-            });
-        }
-        Ok(AgreedChild {
-            inbound: self.inbound,
-            outbound,
-            suite,
-            local_selectors: initiator.selectors.clone(),
-            remote_selectors: responder.selectors.clone(),
-        })
-    }
-}
-
-/// Whether the peer's AUTH payload is right; `proven` are its IKE_SA_INIT message and our nonce.
-fn proves(
-    channel: &Channel,
-    (proof, said): (&AuthPayload, &IdentificationPayload),
-    proven: (&[u8], &[u8]),
-    settings: &Connection,
-) -> bool {
-    let (message, peer_nonce) = proven;
-    let body = payloads::identity_body(said);
-    let proven = Proven {
-        message,
-        peer_nonce,
-        identity: &body,
-    };
-    let Authentication::PreSharedKey(secret) = &settings.authentication;
-    let (_, peer) = channel.sides();
-    proof.method == authentication::SHARED_KEY && peer.verify_shared_key(secret, &proven, &proof.data)
-}
-
-/// Our ID body and AUTH payload; `proven` are our IKE_SA_INIT message and the peer's nonce.
-fn prove(
-    channel: &Channel,
-    proven: (&[u8], &[u8]),
-    settings: &Connection,
-) -> (IdentificationPayload, Payload) {
-    let (message, peer_nonce) = proven;
-    let said = identity::to_payload(&settings.local_identity);
-    let body = payloads::identity_body(&said);
-    let Authentication::PreSharedKey(secret) = &settings.authentication;
-    let (ours, _) = channel.sides();
-    let data = ours.shared_key_proof(
-        secret,
-        &Proven {
-            message,
-            peer_nonce,
-            identity: &body,
-        },
-    );
-    (
-        said,
-        Payload::Authentication(AuthPayload {
-            method: authentication::SHARED_KEY,
-            data,
-        }),
-    )
-}
-
-/// What an error that the peer sent means; `authenticated`: it proved who it is, so only the child was refused.
-fn refusal(kind: u16, settings: &Connection, authenticated: bool) -> Outage {
-    let (reason, offered) = match kind {
-        notify::AUTHENTICATION_FAILED => (Reason::AuthenticationFailed, settings.local_identity.to_string()),
-        notify::NO_PROPOSAL_CHOSEN => {
-            let offered = proposal::words(&proposal::offer_esp(&settings.esp_proposals, 0));
-            (Reason::ChildProposalMismatch, offered)
-        }
-        notify::TS_UNACCEPTABLE => {
-            let offered = selector_words(&settings.local_selectors, &settings.remote_selectors);
-            (Reason::SelectorMismatch, offered)
-        }
-        notify::TEMPORARY_FAILURE | notify::NO_ADDITIONAL_SAS if authenticated => {
-            (Reason::DatapathRefused, String::new())
-        }
-        notify::TEMPORARY_FAILURE => (Reason::Replaced, String::new()),
-        kind => (Reason::ProtocolError, format!("notify {kind}")),
-    };
-    Outage {
-        reason,
-        side: Side::Peer,
-        stage: Stage::IkeAuth,
-        offered,
-        expected: String::new(),
-    }
 }
 
 fn unexpected(said: &IdentificationPayload, expected: &Identity) -> Outage {
@@ -196,17 +77,6 @@ fn unexpected(said: &IdentificationPayload, expected: &Identity) -> Outage {
         stage: Stage::IkeAuth,
         offered: identity::words(said),
         expected: expected.to_string(),
-    }
-}
-
-fn selector_words(local: &[crate::TrafficSelector], remote: &[crate::TrafficSelector]) -> String {
-    format!("{} = {}", selector::words(local), selector::words(remote))
-}
-
-fn selectors_payload(selectors: &[crate::TrafficSelector]) -> SelectorsPayload {
-    SelectorsPayload {
-        selectors: selectors.to_vec(),
-        unknown: 0,
     }
 }
 
@@ -230,14 +100,9 @@ impl Engine {
         if self.is_first_contact(&name) {
             payloads.push(payloads::status(notify::INITIAL_CONTACT, Vec::new()));
         }
-        let offer = proposal::offer_esp(&settings.esp_proposals, state.inbound);
-        payloads.extend([
-            Payload::IdentificationResponder(identity::to_payload(&settings.remote_identity)),
-            proof,
-            Payload::SecurityAssociation(offer),
-            Payload::SelectorsInitiator(selectors_payload(&settings.local_selectors)),
-            Payload::SelectorsResponder(selectors_payload(&settings.remote_selectors)),
-        ]);
+        let expected = identity::to_payload(&settings.remote_identity);
+        payloads.extend([Payload::IdentificationResponder(expected), proof]);
+        payloads.extend(child::offer(state.inbound, &settings));
         let bytes = state
             .channel
             .request(exchange::IKE_AUTH, 1, &payloads, self.random.as_mut());
@@ -273,7 +138,7 @@ impl Engine {
         if let Err(outage) = state.check(&payloads, &settings) {
             return self.auth_failed(common, *state, outage, now);
         }
-        match state.child(&payloads, &settings) {
+        match child::accept(state.inbound, &payloads, &settings) {
             Ok(child) => self.auth_completed(common, *state, child, now),
             Err(outage) => {
                 // The IKE SA stands without a child (§1.2): close it and try again later.
@@ -513,14 +378,11 @@ impl Engine {
             dpd_timeout: settings.dpd_timeout,
             initiator_nonce: nonces.0.clone().into(),
         };
-        let negotiated = self.negotiate(&settings, payloads);
+        let inbound = self.fresh_child_spi();
         let replaced = self.replace(&name, common.spi, now);
         self.contacted(&name);
-        match negotiated {
-            Ok(Negotiated {
-                child,
-                payloads: agreed,
-            }) => {
+        match child::choose(inbound, payloads, &settings) {
+            Ok((child, agreed)) => {
                 let algorithms = (child.suite.encryption, child.suite.integrity);
                 let keys = established
                     .channel
@@ -535,6 +397,7 @@ impl Engine {
                 self.keep(common, State::Answering(Box::new(answering)));
             }
             Err((kind, outage)) => {
+                self.forget_child_spi(inbound);
                 self.lost(&name, Some(outage), now);
                 self.answer_childless(common, (established, proofs), kind, now);
             }
@@ -572,78 +435,5 @@ impl Engine {
             .timers
             .set(Timer::Keepalive, established.first_keepalive(now));
         self.keep(common, State::Established(Box::new(established)));
-    }
-
-    /// The responder's choice for the first child.
-    fn negotiate(
-        &mut self,
-        settings: &Connection,
-        payloads: &[Payload],
-    ) -> Result<Negotiated, (u16, Outage)> {
-        let refused = |kind, reason, offered, expected| {
-            (
-                kind,
-                Outage {
-                    reason,
-                    side: Side::We,
-                    stage: Stage::IkeAuth,
-                    offered,
-                    expected,
-                },
-            )
-        };
-        let (Some(offered), Some((initiator, responder))) = (
-            payloads::security_association(payloads),
-            payloads::selectors(payloads),
-        ) else {
-            let reason = Reason::ProtocolError;
-            return Err(refused(
-                notify::INVALID_SYNTAX,
-                reason,
-                String::new(),
-                String::new(),
-            ));
-        };
-        let inbound = self.fresh_child_spi();
-        let Some((suite, outbound, chosen)) = proposal::choose_esp(offered, &settings.esp_proposals, inbound)
-        else {
-            self.forget_child_spi(inbound);
-            let expected = proposal::words(&proposal::offer_esp(&settings.esp_proposals, 0));
-            let reason = Reason::ChildProposalMismatch;
-            return Err(refused(
-                notify::NO_PROPOSAL_CHOSEN,
-                reason,
-                proposal::words(offered),
-                expected,
-            ));
-        };
-        let remote_selectors = selector::narrow(&initiator.selectors, &settings.remote_selectors);
-        let local_selectors = selector::narrow(&responder.selectors, &settings.local_selectors);
-        if remote_selectors.is_empty() || local_selectors.is_empty() {
-            self.forget_child_spi(inbound);
-            let offered = selector_words(&responder.selectors, &initiator.selectors);
-            let expected = selector_words(&settings.local_selectors, &settings.remote_selectors);
-            return Err(refused(
-                notify::TS_UNACCEPTABLE,
-                Reason::SelectorMismatch,
-                offered,
-                expected,
-            ));
-        }
-        let payloads = vec![
-            Payload::SecurityAssociation(chosen),
-            Payload::SelectorsInitiator(selectors_payload(&remote_selectors)),
-            Payload::SelectorsResponder(selectors_payload(&local_selectors)),
-        ];
-        Ok(Negotiated {
-            child: AgreedChild {
-                inbound,
-                outbound,
-                suite,
-                local_selectors,
-                remote_selectors,
-            },
-            payloads,
-        })
     }
 }

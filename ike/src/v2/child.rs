@@ -4,12 +4,17 @@ use std::time::Instant;
 
 use super::keys::ChildKeys;
 use super::nat::Path;
+use super::payloads;
 use crate::esp::EspSa;
-use crate::proposal::EspSuite;
+use crate::proposal::{self, EspSuite};
 use crate::rejection::error;
-use crate::wire::Payload;
+use crate::selector;
 use crate::wire::registry::notify;
-use crate::{ChildId, ChildSnapshot, ConnectionName, Encapsulation, EspPair, TrafficSelector};
+use crate::wire::{Payload, SelectorsPayload};
+use crate::{
+    ChildId, ChildSnapshot, Connection, ConnectionName, Encapsulation, EspPair, Outage, Reason, Side, Stage,
+    TrafficSelector,
+};
 
 /// One Child SA, without its keys: those are with the datapath.
 #[derive(Debug)]
@@ -90,4 +95,152 @@ pub(crate) fn refusal(closing: bool) -> Vec<Payload> {
         notify::NO_ADDITIONAL_SAS
     };
     vec![Payload::Notify(error(kind, Vec::new()))]
+}
+
+/// The first child as the initiator offers it.
+pub(crate) fn offer(inbound: u32, settings: &Connection) -> [Payload; 3] {
+    [
+        Payload::SecurityAssociation(proposal::offer_esp(&settings.esp_proposals, inbound)),
+        Payload::SelectorsInitiator(selectors_payload(&settings.local_selectors)),
+        Payload::SelectorsResponder(selectors_payload(&settings.remote_selectors)),
+    ]
+}
+
+/// The child in an answer whose proof is good, or why there is none.
+pub(crate) fn accept(
+    inbound: u32,
+    payloads: &[Payload],
+    settings: &Connection,
+) -> Result<AgreedChild, Outage> {
+    if let Some(error) = payloads::error(payloads) {
+        return Err(refused_by_peer(error.kind, settings, true));
+    }
+    let broken = || Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeAuth);
+    let chosen = payloads::security_association(payloads).ok_or_else(broken)?;
+    let (initiator, responder) = payloads::selectors(payloads).ok_or_else(broken)?;
+    let Some((suite, outbound)) = proposal::accept_esp(chosen, &settings.esp_proposals) else {
+        let (offered, expected) = (proposal::words(chosen), proposals(settings));
+        return Err(Outage {
+            offered,
+            expected,
+            ..broken()
+        });
+    };
+    let within = selector::is_within(&initiator.selectors, &settings.local_selectors)
+        && selector::is_within(&responder.selectors, &settings.remote_selectors);
+    if !within {
+        let (offered, expected) = (
+            words(&initiator.selectors, &responder.selectors),
+            selectors(settings),
+        );
+        return Err(Outage {
+            reason: Reason::SelectorMismatch,
+            offered,
+            expected,
+            ..broken()
+        });
+    }
+    let (local_selectors, remote_selectors) = (initiator.selectors.clone(), responder.selectors.clone());
+    Ok(AgreedChild {
+        inbound,
+        outbound,
+        suite,
+        local_selectors,
+        remote_selectors,
+    })
+}
+
+/// The responder's choice, with the payloads that tell it; or the error to answer with, and why.
+pub(crate) fn choose(
+    inbound: u32,
+    payloads: &[Payload],
+    settings: &Connection,
+) -> Result<(AgreedChild, Vec<Payload>), (u16, Outage)> {
+    let refused = |reason| Outage::plain(reason, Side::We, Stage::IkeAuth);
+    let (Some(offered), Some((initiator, responder))) = (
+        payloads::security_association(payloads),
+        payloads::selectors(payloads),
+    ) else {
+        return Err((notify::INVALID_SYNTAX, refused(Reason::ProtocolError)));
+    };
+    let Some((suite, outbound, chosen)) = proposal::choose_esp(offered, &settings.esp_proposals, inbound)
+    else {
+        let (offered, expected) = (proposal::words(offered), proposals(settings));
+        let outage = Outage {
+            offered,
+            expected,
+            ..refused(Reason::ChildProposalMismatch)
+        };
+        return Err((notify::NO_PROPOSAL_CHOSEN, outage));
+    };
+    let remote_selectors = selector::narrow(&initiator.selectors, &settings.remote_selectors);
+    let local_selectors = selector::narrow(&responder.selectors, &settings.local_selectors);
+    if remote_selectors.is_empty() || local_selectors.is_empty() {
+        let (offered, expected) = (
+            words(&responder.selectors, &initiator.selectors),
+            selectors(settings),
+        );
+        let outage = Outage {
+            offered,
+            expected,
+            ..refused(Reason::SelectorMismatch)
+        };
+        return Err((notify::TS_UNACCEPTABLE, outage));
+    }
+    let payloads = vec![
+        Payload::SecurityAssociation(chosen),
+        Payload::SelectorsInitiator(selectors_payload(&remote_selectors)),
+        Payload::SelectorsResponder(selectors_payload(&local_selectors)),
+    ];
+    Ok((
+        AgreedChild {
+            inbound,
+            outbound,
+            suite,
+            local_selectors,
+            remote_selectors,
+        },
+        payloads,
+    ))
+}
+
+/// What an error that the peer sent means; `authenticated`: it proved who it is, so only the child was refused.
+pub(crate) fn refused_by_peer(kind: u16, settings: &Connection, authenticated: bool) -> Outage {
+    let (reason, offered) = match kind {
+        notify::AUTHENTICATION_FAILED => (Reason::AuthenticationFailed, settings.local_identity.to_string()),
+        notify::NO_PROPOSAL_CHOSEN => (Reason::ChildProposalMismatch, proposals(settings)),
+        notify::TS_UNACCEPTABLE => (Reason::SelectorMismatch, selectors(settings)),
+        notify::TEMPORARY_FAILURE | notify::NO_ADDITIONAL_SAS if authenticated => {
+            (Reason::DatapathRefused, String::new())
+        }
+        notify::TEMPORARY_FAILURE => (Reason::Replaced, String::new()),
+        kind => (Reason::ProtocolError, format!("notify {kind}")),
+    };
+    Outage {
+        reason,
+        side: Side::Peer,
+        stage: Stage::IkeAuth,
+        offered,
+        expected: String::new(),
+    }
+}
+
+fn proposals(settings: &Connection) -> String {
+    proposal::words(&proposal::offer_esp(&settings.esp_proposals, 0))
+}
+
+fn selectors(settings: &Connection) -> String {
+    words(&settings.local_selectors, &settings.remote_selectors)
+}
+
+/// Our side and the peer's.
+fn words(local: &[TrafficSelector], remote: &[TrafficSelector]) -> String {
+    format!("{} = {}", selector::words(local), selector::words(remote))
+}
+
+fn selectors_payload(selectors: &[TrafficSelector]) -> SelectorsPayload {
+    SelectorsPayload {
+        selectors: selectors.to_vec(),
+        unknown: 0,
+    }
 }

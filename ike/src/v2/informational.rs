@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::channel::Unopened;
+use super::channel::{Channel, Unopened};
 use super::child::refusal;
 use super::payloads::{self, Datagram};
 use super::state::{Closing, Common, Established, Refused, State};
@@ -47,6 +47,21 @@ fn place(window: &Window, datagram: &Datagram) -> Result<Place, DropCause> {
     }
 }
 
+/// Opens a message that fits the window. `None` for the payloads if the peer did send it, but it is not what
+/// RFC 7296 allows.
+fn read(
+    window: &Window,
+    channel: &Channel,
+    datagram: &Datagram,
+) -> Result<(Place, Option<Vec<Payload>>), DropCause> {
+    let place = place(window, datagram)?;
+    match channel.open(&datagram.bytes) {
+        Ok(payloads) => Ok((place, Some(payloads))),
+        Err(Unopened::Invalid) => Ok((place, None)),
+        Err(Unopened::Forged(cause)) => Err(cause),
+    }
+}
+
 impl Engine {
     /// A message for an established IKE SA.
     pub(crate) fn exchange(
@@ -56,17 +71,12 @@ impl Engine {
         datagram: &Datagram,
         now: Instant,
     ) {
-        let opened = place(&state.window, datagram)
-            .map_err(Unopened::Forged)
-            .and_then(|place| Ok((place, state.channel.open(&datagram.bytes))));
-        let (place, opened) = match opened {
-            Ok((_, Err(Unopened::Forged(cause)))) | Err(Unopened::Forged(cause)) => {
+        let (place, payloads) = match read(&state.window, &state.channel, datagram) {
+            Ok(read) => read,
+            Err(cause) => {
                 self.dropped(datagram.remote, Some(cause));
                 return self.keep(common, State::Established(state));
             }
-            Ok((place, Ok(payloads))) => (place, Ok(payloads)),
-            Ok((place, Err(Unopened::Invalid))) => (place, Err(())),
-            Err(Unopened::Invalid) => return self.keep(common, State::Established(state)),
         };
         match place {
             Place::Repeated => {
@@ -77,14 +87,14 @@ impl Engine {
             }
             Place::Request => {
                 self.heard(&mut common, &mut state, datagram, now);
-                self.requested(common, state, (opened, datagram), now);
+                self.requested(common, state, (payloads, datagram), now);
             }
             Place::Answer => {
                 self.heard(&mut common, &mut state, datagram, now);
                 state.window.completed();
-                let broken = opened.map_or(true, |payloads| {
-                    payloads::notify(&payloads, notify::INVALID_SYNTAX).is_some()
-                });
+                let complaint =
+                    |payloads: &Vec<Payload>| payloads::notify(payloads, notify::INVALID_SYNTAX).is_some();
+                let broken = payloads.as_ref().is_none_or(complaint);
                 if broken {
                     self.dropped(datagram.remote, Some(DropCause::Malformed));
                     self.remove_child(&mut state);
@@ -122,20 +132,20 @@ impl Engine {
         &mut self,
         common: Common,
         mut state: Box<Established>,
-        (opened, datagram): (Result<Vec<Payload>, ()>, &Datagram),
+        (payloads, datagram): (Option<Vec<Payload>>, &Datagram),
         now: Instant,
     ) {
         let kind = datagram.header.exchange_type;
-        let (answer, verdict) = match (opened, kind) {
-            (Err(()), _) => self.broken(datagram),
-            (Ok(payloads), _) if unsupported(&payloads).is_some() => {
+        let (answer, verdict) = match (payloads, kind) {
+            (None, _) => self.broken(datagram),
+            (Some(payloads), _) if unsupported(&payloads).is_some() => {
                 let refused = unsupported(&payloads).and_then(|rejection| rejection.answer);
                 self.dropped(datagram.remote, Some(DropCause::UnsupportedCriticalPayload));
                 (refused.into_iter().map(Payload::Notify).collect(), Verdict::Stays)
             }
-            (Ok(payloads), exchange::INFORMATIONAL) => self.informed(&mut state, &payloads),
-            (Ok(_), exchange::CREATE_CHILD_SA) => (refusal(false), Verdict::Stays),
-            (Ok(_), _) => self.broken(datagram),
+            (Some(payloads), exchange::INFORMATIONAL) => self.informed(&mut state, &payloads),
+            (Some(_), exchange::CREATE_CHILD_SA) => (refusal(false), Verdict::Stays),
+            (Some(_), _) => self.broken(datagram),
         };
         let bytes = state
             .channel
@@ -200,16 +210,12 @@ impl Engine {
         now: Instant,
     ) {
         let header = &datagram.header;
-        let opened = place(&state.window, datagram)
-            .map_err(Unopened::Forged)
-            .and_then(|place| Ok((place, state.channel.open(&datagram.bytes)?)));
-        let (place, payloads) = match opened {
-            Ok(opened) => opened,
-            Err(Unopened::Forged(cause)) => {
+        let (place, payloads) = match read(&state.window, &state.channel, datagram) {
+            Ok((place, payloads)) => (place, payloads.unwrap_or_default()),
+            Err(cause) => {
                 self.dropped(datagram.remote, Some(cause));
                 return self.keep(common, State::Closing(state));
             }
-            Err(Unopened::Invalid) => return self.dropped(datagram.remote, Some(DropCause::Malformed)),
         };
         match place {
             Place::Repeated => {

@@ -7,8 +7,8 @@ use super::channel::Channel;
 use super::keys::Said;
 use super::nat::{Nat, Path};
 use super::payloads::{self, Datagram};
-use super::state::{Common, State};
-use super::timers::{Timer, Timers};
+use super::state::{Common, IkeSa, InitAnswered, Secrets, State};
+use super::timers::Timer;
 use super::window::Retransmission;
 use crate::crypto::{Group, KeyExchange};
 use crate::engine::Engine;
@@ -47,26 +47,6 @@ struct Agreed {
     responder_nonce: Vec<u8>,
     public: Vec<u8>,
     nat: Nat,
-}
-
-/// Responder: half-open. The shared secret is calculated when IKE_AUTH arrives.
-pub(crate) struct InitAnswered {
-    pub(crate) request: Vec<u8>,
-    pub(crate) answer: Vec<u8>,
-    pub(crate) suite: IkeSuite,
-    pub(crate) initiator_nonce: Vec<u8>,
-    pub(crate) responder_nonce: Vec<u8>,
-    pub(crate) nat: Nat,
-    /// The connections that it may turn out to be.
-    pub(crate) candidates: Vec<ConnectionName>,
-    secrets: Secrets,
-}
-
-enum Secrets {
-    Owed(KeyExchange, Vec<u8>),
-    Made(Channel),
-    /// The peer's public value is no good.
-    Impossible,
 }
 
 /// The parts of a request.
@@ -219,15 +199,8 @@ impl Engine {
             local: settings.local,
             remote: settings.remote,
         };
-        let common = Common {
-            spi,
-            peer_spi: 0,
-            initiator: true,
-            path,
-            connection: Some(name.clone()),
-            begun: now,
-            timers: Timers::default(),
-        };
+        let mut common = Common::new((spi, 0), path, now);
+        (common.initiator, common.connection) = (true, Some(name.clone()));
         self.attempted(name, spi, now);
         let group = settings
             .ike_proposals
@@ -370,15 +343,7 @@ impl Engine {
 
     /// The same request again gets the same answer, unless its sender has gone further.
     fn repeat_init(&mut self, spi: u64, datagram: &Datagram) {
-        let known = self.sas.get(&spi).and_then(|sa| match &sa.state {
-            State::InitAnswered(state) => Some(state.answer.clone()),
-            State::InitSent(_)
-            | State::AuthSent(_)
-            | State::Answering(_)
-            | State::Refused(_)
-            | State::Established(_)
-            | State::Closing(_) => None,
-        });
+        let known = self.sas.get(&spi).and_then(IkeSa::init_answer).cloned();
         match known {
             Some(answer) => self.send(datagram.path(), answer),
             None => self.dropped(datagram.remote, Some(DropCause::UnexpectedMessageId)),
@@ -446,18 +411,9 @@ impl Engine {
             candidates,
             secrets: Secrets::Owed(exchange, request.key_exchange.data.clone()),
         };
-        let mut timers = Timers::default();
-        timers.set(Timer::Expiry, Some(now + self.limits.half_open_timeout));
-        let (peer_spi, connection) = (initiator_spi, None);
-        let common = Common {
-            spi,
-            peer_spi,
-            initiator: false,
-            path,
-            connection,
-            begun: now,
-            timers,
-        };
+        let mut common = Common::new((spi, initiator_spi), path, now);
+        let expiry = now + self.limits.half_open_timeout;
+        common.timers.set(Timer::Expiry, Some(expiry));
         self.half_open.insert(path.remote, &datagram.bytes, spi);
         self.keep(common, State::InitAnswered(Box::new(state)));
         Ok(())
@@ -533,36 +489,5 @@ impl<'a> Request<'a> {
             cookie,
             payloads,
         })
-    }
-}
-
-impl InitAnswered {
-    /// The keys, calculated when they are needed first. `None` if the peer's public value is no good.
-    pub(crate) fn channel(&mut self, common: &Common) -> Option<&Channel> {
-        if let Secrets::Owed(..) = self.secrets
-            && let Secrets::Owed(exchange, public) = std::mem::replace(&mut self.secrets, Secrets::Impossible)
-        {
-            let said = Said {
-                initiator_nonce: &self.initiator_nonce,
-                responder_nonce: &self.responder_nonce,
-                initiator_spi: common.peer_spi,
-                responder_spi: common.spi,
-            };
-            let shared = exchange.finish(&public).ok();
-            let channel = shared.and_then(|shared| Channel::new(self.suite, &said, &shared, false));
-            self.secrets = channel.map_or(Secrets::Impossible, Secrets::Made);
-        }
-        match &self.secrets {
-            Secrets::Made(channel) => Some(channel),
-            Secrets::Owed(..) | Secrets::Impossible => None,
-        }
-    }
-
-    /// The keys, for good.
-    pub(crate) fn into_channel(self) -> Option<Channel> {
-        match self.secrets {
-            Secrets::Made(channel) => Some(channel),
-            Secrets::Owed(..) | Secrets::Impossible => None,
-        }
     }
 }

@@ -11,6 +11,7 @@ pub mod keys;
 mod liveness;
 pub(crate) mod nat;
 pub(crate) mod payloads;
+mod proof;
 pub(crate) mod state;
 mod timers;
 mod window;

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use super::auth::AuthSent;
 use super::channel::Channel;
 use super::child::Child;
-use super::init::{InitAnswered, InitSent};
+use super::init::InitSent;
+use super::keys::Said;
 use super::nat::{Nat, Path};
 use super::timers::{Timer, Timers};
 use super::window::Window;
+use crate::crypto::KeyExchange;
 use crate::proposal::IkeSuite;
 use crate::wire::Payload;
 use crate::{ConnectionName, Identity, IkeSnapshot};
@@ -54,6 +56,29 @@ pub(crate) enum State {
     Closing(Box<Closing>),
 }
 
+/// Responder: half-open. The shared secret is calculated when IKE_AUTH arrives.
+pub(crate) struct InitAnswered {
+    pub(crate) request: Vec<u8>,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) suite: IkeSuite,
+    pub(crate) initiator_nonce: Vec<u8>,
+    pub(crate) responder_nonce: Vec<u8>,
+    pub(crate) nat: Nat,
+    /// The connections that it may turn out to be.
+    pub(crate) candidates: Vec<ConnectionName>,
+    pub(crate) secrets: Secrets,
+}
+
+/// What the keys are made of, until they are made.
+pub(crate) enum Secrets {
+    /// Our private and the peer's public value.
+    Owed(KeyExchange, Vec<u8>),
+    /// The keys.
+    Made(Channel),
+    /// The peer's public value is no good.
+    Impossible,
+}
+
 /// The answer to IKE_AUTH waits for the datapath.
 pub(crate) struct Answering {
     pub(crate) established: Established,
@@ -95,6 +120,20 @@ pub(crate) struct Closing {
 }
 
 impl Common {
+    /// An IKE SA with our SPI and the peer's, as its responder knows it at first.
+    pub(crate) fn new((spi, peer_spi): (u64, u64), path: Path, begun: Instant) -> Self {
+        let (initiator, connection, timers) = (false, None, Timers::default());
+        Self {
+            spi,
+            peer_spi,
+            initiator,
+            path,
+            connection,
+            begun,
+            timers,
+        }
+    }
+
     /// Both SPIs, the initiator's first.
     pub(crate) fn spis(&self) -> (u64, u64) {
         if self.initiator {
@@ -139,6 +178,15 @@ impl IkeSa {
         }
     }
 
+    /// The answer to IKE_SA_INIT, while it may be asked for again.
+    pub(crate) fn init_answer(&self) -> Option<&Vec<u8>> {
+        if let State::InitAnswered(state) = &self.state {
+            Some(&state.answer)
+        } else {
+            None
+        }
+    }
+
     /// A view for status; `remote_identity` is what the peer proved if it is established.
     pub(crate) fn snapshot(&self, remote_identity: &Identity) -> IkeSnapshot {
         let (initiator_spi, responder_spi) = self.common.spis();
@@ -160,6 +208,37 @@ impl IkeSa {
             algorithms: suite.map(|suite| suite.to_string()).unwrap_or_default(),
             nat_local: nat.local,
             nat_remote: nat.remote,
+        }
+    }
+}
+
+impl InitAnswered {
+    /// The keys, calculated when they are needed first. `None` if the peer's public value is no good.
+    pub(crate) fn channel(&mut self, common: &Common) -> Option<&Channel> {
+        if let Secrets::Owed(..) = self.secrets
+            && let Secrets::Owed(exchange, public) = std::mem::replace(&mut self.secrets, Secrets::Impossible)
+        {
+            let said = Said {
+                initiator_nonce: &self.initiator_nonce,
+                responder_nonce: &self.responder_nonce,
+                initiator_spi: common.peer_spi,
+                responder_spi: common.spi,
+            };
+            let shared = exchange.finish(&public).ok();
+            let channel = shared.and_then(|shared| Channel::new(self.suite, &said, &shared, false));
+            self.secrets = channel.map_or(Secrets::Impossible, Secrets::Made);
+        }
+        match &self.secrets {
+            Secrets::Made(channel) => Some(channel),
+            Secrets::Owed(..) | Secrets::Impossible => None,
+        }
+    }
+
+    /// The keys, for good.
+    pub(crate) fn into_channel(self) -> Option<Channel> {
+        match self.secrets {
+            Secrets::Made(channel) => Some(channel),
+            Secrets::Owed(..) | Secrets::Impossible => None,
         }
     }
 }

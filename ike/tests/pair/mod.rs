@@ -1,5 +1,14 @@
 //! Two engines, a lossy network between them, and virtual time.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods
+)]
+
 mod establish;
 mod hostile;
 mod loss;
