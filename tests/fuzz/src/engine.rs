@@ -24,12 +24,7 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 /// Two engines, a network that loses, repeats, reorders and damages messages, a stranger who sends what he
 /// likes, and a datapath that may refuse: each octet of the script is one event.
 pub fn engine(script: &[u8]) {
-    let mut script = Script::new(script);
-    let mut net = Net::new();
-    for _ in 0..MOST_STEPS {
-        let Some(event) = script.octet() else { break };
-        net.event(event, &mut script);
-    }
+    Net::new().play(script);
 }
 
 #[derive(Clone)]
@@ -71,6 +66,14 @@ impl Net {
             net.feed(side, Input::Settings(Box::new(settings)));
         }
         net
+    }
+
+    fn play(&mut self, script: &[u8]) {
+        let mut script = Script::new(script);
+        for _ in 0..MOST_STEPS {
+            let Some(event) = script.octet() else { return };
+            self.event(event, &mut script);
+        }
     }
 
     fn end(&mut self, side: u8) -> &mut End {
@@ -352,6 +355,31 @@ impl Random for Sequence {
                 .iter_mut()
                 .zip(mixed.to_le_bytes())
                 .for_each(|(octet, random)| *octet = random);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ike::ConnectionState;
+
+    use super::*;
+
+    /// A search that never gets past the handshake would look at little of the engine.
+    #[test]
+    fn seed_brings_both_ends_up() {
+        let mut net = Net::new();
+        net.play(include_bytes!("../corpus/engine/both-up"));
+        for side in [0, 1] {
+            let state = net
+                .end(side)
+                .engine
+                .snapshot()
+                .connections
+                .values()
+                .next()
+                .map(|found| found.state);
+            assert_eq!(state, Some(ConnectionState::Up), "end {side}");
         }
     }
 }
