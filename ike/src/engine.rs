@@ -163,8 +163,9 @@ impl Engine {
             State::Refused(state) => return self.refused_again(common, state, datagram),
             State::Established(state) => return self.exchange(common, state, datagram, now),
             State::Closing(state) => return self.closing(common, state, datagram, now),
-            // The request may come again while its answer is owed.
-            unexpected @ (State::InitSent(_) | State::AuthSent(_) | State::Answering(_)) => unexpected,
+            // The request comes again while its answer is owed; nothing else can (window of one).
+            State::Answering(state) => return self.keep(common, State::Answering(state)),
+            unexpected @ (State::InitSent(_) | State::AuthSent(_)) => unexpected,
         };
         self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
         self.keep(common, unexpected);

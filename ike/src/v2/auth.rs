@@ -97,9 +97,7 @@ impl Engine {
         };
         let (said, proof) = prove(&state.channel, (init_request, &state.responder_nonce), &settings);
         let mut payloads = vec![Payload::IdentificationInitiator(said)];
-        if self.is_first_contact(&name) {
-            payloads.push(payloads::status(notify::INITIAL_CONTACT, Vec::new()));
-        }
+        payloads.extend(self.first_contact(&name));
         let expected = identity::to_payload(&settings.remote_identity);
         payloads.extend([Payload::IdentificationResponder(expected), proof]);
         payloads.extend(child::offer(state.inbound, &settings));
@@ -182,10 +180,7 @@ impl Engine {
         };
         self.contacted(&name);
         let nonces = (state.initiator_nonce.as_slice(), state.responder_nonce.as_slice());
-        let keys = state
-            .channel
-            .keys
-            .child((child.suite.encryption, child.suite.integrity), nonces, None);
+        let keys = state.channel.child_keys(child.suite, nonces);
         let child = self.install(&common, (child, keys, state.nat.encapsulation()));
         let established = Established {
             channel: state.channel,
@@ -363,10 +358,8 @@ impl Engine {
         common.connection = Some(name.clone());
         common.timers.set(Timer::Expiry, None);
         let (said, proof) = prove(&channel, (&init_answer, &nonces.0), &settings);
-        let mut proofs = vec![Payload::IdentificationResponder(said), proof];
-        if self.is_first_contact(&name) {
-            proofs.push(payloads::status(notify::INITIAL_CONTACT, Vec::new()));
-        }
+        let mut proof = vec![Payload::IdentificationResponder(said), proof];
+        proof.extend(self.first_contact(&name));
         let mut established = Established {
             channel,
             window: Window::new(0, 1),
@@ -383,15 +376,13 @@ impl Engine {
         self.contacted(&name);
         match child::choose(inbound, payloads, &settings) {
             Ok((child, agreed)) => {
-                let algorithms = (child.suite.encryption, child.suite.integrity);
                 let keys = established
                     .channel
-                    .keys
-                    .child(algorithms, (&nonces.0, &nonces.1), None);
+                    .child_keys(child.suite, (&nonces.0, &nonces.1));
                 established.child = Some(self.install(&common, (child, keys, nat.encapsulation())));
                 let answering = Answering {
                     established,
-                    proof: proofs,
+                    proof,
                     agreed,
                 };
                 self.keep(common, State::Answering(Box::new(answering)));
@@ -399,10 +390,16 @@ impl Engine {
             Err((kind, outage)) => {
                 self.forget_child_spi(inbound);
                 self.lost(&name, Some(outage), now);
-                self.answer_childless(common, (established, proofs), kind, now);
+                self.answer_childless(common, (established, proof), kind, now);
             }
         }
         self.retire(replaced, initial_contact, now);
+    }
+
+    /// INITIAL_CONTACT, if it is true (§2.4).
+    fn first_contact(&self, name: &ConnectionName) -> Option<Payload> {
+        self.is_first_contact(name)
+            .then(|| payloads::status(notify::INITIAL_CONTACT, Vec::new()))
     }
 
     /// The answer to IKE_AUTH with an error for the child; the IKE SA stands (§1.2).

@@ -1,14 +1,14 @@
 //! The protected messages of one IKE SA (RFC 7296 §3.14).
 
-use super::keys::{IkeKeys, Said, SideKeys};
+use super::keys::{ChildKeys, IkeKeys, Said, SideKeys};
 use crate::crypto::{OpenError, Protection, Secret};
-use crate::proposal::IkeSuite;
+use crate::proposal::{EspSuite, IkeSuite};
 use crate::wire::{Header, Payload, chain};
 use crate::{DropCause, Random};
 
 /// Keys of an IKE SA, ready for use.
 pub(crate) struct Channel {
-    pub(crate) keys: IkeKeys,
+    keys: IkeKeys,
     initiator: bool,
     spis: (u64, u64),
     outgoing: Protection,
@@ -50,6 +50,11 @@ impl Channel {
         } else {
             (&self.keys.responder, &self.keys.initiator)
         }
+    }
+
+    /// The keys of a child that IKE_AUTH makes, from the nonces of IKE_SA_INIT (§2.17).
+    pub(crate) fn child_keys(&self, suite: EspSuite, nonces: (&[u8], &[u8])) -> ChildKeys {
+        self.keys.child((suite.encryption, suite.integrity), nonces, None)
     }
 
     /// A protected request.

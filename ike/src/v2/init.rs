@@ -433,8 +433,8 @@ impl Engine {
             let Some(settings) = self.settings_of(&name) else {
                 continue;
             };
-            expected.push(proposal::words(&proposal::offer_ike(&settings.ike_proposals)));
             if settings.mode != Mode::InitiatorOnly {
+                expected.push(proposal::words(&proposal::offer_ike(&settings.ike_proposals)));
                 allowed.push((name, settings));
             }
         }
@@ -442,18 +442,15 @@ impl Engine {
             .iter()
             .find_map(|(_, settings)| proposal::choose_ike(request.offered, &settings.ike_proposals, group));
         let Some((suite, answer)) = chosen else {
-            let reason = if allowed.is_empty() {
-                Reason::Configuration
-            } else {
-                Reason::IkeProposalMismatch
-            };
+            if allowed.is_empty() {
+                let cause = Some(DropCause::NoConnection);
+                return Err(Rejection::answered(cause, notify::NO_PROPOSAL_CHOSEN, Vec::new()));
+            }
             let (offered, expected) = (proposal::words(request.offered), expected.join(", "));
             let outage = Outage {
-                reason,
-                side: Side::We,
-                stage: Stage::IkeSaInit,
                 offered,
                 expected,
+                ..Outage::plain(Reason::IkeProposalMismatch, Side::We, Stage::IkeSaInit)
             };
             return Err(Rejection::refused(notify::NO_PROPOSAL_CHOSEN, outage));
         };

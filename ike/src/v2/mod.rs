@@ -13,5 +13,8 @@ pub(crate) mod nat;
 pub(crate) mod payloads;
 mod proof;
 pub(crate) mod state;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests;
 mod timers;
 mod window;

@@ -306,7 +306,7 @@ fn the_answer_is_owed_until_the_datapath_carries_the_child() {
     assert!(!pair.east.is_up() && !pair.west.is_up());
     assert_eq!(pair.west.datapath.len(), 1);
     let child = pair.west.waiting.pop().unwrap();
-    pair.to_west(ike::Input::ChildInstalled(child));
+    pair.tell_west(ike::Input::ChildInstalled(child));
     pair.run_until_quiet();
     pair.assert_up();
 }

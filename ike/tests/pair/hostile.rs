@@ -12,7 +12,7 @@ use crate::{Pair, connection, name};
 
 fn west_receives(pair: &mut Pair, remote: SocketAddr, bytes: Vec<u8>) {
     let local = "192.0.2.2:500".parse().unwrap();
-    pair.to_west(Input::Datagram { local, remote, bytes });
+    pair.tell_west(Input::Datagram { local, remote, bytes });
 }
 
 fn east_address() -> SocketAddr {
@@ -33,9 +33,9 @@ fn damage_and_deliver(pair: &mut Pair, packet: &Packet) {
     for bytes in damaged {
         let input = Input::Datagram { local, remote, bytes };
         if local.ip() == pair.east.address {
-            pair.to_east(input)
+            pair.tell_east(input)
         } else {
-            pair.to_west(input)
+            pair.tell_west(input)
         }
         pair.network.seize();
     }
@@ -156,7 +156,7 @@ fn the_limit_holds_whoever_asks() {
     let mut west = connection("192.0.2.2", "192.0.2.1");
     west.mode = ike::Mode::ResponderOnly;
     let connections = [(name("to-east"), west)].into_iter().collect();
-    pair.to_west(Input::Settings(Box::new(Settings { connections, limits })));
+    pair.tell_west(Input::Settings(Box::new(Settings { connections, limits })));
     pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
     for spi in 1..=50 {
         let bytes = start(&pair, spi);
@@ -194,7 +194,7 @@ fn forged_errors_do_not_stop_an_attempt() {
         }
         .encode();
         let (local, remote) = (request.source, request.destination);
-        pair.to_east(Input::Datagram { local, remote, bytes });
+        pair.tell_east(Input::Datagram { local, remote, bytes });
     }
     pair.network.send(request, pair.now);
     pair.run_until_quiet();
@@ -288,7 +288,7 @@ fn a_bad_public_value_is_dropped() {
         }
     }
     let (local, remote) = (answer.destination, answer.source);
-    pair.to_east(Input::Datagram {
+    pair.tell_east(Input::Datagram {
         local,
         remote,
         bytes: message.encode(),

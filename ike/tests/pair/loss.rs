@@ -92,7 +92,7 @@ fn connecting_by_hand_starts_at_once() {
         pair.run_for(Duration::from_secs(1));
     }
     pair.network.cut = false;
-    pair.to_east(Input::Connect(name("to-west")));
+    pair.tell_east(Input::Connect(name("to-west")));
     pair.run_for(Duration::from_secs(1));
     pair.assert_up();
 }
@@ -139,7 +139,7 @@ fn a_repeated_request_gets_the_remembered_answer() {
     let [request] = pair.network.seize().try_into().unwrap();
     let arrives = |pair: &mut Pair| {
         let (local, remote) = (request.destination, request.source);
-        pair.to_west(Input::Datagram {
+        pair.tell_west(Input::Datagram {
             local,
             remote,
             bytes: request.bytes.clone(),

@@ -65,7 +65,7 @@ fn restarts_of_both_converge() {
 #[test]
 fn stopping_says_goodbye_and_becomes_idle() {
     let mut pair = Pair::established();
-    pair.to_east(Input::Shutdown);
+    pair.tell_east(Input::Shutdown);
     assert!(!pair.east.engine.is_idle() && pair.east.datapath.is_empty());
     pair.run_for(Duration::from_millis(100));
     assert!(pair.east.engine.is_idle());
@@ -87,7 +87,7 @@ fn stopping_says_goodbye_and_becomes_idle() {
 fn stopping_does_not_wait_for_a_peer_that_is_gone() {
     let mut pair = Pair::established();
     pair.network.cut = true;
-    pair.to_east(Input::Shutdown);
+    pair.tell_east(Input::Shutdown);
     pair.run_for(Duration::from_secs(2));
     assert!(pair.east.engine.is_idle());
 }

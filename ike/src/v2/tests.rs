@@ -1,0 +1,320 @@
+//! Exchanges that our own engine never starts, sent by one that has its keys.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::payloads;
+use super::state::{Established, IkeSa, State};
+use crate::crypto::{Encryption, Group, Prf};
+use crate::wire::registry::{exchange, notify, payload, protocol};
+use crate::wire::{NoncePayload, NotifyPayload, Payload, UnknownPayload};
+use crate::*;
+
+struct Counting(u8);
+
+impl Random for Counting {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_mul(5).wrapping_add(17);
+            *byte = self.0;
+        }
+    }
+}
+
+/// Two engines with an established connection, each message delivered at once.
+struct Two {
+    engines: [Engine; 2],
+    removed: [Vec<ChildId>; 2],
+    now: Instant,
+}
+
+const ADDRESSES: [&str; 2] = ["192.0.2.1:500", "192.0.2.2:500"];
+
+impl Two {
+    fn established() -> Self {
+        let engines = [3, 8].map(|seed| Engine::new(Box::new(Counting(seed))));
+        let mut two = Self {
+            engines,
+            removed: Default::default(),
+            now: Instant::now(),
+        };
+        for side in [1, 0] {
+            let name = ConnectionName("other".into());
+            let connections = BTreeMap::from([(name, connection(side))]);
+            let settings = Settings {
+                connections,
+                limits: Limits::default(),
+            };
+            two.tell(side, Input::Settings(Box::new(settings)));
+        }
+        assert!(two.is_up(0) && two.is_up(1));
+        two
+    }
+
+    fn tell(&mut self, side: usize, input: Input) {
+        let mut inputs = vec![(side, input)];
+        while let Some((side, input)) = inputs.pop() {
+            for action in self.engines[side].handle(input, self.now) {
+                match action {
+                    Action::Send { local, remote, bytes } => {
+                        inputs.push((
+                            1 - side,
+                            Input::Datagram {
+                                local: remote,
+                                remote: local,
+                                bytes,
+                            },
+                        ));
+                    }
+                    Action::InstallChild(child, _) => inputs.push((side, Input::ChildInstalled(child))),
+                    Action::RemoveChild(child) => self.removed[side].push(child),
+                    Action::MoveChild { .. } | Action::Keepalive { .. } | Action::Report(_) => {}
+                }
+            }
+        }
+    }
+
+    fn is_up(&self, side: usize) -> bool {
+        let mut standings = self.engines[side].snapshot().connections.into_values();
+        standings.all(|standing| standing.state == ConnectionState::Up)
+    }
+
+    fn outage(&self, side: usize) -> Outage {
+        self.engines[side]
+            .snapshot()
+            .connections
+            .into_values()
+            .next()
+            .unwrap()
+            .outage
+            .unwrap()
+    }
+
+    /// East's only SA.
+    fn east(&mut self) -> (&mut Established, &mut dyn Random) {
+        let engine = &mut self.engines[0];
+        let Some(IkeSa {
+            state: State::Established(state),
+            ..
+        }) = engine.sas.values_mut().next()
+        else {
+            panic!("not established")
+        };
+        (state, engine.random.as_mut())
+    }
+
+    /// East asks west under east's keys, and opens the answer.
+    fn ask(&mut self, kind: u8, payloads: &[Payload]) -> Vec<Payload> {
+        let (state, random) = self.east();
+        let id = state.window.next_request().unwrap();
+        let bytes = state.channel.request(kind, id, payloads, random);
+        state.window.requested(Vec::new(), Instant::now());
+        state.window.completed();
+        let [local, remote] = [ADDRESSES[1], ADDRESSES[0]].map(|address| address.parse().unwrap());
+        let mut actions = self.engines[1].handle(Input::Datagram { local, remote, bytes }, self.now);
+        let sent = actions
+            .iter()
+            .position(|action| matches!(action, Action::Send { .. }))
+            .unwrap();
+        let Action::Send { bytes, .. } = actions.remove(sent) else {
+            unreachable!()
+        };
+        for action in actions {
+            match action {
+                Action::Send { bytes, .. } => {
+                    self.tell(
+                        0,
+                        Input::Datagram {
+                            local: remote,
+                            remote: local,
+                            bytes,
+                        },
+                    );
+                }
+                Action::RemoveChild(child) => self.removed[1].push(child),
+                Action::InstallChild(..)
+                | Action::MoveChild { .. }
+                | Action::Keepalive { .. }
+                | Action::Report(_) => {}
+            }
+        }
+        self.engines[0]
+            .sas
+            .values()
+            .find_map(|sa| sa.established()?.channel.open(&bytes).ok())
+            .unwrap_or_default()
+    }
+}
+
+fn connection(side: usize) -> Connection {
+    let [local, remote] = [ADDRESSES[side], ADDRESSES[1 - side]].map(|address| address.parse().unwrap());
+    let encryption = Encryption::AesCbc(128);
+    let integrity = Some(crypto::Integrity::HmacSha2_256_128);
+    let any = vec![TrafficSelector::any_ipv4()];
+    Connection {
+        local,
+        remote,
+        mode: if side == 0 {
+            Mode::InitiatorOnly
+        } else {
+            Mode::ResponderOnly
+        },
+        local_identity: Identity::Address(local.ip()),
+        remote_identity: Identity::Address(remote.ip()),
+        authentication: Authentication::PreSharedKey(b"secret".to_vec().into()),
+        ike_proposals: vec![IkeProposal {
+            encryption,
+            integrity,
+            prf: Prf::HmacSha2_256,
+            groups: vec![Group::X25519],
+        }],
+        esp_proposals: vec![EspProposal {
+            encryption,
+            integrity,
+            extended_sequence_numbers: false,
+        }],
+        local_selectors: any.clone(),
+        remote_selectors: any,
+        force_encapsulation: false,
+        dpd_timeout: Duration::from_secs(45),
+    }
+}
+
+fn error_of(answer: &[Payload]) -> Option<u16> {
+    payloads::error(answer).map(|error| error.kind)
+}
+
+/// RFC 7296 §4: who does not rekey says NO_ADDITIONAL_SAS, and everything goes on.
+#[test]
+fn create_child_sa_is_refused_and_nothing_changes() {
+    let mut two = Two::established();
+    let nonce = Payload::Nonce(NoncePayload { data: vec![1; 32] });
+    for _ in 0..3 {
+        let answer = two.ask(exchange::CREATE_CHILD_SA, std::slice::from_ref(&nonce));
+        assert_eq!(
+            (error_of(&answer), answer.len()),
+            (Some(notify::NO_ADDITIONAL_SAS), 1)
+        );
+    }
+    assert!(two.is_up(1) && two.removed[1].is_empty());
+    assert_eq!(two.ask(exchange::INFORMATIONAL, &[]), []);
+}
+
+/// Notifies and payloads that we do not know are ignored, unless they are marked critical (§2.5).
+#[test]
+fn unknown_payloads_are_ignored_unless_critical() {
+    let mut two = Two::established();
+    let status = payloads::status(40_000, vec![1, 2, 3]);
+    let unknown = |critical| {
+        Payload::Unknown(UnknownPayload {
+            kind: 210,
+            critical,
+            data: vec![7],
+        })
+    };
+    assert_eq!(two.ask(exchange::INFORMATIONAL, &[status, unknown(false)]), []);
+    let answer = two.ask(exchange::INFORMATIONAL, &[unknown(true)]);
+    let named =
+        payloads::notify(&answer, notify::UNSUPPORTED_CRITICAL_PAYLOAD).map(|error| error.data.clone());
+    assert_eq!(named, Some(vec![210]));
+    assert!(two.is_up(1) && two.removed[1].is_empty());
+}
+
+/// The answer to the Delete of a child names the other direction; without its child the IKE SA is closed.
+#[test]
+fn a_deleted_child_takes_its_ike_sa_along() {
+    let mut two = Two::established();
+    let (inbound, outbound) = {
+        let (state, _) = two.east();
+        let child = state.child.as_ref().unwrap();
+        (child.agreed.inbound, child.agreed.outbound)
+    };
+    assert_eq!(
+        two.ask(exchange::INFORMATIONAL, &[payloads::delete_child(4711)]),
+        [],
+        "of nobody"
+    );
+    assert!(two.is_up(1));
+    let answer = two.ask(exchange::INFORMATIONAL, &[payloads::delete_child(inbound)]);
+    let deleted: Vec<_> = payloads::deletes(&answer)
+        .flat_map(|delete| delete.spis.clone())
+        .collect();
+    assert!(deleted == [outbound] || two.engines[0].sas.is_empty());
+    assert_eq!(
+        (two.outage(1).reason, two.outage(1).side),
+        (Reason::DeletedByPeer, Side::Peer)
+    );
+    assert_eq!(two.removed[1].len(), 1);
+    assert!(
+        !two.is_up(0) && two.engines[0].sas.is_empty(),
+        "west's Delete closed the rest"
+    );
+}
+
+/// A message that passed the integrity check and is no message ends the SA on both sides (§2.21.3).
+#[test]
+fn nonsense_under_good_keys_is_fatal() {
+    let mut two = Two::established();
+    let nonsense = Payload::Unknown(UnknownPayload {
+        kind: payload::DELETE,
+        critical: false,
+        data: vec![1],
+    });
+    let answer = two.ask(exchange::INFORMATIONAL, &[nonsense]);
+    assert_eq!(error_of(&answer), Some(notify::INVALID_SYNTAX));
+    assert_eq!(
+        (two.outage(1).reason, two.outage(1).side),
+        (Reason::ProtocolError, Side::We)
+    );
+    assert_eq!((two.removed[1].len(), two.engines[1].sas.len()), (1, 0));
+}
+
+/// An initiator that could not verify the responder's proof says so afterwards (§2.21.2).
+#[test]
+fn a_late_authentication_failure_closes_the_sa() {
+    let mut two = Two::established();
+    let spi = Vec::new();
+    let kind = notify::AUTHENTICATION_FAILED;
+    let failed = Payload::Notify(NotifyPayload {
+        protocol: protocol::NONE,
+        spi,
+        kind,
+        data: Vec::new(),
+    });
+    assert_eq!(two.ask(exchange::INFORMATIONAL, &[failed]), []);
+    assert_eq!(
+        (two.outage(1).reason, two.outage(1).side),
+        (Reason::AuthenticationFailed, Side::Peer)
+    );
+    assert_eq!(two.removed[1].len(), 1);
+}
+
+/// Ids that are not the next one change nothing, however good the keys.
+#[test]
+fn requests_out_of_order_are_dropped() {
+    let mut two = Two::established();
+    let (state, random) = two.east();
+    let bytes = state
+        .channel
+        .request(exchange::INFORMATIONAL, 9, &[payloads::delete_ike()], random);
+    let [local, remote] = [ADDRESSES[1], ADDRESSES[0]].map(|address| address.parse().unwrap());
+    two.tell(1, Input::Datagram { local, remote, bytes });
+    assert!(two.is_up(1) && two.removed[1].is_empty());
+    assert_eq!(
+        two.engines[1]
+            .snapshot()
+            .drops
+            .get(&DropCause::UnexpectedMessageId),
+        Some(&1)
+    );
+}
+
+/// An engine that was given nothing to do wants nothing, and one with SAs knows its next deadline.
+#[test]
+fn deadlines_name_their_timer() {
+    assert_eq!(Engine::new(Box::new(Counting(1))).deadline(), None);
+    let two = Two::established();
+    let deadline = two.engines[0].deadline().unwrap();
+    assert_eq!(deadline.timer, "liveness");
+    assert!(deadline.at > two.now + Duration::from_secs(30));
+}

@@ -1,0 +1,153 @@
+//! East and west, and how time passes for them.
+
+use std::time::{Duration, Instant};
+
+use ike::{Connection, Input, Settings};
+
+use crate::network::{Network, Packet};
+use crate::site::{self, Site, connection, name};
+
+/// Further than any retransmission, nearer than any dead-peer check: what is due within it belongs to something
+/// that goes on.
+const QUIET: Duration = Duration::from_secs(12);
+
+/// East (192.0.2.1) and west (192.0.2.2) and the network between them.
+pub(crate) struct Pair {
+    pub(crate) east: Site,
+    pub(crate) west: Site,
+    pub(crate) network: Network,
+    pub(crate) now: Instant,
+}
+
+impl Pair {
+    /// Two engines that have not been told anything.
+    pub(crate) fn new() -> Self {
+        let (east, west) = (Site::new("192.0.2.1", 1), Site::new("192.0.2.2", 2));
+        Self {
+            east,
+            west,
+            network: Network::new(7),
+            now: Instant::now(),
+        }
+    }
+
+    /// Both run one connection; `change` alters each side's before.
+    pub(crate) fn with(change: impl Fn(&mut Connection, &mut Connection)) -> Self {
+        let mut pair = Self::new();
+        let (mut east, mut west) = (
+            connection("192.0.2.1", "192.0.2.2"),
+            connection("192.0.2.2", "192.0.2.1"),
+        );
+        west.mode = ike::Mode::ResponderOnly;
+        change(&mut east, &mut west);
+        pair.configure_west([("to-east", west)]);
+        pair.configure_east([("to-west", east)]);
+        pair
+    }
+
+    /// East has established a connection with west.
+    pub(crate) fn established() -> Self {
+        let mut pair = Self::with(|_, _| ());
+        pair.run_until_quiet();
+        pair.assert_up();
+        pair
+    }
+
+    pub(crate) fn configure_east<const N: usize>(&mut self, connections: [(&str, Connection); N]) {
+        self.tell_east(Input::Settings(Box::new(settings(connections))));
+    }
+
+    pub(crate) fn configure_west<const N: usize>(&mut self, connections: [(&str, Connection); N]) {
+        self.tell_west(Input::Settings(Box::new(settings(connections))));
+    }
+
+    /// Tells east something.
+    pub(crate) fn tell_east(&mut self, input: Input) {
+        self.east.handle(input, &mut self.network, self.now);
+    }
+
+    /// Tells west something.
+    pub(crate) fn tell_west(&mut self, input: Input) {
+        self.west.handle(input, &mut self.network, self.now);
+    }
+
+    /// Until nothing is under way and nothing that goes on is due.
+    pub(crate) fn run_until_quiet(&mut self) {
+        let end = self.now + Duration::from_secs(600);
+        while let Some(next) = self.next().filter(|next| *next <= (self.now + QUIET).min(end)) {
+            self.step(next);
+        }
+    }
+
+    /// For this long, whatever happens.
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(next) = self.next().filter(|next| *next <= end) {
+            self.step(next);
+        }
+        self.now = end;
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let deadlines = [self.east.engine.deadline(), self.west.engine.deadline()];
+        deadlines
+            .into_iter()
+            .flatten()
+            .map(|deadline| deadline.at)
+            .chain(self.network.next())
+            .min()
+    }
+
+    fn step(&mut self, next: Instant) {
+        self.now = self.now.max(next);
+        while let Some(Packet {
+            source,
+            destination,
+            bytes,
+        }) = self.network.arrived(self.now)
+        {
+            let input = Input::Datagram {
+                local: destination,
+                remote: source,
+                bytes,
+            };
+            if destination.ip() == self.east.address {
+                self.tell_east(input);
+            } else if destination.ip() == self.west.address {
+                self.tell_west(input);
+            }
+        }
+        for site in [&mut self.east, &mut self.west] {
+            if site
+                .engine
+                .deadline()
+                .is_some_and(|deadline| deadline.at <= self.now)
+            {
+                site.handle(Input::Tick, &mut self.network, self.now);
+            }
+        }
+    }
+
+    /// Both datapaths carry one child, and each sends what the other receives.
+    pub(crate) fn assert_up(&self) {
+        let (east, west) = (self.east.child(), self.west.child());
+        site::assert_mirrored(east, west);
+        site::assert_mirrored(west, east);
+        assert!(
+            self.east.is_up() && self.west.is_up(),
+            "{:?} {:?}",
+            self.east.standing(),
+            self.west.standing()
+        );
+    }
+}
+
+fn settings<const N: usize>(connections: [(&str, Connection); N]) -> Settings {
+    let connections = connections
+        .into_iter()
+        .map(|(text, connection)| (name(text), connection));
+    Settings {
+        connections: connections.collect(),
+        limits: ike::Limits::default(),
+    }
+}
