@@ -7,4 +7,6 @@
     clippy::panic
 )]
 
+mod establish;
 mod lab;
+mod pair;

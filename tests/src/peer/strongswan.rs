@@ -87,7 +87,7 @@ impl StrongSwan {
 
     /// What it logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("charon.log")).unwrap_or_default()
+        fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default()
     }
 
     /// Ends it without a word to its peer.
@@ -124,7 +124,10 @@ fn daemon_settings(folder: &std::path::Path, datapath: Datapath) -> String {
         Datapath::Kernel => "kernel-netlink",
         Datapath::User => "kernel-libipsec kernel-netlink",
     };
-    let folder = folder.display();
+    let (folder, log) = (
+        folder.display(),
+        folder.with_extension("log").display().to_string(),
+    );
     format!(
         "charon-systemd {{
   load = {PLUGINS} {carriers} socket-default vici updown
@@ -132,7 +135,7 @@ fn daemon_settings(folder: &std::path::Path, datapath: Datapath) -> String {
     vici {{ socket = unix://{folder}/vici.sock }}
     kernel-libipsec {{ allow_peer_ts = no }}
   }}
-  filelog {{ log {{ path = {folder}/charon.log
+  filelog {{ log {{ path = {log}
     default = 1
     ike = 2
     cfg = 2

@@ -38,6 +38,8 @@ pub struct Tunnel {
     pub suite: Suite,
     /// UDP encapsulation without a NAT between.
     pub encapsulate: bool,
+    /// Who may start it, in the words of Causeway's document: `Default`, `InitiatorOnly` or `ResponderOnly`.
+    pub mode: &'static str,
 }
 
 impl Tunnel {
@@ -53,6 +55,7 @@ impl Tunnel {
             secret: "rig.only.not.a.secret".to_owned(),
             suite: USUAL,
             encapsulate: false,
+            mode: "Default",
         }
     }
 
@@ -60,6 +63,20 @@ impl Tunnel {
     #[must_use]
     pub fn with(mut self, suite: Suite) -> Self {
         self.suite = suite;
+        self
+    }
+
+    /// The same, started from this side only.
+    #[must_use]
+    pub fn starting(mut self) -> Self {
+        self.mode = "InitiatorOnly";
+        self
+    }
+
+    /// The same, started from the other side only.
+    #[must_use]
+    pub fn waiting(mut self) -> Self {
+        self.mode = "ResponderOnly";
         self
     }
 }

@@ -1,0 +1,55 @@
+//! A tunnel comes up whoever begins, carries traffic in both directions, and nothing else is seen outside.
+
+use system_tests::lab::capture::{Capture, Class};
+use system_tests::peer::tunnel::Datapath;
+
+use crate::pair::{First, Kind, Pair};
+
+fn comes_up_and_carries(kind: Kind, first: First) {
+    let pair = Pair::up(kind, first);
+    let behind = Capture::start(&pair.sites.b.host, "eth0").unwrap();
+    pair.carries();
+    let status = pair.near.connection("peer").unwrap();
+    assert_eq!(status["ike"]["initiator"], first == First::Near, "{status}");
+    let child = &status["children"][0];
+    assert!(child["packets_in"].as_u64() > Some(20), "{status}");
+    assert!(child["packets_out"].as_u64() > Some(20), "{status}");
+    let link = status["interface"].as_str().expect("the tunnel has a link");
+    let shown = pair.sites.a.gateway.run("ip", &["link", "show", link]).unwrap();
+    assert!(shown.contains("mtu 1400"), "{shown}");
+    let sizes = behind.finish().segment_sizes;
+    assert_eq!(
+        sizes.first(),
+        Some(&1350),
+        "the SYN of the stream was not clamped: {sizes:?}"
+    );
+    let seen = pair.only_esp();
+    assert!(seen.count(Class::Ike) >= 4, "{seen:?}");
+    let encapsulated = Datapath::of_this_run().unwrap() == Datapath::User;
+    let (expected, other) = if encapsulated {
+        (Class::EspInUdp, Class::Esp)
+    } else {
+        (Class::Esp, Class::EspInUdp)
+    };
+    assert!(seen.count(expected) > 40 && seen.count(other) == 0, "{seen:?}");
+}
+
+#[test]
+fn causeway_begins_with_causeway() {
+    comes_up_and_carries(Kind::Causeway, First::Near);
+}
+
+#[test]
+fn causeway_answers_causeway() {
+    comes_up_and_carries(Kind::Causeway, First::Far);
+}
+
+#[test]
+fn causeway_begins_with_strongswan() {
+    comes_up_and_carries(Kind::StrongSwan, First::Near);
+}
+
+#[test]
+fn causeway_answers_strongswan() {
+    comes_up_and_carries(Kind::StrongSwan, First::Far);
+}
