@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{SigSet, Signal};
 
 /// Waits until its standard input closes, which it does however the run ends, and removes what bears the name.
 /// A folder named by the second argument is removed too.
@@ -79,6 +80,19 @@ impl Run {
             eprintln!("--- {} (its end)\n{tail}", log.display());
         }
     }
+}
+
+/// Waits until somebody asks this process to end. Only the calling thread may be running.
+///
+/// # Errors
+/// When signals cannot be waited for.
+pub fn wait_for_interrupt() -> Result<()> {
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
+        .into_iter()
+        .collect();
+    signals.thread_block()?;
+    signals.wait()?;
+    Ok(())
 }
 
 impl Drop for Run {

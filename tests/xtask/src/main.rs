@@ -1,8 +1,10 @@
-//! The project's own commands: `cargo xtask test | bench`. Each installs what it needs first.
+//! The project's own commands: `cargo xtask demo | test | vm | bench`. Each installs what it needs first.
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
+mod demo;
 mod packages;
 mod step;
+mod steps;
 mod tier;
 
 use std::process::ExitCode;
@@ -22,6 +24,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Sets up two sites, brings a tunnel up between them and shows what it did.
+    Demo {
+        /// Who stands at the second site.
+        #[arg(long, value_enum, default_value = "causeway")]
+        peer: demo::Peer,
+        /// Ends after showing, instead of staying until interrupted.
+        #[arg(long)]
+        once: bool,
+    },
     /// Runs all checks and tests, or the tiers named.
     Test {
         /// Tiers to run; all of them when none is named.
@@ -63,6 +74,13 @@ fn main() -> ExitCode {
 /// Whether all went well; an error when it could not be found out.
 fn run(arguments: Arguments) -> Result<bool> {
     match arguments.command {
+        Command::Demo { peer, once } => {
+            packages::install(packages::LAB)?;
+            if !step::run("building the programs", &mut steps::programs())? {
+                return Ok(false);
+            }
+            demo::run(peer, once).map(|()| true)
+        }
         Command::Test { tiers, full } => tier::run(&tiers, full),
         Command::Vm { limit, command } => {
             packages::install(packages::MACHINE)?;

@@ -23,6 +23,9 @@ pub(crate) const LAB: &[&str] = &[
 /// What the virtual machine needs on top of [`LAB`].
 pub(crate) const MACHINE: &[&str] = &["busybox-static", "cpio", "kmod", "qemu-system-x86", "xz-utils"];
 
+/// What building the fuzz targets needs.
+pub(crate) const FUZZ: &[&str] = &["clang", "g++"];
+
 /// While this file forbids it, a package being installed starts no service.
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 

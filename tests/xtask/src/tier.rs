@@ -1,14 +1,13 @@
 //! The tiers of the tests, as the architecture names them, and their summary.
 
 use std::fmt;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::packages;
-use crate::step::{self, cargo};
+use crate::step;
+use crate::steps::{self, Step};
 
 /// A tier of the tests, cheapest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,75 +18,34 @@ pub(crate) enum Tier {
     Unit,
     /// Two engines over a lossy network, in virtual time.
     Pair,
+    /// Decoders and engines under stored and found bytes.
+    Fuzz,
+    /// Real packets through real gateways, over the user-space datapath.
+    Interop,
+    /// The same over the kernel we ship, in a virtual machine.
+    Vm,
 }
 
 impl Tier {
-    const ALL: [Self; 3] = [Self::Check, Self::Unit, Self::Pair];
+    const ALL: [Self; 6] = [
+        Self::Check,
+        Self::Unit,
+        Self::Pair,
+        Self::Fuzz,
+        Self::Interop,
+        Self::Vm,
+    ];
 
-    fn steps(self, full: bool) -> Result<Vec<(&'static str, Command)>> {
+    fn steps(self, full: bool) -> Result<Vec<Step>> {
         match self {
-            Self::Check => check(full),
-            Self::Unit => Ok(unit()),
-            Self::Pair => Ok(vec![(
-                "exchanges between two engines",
-                cargo(&["test", "-p", "ike", "--test", "*"]),
-            )]),
+            Self::Check => steps::check(full),
+            Self::Unit => steps::unit(),
+            Self::Pair => Ok(steps::pair()),
+            Self::Fuzz => steps::fuzz(full),
+            Self::Interop => steps::interop(),
+            Self::Vm => steps::vm(),
         }
     }
-}
-
-fn check(full: bool) -> Result<Vec<(&'static str, Command)>> {
-    packages::toolchain()?;
-    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    let mut steps = vec![
-        ("format", cargo(&["fmt", "--all", "--check"])),
-        ("lints", cargo(&lints)),
-        (
-            "house rules",
-            cargo(&["test", "-p", "system-tests", "--test", "tidy"]),
-        ),
-    ];
-    if full {
-        steps.push((
-            "the checker of dependencies",
-            cargo(&["install", "cargo-deny", "--locked"]),
-        ));
-        let deny = [
-            "deny",
-            "check",
-            "--config",
-            ".deny.toml",
-            "bans",
-            "licenses",
-            "sources",
-        ];
-        steps.push(("bans, licences and sources of dependencies", cargo(&deny)));
-    }
-    Ok(steps)
-}
-
-fn unit() -> Vec<(&'static str, Command)> {
-    let others = [
-        "--exclude",
-        "ike",
-        "--exclude",
-        "system-tests",
-        "--exclude",
-        "fuzz-targets",
-    ];
-    let mut packages = cargo(&["test", "--workspace"]);
-    packages.args(others);
-    vec![
-        ("tests of every package", packages),
-        (
-            "tests beside the IKE core",
-            cargo(&["test", "-p", "ike", "--lib"]),
-        ),
-        (
-            "tests beside the lab",
-            cargo(&["test", "-p", "system-tests", "--lib"]),
-        ),
-    ]
 }
 
 impl fmt::Display for Tier {
@@ -96,6 +54,9 @@ impl fmt::Display for Tier {
             Self::Check => "check",
             Self::Unit => "unit",
             Self::Pair => "pair",
+            Self::Fuzz => "fuzz",
+            Self::Interop => "interop",
+            Self::Vm => "vm",
         })
     }
 }
@@ -125,9 +86,9 @@ fn run_tier(tier: Tier, full: bool) -> Vec<String> {
     };
     let mut failed = Vec::new();
     for (title, mut command) in steps {
-        match step::run(title, &mut command) {
+        match step::run(&title, &mut command) {
             Ok(true) => (),
-            Ok(false) => failed.push(title.to_owned()),
+            Ok(false) => failed.push(title),
             Err(error) => failed.push(format!("{title} ({error:#})")),
         }
     }

@@ -1,0 +1,230 @@
+//! Two sites and a tunnel between them, shown in plain words.
+
+use std::io::IsTerminal;
+use std::net::IpAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use serde_json::Value;
+use system_tests::lab::capture::{Capture, Class, Seen};
+use system_tests::lab::run::{Run, wait_for_interrupt};
+use system_tests::lab::sites::{Site, Sites};
+use system_tests::lab::traffic::{Ping, stream};
+use system_tests::peer::causeway::{Causeway, binary};
+use system_tests::peer::strongswan::StrongSwan;
+use system_tests::peer::tunnel::{Datapath, Tunnel};
+
+/// Who stands at the hub, the second site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    /// Causeway, as at the first site.
+    Causeway,
+    /// strongSwan, with its user-space plugin for ESP.
+    Strongswan,
+}
+
+/// The hub, kept running by being kept.
+enum Hub {
+    Causeway(Causeway),
+    StrongSwan(StrongSwan),
+}
+
+/// A demonstration that is up. Fields are dropped in this order.
+struct Scene {
+    branch: Causeway,
+    hub: Hub,
+    sites: Sites,
+    run: Run,
+}
+
+/// Shows the tunnel begun from either side, and stays until interrupted when somebody watches.
+pub(crate) fn run(peer: Peer, once: bool) -> Result<()> {
+    let hub = match peer {
+        Peer::Causeway => "Causeway",
+        Peer::Strongswan => "strongSwan",
+    };
+    println!("\nTwo sites, each a network namespace for its gateway and one for a host behind it:");
+    println!("\n    host a         gateway a                  gateway b         host b");
+    println!("    10.1.0.10 ---- 192.0.2.1 ====(tunnel)==== 192.0.2.2 ---- 10.2.0.10");
+    println!("                   {:<26} {hub}", "Causeway");
+    drop(show(peer, Begins::Branch)?);
+    let scene = show(peer, Begins::Hub)?;
+    scene.explain()?;
+    if once || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    println!("\nAll of it stays until you press Ctrl-C.");
+    wait_for_interrupt()?;
+    println!("\nRemoving it all.");
+    Ok(())
+}
+
+/// Which gateway sends the first message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    Branch,
+    Hub,
+}
+
+fn show(peer: Peer, begins: Begins) -> Result<Scene> {
+    let name = if begins == Begins::Branch { "a" } else { "b" };
+    println!("\n--- Gateway {name} begins");
+    let run = Run::new()?;
+    let sites = Sites::new(&run)?;
+    let capture = Capture::start(&sites.a.gateway, "wan")?;
+    let scene = Scene::start(run, sites, peer, begins)?;
+    let start = Instant::now();
+    let status = scene.branch.wait_for("peer", "up")?;
+    println!(
+        "The tunnel is up, {} ms after both gateways were.",
+        start.elapsed().as_millis()
+    );
+    describe(&status);
+    scene.carry()?;
+    prove(&capture.finish())?;
+    Ok(scene)
+}
+
+impl Scene {
+    fn start(run: Run, sites: Sites, peer: Peer, begins: Begins) -> Result<Self> {
+        let (near, far) = (
+            Tunnel::between(&sites.a, &sites.b),
+            Tunnel::between(&sites.b, &sites.a),
+        );
+        let (near, far) = match begins {
+            Begins::Branch => (near.starting(), far.waiting()),
+            Begins::Hub => (near.waiting(), far.starting()),
+        };
+        let hub = match peer {
+            Peer::Causeway => Hub::Causeway(Causeway::start(&run, &sites.b.gateway, &far, Datapath::User)?),
+            Peer::Strongswan => {
+                Hub::StrongSwan(StrongSwan::start(&run, &sites.b.gateway, &far, Datapath::User)?)
+            }
+        };
+        let branch = Causeway::start(&run, &sites.a.gateway, &near, Datapath::User)?;
+        match &hub {
+            Hub::StrongSwan(hub) if begins == Begins::Hub => {
+                hub.initiate()?;
+            }
+            Hub::Causeway(hub) => {
+                hub.wait_for("peer", "up")?;
+            }
+            Hub::StrongSwan(_) => (),
+        }
+        Ok(Self {
+            branch,
+            hub,
+            sites,
+            run,
+        })
+    }
+
+    /// Pings in both directions, then one stream.
+    fn carry(&self) -> Result<()> {
+        let (a, b) = (&self.sites.a, &self.sites.b);
+        for (name, from, to) in [("host a to host b", a, b), ("host b to host a", b, a)] {
+            let ping = Ping::start(&from.host, to.host_address, Duration::from_millis(50))?;
+            ping.wait_for(10, Duration::from_secs(10))?;
+            let answers = ping.finish();
+            println!(
+                "Ping, {name}: {} of {} answered.",
+                answers.sent - answers.lost,
+                answers.sent
+            );
+        }
+        let carried = stream(
+            &a.host,
+            &b.host,
+            IpAddr::V4(b.host_address),
+            Duration::from_secs(3),
+        )?;
+        println!(
+            "One TCP stream, host a to host b: {} Mbit/s over 3 s.",
+            carried.megabits()
+        );
+        Ok(())
+    }
+
+    /// Where to look while it runs.
+    fn explain(&self) -> Result<()> {
+        let Site { host, .. } = &self.sites.a;
+        let causeway = binary("causeway")?;
+        println!("\n--- Where to look");
+        println!("Status of gateway a (its web console comes with a later issue):");
+        println!(
+            "    {} --socket {} status",
+            causeway.display(),
+            self.branch.socket().display()
+        );
+        if let Hub::Causeway(hub) = &self.hub {
+            println!("Status of gateway b:");
+            println!(
+                "    {} --socket {} status",
+                causeway.display(),
+                hub.socket().display()
+            );
+        }
+        println!("Traffic of your own, from host a to host b:");
+        println!(
+            "    ip netns exec {} ping {}",
+            host.name(),
+            self.sites.b.host_address
+        );
+        println!(
+            "Configurations, secrets and logs: {}",
+            self.run.folder().display()
+        );
+        println!("\n--- Status of gateway a");
+        let mut status = Command::new(causeway);
+        let shown = status
+            .arg("--socket")
+            .arg(self.branch.socket())
+            .arg("status")
+            .status()?;
+        ensure!(shown.success(), "causeway status ended with {shown}");
+        Ok(())
+    }
+}
+
+/// The security associations, as status tells them.
+fn describe(status: &Value) {
+    let text = |pointer: &str| {
+        status
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or("unknown")
+            .to_owned()
+    };
+    println!(
+        "IKE SA:   {}, SPIs {} and {}",
+        text("/ike/algorithms"),
+        text("/ike/initiator_spi"),
+        text("/ike/responder_spi")
+    );
+    println!(
+        "Child SA: {}, SPI {} in and {} out, encapsulation {}, on link {}",
+        text("/children/0/algorithms"),
+        text("/children/0/inbound_spi"),
+        text("/children/0/outbound_spi"),
+        text("/children/0/encapsulation"),
+        text("/interface"),
+    );
+}
+
+/// The line that proves that nothing but ESP left.
+fn prove(seen: &Seen) -> Result<()> {
+    let (esp, ike, others) = (seen.esp(), seen.count(Class::Ike), seen.unexpected());
+    let neighbours = seen.count(Class::Neighbour) + seen.count(Class::Keepalive);
+    println!(
+        "Outer link, every packet looked at: {esp} ESP, {ike} IKE, {neighbours} ARP and the like, {others} anything else."
+    );
+    ensure!(
+        others == 0,
+        "packets were seen outside that should not be: {:?}",
+        seen.unexpected
+    );
+    ensure!(esp > 0, "no ESP packet was seen: the tunnel carried nothing");
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! What each tier runs.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::packages;
+use crate::step::{self, cargo};
+
+/// What it shows, and the command.
+pub(crate) type Step = (String, Command);
+
+fn step(title: &str, command: Command) -> Step {
+    (title.to_owned(), command)
+}
+
+/// Format, lints, house rules; in full, the dependencies too.
+pub(crate) fn check(full: bool) -> Result<Vec<Step>> {
+    packages::toolchain()?;
+    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let of_scenarios = [
+        "clippy",
+        "-p",
+        "system-tests",
+        "--test",
+        "interop",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    let mut steps = vec![
+        step("format", cargo(&["fmt", "--all", "--check"])),
+        step("lints", cargo(&lints)),
+        step("lints of the scenarios", cargo(&of_scenarios)),
+        step(
+            "house rules",
+            cargo(&["test", "-p", "system-tests", "--test", "tidy"]),
+        ),
+    ];
+    if full {
+        let deny = [
+            "deny",
+            "check",
+            "--config",
+            ".deny.toml",
+            "bans",
+            "licenses",
+            "sources",
+        ];
+        steps.push(step(
+            "the checker of dependencies",
+            cargo(&["install", "cargo-deny", "--locked"]),
+        ));
+        steps.push(step("bans, licences and sources of dependencies", cargo(&deny)));
+    }
+    Ok(steps)
+}
+
+/// What stands beside the code.
+pub(crate) fn unit() -> Result<Vec<Step>> {
+    packages::install(packages::LAB)?;
+    let mut others = cargo(&["test", "--workspace"]);
+    others.args([
+        "--exclude",
+        "ike",
+        "--exclude",
+        "system-tests",
+        "--exclude",
+        "fuzz-targets",
+    ]);
+    Ok(vec![
+        step("tests of every package", others),
+        step(
+            "tests beside the IKE core",
+            cargo(&["test", "-p", "ike", "--lib"]),
+        ),
+        step(
+            "tests beside the lab",
+            cargo(&["test", "-p", "system-tests", "--lib"]),
+        ),
+    ])
+}
+
+/// Two engines and a network in memory.
+pub(crate) fn pair() -> Vec<Step> {
+    vec![step(
+        "exchanges between two engines",
+        cargo(&["test", "-p", "ike", "--test", "*"]),
+    )]
+}
+
+/// Stored bytes; in full, a search for new ones.
+pub(crate) fn fuzz(full: bool) -> Result<Vec<Step>> {
+    let mut steps = vec![step("stored bytes", cargo(&["test", "-p", "fuzz-targets"]))];
+    if full {
+        packages::install(packages::FUZZ)?;
+        steps.push(step(
+            "the tool for the search",
+            cargo(&["install", "cargo-fuzz", "--locked"]),
+        ));
+        for target in targets()? {
+            steps.push(step(&format!("a minute of search: {target}"), search(&target)?));
+        }
+    }
+    Ok(steps)
+}
+
+/// Names of the fuzz targets.
+fn targets() -> Result<Vec<String>> {
+    let entries = fs::read_dir(step::root().join("tests/fuzz/fuzz_targets"))?;
+    let paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    let mut names: Vec<String> = paths
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// A minute of search; what is found stays under the build folder.
+fn search(target: &str) -> Result<Command> {
+    let found = step::root().join("target/fuzz/corpus").join(target);
+    fs::create_dir_all(&found)?;
+    let mut command = cargo(&[
+        "fuzz",
+        "run",
+        target,
+        "--fuzz-dir",
+        "tests/fuzz",
+        "--sanitizer",
+        "none",
+    ]);
+    command
+        .arg(found)
+        .arg(format!("tests/fuzz/corpus/{target}"))
+        .arg("--");
+    command.args([
+        "-max_total_time=60",
+        "-rss_limit_mb=1024",
+        "-timeout=10",
+        "-print_final_stats=1",
+    ]);
+    // The stable compiler takes the flags that cargo-fuzz passes.
+    command.env("RUSTC_BOOTSTRAP", "1");
+    Ok(command)
+}
+
+/// The scenarios, natively.
+pub(crate) fn interop() -> Result<Vec<Step>> {
+    packages::install(packages::LAB)?;
+    let mut scenarios = cargo(&[
+        "test",
+        "-p",
+        "system-tests",
+        "--test",
+        "interop",
+        "--",
+        "--test-threads=2",
+    ]);
+    scenarios.env("CAUSEWAY_DATAPATH", "user");
+    Ok(vec![
+        step("the programs", programs()),
+        step("scenarios over the user-space datapath", scenarios),
+    ])
+}
+
+/// The release build of what a gateway runs.
+pub(crate) fn programs() -> Command {
+    cargo(&["build", "--release", "-p", "causewayd", "-p", "causeway"])
+}
+
+/// The scenarios, and what the kernel package tests, in the machine.
+pub(crate) fn vm() -> Result<Vec<Step>> {
+    packages::install(packages::LAB)?;
+    packages::install(packages::MACHINE)?;
+    let scenarios = machine("system-tests", &["--test", "interop"], "--test-threads=1")?;
+    let kernel = machine("appliance-kernel", &["--test", "real_kernel"], "--test-threads=1")?;
+    let mut both = Command::new(std::env::current_exe()?);
+    let script = format!("status=0; {kernel} || status=1; {scenarios} || status=1; exit $status");
+    both.args(["vm", "--limit", "1800", "--", &script])
+        .current_dir(step::root());
+    Ok(vec![
+        step("the programs", programs()),
+        step("scenarios over the kernel's datapath", both),
+    ])
+}
+
+/// The shell command that runs a package's test inside the machine; the test is built here.
+fn machine(package: &str, target: &[&str], arguments: &str) -> Result<String> {
+    let mut build = cargo(&[
+        "test",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+        "-p",
+        package,
+    ]);
+    let output = build.args(target).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "building the tests of {package} failed");
+    let text = String::from_utf8(output.stdout)?;
+    let binary = text.lines().filter_map(executable).next_back();
+    let binary = binary.with_context(|| format!("{package} has no test {}", target.join(" ")))?;
+    let quoted = system_tests::lab::vm::quote(&binary);
+    Ok(format!(
+        "CAUSEWAY_DATAPATH=kernel CAUSEWAY_EXPECT_ESP=1 {quoted} {arguments}"
+    ))
+}
+
+/// What cargo says about one thing it built: where the program is, if it is one.
+fn executable(line: &str) -> Option<String> {
+    let said: serde_json::Value = serde_json::from_str(line).ok()?;
+    said.get("executable")?.as_str().map(str::to_owned)
+}
