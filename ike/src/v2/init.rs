@@ -49,6 +49,9 @@ struct Agreed {
     nat: Nat,
 }
 
+/// What the responder chose, the payload that says so, and the connections that allow it.
+type Choice = (IkeSuite, SecurityAssociationPayload, Vec<ConnectionName>);
+
 /// The parts of a request.
 struct Request<'a> {
     offered: &'a SecurityAssociationPayload,
@@ -420,12 +423,7 @@ impl Engine {
     }
 
     /// The first connection between these addresses with a common proposal, and all that allow the same.
-    #[allow(clippy::type_complexity)]
-    fn choose(
-        &self,
-        request: &Request<'_>,
-        path: Path,
-    ) -> Result<(IkeSuite, SecurityAssociationPayload, Vec<ConnectionName>), Rejection> {
+    fn choose(&self, request: &Request<'_>, path: Path) -> Result<Choice, Rejection> {
         let group = request.key_exchange.group;
         let mut allowed = Vec::new();
         let mut expected = Vec::new();

@@ -178,3 +178,62 @@ fn a_responder_that_lost_its_peer_waits() {
         .count();
     assert_eq!((sent, pair.west.standing().state), (later, ConnectionState::Down));
 }
+
+/// Restarts, reconfiguration, refusals, cuts and connects at random moments on a bad network: whatever happened, once
+/// it is calm there is one connection with one child, and nothing is left over.
+#[test]
+fn whatever_happened_calm_brings_one_connection() {
+    let (east, west) = (
+        || crate::connection("192.0.2.1", "192.0.2.2"),
+        || crate::connection("192.0.2.2", "192.0.2.1"),
+    );
+    for seed in 0..150_u64 {
+        let mut pair = Pair::new();
+        pair.east = crate::Site::new("192.0.2.1", 1000 + seed);
+        pair.west = crate::Site::new("192.0.2.2", 2000 + seed);
+        pair.network = Network::bad(seed);
+        pair.configure_east([("to-west", east())]);
+        pair.configure_west([("to-east", west())]);
+        let mut fate = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        for _ in 0..25 {
+            fate = fate
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let (what, wait) = ((fate >> 33) % 12, (fate >> 40) % 9000);
+            match what {
+                0 => {
+                    pair.east.restart();
+                    pair.configure_east([("to-west", east())]);
+                }
+                1 => {
+                    pair.west.restart();
+                    pair.configure_west([("to-east", west())]);
+                }
+                2 => pair.east.refuses = Some("not now"),
+                3 => pair.west.refuses = Some("not now"),
+                4 => pair.network.cut = !pair.network.cut,
+                5 => {
+                    pair.configure_east([]);
+                    pair.configure_east([("to-west", east())]);
+                }
+                6 => pair.tell_west(Input::Connect(name("to-east"))),
+                7 => pair.tell_east(Input::Connect(name("to-west"))),
+                _ => {}
+            }
+            pair.run_for(Duration::from_millis(wait));
+            assert!(
+                pair.east.datapath.len() <= 1 && pair.west.datapath.len() <= 1,
+                "seed {seed}"
+            );
+        }
+        (pair.east.refuses, pair.west.refuses) = (None, None);
+        pair.network = Network::new(seed);
+        pair.run_for(Duration::from_secs(240));
+        pair.assert_up();
+        pair.run_for(Duration::from_secs(60));
+        assert_eq!(
+            (pair.east.snapshot().half_open, pair.west.snapshot().half_open),
+            (0, 0)
+        );
+    }
+}
