@@ -84,6 +84,25 @@ fn talk(from: &End, to: &End, source: &str, destination: &str) -> bool {
         .is_ok_and(|length| &heard[..length] == b"hello")
 }
 
+/// The other end, in a new namespace, with a wire between the two and all but the states in place.
+async fn joined(a: &mut End) -> End {
+    unshare(CloneFlags::CLONE_NEWNET).unwrap();
+    let mut b = End::open(B, A).await;
+    ip("link add outer type veth peer name far");
+    ip(&format!(
+        "link set far netns /proc/{}/fd/{}",
+        std::process::id(),
+        std::os::fd::AsRawFd::as_raw_fd(&a.namespace)
+    ));
+    a.enter();
+    ip("link set far name outer");
+    a.configure(["10.1.0.1/32", "fd01::1/128"], ["10.2.0.0/24", "fd02::/64"])
+        .await;
+    b.configure(["10.2.0.1/32", "fd02::1/128"], ["10.1.0.0/24", "fd01::/64"])
+        .await;
+    b
+}
+
 /// Two namespaces talk through XFRM interfaces, IPv4 and IPv6 inside, AEAD and not; a new child takes over at
 /// once while the old one is still there; without states nothing passes.
 #[test]
@@ -93,20 +112,7 @@ fn traffic_passes_and_moves_to_the_new_child() {
         if !has_esp(&mut a.kernel, "traffic_passes_and_moves_to_the_new_child").await {
             return;
         }
-        unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        let mut b = End::open(B, A).await;
-        ip("link add outer type veth peer name far");
-        ip(&format!(
-            "link set far netns /proc/{}/fd/{}",
-            std::process::id(),
-            std::os::fd::AsRawFd::as_raw_fd(&a.namespace)
-        ));
-        a.enter();
-        ip("link set far name outer");
-        a.configure(["10.1.0.1/32", "fd01::1/128"], ["10.2.0.0/24", "fd02::/64"])
-            .await;
-        b.configure(["10.2.0.1/32", "fd02::1/128"], ["10.1.0.0/24", "fd01::/64"])
-            .await;
+        let mut b = joined(&mut a).await;
         assert!(
             !talk(&a, &b, "10.1.0.1", "10.2.0.1"),
             "nothing passes without states"
