@@ -15,6 +15,8 @@ use crate::{
 
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// Between two refusals of strangers that are told at least this long passes.
+const BETWEEN_NOTES: Duration = Duration::from_secs(1);
 /// It doubles so often at most: to 64 seconds.
 const DOUBLINGS: u32 = 6;
 
@@ -28,6 +30,8 @@ pub(crate) struct Standing {
     sa: Option<u64>,
     failures: u32,
     retry: Option<Instant>,
+    /// When the outage was last set for somebody whom we refused.
+    noted: Option<Instant>,
     /// The peer heard from us since we started, so that INITIAL_CONTACT would be a lie (RFC 7296 §2.4).
     contacted: bool,
 }
@@ -53,6 +57,7 @@ impl Standing {
             sa: None,
             failures: 0,
             retry: None,
+            noted: None,
             contacted,
         }
     }
@@ -193,15 +198,19 @@ impl Engine {
         }
     }
 
-    /// We refused somebody who may have been the peer of this connection.
-    pub(crate) fn noted(&mut self, name: &ConnectionName, outage: Option<&Outage>, _now: Instant) {
+    /// We refused somebody who may have been the peer of this connection. Anyone can be refused as often as they
+    /// like, so this is told once a second at most, and only to a certain length.
+    pub(crate) fn noted(&mut self, name: &ConnectionName, outage: &Outage, now: Instant) {
         let Some(standing) = self.connections.standings.get_mut(name) else {
             return;
         };
-        if standing.state != ConnectionState::Up && outage.is_some() && standing.outage.as_ref() != outage {
-            standing.outage = outage.cloned();
-            let reports = outage.map(|outage| Action::Report(Event::Down(name.clone(), outage.clone())));
-            self.out.extend(reports);
+        let outage = outage.abridged();
+        let recent = |noted: Instant| now.saturating_duration_since(noted) < BETWEEN_NOTES;
+        let told = standing.outage.as_ref() == Some(&outage) || standing.noted.is_some_and(recent);
+        if standing.state != ConnectionState::Up && !told {
+            standing.noted = Some(now);
+            standing.outage = Some(outage.clone());
+            self.out.push(Action::Report(Event::Down(name.clone(), outage)));
         }
     }
 
@@ -227,7 +236,7 @@ impl Engine {
         standing.enter(ConnectionState::Down, now);
         standing.failures = standing.failures.saturating_add(1);
         let failures = standing.failures;
-        if let Some(outage) = outage {
+        if let Some(outage) = outage.as_ref().map(Outage::abridged) {
             standing.outage = Some(outage.clone());
             self.out.push(Action::Report(Event::Down(name.clone(), outage)));
         }

@@ -207,7 +207,7 @@ impl Engine {
         self.dropped(datagram.remote, rejection.cause);
         if let Some(outage) = &rejection.outage {
             for name in self.candidates(datagram.path()) {
-                self.noted(&name, Some(outage), now);
+                self.noted(&name, outage, now);
             }
         }
         let Some(answer) = rejection.answer else { return };

@@ -72,7 +72,26 @@ pub struct Outage {
     pub expected: String,
 }
 
+/// More of what a peer said than this is not told.
+const CHARACTERS: usize = 500;
+
 impl Outage {
+    /// The same, with what a peer said cut to a bearable length.
+    pub(crate) fn abridged(&self) -> Self {
+        let cut = |text: &String| {
+            let mut abridged: String = text.chars().take(CHARACTERS).collect();
+            if abridged.len() < text.len() {
+                abridged.push('…');
+            }
+            abridged
+        };
+        Self {
+            offered: cut(&self.offered),
+            expected: cut(&self.expected),
+            ..*self
+        }
+    }
+
     /// An outage that needs no further words.
     pub(crate) fn plain(reason: Reason, side: Side, stage: Stage) -> Self {
         Self {

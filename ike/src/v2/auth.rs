@@ -253,13 +253,6 @@ impl Engine {
         let said = payloads::initiator_identity(payloads);
         let said = said.ok_or_else(|| Rejection::answered(None, notify::INVALID_SYNTAX, Vec::new()))?;
         let (name, settings) = self.identified(state, said, payloads::responder_identity(payloads), now)?;
-        let failed = |offered| {
-            let outage = Outage {
-                offered,
-                ..Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::IkeAuth)
-            };
-            Rejection::refused(notify::AUTHENTICATION_FAILED, outage)
-        };
         let proven = (state.request.clone(), state.responder_nonce.clone());
         let proof = payloads::authentication(payloads);
         let nonce = state.initiator_nonce.clone();
@@ -267,9 +260,12 @@ impl Engine {
             proves(channel, (proof, said), (&proven.0, &proven.1), &settings)
         });
         if !good {
-            let rejection = failed(identity::words(said));
-            self.noted(&name, rejection.outage.as_ref(), now);
-            return Err(rejection);
+            let outage = Outage {
+                offered: identity::words(said),
+                ..Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::IkeAuth)
+            };
+            self.noted(&name, &outage, now);
+            return Err(Rejection::refused(notify::AUTHENTICATION_FAILED, outage));
         }
         let initial_contact = payloads::notify(payloads, notify::INITIAL_CONTACT).is_some();
         if self.rival_wins(&name, common, &nonce) {
@@ -310,7 +306,7 @@ impl Engine {
                 }
                 _ => unexpected(said, &settings.remote_identity),
             };
-            self.noted(name, Some(&outage), now);
+            self.noted(name, &outage, now);
             rejection.outage = Some(outage);
         }
         Err(rejection)

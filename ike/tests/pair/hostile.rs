@@ -296,3 +296,34 @@ fn a_bad_public_value_is_dropped() {
     pair.run_for(Duration::from_secs(60));
     pair.assert_up();
 }
+
+/// Whoever is refused over and over, with ever other offers, fills neither journal nor status.
+#[test]
+fn refusals_are_told_seldom_and_briefly() {
+    let mut pair = Pair::new();
+    let mut west = connection("192.0.2.2", "192.0.2.1");
+    west.mode = ike::Mode::ResponderOnly;
+    pair.configure_west([("to-east", west)]);
+    pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+    for spi in 1..=200 {
+        let mut message = Message::decode(&start(&pair, spi)).unwrap();
+        for payload in &mut message.payloads {
+            if let Payload::SecurityAssociation(offered) = payload {
+                let transform = offered.proposals[0].transforms[0].clone();
+                let foreign = ike::wire::Transform {
+                    id: 1000 + spi as u16,
+                    ..transform
+                };
+                offered.proposals[0].transforms = vec![foreign; 200];
+            }
+        }
+        west_receives(&mut pair, east_address(), message.encode());
+    }
+    let told = pair
+        .west
+        .events
+        .iter()
+        .filter(|event| matches!(event, ike::Event::Down(..)));
+    assert_eq!((told.count(), pair.west.snapshot().half_open), (1, 0));
+    assert!(pair.west.outage().offered.chars().count() <= 501);
+}

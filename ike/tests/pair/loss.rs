@@ -64,6 +64,35 @@ fn simultaneous_initiation_is_settled_at_once() {
     }
 }
 
+/// One of two simultaneous IKE_AUTH requests is late: it arrives when the other's SA stands already, and the same rule
+/// holds.
+#[test]
+fn a_late_rival_is_judged_as_a_simultaneous_one() {
+    for seed in 0..20 {
+        let mut pair = Pair::new();
+        pair.east = crate::Site::new("192.0.2.1", 100 + seed);
+        pair.west = crate::Site::new("192.0.2.2", 200 + seed);
+        pair.configure_east([("to-west", crate::connection("192.0.2.1", "192.0.2.2"))]);
+        pair.configure_west([("to-east", crate::connection("192.0.2.2", "192.0.2.1"))]);
+        pair.run_for(Duration::from_millis(25));
+        let (late, prompt): (Vec<_>, Vec<_>) = pair
+            .network
+            .seize()
+            .into_iter()
+            .partition(|packet| packet.source.ip() == pair.west.address);
+        assert_eq!((late.len(), prompt.len()), (1, 1));
+        for packet in prompt {
+            pair.network.send(packet, pair.now);
+        }
+        pair.run_for(Duration::from_millis(100));
+        for packet in late {
+            pair.network.send(packet, pair.now);
+        }
+        pair.run_for(Duration::from_millis(100));
+        pair.assert_up();
+    }
+}
+
 #[test]
 fn nobody_there_is_told_and_tried_for_ever_with_longer_waits() {
     let mut pair = Pair::with(|_, _| ());
