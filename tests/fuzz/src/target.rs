@@ -2,7 +2,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::{
-    chain, configuration, configuration_document, delete, engine, message, notify, payload,
+    chain, configuration, configuration_document, delete, engine, esp, message, notify, payload,
     security_association, selectors,
 };
 
@@ -36,6 +36,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "engine",
         body: engine,
+    },
+    Target {
+        name: "esp",
+        body: esp,
     },
     Target {
         name: "message",
