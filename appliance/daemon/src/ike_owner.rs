@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::debug;
 
 use crate::datapath::Request;
-use crate::journal;
+use crate::journal::Journal;
 use crate::sockets::{ENCAPSULATION_PORT, Ports, Received, addresses};
 
 /// What the owner of the engine can be asked for.
@@ -54,6 +54,8 @@ pub(crate) struct IkeOwner {
     pub(crate) datapath: mpsc::Sender<Request>,
     /// Where it answers.
     pub(crate) answers: mpsc::Sender<Input>,
+    /// What happened.
+    pub(crate) journal: Journal,
     /// Where status looks.
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
 }
@@ -114,7 +116,7 @@ impl IkeOwner {
                 self.request(Request::Move { child, local, remote }).await
             }
             Action::RemoveChild(child) => self.request(Request::Remove(child)).await,
-            Action::Report(event) => journal::record(&event),
+            Action::Report(event) => self.journal.record(event),
         }
         None
     }

@@ -1,14 +1,31 @@
 //! What happened, as the log tells it: one line that an operator would want, under the name of its tunnel.
 
-use ike::{ConnectionName, Event, Outage};
+use std::collections::BTreeMap;
+
+use ike::{ConnectionName, Event, Outage, Reason, Side};
 use tracing::{Span, debug, info, info_span, warn};
 
-/// Writes one event of the engine to the log.
-pub(crate) fn record(event: &Event) {
-    match event {
-        Event::Up(connection) => span(connection).in_scope(|| info!("up")),
-        Event::Down(connection, outage) => span(connection).in_scope(|| down(outage)),
-        Event::Dropped(remote, cause) => debug!(%remote, cause = cause.word(), "message dropped"),
+/// Writes events to the log, the same outage once and not at every attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    outages: BTreeMap<ConnectionName, Outage>,
+}
+
+impl Journal {
+    /// Writes one event of the engine.
+    pub(crate) fn record(&mut self, event: Event) {
+        match event {
+            Event::Up(connection) => {
+                self.outages.remove(&connection);
+                span(&connection).in_scope(|| info!("up"));
+            }
+            Event::Down(connection, outage) => {
+                let known = self.outages.get(&connection) == Some(&outage);
+                span(&connection).in_scope(|| down(&outage, known));
+                self.outages.insert(connection, outage);
+            }
+            Event::Dropped(remote, cause) => debug!(%remote, cause = cause.word(), "message dropped"),
+        }
     }
 }
 
@@ -17,7 +34,7 @@ pub(crate) fn span(connection: &ConnectionName) -> Span {
     info_span!("tunnel", name = %connection.0)
 }
 
-fn down(outage: &Outage) {
+fn down(outage: &Outage, known: bool) {
     let Outage {
         reason,
         side,
@@ -25,13 +42,23 @@ fn down(outage: &Outage) {
         offered,
         expected,
     } = outage;
-    warn!(
-        reason = reason.word(),
-        side = side.word(),
-        stage = stage.word(),
-        offered,
-        expected,
-        next_step = reason.next_step(*side),
-        "down"
-    );
+    let (reason_word, side_word, stage) = (reason.word(), side.word(), stage.word());
+    if known {
+        return debug!(reason = reason_word, side = side_word, stage, "still down");
+    }
+    match (reason, side) {
+        (Reason::Configuration, Side::We) => info!(reason = reason_word, "closed"),
+        _ => {
+            let next_step = reason.next_step(*side);
+            warn!(
+                reason = reason_word,
+                side = side_word,
+                stage,
+                offered,
+                expected,
+                next_step,
+                "down"
+            );
+        }
+    }
 }

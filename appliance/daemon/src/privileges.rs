@@ -17,15 +17,15 @@ pub(crate) enum PrivilegeError {
         purpose: String,
     },
     /// The kernel could not be asked, or did not obey.
-    #[error("capabilities: {0}")]
+    #[error("capabilities")]
     Capabilities(#[from] caps::errors::CapsError),
     /// A protection of the process could not be switched on.
-    #[error("{what}: {source}")]
+    #[error("{what}: {error}")]
     Protection {
         /// Which one.
         what: &'static str,
         /// The kernel's answer.
-        source: nix::Error,
+        error: nix::Error,
     },
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn reduce() -> Result<(), PrivilegeError> {
     caps::set(None, CapSet::Permitted, &kept)?;
     caps::set(None, CapSet::Inheritable, &kept)?;
     caps::set(None, CapSet::Ambient, &kept)?;
-    let protection = |what| move |source| PrivilegeError::Protection { what, source };
+    let protection = |what| move |error| PrivilegeError::Protection { what, error };
     prctl::set_no_new_privs().map_err(protection("no_new_privs"))?;
     prctl::set_dumpable(false).map_err(protection("PR_SET_DUMPABLE"))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(protection("RLIMIT_CORE"))

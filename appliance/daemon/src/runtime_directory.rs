@@ -21,12 +21,12 @@ pub(crate) enum RuntimeError {
         pid: String,
     },
     /// The file system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Refused {
         /// What was to be made or opened.
         path: PathBuf,
         /// The system's answer.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -105,7 +105,7 @@ impl Drop for RuntimeDirectory {
 
 fn refused(path: &Path) -> impl FnOnce(io::Error) -> RuntimeError {
     let path = path.to_owned();
-    move |source| RuntimeError::Refused { path, source }
+    move |error| RuntimeError::Refused { path, error }
 }
 
 #[cfg(test)]

@@ -53,12 +53,12 @@ pub(crate) enum BindError {
         holder: String,
     },
     /// The kernel refused for another reason.
-    #[error("UDP {address}: {source}")]
+    #[error("UDP {address}: {error}")]
     Refused {
         /// The address wanted.
         address: SocketAddr,
         /// The kernel's answer.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -73,12 +73,12 @@ pub(crate) struct Port {
 impl Port {
     /// Binds `address`; on port 4500 the kernel is told to take ESP packets out (RFC 3948, `udp(7)`).
     pub(crate) fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let refused = |source: io::Error| match source.kind() {
+        let refused = |error: io::Error| match error.kind() {
             io::ErrorKind::AddrInUse => BindError::Held {
                 address,
                 holder: holder::of_udp(address),
             },
-            _ => BindError::Refused { address, source },
+            _ => BindError::Refused { address, error },
         };
         let socket = open(address).map_err(refused)?;
         if address.port() == ENCAPSULATION_PORT {

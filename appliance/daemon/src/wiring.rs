@@ -26,6 +26,7 @@ use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{Desired, derive};
 use crate::http::{self, Published};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
+use crate::journal::Journal;
 use crate::kernel_owner::{self, Carrier, KernelOwner};
 use crate::randomness::SystemRandom;
 use crate::runtime_directory::RuntimeDirectory;
@@ -227,6 +228,7 @@ fn start_engine(
         user_datapath,
         datapath: network.clone(),
         answers,
+        journal: Journal::default(),
         snapshot,
     };
     let task = tokio::spawn(owner.run(Mailboxes {
