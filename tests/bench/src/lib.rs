@@ -1,5 +1,7 @@
 //! What the measurements share; each measurement is a binary of its own in `bin/`.
 
+pub mod handshake;
+
 /// The middle one of what was measured; `None` of nothing.
 pub fn median<T: Ord + Copy>(mut measured: Vec<T>) -> Option<T> {
     measured.sort_unstable();

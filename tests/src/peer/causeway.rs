@@ -138,6 +138,11 @@ impl Causeway {
         self.process.kill()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// All that its processes logged, over restarts.
     pub fn log(&self) -> String {
         self.process.log()

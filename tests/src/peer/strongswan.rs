@@ -1,7 +1,7 @@
 //! strongSwan as a peer: `charon-systemd` with its own configuration, control socket and log.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -33,10 +33,6 @@ impl StrongSwan {
     /// # Errors
     /// When it does not start or refuses the configuration.
     pub fn start(run: &Run, gateway: &Namespace, tunnel: &Tunnel, datapath: Datapath) -> Result<Self> {
-        let folder = run.folder().join(format!("{}-strongswan", gateway.name()));
-        fs::create_dir_all(folder.join("swanctl"))?;
-        fs::write(folder.join("strongswan.conf"), daemon_settings(&folder, datapath))?;
-        fs::write(folder.join("swanctl/swanctl.conf"), connections(tunnel, datapath))?;
         if datapath == Datapath::Kernel {
             gateway.ip(&[
                 &format!("link add ipsec0 type xfrm dev wan if_id {IF_ID}"),
@@ -44,6 +40,25 @@ impl StrongSwan {
                 &format!("route add {} dev ipsec0", tunnel.remote_prefix),
             ])?;
         }
+        let settings = |folder: &Path| daemon_settings(folder, datapath);
+        Self::with_configuration(run, gateway, settings, &connections(tunnel, datapath))
+    }
+
+    /// Starts it with a configuration of the caller's: `strongswan.conf`, which must put the control socket at
+    /// `vici.sock` in the given folder and the log beside the folder, and `swanctl.conf`.
+    ///
+    /// # Errors
+    /// When it does not start or refuses the configuration.
+    pub fn with_configuration(
+        run: &Run,
+        gateway: &Namespace,
+        settings: impl Fn(&Path) -> String,
+        connections: &str,
+    ) -> Result<Self> {
+        let folder = run.folder().join(format!("{}-strongswan", gateway.name()));
+        fs::create_dir_all(folder.join("swanctl"))?;
+        fs::write(folder.join("strongswan.conf"), settings(&folder))?;
+        fs::write(folder.join("swanctl/swanctl.conf"), connections)?;
         let mut charon = Command::new("/usr/sbin/charon-systemd");
         charon
             .env("STRONGSWAN_CONF", folder.join("strongswan.conf"))
@@ -85,6 +100,11 @@ impl StrongSwan {
         self.swanctl(&["--list-sas"])
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default()
@@ -118,7 +138,7 @@ impl StrongSwan {
     }
 }
 
-fn daemon_settings(folder: &std::path::Path, datapath: Datapath) -> String {
+fn daemon_settings(folder: &Path, datapath: Datapath) -> String {
     // The first plugin that offers to carry ESP wins; the second is needed for addresses and routes all the same.
     let carriers = match datapath {
         Datapath::Kernel => "kernel-netlink",

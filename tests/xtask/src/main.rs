@@ -97,6 +97,9 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Command::Bench { name, arguments } => {
             packages::install(packages::LAB)?;
+            if !step::run("building the programs", &mut steps::programs())? {
+                return Ok(false);
+            }
             let mut bench = step::cargo(&["run", "--release", "-p", "system-bench", "--bin", &name, "--"]);
             step::run(&name, bench.args(&arguments))
         }

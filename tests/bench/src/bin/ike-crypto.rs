@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use ike::Random;
 use ike::crypto::{Encryption, Group, KeyExchange, Prf, Secret};
 use ike::v2::keys::{IkeKeys, Said, Suite};
+use system_bench::print;
 
 const GROUPS: [Group; 9] = [
     Group::X25519,
@@ -99,9 +100,4 @@ fn spent() -> Result<Duration> {
     let statistics = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds = statistics.split(' ').next().context("an empty schedstat")?;
     Ok(Duration::from_nanos(nanoseconds.parse()?))
-}
-
-#[expect(clippy::print_stdout, reason = "a measurement prints its result")]
-fn print(line: &str) {
-    println!("{line}");
 }

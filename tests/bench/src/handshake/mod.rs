@@ -1,0 +1,7 @@
+//! IKEv2 handshakes by the hundred, and what they cost the responder.
+
+mod initiators;
+mod responder;
+
+pub use initiators::{Initiators, Plan};
+pub use responder::{Hub, Responder};
