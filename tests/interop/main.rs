@@ -7,6 +7,13 @@
     clippy::panic
 )]
 
+mod closed;
+mod encapsulation;
 mod establish;
+mod hostile;
 mod lab;
 mod pair;
+mod refusal;
+mod reload;
+mod restart;
+mod suites;

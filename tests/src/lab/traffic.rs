@@ -18,8 +18,12 @@ use super::wait;
 /// How long an echo may take before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a stream may take, with all that was sent when its time was over.
+const STALLED: Duration = Duration::from_secs(60);
+
 /// Echo requests sent at an even pace until it is finished or dropped.
 pub struct Ping {
+    sent: Arc<AtomicU64>,
     answered: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     worker: Option<JoinHandle<Vec<Echo>>>,
@@ -56,10 +60,11 @@ impl Ping {
                 .with_context(|| format!("a route to {to}"))?;
             socket
         };
-        let (answered, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (count, until) = (Arc::clone(&answered), Arc::clone(&stop));
-        let worker = std::thread::spawn(move || echo(&socket, every, &count, &until));
+        let (sent, answered, stop) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
+        let (counts, until) = ([Arc::clone(&sent), Arc::clone(&answered)], Arc::clone(&stop));
+        let worker = std::thread::spawn(move || echo(&socket, every, &counts, &until));
         Ok(Self {
+            sent,
             answered,
             stop,
             worker: Some(worker),
@@ -74,6 +79,22 @@ impl Ping {
         let wanted = self.answered.load(Ordering::Relaxed) + more;
         wait::until(&format!("{more} answered pings"), limit, || {
             let now = self.answered.load(Ordering::Relaxed);
+            if now >= wanted {
+                Ok(())
+            } else {
+                Err(anyhow!("{} are missing", wanted - now))
+            }
+        })
+    }
+
+    /// Waits until that many more requests were sent, answered or not.
+    ///
+    /// # Errors
+    /// When they were not within `limit`.
+    pub fn wait_sent(&self, more: u64, limit: Duration) -> Result<()> {
+        let wanted = self.sent.load(Ordering::Relaxed) + more;
+        wait::until(&format!("{more} more pings to be sent"), limit, || {
+            let now = self.sent.load(Ordering::Relaxed);
             if now >= wanted {
                 Ok(())
             } else {
@@ -119,7 +140,12 @@ impl Drop for Ping {
     }
 }
 
-fn echo(socket: &Socket, every: Duration, answered: &AtomicU64, stop: &AtomicBool) -> Vec<Echo> {
+fn echo(
+    socket: &Socket,
+    every: Duration,
+    [sent, answered]: &[Arc<AtomicU64>; 2],
+    stop: &AtomicBool,
+) -> Vec<Echo> {
     let mut echoes: Vec<Echo> = Vec::new();
     let mut next = Instant::now();
     let mut last_call = None;
@@ -138,6 +164,7 @@ fn echo(socket: &Socket, every: Duration, answered: &AtomicU64, stop: &AtomicBoo
                 sent: now,
                 answered: false,
             });
+            sent.fetch_add(1, Ordering::Relaxed);
             next = now + every;
         }
         let pause = next
@@ -258,6 +285,10 @@ fn receive_stream(listener: &TcpListener) -> Result<Throughput> {
     let mut block = vec![0_u8; 256 << 10];
     let (start, mut bytes) = (Instant::now(), 0);
     loop {
+        ensure!(
+            start.elapsed() < STALLED,
+            "the stream did not end; {bytes} bytes had arrived"
+        );
         match connection.read(&mut block).context("receiving")? {
             0 => {
                 return Ok(Throughput {

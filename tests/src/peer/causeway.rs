@@ -1,5 +1,6 @@
 //! Causeway as a party: the release build of `causewayd`, spoken to through `causeway`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -153,22 +154,44 @@ impl Causeway {
         self.folder.join("runtime/control.sock")
     }
 
-    /// What a second daemon with the same files, but a place of its own to run in, says before it gives up.
+    /// What another daemon says before it gives up: one with the same files but a place of its own to run in, started
+    /// by the words `under`, if any, such as `setpriv …`.
     ///
     /// # Errors
     /// When it does not give up.
-    pub fn second_daemon(&self) -> Result<String> {
-        let mut command = daemon(&self.folder, "second", self.datapath)?;
-        let mut second = self
+    pub fn another(&self, under: &[&str]) -> Result<String> {
+        let plain = daemon(&self.folder, "another", self.datapath)?;
+        let words: Vec<&OsStr> = under.iter().map(OsStr::new).collect();
+        let words = words
+            .into_iter()
+            .chain([plain.get_program()])
+            .chain(plain.get_args());
+        let mut words = words.map(OsStr::to_owned);
+        let mut command = Command::new(words.next().context("no program")?);
+        command.args(words).env("NO_COLOR", "1");
+        let mut another = self
             .gateway
-            .spawn(&format!("{}-second", self.gateway.name()), &mut command)?;
-        let status = second.wait(READY)?;
+            .spawn(&format!("{}-another", self.gateway.name()), &mut command)?;
+        let status = another.wait(READY)?;
         ensure!(
             !status.success(),
-            "a second daemon ended as if all were well: {}",
-            second.log()
+            "another daemon ended as if all were well: {}",
+            another.log()
         );
-        Ok(second.log())
+        Ok(another.log())
+    }
+
+    /// Removes all that daemons left in the gateway, unreachable routes too.
+    ///
+    /// # Errors
+    /// What it says.
+    pub fn remove(&self) -> Result<()> {
+        let program = binary("causewayd")?;
+        let runtime = self.folder.join("runtime");
+        let arguments = ["--remove", "--runtime", &runtime.to_string_lossy()];
+        self.gateway
+            .run(&program.to_string_lossy(), &arguments)
+            .map(|_| ())
     }
 
     /// Runs the command line. Exit status 1 means that it did what it was told and not all tunnels are up.

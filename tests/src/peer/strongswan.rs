@@ -190,6 +190,10 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
             String::new(),
         ),
     };
+    let (local_ts, remote_ts) = match &tunnel.selectors {
+        Some((local, remote)) => (local.as_str(), remote.as_str()),
+        None => (local_ts, remote_ts),
+    };
     let (ike, esp) = (tunnel.suite.strongswan_ike(), tunnel.suite.strongswan_esp());
     let encap = if tunnel.encapsulate { "yes" } else { "no" };
     format!(

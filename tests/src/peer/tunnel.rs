@@ -38,6 +38,8 @@ pub struct Tunnel {
     pub suite: Suite,
     /// UDP encapsulation without a NAT between.
     pub encapsulate: bool,
+    /// Traffic selectors, local and remote, that strongSwan is to ask for instead of the usual ones.
+    pub selectors: Option<(String, String)>,
     /// Who may start it, in the words of Causeway's document: `Default`, `InitiatorOnly` or `ResponderOnly`.
     pub mode: &'static str,
 }
@@ -55,6 +57,7 @@ impl Tunnel {
             secret: "rig.only.not.a.secret".to_owned(),
             suite: USUAL,
             encapsulate: false,
+            selectors: None,
             mode: "Default",
         }
     }
