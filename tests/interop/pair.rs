@@ -75,7 +75,7 @@ impl Pair {
         let outer = sites
             .middle
             .as_ref()
-            .map_or((&sites.a.gateway, "wan"), |middle| (middle, "a"));
+            .map_or((&sites.a.gateway, "wan"), |middle| (middle, "near"));
         let capture = Capture::start(outer.0, outer.1).unwrap();
         let gateway = &sites.b.gateway;
         let far = match (kind, first) {

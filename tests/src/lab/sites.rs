@@ -29,7 +29,7 @@ pub struct Sites {
     pub a: Site,
     /// 10.2.0.0/24 behind 192.0.2.2, or 203.0.113.2 when a NAT is between.
     pub b: Site,
-    /// Between the gateways, when there is a NAT: links `a` and `b`.
+    /// Between the gateways, when there is a NAT: links `near` and `far`.
     pub middle: Option<Namespace>,
 }
 
@@ -59,7 +59,7 @@ impl Sites {
             &a.wan("192.0.2.1/24"),
             &End {
                 namespace: &middle,
-                link: "a",
+                link: "near",
                 address: "192.0.2.254/24",
             },
         )?;
@@ -67,14 +67,18 @@ impl Sites {
             &b.wan("203.0.113.2/24"),
             &End {
                 namespace: &middle,
-                link: "b",
+                link: "far",
                 address: "203.0.113.1/24",
             },
         )?;
-        middle.forward(&["a", "b"])?;
+        middle.forward(&["near", "far"])?;
         middle.nft(
-            "table ip hide { chain out { type nat hook postrouting priority 100;
-             oifname \"b\" masquerade } }",
+            "table ip hide {
+               chain out {
+                 type nat hook postrouting priority 100;
+                 oifname \"far\" masquerade
+               }
+             }",
         )?;
         a.lead_to(Ipv4Addr::new(192, 0, 2, 254))?;
         b.lead_to(Ipv4Addr::new(203, 0, 113, 1))?;
