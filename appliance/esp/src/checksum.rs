@@ -7,13 +7,13 @@ impl Sum {
     /// Adds octets; an odd last one counts as if a zero followed.
     pub(crate) fn add(mut self, octets: &[u8]) -> Sum {
         // The sum does not depend on the order of octets in a word, so the machine's own order is summed, which
-        // needs no swap and lets the compiler use vector registers.
+        // needs no swap, and in words of 64 bits, four chains of additions at once.
         let (blocks, rest) = octets.as_chunks::<32>();
-        let mut lanes = [0u64; 8];
+        let mut chains = [0u128; 4];
         for block in blocks {
-            let (words, _) = block.as_chunks::<4>();
-            for (lane, word) in lanes.iter_mut().zip(words) {
-                *lane += u64::from(u32::from_ne_bytes(*word));
+            let (words, _) = block.as_chunks::<8>();
+            for (chain, word) in chains.iter_mut().zip(words) {
+                *chain += u128::from(u64::from_ne_bytes(*word));
             }
         }
         let (pairs, odd) = rest.as_chunks::<2>();
@@ -25,7 +25,7 @@ impl Sum {
             .iter()
             .map(|octet| u64::from(u16::from_ne_bytes([*octet, 0])))
             .sum();
-        self.0 = fold(self.0 + fold(lanes.iter().sum()) + pairs + odd);
+        self.0 = fold(self.0 + fold(chains.iter().sum::<u128>()) + pairs + odd);
         self
     }
 
@@ -56,7 +56,11 @@ impl Sum {
 }
 
 /// Brings a sum below 2^17 without changing it modulo 2^16 - 1.
-fn fold(sum: u64) -> u64 {
+fn fold(sum: impl Into<u128>) -> u64 {
+    let sum = sum.into();
+    let sum = (sum >> 64) + (sum & u128::from(u64::MAX));
+    let sum = (sum >> 32) + (sum & u128::from(u32::MAX));
+    let sum = u64::try_from(sum).unwrap_or_default();
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
     let sum = (sum >> 16) + (sum & 0xffff);
     (sum >> 16) + (sum & 0xffff)

@@ -188,7 +188,7 @@ impl Group {
             && tcp.headers == own.headers
             && open.total + tcp.payload <= LARGEST
             && self.segments < PIECES
-            && fixed_fields(head, own.transport).eq(fixed_fields(headers, tcp.transport))
+            && agree(head, headers, tcp.transport)
     }
 
     fn append(&mut self, index: usize, tcp: &Tcp) {
@@ -284,23 +284,25 @@ impl Tcp {
     }
 }
 
-/// The fields that all segments of a large packet share: all but lengths, IPv4 identification, checksums, sequence
-/// number and flags.
-fn fixed_fields(headers: &[u8], transport: usize) -> impl Iterator<Item = Option<&[u8]>> {
+/// Whether two segments agree in all that a large packet tells but once: all but lengths, IPv4 identification,
+/// checksums, sequence number and flags.
+fn agree(one: &[u8], other: &[u8], transport: usize) -> bool {
     let network = if transport == IPV4_HEADER {
-        [0..2, 6..10]
+        same::<2>(one, other, 0) && same::<4>(one, other, 6)
     } else {
-        [0..4, 6..8]
+        same::<4>(one, other, 0) && same::<2>(one, other, 6)
     };
-    let transport = [
-        transport + 8..transport + 13,
-        transport + 14..transport + 16,
-        transport + 18..headers.len(),
-    ];
     network
-        .into_iter()
-        .chain(transport)
-        .map(|range| headers.get(range))
+        && same::<4>(one, other, transport + 8)
+        && same::<1>(one, other, transport + 12)
+        && same::<2>(one, other, transport + 14)
+        && one.get(transport + 18..) == other.get(transport + 18..)
+}
+
+/// Whether both have the same `N` octets at a place.
+fn same<const N: usize>(one: &[u8], other: &[u8], at: usize) -> bool {
+    let chunk = |octets: &[u8]| octets.get(at..).and_then(|rest| rest.first_chunk::<N>().copied());
+    chunk(one).is_some_and(|chunk_of_one| chunk(other) == Some(chunk_of_one))
 }
 
 fn octets(buffers: &[Box<[u8]>], place: Place) -> &[u8] {

@@ -183,3 +183,51 @@ fn ports(protocol: u8, transport: &[u8]) -> Option<(u16, u16)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// RFC 6040 §4.2 and RFC 3168 §5: the mark goes in, the header checksum stays right.
+    #[test]
+    fn congestion_is_marked_where_it_may_be() {
+        let mut v4 = hex!("4501001c000040003f11000a0a01000a0a02000a").to_vec();
+        set_ipv4_checksum(&mut v4);
+        assert!(mark_congestion(&mut v4));
+        assert_eq!(
+            (traffic_class(&v4), Sum::default().add(&v4).is_intact()),
+            (3, true)
+        );
+        let mut v6 = hex!("6b90000000003b40").to_vec();
+        assert_eq!(traffic_class(&v6), 0xb9);
+        assert!(mark_congestion(&mut v6));
+        assert_eq!(v6[..2], hex!("6bb0"));
+        assert!(!mark_congestion(&mut hex!("4500001c00004000").to_vec()));
+    }
+
+    #[test]
+    fn ports_are_found_behind_extension_headers() {
+        let mut packet = hex!("60000000001c003f").to_vec();
+        packet.extend([0xfd; 32]);
+        packet.extend(hex!("2c00010400000000 1100000000000007 9c40003500080000"));
+        let described = describe(&packet).unwrap();
+        assert_eq!((described.protocol, described.ports), (UDP, Some((40_000, 53))));
+        packet[50..52].copy_from_slice(&[0x00, 0x08]);
+        assert_eq!(describe(&packet).unwrap().ports, None, "not in a later fragment");
+    }
+
+    proptest! {
+        #[test]
+        fn describes_anything(mut octets in proptest::collection::vec(any::<u8>(), 0..120), version in 4u8..7) {
+            if let Some(first) = octets.first_mut() {
+                *first = version << 4 | (*first & 0xf);
+            }
+            let _ = describe(&octets);
+            prop_assert!(total_len(&octets).is_none_or(|len| len <= octets.len()));
+            mark_congestion(&mut octets);
+        }
+    }
+}

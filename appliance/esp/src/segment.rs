@@ -181,3 +181,6 @@ fn chunk_mut<const N: usize>(octets: &mut [u8], at: usize) -> Result<&mut [u8; N
         .and_then(|rest| rest.first_chunk_mut())
         .ok_or(Malformed)
 }
+
+#[cfg(test)]
+mod tests;
