@@ -1,8 +1,10 @@
 //! The owner of the configuration: reads it at start and at SIGHUP, and hands out what follows from it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use appliance_config::{Change, ValidConfig, changes};
@@ -79,6 +81,8 @@ pub(crate) struct Control {
     files: Files,
     datapath: Kind,
     running: ValidConfig,
+    /// The addresses that the workers of the user-space datapath are bound to.
+    bound: BTreeSet<IpAddr>,
     ike: mpsc::Sender<Command>,
     network: mpsc::Sender<Request>,
     reload: Signal,
@@ -104,6 +108,7 @@ impl Control {
             files,
             datapath,
             running,
+            bound: BTreeSet::new(),
             ike,
             network,
             reload,
@@ -113,7 +118,10 @@ impl Control {
     }
 
     /// Hands out what each part should want: links and routes first, then what may use them.
-    pub(crate) async fn hand_out(&self, desired: Desired) {
+    pub(crate) async fn hand_out(&mut self, desired: Desired) {
+        if self.datapath == Kind::Kernel || self.bound.is_empty() {
+            self.bound.clone_from(&desired.network.outer_addresses);
+        }
         let (answer, tried) = oneshot::channel();
         // A closed channel means that everything stops; wiring then ends the process.
         if self
@@ -144,12 +152,16 @@ impl Control {
     async fn reload(&mut self) {
         match self.files.load() {
             Ok(Loaded { config, secrets }) => {
+                let desired = derive(&config, &secrets, self.datapath);
+                if self.needs_restart(&desired) {
+                    return;
+                }
                 for (name, change) in changes(&self.running, &config) {
                     if change != Change::Unchanged {
                         info!(connection = %name, ?change, "configuration");
                     }
                 }
-                self.hand_out(derive(&config, &secrets, self.datapath)).await;
+                self.hand_out(desired).await;
                 self.running = config;
                 info!("SIGHUP: the configuration is applied");
             }
@@ -163,5 +175,21 @@ impl Control {
                 );
             }
         }
+    }
+
+    /// The workers of the user-space datapath bind their sockets once, when they start.
+    fn needs_restart(&self, desired: &Desired) -> bool {
+        let fixed = self.datapath == Kind::User;
+        let new = desired
+            .network
+            .outer_addresses
+            .difference(&self.bound)
+            .filter(|_| fixed);
+        let mut restart = false;
+        for address in new {
+            error!(%address, "SIGHUP: nothing is changed: the user-space datapath takes a new local address at a restart");
+            restart = true;
+        }
+        restart
     }
 }

@@ -137,9 +137,10 @@ impl IkeOwner {
     }
 
     fn keep_alive(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<()> {
-        match self.ports.at(local) {
-            Some(port) => port.keep_alive(remote),
-            None => Err(io::ErrorKind::AddrNotAvailable.into()),
+        match (self.ports.at(local), &self.user_datapath) {
+            (Some(port), _) => port.keep_alive(remote),
+            (None, Some(datapath)) => datapath.send_keepalive(local.ip(), remote),
+            (None, None) => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
 

@@ -110,3 +110,79 @@ fn read(path: &PathBuf) -> Result<SecretSlice<u8>, (&'static str, String)> {
         .map_err(|fault| ("secret-invalid", format!("{shown}: {fault}")))?;
     Ok(key.to_vec().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    const DOCUMENT: &str = r#"{
+      "gateway": { "ip_configurations": { "default": { "address": "192.0.2.1" } }, "address_space": ["10.1.0.0/24"] },
+      "sites": { "b": { "endpoint": "192.0.2.2", "address_space": ["10.2.0.0/24"] } },
+      "connections": { "to-b": { "site": "b", "authentication": { "method": "psk", "secret": "psk-b" } } }
+    }"#;
+
+    /// What comes of a secret file with this content and mode.
+    fn load(content: &[u8], mode: u32) -> Result<Vec<u8>, Vec<SecretProblem>> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("psk-b");
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        load_from(directory.path())
+    }
+
+    fn load_from(directory: &Path) -> Result<Vec<u8>, Vec<SecretProblem>> {
+        let config = appliance_config::parse(DOCUMENT.as_bytes()).unwrap();
+        let secrets = Secrets::load(directory, &config)?;
+        Ok(secrets
+            .value(&"psk-b".parse().unwrap())
+            .unwrap()
+            .expose_secret()
+            .to_vec())
+    }
+
+    fn reason(loaded: Result<Vec<u8>, Vec<SecretProblem>>) -> &'static str {
+        let problems = loaded.unwrap_err();
+        assert_eq!(problems[0].path, "/connections/to-b/authentication/secret");
+        problems[0].reason
+    }
+
+    #[test]
+    fn one_line_end_is_not_part_of_the_secret() {
+        for content in ["Geheim1", "Geheim1\n", "Geheim1\r\n"] {
+            assert_eq!(load(content.as_bytes(), 0o600).unwrap(), b"Geheim1");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        for mode in [0o640, 0o604, 0o666, 0o620] {
+            assert_eq!(reason(load(b"Geheim1", mode)), "secret-exposed", "{mode:o}");
+        }
+        assert!(load(b"Geheim1", 0o400).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_pre_shared_key_is_refused_without_being_shown() {
+        for content in ["", "\n", "two words", "two\nlines"] {
+            assert_eq!(
+                reason(load(content.as_bytes(), 0o600)),
+                "secret-invalid",
+                "{content:?}"
+            );
+        }
+        let problems = load(b"Geh eim", 0o600).unwrap_err();
+        assert!(!problems[0].detail.contains("Geh"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_missing_secret_and_one_that_is_no_file_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(reason(load_from(directory.path())), "secret-missing");
+        fs::create_dir(directory.path().join("psk-b")).unwrap();
+        assert_eq!(reason(load_from(directory.path())), "secret-unreadable");
+    }
+}

@@ -81,10 +81,10 @@ impl Port {
             _ => BindError::Refused { address, error },
         };
         let socket = open(address).map_err(refused)?;
-        if address.port() == ENCAPSULATION_PORT {
-            EspInUdp
-                .set(&socket, &UDP_ENCAP_ESPINUDP)
-                .map_err(|errno| refused(errno.into()))?;
+        if address.port() == ENCAPSULATION_PORT
+            && let Err(error) = EspInUdp.set(&socket, &UDP_ENCAP_ESPINUDP)
+        {
+            tracing::info!(%address, %error, "this kernel takes no ESP out of UDP");
         }
         let socket = UdpSocket::from_std(socket.into()).map_err(refused)?;
         Ok(Self {
@@ -162,6 +162,11 @@ impl Ports {
             }
         }
         errors
+    }
+
+    /// Lets go of all but these port numbers.
+    pub(crate) fn keep(&mut self, numbers: &[u16]) {
+        self.0.retain(|address, _| numbers.contains(&address.port()));
     }
 
     /// Starts to pass on what arrives at ports that nobody listens to yet.

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use crate::control::{Control, Files, Loaded};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
-use crate::derive::{Desired, derive};
+use crate::derive::{Desired, NetworkSettings, derive, network};
 use crate::http::{self, Published};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::Journal;
@@ -93,10 +93,12 @@ async fn serve(
     directory: RuntimeDirectory,
 ) -> anyhow::Result<()> {
     let (mut kernel, notices) = Kernel::open().await?;
+    let mut ports = bind(&mut kernel, &network(&loaded.config)).await?;
     let (kind, why) = choose(choice, &mut kernel).await?;
-    let desired = derive(&loaded.config, &loaded.secrets, kind);
-    let ports = bind(&mut kernel, kind, &desired).await?;
     privileges::reduce()?;
+    let desired = derive(&loaded.config, &loaded.secrets, kind);
+    // In the user-space datapath, port 4500 was only tried: its workers bind their own.
+    ports.keep(port_numbers(kind));
     info!(datapath = kind.word(), why, "datapath chosen");
 
     let (datapath, encapsulated) = match kind {
@@ -112,7 +114,7 @@ async fn serve(
 
     let (commands, ike_view, mut ike_task) = start_engine(kind, ports, datapath, encapsulated, &network);
     let listener = directory.listen()?;
-    let control = Control::new(files, kind, loaded.config, commands.clone(), network.clone())?;
+    let mut control = Control::new(files, kind, loaded.config, commands.clone(), network.clone())?;
     control.hand_out(desired).await;
     let published = Published {
         ike: ike_view,
@@ -156,32 +158,24 @@ async fn choose(choice: Datapath, kernel: &mut Kernel) -> anyhow::Result<(Kind, 
 }
 
 /// Binds the ports of IKE. A port that another daemon holds ends the start before anything is touched; in any other
-/// case the sites are closed first.
-async fn bind(kernel: &mut Kernel, kind: Kind, desired: &Desired) -> anyhow::Result<Ports> {
-    let local = desired.network.outer_addresses.iter().copied();
+/// case the sites are closed before the start goes on or fails.
+async fn bind(kernel: &mut Kernel, network: &NetworkSettings) -> anyhow::Result<Ports> {
+    let local = network.outer_addresses.iter().copied();
     let mut ports = Ports::default();
-    let errors = ports.rebind(&sockets::addresses(
-        local.clone(),
-        &[IKE_PORT, ENCAPSULATION_PORT],
-    ));
-    let held = errors
+    let errors = ports.rebind(&sockets::addresses(local, &[IKE_PORT, ENCAPSULATION_PORT]));
+    if let Some(held) = errors
         .iter()
-        .find(|error| matches!(error, BindError::Held { .. }));
-    if let Some(held) = held {
+        .find(|error| matches!(error, BindError::Held { .. }))
+    {
         bail!("{held}");
     }
-    kernel_owner::close(kernel, &desired.network)
+    kernel_owner::close(kernel, network)
         .await
         .context("closing the sites")?;
-    if let Some(error) = errors.into_iter().next() {
-        return Err(error.into());
+    match errors.into_iter().next() {
+        Some(error) => Err(error.into()),
+        None => Ok(ports),
     }
-    match kind {
-        Kind::Kernel => (),
-        // Only tried: the workers bind their own.
-        Kind::User => drop(ports.rebind(&sockets::addresses(local, port_numbers(kind)))),
-    }
-    Ok(ports)
 }
 
 /// The ports that the IKE owner binds itself.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 use std::time::Instant;
 
-use crate::table::{Child, Interface};
+use crate::table::{Child, Endpoints, Interface};
 use crate::tun::Device;
 use crate::udp::{self, IkeMessages, Sockets};
 use crate::worker::{Handle, Shared};
@@ -203,6 +203,17 @@ impl Datapath {
         Some(child.counters())
     }
 
+    /// Carries a pair between other outer addresses from now on, as after a NAT gave the peer another port
+    /// (RFC 7296 §2.23); false when there is no such pair or `local` is not an address of this datapath.
+    pub fn redirect(&self, id: u64, local: SocketAddr, remote: SocketAddr) -> bool {
+        let ours = self.shared.sockets.of(local.ip()).is_some();
+        let table = self.shared.table();
+        let child = table.children.get(&id).filter(|_| ours);
+        child
+            .map(|child| child.redirect(Endpoints { local, remote }))
+            .is_some()
+    }
+
     /// What a pair has carried so far.
     pub fn counters(&self, id: u64) -> Option<Counters> {
         self.shared
@@ -224,6 +235,14 @@ impl Datapath {
     /// What was dropped without an SA to count it on, since the datapath was started.
     pub fn drops(&self) -> Drops {
         *self.shared.drops()
+    }
+
+    /// Sends the octet that keeps a NAT mapping alive from the encapsulation port (RFC 3948 §2.3).
+    ///
+    /// # Errors
+    /// As [`Datapath::send_ike`].
+    pub fn send_keepalive(&self, local: IpAddr, remote: SocketAddr) -> io::Result<()> {
+        self.shared.sockets.send_keepalive(local, remote)
     }
 
     /// Sends an IKE message from the encapsulation port, behind a non-ESP marker (RFC 3948 §2.2).

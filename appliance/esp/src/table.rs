@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use crate::sa::{Opener, Sealer};
@@ -31,12 +31,18 @@ pub(crate) struct Child {
     pub(crate) id: u64,
     pub(crate) interface: u64,
     pub(crate) inbound_spi: u32,
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
+    endpoints: RwLock<Endpoints>,
     pub(crate) encapsulation: Encapsulation,
     pub(crate) selectors: Selectors,
     outbound: Mutex<Direction<Sealer>>,
     inbound: Mutex<Direction<Opener>>,
+}
+
+/// The outer addresses of a pair of SAs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endpoints {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
 }
 
 /// One SA and what it has done; locked for a burst of packets, so that they leave in the order of their numbers.
@@ -75,13 +81,25 @@ impl Child {
             id,
             interface,
             inbound_spi: pair.inbound.spi,
-            local: pair.local,
-            remote: pair.remote,
+            endpoints: RwLock::new(Endpoints {
+                local: pair.local,
+                remote: pair.remote,
+            }),
             encapsulation: pair.encapsulation,
             selectors: Selectors::new(pair),
             outbound: Mutex::new(Direction::new(Sealer::new(&pair.outbound)?)),
             inbound: Mutex::new(Direction::new(Opener::new(&pair.inbound)?)),
         })
+    }
+
+    /// The outer addresses at this moment.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        *self.endpoints.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends from and to these outer addresses from now on.
+    pub(crate) fn redirect(&self, endpoints: Endpoints) {
+        *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
     pub(crate) fn outbound(&self) -> MutexGuard<'_, Direction<Sealer>> {

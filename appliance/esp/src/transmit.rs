@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::MutexGuard;
 
@@ -31,6 +32,7 @@ pub(crate) struct Batch {
 /// Seals packets of one SA and sends them; holds the SA until all of them have left.
 pub(crate) struct Transmission<'a> {
     pub(crate) child: &'a Child,
+    remote: SocketAddr,
     outbound: MutexGuard<'a, Direction<Sealer>>,
     batch: &'a mut Batch,
     sockets: &'a LocalSockets,
@@ -68,12 +70,14 @@ impl Batch {
 impl<'a> Transmission<'a> {
     pub(crate) fn new(
         child: &'a Child,
+        remote: SocketAddr,
         batch: &'a mut Batch,
         sockets: &'a LocalSockets,
         worker: usize,
     ) -> Transmission<'a> {
         Transmission {
             child,
+            remote,
             outbound: child.outbound(),
             batch,
             sockets,
@@ -119,7 +123,7 @@ impl<'a> Transmission<'a> {
         };
         if let Err(error) = sent {
             self.outbound.drops.output += u64::try_from(count).unwrap_or_default();
-            tracing::trace!(%error, remote = %self.child.remote, "not sent");
+            tracing::trace!(%error, remote = %self.remote, "not sent");
         }
     }
 
@@ -139,10 +143,10 @@ impl<'a> Transmission<'a> {
         let (socket, remote) = match self.child.encapsulation {
             Encapsulation::Udp => {
                 let socket = self.sockets.udp.get(self.worker).ok_or(Errno::EBADF)?;
-                (socket.as_raw_fd(), self.child.remote)
+                (socket.as_raw_fd(), self.remote)
             }
             Encapsulation::None => {
-                let mut remote = self.child.remote;
+                let mut remote = self.remote;
                 remote.set_port(0);
                 (self.sockets.raw.as_raw_fd(), remote)
             }

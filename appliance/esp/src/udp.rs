@@ -13,6 +13,8 @@ const IKE_BACKLOG: usize = 1024;
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Four zero octets where an SPI would be (RFC 3948 §2.2).
 pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
+/// What keeps a NAT mapping alive (RFC 3948 §2.3).
+const NAT_KEEPALIVE: [u8; 1] = [0xff];
 /// IP protocol of ESP.
 const ESP: i32 = 50;
 
@@ -92,6 +94,12 @@ impl Sockets {
         socket2::SockRef::from(socket)
             .send_to_vectored(&parts, &SockAddr::from(remote))
             .map(|_| ())
+    }
+
+    pub(crate) fn send_keepalive(&self, local: IpAddr, remote: SocketAddr) -> io::Result<()> {
+        let socket = self.of(local).and_then(|sockets| sockets.udp.first());
+        let socket = socket.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        socket.send_to(&NAT_KEEPALIVE, remote).map(|_| ())
     }
 }
 

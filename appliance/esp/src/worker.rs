@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::Drops;
 use crate::receive::{Arrival, Opening, Reception};
 use crate::segment::segment;
-use crate::table::{Interface, Table};
+use crate::table::{Endpoints, Interface, Table};
 use crate::transmit::{Batch, Transmission};
 use crate::tun::Device;
 use crate::udp::{IkeMessage, Sockets};
@@ -229,11 +229,12 @@ impl Worker {
                 .is_none_or(|transmission| transmission.child.id != child.id)
             {
                 batch = batch.or_else(|| transmission.take().map(Transmission::finish));
-                let Some(sockets) = self.shared.sockets.of(child.local.ip()) else {
+                let Endpoints { local, remote } = child.endpoints();
+                let Some(sockets) = self.shared.sockets.of(local.ip()) else {
                     continue;
                 };
                 let Some(batch) = batch.take() else { continue };
-                transmission = Some(Transmission::new(child, batch, sockets, self.index));
+                transmission = Some(Transmission::new(child, remote, batch, sockets, self.index));
             }
             let Some(transmission) = &mut transmission else {
                 continue;

@@ -1,6 +1,6 @@
 use appliance_config::ValidConfig;
 
-use super::{NetworkSettings, engine, network};
+use super::{NetworkSettings, engine, network::network};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 
@@ -17,6 +17,6 @@ pub(crate) struct Desired {
 pub(crate) fn derive(config: &ValidConfig, secrets: &Secrets, datapath: Kind) -> Desired {
     Desired {
         ike: engine::settings(config, secrets, datapath),
-        network: network::settings(config),
+        network: network(config),
     }
 }

@@ -8,5 +8,5 @@ mod numbering;
 mod tests;
 
 pub(crate) use desired::{Desired, derive};
-pub(crate) use network::{NetworkSettings, TunnelSettings};
+pub(crate) use network::{NetworkSettings, TunnelSettings, network};
 pub(crate) use numbering::Numbering;

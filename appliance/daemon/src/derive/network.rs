@@ -36,7 +36,8 @@ pub(crate) struct TunnelSettings {
     pub(crate) prefixes: Vec<IpNet>,
 }
 
-pub(super) fn settings(config: &ValidConfig) -> NetworkSettings {
+/// What follows for the network, whichever datapath carries the tunnels.
+pub(crate) fn network(config: &ValidConfig) -> NetworkSettings {
     // Disabled connections keep their number, so that switching one off moves no other.
     let numbers = number(config.connections.keys());
     let enabled = || {

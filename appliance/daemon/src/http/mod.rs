@@ -4,5 +4,7 @@ mod action;
 mod error;
 mod router;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use router::{Published, serve};

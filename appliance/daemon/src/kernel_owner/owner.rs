@@ -120,9 +120,13 @@ impl KernelOwner {
             Request::Install(child, pair, answer) => {
                 answer.send(self.install(child, *pair).await);
             }
-            // A state made anew would start its sequence numbers over under the same key.
             Request::Move { child, local, remote } => {
-                warn!(child = child.0, %local, %remote, "outer addresses changed: not followed");
+                let followed = match &self.carrier {
+                    // A state made anew would start its sequence numbers over under the same key.
+                    Carrier::Kernel(_) => false,
+                    Carrier::User(children) => children.redirect(child, local, remote),
+                };
+                info!(child = child.0, %local, %remote, followed, "outer addresses changed");
             }
             Request::Remove(child) => match &mut self.carrier {
                 Carrier::Kernel(children) => children.remove(&mut self.kernel, child).await,

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use appliance_esp::Datapath;
@@ -77,6 +78,11 @@ impl UserChildren {
         if self.children.remove(&id) {
             self.datapath.remove(id.0);
         }
+    }
+
+    /// The outer addresses of a child changed; false when it cannot follow.
+    pub(super) fn redirect(&self, id: ChildId, local: SocketAddr, remote: SocketAddr) -> bool {
+        self.datapath.redirect(id.0, local, remote)
     }
 
     pub(super) fn counters(&self) -> BTreeMap<ChildId, Counters> {

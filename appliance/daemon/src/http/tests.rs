@@ -1,0 +1,139 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ike::{
+    ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Input, Outage, Reason, Side, Snapshot,
+    Stage,
+};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+
+use super::{Published, serve};
+use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
+use crate::ike_owner::Command;
+
+struct Rig {
+    directory: tempfile::TempDir,
+    commands: mpsc::Receiver<Command>,
+    _refresh: mpsc::Receiver<Request>,
+}
+
+/// The API over published views, and owners that never answer.
+fn start() -> Rig {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
+    let (commands, heard) = mpsc::channel(8);
+    let (refresh, asked) = mpsc::channel(8);
+    let ike = watch::channel(Arc::new(snapshot())).1;
+    let mut first = DatapathSnapshot::first(Kind::User, "asked for".to_owned());
+    first.interfaces.insert(name(), "cw-to-b".to_owned());
+    first.refused.push(Refused {
+        object: "link cw-x".to_owned(),
+        attribute: None,
+        detail: "no".to_owned(),
+    });
+    let datapath = watch::channel(Arc::new(first)).1;
+    tokio::spawn(serve(
+        listener,
+        Published {
+            ike,
+            datapath,
+            refresh,
+            commands,
+        },
+    ));
+    Rig {
+        directory,
+        commands: heard,
+        _refresh: asked,
+    }
+}
+
+fn name() -> ConnectionName {
+    ConnectionName("to-b".into())
+}
+
+fn snapshot() -> Snapshot {
+    let outage = Outage {
+        reason: Reason::AuthenticationFailed,
+        side: Side::Peer,
+        stage: Stage::IkeAuth,
+        offered: "psk".to_owned(),
+        expected: String::new(),
+    };
+    let (state, since) = (ConnectionState::Down, Instant::now());
+    let connection = ConnectionSnapshot {
+        state,
+        since,
+        outage: Some(outage),
+        ike: None,
+        children: Vec::new(),
+    };
+    Snapshot {
+        connections: [(name(), connection)].into(),
+        drops: [(DropCause::Malformed, 3)].into(),
+        half_open: 1,
+    }
+}
+
+/// Status and body of the answer.
+async fn ask(directory: &Path, method: &str, path: &str) -> (u16, Value) {
+    let mut stream = UnixStream::connect(directory.join("socket")).await.unwrap();
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn status_is_told_though_the_owners_are_busy() {
+    let rig = start();
+    let (code, status) = ask(rig.directory.path(), "GET", "/api/v1/status").await;
+    assert_eq!(code, 200);
+    assert_eq!(status["datapath"], json!({ "kind": "user", "why": "asked for" }));
+    assert_eq!(status["drops"], json!({ "malformed": 3 }));
+    assert_eq!(status["kernel"]["refused"][0]["object"], "link cw-x");
+    let connection = &status["connections"]["to-b"];
+    assert_eq!(
+        (&connection["state"], &connection["interface"]),
+        (&json!("down"), &json!("cw-to-b"))
+    );
+    assert_eq!(connection["outage"]["reason"], "authentication-failed");
+    assert_eq!(
+        (&connection["outage"]["side"], &connection["outage"]["stage"]),
+        (&json!("peer"), &json!("ike-auth"))
+    );
+    let (_, one) = ask(rig.directory.path(), "GET", "/api/v1/status/connections/to-b").await;
+    assert_eq!(one["outage"], connection["outage"]);
+}
+
+#[tokio::test]
+async fn connect_reaches_the_engine() {
+    let mut rig = start();
+    let (code, _) = ask(rig.directory.path(), "POST", "/api/v1/connections/to-b:connect").await;
+    assert_eq!(code, 202);
+    let command = rig.commands.recv().await.unwrap();
+    assert!(matches!(command, Command::Tell(Input::Connect(connection)) if connection == name()));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_in_words() {
+    let rig = start();
+    for (method, path, reason) in [
+        ("GET", "/api/v2/status", "unknown-path"),
+        ("GET", "/api/v1/status/connections/nope", "unknown-connection"),
+        ("POST", "/api/v1/connections/nope:connect", "unknown-connection"),
+        ("POST", "/api/v1/connections/to-b:explode", "unknown-action"),
+        ("POST", "/api/v1/connections/to-b", "unknown-action"),
+    ] {
+        let (code, body) = ask(rig.directory.path(), method, path).await;
+        assert_eq!((code, &body["reason"]), (404, &json!(reason)), "{path}");
+    }
+}
