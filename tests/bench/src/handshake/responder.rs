@@ -152,6 +152,7 @@ fn tunnel(site: Ipv4Addr, plan: &Plan) -> Tunnel {
         suite: suite(plan.group),
         encapsulate: false,
         mode: "ResponderOnly",
+        selectors: None,
     }
 }
 
