@@ -90,7 +90,12 @@ impl KeyExchange {
             Group::Ecp256 => (&ECDH_P256, 32),
             Group::Ecp384 => (&ECDH_P384, 48),
             Group::Ecp521 => (&ECDH_P521, 66),
-            _ => (&X25519, 32),
+            Group::X25519 => (&X25519, 32),
+            Group::Modp1024
+            | Group::Modp2048
+            | Group::Modp3072
+            | Group::Modp4096
+            | Group::Modp2048Subgroup256 => return Err(ExchangeError::Private),
         };
         let mut drawn = Zeroizing::new(vec![0; octets]);
         for _ in 0..DRAWS {
@@ -151,9 +156,10 @@ fn check(modulus: &Modulus, public: &[u8]) -> Result<(), ExchangeError> {
 
 /// AWS-LC checks that a point is on its curve (RFC 6989 §2.3) and that X25519 gives not zero (RFC 8031 §5).
 fn agree(group: Group, private: &PrivateKey, public: &[u8]) -> Result<Secret, ExchangeError> {
-    let octets = match group {
-        Group::X25519 => public.to_vec(),
-        _ => [&[4], public].concat(),
+    let octets = if group == Group::X25519 {
+        public.to_vec()
+    } else {
+        [&[4], public].concat()
     };
     let peer = UnparsedPublicKey::new(private.algorithm(), octets);
     let secret = agreement::agree(private, peer, ExchangeError::Public, |secret| {

@@ -151,6 +151,7 @@ fn tunnel(site: Ipv4Addr, plan: &Plan) -> Tunnel {
         secret: plan.secret.clone(),
         suite: suite(plan.group),
         encapsulate: false,
+        selectors: None,
         mode: "ResponderOnly",
         selectors: None,
     }
