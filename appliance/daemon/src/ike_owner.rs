@@ -46,6 +46,8 @@ pub(crate) struct IkeOwner {
     pub(crate) ports: Ports,
     /// Which ports to bind at each local address.
     pub(crate) port_numbers: &'static [u16],
+    /// Settings have been heard; what arrives before waits in the sockets instead of being refused.
+    pub(crate) configured: bool,
     /// Where `ports` leave what arrives.
     pub(crate) received: mpsc::Sender<Received>,
     /// The user-space datapath, if it has the port of encapsulation.
@@ -68,10 +70,9 @@ enum Next {
 impl IkeOwner {
     /// Runs until the engine has closed everything after [`Input::Shutdown`].
     pub(crate) async fn run(mut self, mut mailboxes: Mailboxes) {
-        self.ports.listen(&self.received);
         let mut stopping = false;
         while !(stopping && self.engine.is_idle()) {
-            match next(self.engine.deadline(), &mut mailboxes).await {
+            match next(self.engine.deadline(), self.configured, &mut mailboxes).await {
                 Next::Input(input) => {
                     stopping |= matches!(input, Input::Shutdown);
                     self.feed(input).await;
@@ -154,6 +155,7 @@ impl IkeOwner {
             tracing::error!("{error}");
         }
         self.ports.listen(&self.received);
+        self.configured = true;
     }
 
     fn publish(&self) {
@@ -162,7 +164,7 @@ impl IkeOwner {
 }
 
 /// The next fact. Datagrams come last, so that no flood of them keeps anything else from being heard.
-async fn next(deadline: Option<Deadline>, mailboxes: &mut Mailboxes) -> Next {
+async fn next(deadline: Option<Deadline>, configured: bool, mailboxes: &mut Mailboxes) -> Next {
     let Mailboxes {
         commands,
         answers,
@@ -178,7 +180,7 @@ async fn next(deadline: Option<Deadline>, mailboxes: &mut Mailboxes) -> Next {
         },
         () = sleep_until(deadline.map(|deadline| deadline.at)) => Input::Tick,
         Some(Received { local, remote, bytes }) = datagrams.recv() => Input::Datagram { local, remote, bytes },
-        Some(message) = receive(encapsulated) => {
+        Some(message) = receive(encapsulated), if configured => {
             Input::Datagram { local: message.local, remote: message.remote, bytes: message.bytes }
         }
     };

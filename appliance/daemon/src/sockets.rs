@@ -1,12 +1,12 @@
 //! The UDP sockets of IKE: one per local address and port, and who holds a port that is taken.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use nix::sys::socket::SetSockOpt;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -95,25 +95,29 @@ impl Port {
 
     /// Sends one IKE message. A message that cannot be sent is lost like one on the way: it is sent again.
     pub(crate) fn send(&self, remote: SocketAddr, message: &[u8]) -> io::Result<()> {
-        let sent = if self.local.port() == ENCAPSULATION_PORT {
-            self.socket
-                .try_send_to(&[&NON_ESP_MARKER, message].concat(), remote)
-        } else {
-            self.socket.try_send_to(message, remote)
-        };
-        sent.map(drop)
+        let marked = [IoSlice::new(&NON_ESP_MARKER), IoSlice::new(message)];
+        match self.local.port() {
+            ENCAPSULATION_PORT => self.send_now(remote, &marked),
+            _ => self.send_now(remote, &[IoSlice::new(message)]),
+        }
     }
 
     /// Sends the octet that keeps a NAT mapping alive (RFC 3948 §2.3).
     pub(crate) fn keep_alive(&self, remote: SocketAddr) -> io::Result<()> {
-        self.socket.try_send_to(&NAT_KEEPALIVE, remote).map(drop)
+        self.send_now(remote, &[IoSlice::new(&NAT_KEEPALIVE)])
+    }
+
+    /// Past tokio, which takes a new socket for full until it has waited for it once.
+    fn send_now(&self, remote: SocketAddr, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        SockRef::from(&*self.socket)
+            .send_to_vectored(parts, &remote.into())
+            .map(drop)
     }
 
     /// Waits for the next IKE message. Keepalives and ESP packets are skipped.
-    pub(crate) async fn receive(&self) -> io::Result<(SocketAddr, Vec<u8>)> {
-        let mut buffer = vec![0; MAX_DATAGRAM];
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(SocketAddr, Vec<u8>)> {
         loop {
-            let (length, remote) = self.socket.recv_from(&mut buffer).await?;
+            let (length, remote) = self.socket.recv_from(buffer).await?;
             let datagram = buffer.get(..length).unwrap_or_default();
             if let Some(message) = ike_message(self.local.port(), datagram) {
                 return Ok((remote, message.to_vec()));
@@ -187,8 +191,9 @@ impl Ports {
 }
 
 async fn read(port: Port, queue: mpsc::Sender<Received>) {
+    let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
-        match port.receive().await {
+        match port.receive(&mut buffer).await {
             Ok((remote, bytes)) => {
                 if queue
                     .send(Received {

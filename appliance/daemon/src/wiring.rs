@@ -218,6 +218,7 @@ fn start_engine(
         engine: Engine::new(Box::new(SystemRandom)),
         ports,
         port_numbers: port_numbers(kind),
+        configured: false,
         received,
         user_datapath,
         datapath: network.clone(),
