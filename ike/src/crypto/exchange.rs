@@ -112,12 +112,7 @@ impl KeyExchange {
 
     fn with_private(group: Group, private: Private) -> Result<Self, ExchangeError> {
         let public = match &private {
-            Private::Modp(modulus, exponent) => {
-                let public = modulus
-                    .power(modulus.generator, exponent.as_ref())
-                    .ok_or(ExchangeError::Private)?;
-                public.expose_secret().to_vec()
-            }
+            Private::Modp(modulus, exponent) => modulus.public(exponent).ok_or(ExchangeError::Private)?,
             Private::Curve(private) => {
                 let public = private.compute_public_key().map_err(|_| ExchangeError::Private)?;
                 let octets = public.as_ref();
