@@ -153,7 +153,6 @@ fn tunnel(site: Ipv4Addr, plan: &Plan) -> Tunnel {
         encapsulate: false,
         selectors: None,
         mode: "ResponderOnly",
-        selectors: None,
     }
 }
 
