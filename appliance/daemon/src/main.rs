@@ -12,6 +12,7 @@ mod kernel_owner;
 mod privileges;
 mod randomness;
 mod runtime_directory;
+mod sandbox;
 mod secrets;
 mod sockets;
 mod status;

@@ -91,6 +91,11 @@ impl RuntimeDirectory {
         Ok(listener)
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn socket(&self) -> PathBuf {
         self.path.join("control.sock")
     }

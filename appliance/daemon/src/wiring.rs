@@ -30,6 +30,7 @@ use crate::journal::Journal;
 use crate::kernel_owner::{self, Carrier, KernelOwner};
 use crate::randomness::SystemRandom;
 use crate::runtime_directory::RuntimeDirectory;
+use crate::sandbox::{self, Reach};
 use crate::sockets::{self, BindError, ENCAPSULATION_PORT, IKE_PORT, Ports};
 use crate::{Arguments, Datapath, privileges};
 
@@ -96,6 +97,7 @@ async fn serve(
     let mut ports = bind(&mut kernel, &network(&loaded.config)).await?;
     let (kind, why) = choose(choice, &mut kernel).await?;
     privileges::reduce()?;
+    confine(&files, directory.path())?;
     let desired = derive(&loaded.config, &loaded.secrets, kind);
     // In the user-space datapath, port 4500 was only tried: its workers bind their own.
     ports.keep(port_numbers(kind));
@@ -132,6 +134,23 @@ async fn serve(
         ended = &mut api_task => bail!("the API ended: {ended:?}"),
     }
     stop(&commands, ike_task, &network).await;
+    Ok(())
+}
+
+/// Must come before the first worker: a thread passes its confinement on to those that it starts.
+fn confine(files: &Files, runtime_directory: &Path) -> anyhow::Result<()> {
+    let document = files
+        .config
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let read = [document.unwrap_or(Path::new(".")), &files.secrets];
+    let lacking = sandbox::enter(&Reach {
+        read: &read,
+        write: &[runtime_directory],
+    })?;
+    if !lacking.is_empty() {
+        warn!(lacking, "confined only in part");
+    }
     Ok(())
 }
 
