@@ -50,7 +50,7 @@ impl Tier {
 
 impl fmt::Display for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Check => "check",
             Self::Unit => "unit",
             Self::Pair => "pair",
