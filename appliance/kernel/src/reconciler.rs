@@ -245,10 +245,23 @@ impl Reconciler {
             .table
             .plan()
             .into_iter()
-            .filter(|step| !self.refused.contains_key(step.key()) && self.awaits(step).is_none())
+            .filter(|step| !self.refused.contains_key(step.key()))
+            .filter_map(|step| self.possible(step))
             .collect();
         steps.sort_by_key(rank);
         steps
+    }
+
+    /// What can be done of a step now. An object that is to move to a link that is not there yet goes at once: where
+    /// it stands, it carries what no longer belongs there.
+    fn possible(&self, step: Operation) -> Option<Operation> {
+        if self.awaits(&step).is_none() {
+            return Some(step);
+        }
+        match step {
+            Op::Create(..) | Op::Delete(..) => None,
+            Op::Replace { key, from, .. } => Some(Op::Delete(key, from)),
+        }
     }
 
     /// Takes the kernel's answer to one step of the plan.

@@ -295,6 +295,24 @@ fn an_adopted_state_is_not_mistaken_for_a_new_one() {
     });
 }
 
+/// A route that is to move to a link that is not there yet no longer leads into the old one.
+#[test]
+fn a_route_leaves_its_old_link_before_the_new_one_appears() {
+    block_on(async {
+        let fake = FakeKernel::new();
+        let (mut kernel, mut notices) = Kernel::over(&fake);
+        fake.appear(name(2));
+        kernel.handle(notices.next().await).await;
+        kernel.apply(want([route(0, 2)])).await.unwrap();
+        assert_eq!(fake.objects().len(), 1);
+        let _waits = kernel.apply(want([route(0, 0)])).await;
+        assert_eq!(fake.objects(), BTreeMap::new());
+        fake.appear(name(0));
+        kernel.handle(notices.next().await).await;
+        assert_eq!(fake.objects().into_values().collect::<Vec<_>>(), [route(0, 0)]);
+    });
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Want(Object),
