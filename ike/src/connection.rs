@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Task};
+use crate::v2::child::Child;
 use crate::v2::nat::Path;
-use crate::v2::state::{Common, State};
+use crate::v2::state::{Common, IkeSa, State};
 use crate::{
     Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, Mode, Outage, Reason,
     Settings, Side, Stage,
@@ -161,6 +162,16 @@ impl Engine {
                 self.retire(sa, false, now);
             }
         }
+        let replaced = |sa: &IkeSa| matches!(sa.state, State::Established(_));
+        let left: Vec<_> = self
+            .sas
+            .iter()
+            .filter(|(_, sa)| replaced(sa))
+            .map(|(spi, _)| *spi)
+            .collect();
+        for spi in left {
+            self.retire(Some(spi), false, now);
+        }
         self.drop_half_open();
     }
 
@@ -250,6 +261,9 @@ impl Engine {
         let Some(standing) = self.connections.standings.get_mut(name) else {
             return;
         };
+        if standing.state == ConnectionState::Up {
+            return;
+        }
         standing.enter(ConnectionState::Up, now);
         standing.outage = None;
         standing.failures = 0;
@@ -263,6 +277,19 @@ impl Engine {
         let standing = self.connections.standings.get_mut(name)?;
         standing.enter(ConnectionState::Connecting, now);
         standing.sa.replace(spi)
+    }
+
+    /// The IKE SA that a connection runs on.
+    pub(crate) fn current_sa(&self, name: &ConnectionName) -> Option<u64> {
+        self.connections.get(name)?.sa
+    }
+
+    /// An IKE SA took the place of another of the same connection by a rekey.
+    pub(crate) fn succeeded(&mut self, name: &ConnectionName, from: u64, to: u64) {
+        let standing = self.connections.standings.get_mut(name);
+        if let Some(standing) = standing.filter(|standing| standing.sa == Some(from)) {
+            standing.sa = Some(to);
+        }
     }
 
     /// Whether INITIAL_CONTACT would be true.
@@ -306,13 +333,15 @@ impl Engine {
     pub(crate) fn standings(&self) -> BTreeMap<ConnectionName, ConnectionSnapshot> {
         let view = |standing: &Standing| {
             let sa = standing.sa.and_then(|spi| self.sas.get(&spi));
-            let child = sa.and_then(|sa| sa.established()?.child.as_ref()?.snapshot());
+            let established = sa.and_then(IkeSa::established);
+            let children = established.map(|sa| sa.child.iter().chain(&sa.others));
+            let children = children.into_iter().flatten().filter_map(Child::snapshot);
             ConnectionSnapshot {
                 state: standing.state,
                 since: standing.since,
                 outage: standing.outage.clone(),
                 ike: sa.map(|sa| sa.snapshot(&standing.settings.remote_identity)),
-                children: child.into_iter().collect(),
+                children: children.collect(),
             }
         };
         self.connections

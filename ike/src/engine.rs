@@ -78,6 +78,8 @@ impl Engine {
             Input::ChildInstalled(child) => self.installed(child, now),
             Input::ChildRefused(child, why) => self.refused(child, why, now),
             Input::Connect(name) => self.connect(&name, now),
+            Input::RekeyChild(name) => self.rekey_now(&name, false, now),
+            Input::RekeyIke(name) => self.rekey_now(&name, true, now),
             Input::Shutdown => self.stop(now),
             Input::Tick => self.tick(now),
         }
@@ -295,6 +297,11 @@ impl Engine {
         let id = ChildId(self.last_child);
         self.children.insert(id, spi);
         id
+    }
+
+    /// The child belongs to this IKE SA from now on.
+    pub(crate) fn move_child(&mut self, id: ChildId, spi: u64) {
+        self.children.insert(id, spi);
     }
 
     /// The child is no more.

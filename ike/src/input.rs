@@ -23,6 +23,10 @@ pub enum Input {
     ChildRefused(ChildId, String),
     /// Start this connection now, whatever its back-off says.
     Connect(ConnectionName),
+    /// Replace the Child SA of this connection now, as at the end of its lifetime.
+    RekeyChild(ConnectionName),
+    /// Replace the IKE SA of this connection now, as at the end of its lifetime.
+    RekeyIke(ConnectionName),
     /// Close every SA with a Delete and start none.
     Shutdown,
     /// The deadline passed.

@@ -23,6 +23,17 @@ pub(crate) struct EspSuite {
     pub(crate) encryption: Encryption,
     pub(crate) integrity: Option<Integrity>,
     pub(crate) extended_sequence_numbers: bool,
+    /// The group of its own key exchange.
+    pub(crate) group: Option<Group>,
+}
+
+/// Where a Child SA takes its keys from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keying {
+    /// From the IKE SA, in IKE_AUTH; KE transforms mean nothing (RFC 7296 §1.2).
+    Inherited,
+    /// As CREATE_CHILD_SA negotiates; the initiator guessed this group, if any (§1.3).
+    Negotiated(Option<u16>),
 }
 
 /// Our IKE proposals as an SA payload.
@@ -49,13 +60,17 @@ pub(crate) fn offer_ike(configured: &[IkeProposal]) -> SecurityAssociationPayloa
 }
 
 /// Our ESP proposals as an SA payload; `spi` is the one we want to receive on.
-pub(crate) fn offer_esp(configured: &[EspProposal], spi: u32) -> SecurityAssociationPayload {
+pub(crate) fn offer_esp(configured: &[EspProposal], spi: u32, keying: Keying) -> SecurityAssociationPayload {
     let proposals = configured.iter().zip(1..=u8::MAX).map(|(proposal, number)| {
         let mut transforms = ciphers(proposal.encryption, proposal.integrity);
         if proposal.extended_sequence_numbers {
             transforms.push(plain(transform::ESN, esn::EXTENDED));
         }
         transforms.push(plain(transform::ESN, esn::NONE));
+        if keying != Keying::Inherited {
+            let groups = proposal.groups.iter();
+            transforms.extend(groups.map(|group| plain(transform::KE, group.id())));
+        }
         Proposal {
             number,
             protocol: protocol::ESP,
@@ -66,6 +81,16 @@ pub(crate) fn offer_esp(configured: &[EspProposal], spi: u32) -> SecurityAssocia
     SecurityAssociationPayload {
         proposals: proposals.collect(),
     }
+}
+
+/// The same for an IKE SA that replaces one: `spi` is what we want it to have (§1.3.2).
+pub(crate) fn reoffer_ike(configured: &[IkeProposal], spi: u64) -> SecurityAssociationPayload {
+    let mut offer = offer_ike(configured);
+    offer
+        .proposals
+        .iter_mut()
+        .for_each(|proposal| proposal.spi = spi.to_be_bytes().to_vec());
+    offer
 }
 
 /// The responder's choice for the IKE SA: our order decides, but a group that the initiator guessed
@@ -96,18 +121,59 @@ pub(crate) fn choose_ike(
     ))
 }
 
+/// The responder's choice for an IKE SA that replaces one: the suite, the initiator's SPI, and our answer with `spi`.
+pub(crate) fn rechoose_ike(
+    offered: &SecurityAssociationPayload,
+    configured: &[IkeProposal],
+    guessed: u16,
+    spi: u64,
+) -> Option<(IkeSuite, u64, SecurityAssociationPayload)> {
+    let (suite, mut answer) = choose_ike(&without_spis(offered), configured, guessed)?;
+    let chosen = answer.proposals.first_mut()?;
+    let mut same = offered.proposals.iter();
+    let theirs = ike_spi(same.find(|proposal| proposal.number == chosen.number)?)?;
+    chosen.spi = spi.to_be_bytes().to_vec();
+    Some((suite, theirs, answer))
+}
+
+/// What the responder chose from our offer to replace the IKE SA, and its SPI.
+pub(crate) fn reaccept_ike(
+    answer: &SecurityAssociationPayload,
+    configured: &[IkeProposal],
+    group: Group,
+) -> Option<(IkeSuite, u64)> {
+    let theirs = ike_spi(single(answer)?)?;
+    Some((accept_ike(&without_spis(answer), configured, group)?, theirs))
+}
+
+/// What can be chosen to replace an IKE SA, as it would stand in IKE_SA_INIT.
+fn without_spis(payload: &SecurityAssociationPayload) -> SecurityAssociationPayload {
+    let sound = payload
+        .proposals
+        .iter()
+        .filter(|proposal| ike_spi(proposal).is_some());
+    let bare = sound.map(|proposal| Proposal {
+        spi: Vec::new(),
+        ..proposal.clone()
+    });
+    SecurityAssociationPayload {
+        proposals: bare.collect(),
+    }
+}
+
 /// The responder's choice for a Child SA: the suite, the initiator's SPI, and our answer with `spi`.
 pub(crate) fn choose_esp(
     offered: &SecurityAssociationPayload,
     configured: &[EspProposal],
     spi: u32,
+    keying: Keying,
 ) -> Option<(EspSuite, u32, SecurityAssociationPayload)> {
     let (suite, chosen) = configured.iter().find_map(|wanted| {
         let mut sound = offered
             .proposals
             .iter()
             .filter(|proposal| esp_spi(proposal).is_some());
-        sound.find_map(|proposal| Some((esp_suite(proposal, wanted)?, proposal)))
+        sound.find_map(|proposal| Some((esp_suite(proposal, wanted, keying)?, proposal)))
     })?;
     let mut transforms = chosen_ciphers(chosen, suite.encryption, suite.integrity);
     if kinds(chosen, transform::ESN).next().is_some() {
@@ -117,6 +183,13 @@ pub(crate) fn choose_esp(
             esn::NONE
         };
         transforms.push(plain(transform::ESN, number));
+    }
+    match suite.group {
+        Some(group) => transforms.push(plain(transform::KE, group.id())),
+        None if keying != Keying::Inherited && has(chosen, transform::KE, group::NONE) => {
+            transforms.push(plain(transform::KE, group::NONE));
+        }
+        None => {}
     }
     let spi = spi.to_be_bytes().to_vec();
     let answer = Proposal {
@@ -150,10 +223,11 @@ pub(crate) fn accept_ike(
 pub(crate) fn accept_esp(
     answer: &SecurityAssociationPayload,
     configured: &[EspProposal],
+    keying: Keying,
 ) -> Option<(EspSuite, u32)> {
     let proposal = single(answer)?;
     let wanted = configured.get(usize::from(proposal.number).checked_sub(1)?)?;
-    Some((esp_suite(proposal, wanted)?, esp_spi(proposal)?))
+    Some((esp_suite(proposal, wanted, keying)?, esp_spi(proposal)?))
 }
 
 /// Whether `suite` is among what is configured.
@@ -205,7 +279,8 @@ impl std::fmt::Display for EspSuite {
             "/ESN"
         } else {
             ""
-        })
+        })?;
+        self.group.map_or(Ok(()), |group| write!(f, "/{group}"))
     }
 }
 
@@ -283,8 +358,7 @@ fn ike_suite(proposal: &Proposal, wanted: &IkeProposal, guessed: u16) -> Option<
     })
 }
 
-/// KE transforms mean nothing in IKE_AUTH, whose child takes its keys from the IKE SA (RFC 7296 §1.2).
-fn esp_suite(proposal: &Proposal, wanted: &EspProposal) -> Option<EspSuite> {
+fn esp_suite(proposal: &Proposal, wanted: &EspProposal, keying: Keying) -> Option<EspSuite> {
     let known = |kind| {
         matches!(
             kind,
@@ -297,11 +371,29 @@ fn esp_suite(proposal: &Proposal, wanted: &EspProposal) -> Option<EspSuite> {
     has_ciphers(proposal, wanted.encryption, wanted.integrity).then_some(())?;
     let plain = has(proposal, transform::ESN, esn::NONE) || kinds(proposal, transform::ESN).next().is_none();
     let extended = wanted.extended_sequence_numbers && has(proposal, transform::ESN, esn::EXTENDED);
+    let group = match keying {
+        Keying::Inherited => None,
+        Keying::Negotiated(guessed) => esp_group(proposal, wanted, guessed)?,
+    };
     (plain || extended).then_some(EspSuite {
         encryption: wanted.encryption,
         integrity: wanted.integrity,
         extended_sequence_numbers: extended,
+        group,
     })
+}
+
+/// The group of a child's own key exchange, or that there is none. `None` if there is nothing in common.
+fn esp_group(proposal: &Proposal, wanted: &EspProposal, guessed: Option<u16>) -> Option<Option<Group>> {
+    if wanted.groups.is_empty() {
+        let without =
+            kinds(proposal, transform::KE).next().is_none() || has(proposal, transform::KE, group::NONE);
+        return without.then_some(None);
+    }
+    let offered = |group: &&Group| has(proposal, transform::KE, group.id());
+    let mut common = wanted.groups.iter().filter(offered);
+    let guess = common.clone().find(|group| Some(group.id()) == guessed);
+    guess.or_else(|| common.next()).copied().map(Some)
 }
 
 /// An AEAD cipher goes with no authenticator or with NONE (RFC 7296 §3.3.3).
@@ -372,6 +464,12 @@ fn esp_spi(proposal: &Proposal) -> Option<u32> {
     (proposal.protocol == protocol::ESP && spi > 255).then_some(spi)
 }
 
+/// The SPI of a proposal for an IKE SA that replaces one; 0 is none.
+fn ike_spi(proposal: &Proposal) -> Option<u64> {
+    let spi = u64::from_be_bytes(proposal.spi.as_slice().try_into().ok()?);
+    (proposal.protocol == protocol::IKE && spi != 0).then_some(spi)
+}
+
 /// An answer holds one proposal, with one transform of each type (RFC 7296 §2.7).
 fn single(answer: &SecurityAssociationPayload) -> Option<&Proposal> {
     let [proposal] = answer.proposals.as_slice() else {
@@ -409,6 +507,7 @@ mod tests {
             encryption: Encryption::AesGcm16(256),
             integrity: None,
             extended_sequence_numbers,
+            groups: vec![],
         }
     }
 
@@ -455,10 +554,18 @@ mod tests {
     #[test]
     fn extended_sequence_numbers_are_taken_when_both_want_them() {
         for (theirs, ours, expected) in [(true, true, true), (true, false, false), (false, true, false)] {
-            let (suite, spi, answer) =
-                choose_esp(&offer_esp(&[esp(theirs)], 4711), &[esp(ours)], 815).unwrap();
+            let (suite, spi, answer) = choose_esp(
+                &offer_esp(&[esp(theirs)], 4711, Keying::Inherited),
+                &[esp(ours)],
+                815,
+                Keying::Inherited,
+            )
+            .unwrap();
             assert_eq!((suite.extended_sequence_numbers, spi), (expected, 4711));
-            assert_eq!(accept_esp(&answer, &[esp(theirs)]), Some((suite, 815)));
+            assert_eq!(
+                accept_esp(&answer, &[esp(theirs)], Keying::Inherited),
+                Some((suite, 815))
+            );
         }
     }
 
@@ -468,7 +575,15 @@ mod tests {
         let mut offered = offer_ike(&[gcm(&[Group::X25519])]);
         offered.proposals[0].transforms[0].unknown_attribute = true;
         assert!(choose_ike(&offered, &[gcm(&[Group::X25519])], 31).is_none());
-        assert!(choose_esp(&offer_esp(&[esp(false)], 255), &[esp(false)], 815).is_none());
+        assert!(
+            choose_esp(
+                &offer_esp(&[esp(false)], 255, Keying::Inherited),
+                &[esp(false)],
+                815,
+                Keying::Inherited
+            )
+            .is_none()
+        );
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum Reason {
     HalfOpenLimit,
     /// The peer closed the connection.
     DeletedByPeer,
+    /// It could not be replaced before its lifetime ended.
+    LifetimeEnded,
     /// A newer SA of the same peer took its place.
     Replaced,
     /// Our configuration closed it, or does not let us initiate.
@@ -120,6 +122,7 @@ impl Reason {
             Self::DatapathRefused => "datapath-refused",
             Self::HalfOpenLimit => "half-open-limit",
             Self::DeletedByPeer => "deleted-by-peer",
+            Self::LifetimeEnded => "lifetime-ended",
             Self::Replaced => "replaced",
             Self::Configuration => "configuration",
             Self::ProtocolError => "protocol-error",
@@ -170,6 +173,9 @@ impl Reason {
                 "Wait; too many unauthenticated exchanges are open, perhaps an attack."
             }
             (Self::DeletedByPeer, _) => "Look in the peer's log for why it closed the connection.",
+            (Self::LifetimeEnded, _) => {
+                "Make lifetimes, proposals and key-exchange groups agree with the peer's; it refused to rekey."
+            }
             (Self::Replaced, _) => "Nothing; a newer exchange with the same peer took over.",
             (Self::Configuration, _) => "Wait for the peer to start, or change the connection's mode.",
             (Self::ProtocolError, _) => {

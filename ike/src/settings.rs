@@ -50,6 +50,17 @@ pub struct Connection {
     pub force_encapsulation: bool,
     /// How long the peer may be silent before it is taken for dead.
     pub dpd_timeout: Duration,
+    /// How long an IKE SA may live; it is replaced when between eight and nine tenths of this have passed.
+    pub ike_lifetime: Duration,
+    /// How long a Child SA may live; it is replaced as an IKE SA is.
+    pub child_lifetime: Duration,
+}
+
+impl Connection {
+    /// The usual lifetime of an IKE SA, as Azure VPN Gateway has it.
+    pub const IKE_LIFETIME: Duration = Duration::from_secs(28_800);
+    /// The usual lifetime of a Child SA, as Azure VPN Gateway has it.
+    pub const CHILD_LIFETIME: Duration = Duration::from_secs(27_000);
 }
 
 /// Who may start the first IKE SA.
@@ -123,6 +134,8 @@ pub struct EspProposal {
     pub integrity: Option<Integrity>,
     /// Offer 64-bit sequence numbers before 32-bit ones.
     pub extended_sequence_numbers: bool,
+    /// Groups for a key exchange of its own at each rekey (perfect forward secrecy), most wanted first; none for none.
+    pub groups: Vec<Group>,
 }
 
 /// Bounds on what unauthenticated peers may cost.

@@ -13,7 +13,7 @@ use super::timers::Timer;
 use super::window::{Retransmission, Window};
 use crate::engine::Engine;
 use crate::identity;
-use crate::proposal::IkeSuite;
+use crate::proposal::{IkeSuite, Keying};
 use crate::rejection::{Rejection, error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
@@ -100,7 +100,7 @@ impl Engine {
         payloads.extend(self.first_contact(&name));
         let expected = identity::to_payload(&settings.remote_identity);
         payloads.extend([Payload::IdentificationResponder(expected), proof]);
-        payloads.extend(child::offer(state.inbound, &settings));
+        payloads.extend(child::offer(state.inbound, &settings, Keying::Inherited));
         let bytes = state
             .channel
             .request(exchange::IKE_AUTH, 1, &payloads, self.random.as_mut());
@@ -136,7 +136,7 @@ impl Engine {
         if let Err(outage) = state.check(&payloads, &settings) {
             return self.auth_failed(common, *state, outage, now);
         }
-        match child::accept(state.inbound, &payloads, &settings) {
+        match child::accept(state.inbound, &payloads, (&settings, Keying::Inherited)) {
             Ok(child) => self.auth_completed(common, *state, child, now),
             Err(outage) => {
                 // The IKE SA stands without a child (§1.2): close it and try again later.
@@ -180,19 +180,18 @@ impl Engine {
         };
         self.contacted(&name);
         let nonces = (state.initiator_nonce.as_slice(), state.responder_nonce.as_slice());
-        let keys = state.channel.child_keys(child.suite, nonces);
-        let child = self.install(&common, (child, keys, state.nat.encapsulation()));
-        let established = Established {
-            channel: state.channel,
-            window: Window::new(2, 0),
-            suite: state.suite,
-            nat: state.nat,
-            child: Some(child),
-            heard: now,
-            since: now,
-            dpd_timeout: settings.dpd_timeout,
-            initiator_nonce: state.initiator_nonce.into(),
-        };
+        let keys = state.channel.child_keys(child.suite, nonces, None);
+        let child = self.install(&common, (child, keys, state.nat.encapsulation()), true, now);
+        let lifetime = self.lifetime(settings.ike_lifetime, now);
+        let mut established = Established::new(
+            (state.channel, state.suite),
+            Window::new(2, 0),
+            state.nat,
+            (lifetime, settings.dpd_timeout),
+            now,
+        );
+        established.child = Some(child);
+        established.initiator_nonce = state.initiator_nonce.into();
         common
             .timers
             .set(Timer::Keepalive, established.first_keepalive(now));
@@ -356,30 +355,29 @@ impl Engine {
         let (said, proof) = prove(&channel, (&init_answer, &nonces.0), &settings);
         let mut proof = vec![Payload::IdentificationResponder(said), proof];
         proof.extend(self.first_contact(&name));
-        let mut established = Established {
-            channel,
-            window: Window::new(0, 1),
-            suite,
+        let lifetime = self.lifetime(settings.ike_lifetime, now);
+        let mut established = Established::new(
+            (channel, suite),
+            Window::new(0, 1),
             nat,
-            child: None,
-            heard: now,
-            since: now,
-            dpd_timeout: settings.dpd_timeout,
-            initiator_nonce: nonces.0.clone().into(),
-        };
+            (lifetime, settings.dpd_timeout),
+            now,
+        );
+        established.initiator_nonce = nonces.0.clone().into();
         let inbound = self.fresh_child_spi();
         let replaced = self.replace(&name, common.spi, now);
         self.contacted(&name);
-        match child::choose(inbound, payloads, &settings) {
+        match child::choose(inbound, payloads, (&settings, Keying::Inherited)) {
             Ok((child, agreed)) => {
                 let keys = established
                     .channel
-                    .child_keys(child.suite, (&nonces.0, &nonces.1));
-                established.child = Some(self.install(&common, (child, keys, nat.encapsulation())));
+                    .child_keys(child.suite, (&nonces.0, &nonces.1), None);
+                let child = (child, keys, nat.encapsulation());
+                established.child = Some(self.install(&common, child, false, now));
                 let answering = Answering {
                     established,
                     proof,
-                    agreed,
+                    agreed: agreed.into(),
                 };
                 self.keep(common, State::Answering(Box::new(answering)));
             }

@@ -27,7 +27,10 @@ pub(crate) enum Unopened {
 impl Channel {
     /// Keys of the SA from what both sides said. `None` if the suite cannot protect anything.
     pub(crate) fn new(suite: IkeSuite, said: &Said<'_>, shared: &Secret, initiator: bool) -> Option<Self> {
-        let keys = IkeKeys::derive(suite.keys(), said, shared);
+        Self::ready(IkeKeys::derive(suite.keys(), said, shared), said, initiator)
+    }
+
+    fn ready(keys: IkeKeys, said: &Said<'_>, initiator: bool) -> Option<Self> {
         let (ours, theirs) = if initiator {
             (&keys.initiator, &keys.responder)
         } else {
@@ -52,9 +55,27 @@ impl Channel {
         }
     }
 
-    /// The keys of a child that IKE_AUTH makes, from the nonces of IKE_SA_INIT (§2.17).
-    pub(crate) fn child_keys(&self, suite: EspSuite, nonces: (&[u8], &[u8])) -> ChildKeys {
-        self.keys.child((suite.encryption, suite.integrity), nonces, None)
+    /// The keys of the IKE SA that replaces this one (§2.18). `None` if the suite cannot protect anything.
+    pub(crate) fn rekeyed(
+        &self,
+        suite: IkeSuite,
+        said: &Said<'_>,
+        shared: &Secret,
+        initiator: bool,
+    ) -> Option<Self> {
+        Self::ready(self.keys.rekey(suite.keys(), said, shared), said, initiator)
+    }
+
+    /// The keys of a child, from the nonces of IKE_SA_INIT or of the exchange that makes it and from that exchange's
+    /// own secret, if it has one (§2.17).
+    pub(crate) fn child_keys(
+        &self,
+        suite: EspSuite,
+        nonces: (&[u8], &[u8]),
+        shared: Option<&Secret>,
+    ) -> ChildKeys {
+        self.keys
+            .child((suite.encryption, suite.integrity), nonces, shared)
     }
 
     /// A protected request.

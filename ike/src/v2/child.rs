@@ -1,13 +1,13 @@
-//! Child SAs: the one that IKE_AUTH makes, and the refusal of CREATE_CHILD_SA.
+//! Child SAs: what is offered, chosen and accepted for them.
 
 use std::time::Instant;
 
 use super::keys::ChildKeys;
 use super::nat::Path;
 use super::payloads;
+use super::timers::Lifetime;
 use crate::esp::EspSa;
-use crate::proposal::{self, EspSuite};
-use crate::rejection::error;
+use crate::proposal::{self, EspSuite, Keying};
 use crate::selector;
 use crate::wire::registry::notify;
 use crate::wire::{Payload, SelectorsPayload};
@@ -24,6 +24,9 @@ pub(crate) struct Child {
     pub(crate) encapsulation: Encapsulation,
     /// Since when the datapath carries it.
     pub(crate) installed: Option<Instant>,
+    pub(crate) lifetime: Lifetime,
+    /// The SPI that we receive on until the datapath carries this one, if we asked for it.
+    pub(crate) replaces: Option<u32>,
 }
 
 /// What both sides agreed on.
@@ -86,21 +89,10 @@ impl Child {
     }
 }
 
-/// The answer to every CREATE_CHILD_SA: one Child SA per IKE SA, and no rekeying (RFC 7296 §1.3, §4). On the way
-/// out, the peer may try again later (§2.25.2).
-pub(crate) fn refusal(closing: bool) -> Vec<Payload> {
-    let kind = if closing {
-        notify::TEMPORARY_FAILURE
-    } else {
-        notify::NO_ADDITIONAL_SAS
-    };
-    vec![Payload::Notify(error(kind, Vec::new()))]
-}
-
-/// The first child as the initiator offers it.
-pub(crate) fn offer(inbound: u32, settings: &Connection) -> [Payload; 3] {
+/// A child as the initiator offers it.
+pub(crate) fn offer(inbound: u32, settings: &Connection, keying: Keying) -> [Payload; 3] {
     [
-        Payload::SecurityAssociation(proposal::offer_esp(&settings.esp_proposals, inbound)),
+        Payload::SecurityAssociation(proposal::offer_esp(&settings.esp_proposals, inbound, keying)),
         Payload::SelectorsInitiator(selectors_payload(&settings.local_selectors)),
         Payload::SelectorsResponder(selectors_payload(&settings.remote_selectors)),
     ]
@@ -110,7 +102,7 @@ pub(crate) fn offer(inbound: u32, settings: &Connection) -> [Payload; 3] {
 pub(crate) fn accept(
     inbound: u32,
     payloads: &[Payload],
-    settings: &Connection,
+    (settings, keying): (&Connection, Keying),
 ) -> Result<AgreedChild, Outage> {
     if let Some(error) = payloads::error(payloads) {
         return Err(refused_by_peer(error.kind, settings, true));
@@ -118,7 +110,7 @@ pub(crate) fn accept(
     let broken = || Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeAuth);
     let chosen = payloads::security_association(payloads).ok_or_else(broken)?;
     let (initiator, responder) = payloads::selectors(payloads).ok_or_else(broken)?;
-    let Some((suite, outbound)) = proposal::accept_esp(chosen, &settings.esp_proposals) else {
+    let Some((suite, outbound)) = proposal::accept_esp(chosen, &settings.esp_proposals, keying) else {
         let (offered, expected) = (proposal::words(chosen), proposals(settings));
         return Err(Outage {
             offered,
@@ -154,8 +146,8 @@ pub(crate) fn accept(
 pub(crate) fn choose(
     inbound: u32,
     payloads: &[Payload],
-    settings: &Connection,
-) -> Result<(AgreedChild, Vec<Payload>), (u16, Outage)> {
+    (settings, keying): (&Connection, Keying),
+) -> Result<(AgreedChild, [Payload; 3]), (u16, Outage)> {
     let refused = |reason| Outage::plain(reason, Side::We, Stage::IkeAuth);
     let (Some(offered), Some((initiator, responder))) = (
         payloads::security_association(payloads),
@@ -163,7 +155,8 @@ pub(crate) fn choose(
     ) else {
         return Err((notify::INVALID_SYNTAX, refused(Reason::ProtocolError)));
     };
-    let Some((suite, outbound, chosen)) = proposal::choose_esp(offered, &settings.esp_proposals, inbound)
+    let Some((suite, outbound, chosen)) =
+        proposal::choose_esp(offered, &settings.esp_proposals, inbound, keying)
     else {
         let (offered, expected) = (proposal::words(offered), proposals(settings));
         let outage = Outage {
@@ -187,7 +180,7 @@ pub(crate) fn choose(
         };
         return Err((notify::TS_UNACCEPTABLE, outage));
     }
-    let payloads = vec![
+    let payloads = [
         Payload::SecurityAssociation(chosen),
         Payload::SelectorsInitiator(selectors_payload(&remote_selectors)),
         Payload::SelectorsResponder(selectors_payload(&local_selectors)),
@@ -226,7 +219,11 @@ pub(crate) fn refused_by_peer(kind: u16, settings: &Connection, authenticated: b
 }
 
 fn proposals(settings: &Connection) -> String {
-    proposal::words(&proposal::offer_esp(&settings.esp_proposals, 0))
+    proposal::words(&proposal::offer_esp(
+        &settings.esp_proposals,
+        0,
+        Keying::Inherited,
+    ))
 }
 
 fn selectors(settings: &Connection) -> String {

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use super::child::{AgreedChild, Child};
 use super::keys::ChildKeys;
 use super::payloads;
+use super::rekey::Asked;
 use super::state::{Answering, Closing, Common, Established, IkeSa, State};
 use super::timers::{Timer, Timers};
 use crate::engine::Engine;
 use crate::wire::registry::{exchange, notify};
-use crate::{Action, ChildId, Encapsulation, Outage, Reason, Side, Stage};
+use crate::{Action, ChildId, Connection, Encapsulation, Outage, Reason, Side, Stage};
 
 /// How long a Delete may wait for its answer once we stop.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -54,12 +55,12 @@ impl Engine {
         };
         match state {
             State::Established(mut state) => {
-                self.remove_child(&mut state);
+                self.remove_children(&mut state, now);
                 if !silently {
                     self.close(common, state.farewell(), now);
                 }
             }
-            State::Answering(mut state) => self.remove_child(&mut state.established),
+            State::Answering(mut state) => self.remove_children(&mut state.established, now),
             State::AuthSent(state) => self.forget_child_spi(state.inbound),
             State::Closing(state) => self.keep(common, State::Closing(state)),
             State::InitSent(_) | State::InitAnswered(_) | State::Refused(_) => {}
@@ -81,30 +82,51 @@ impl Engine {
         }
     }
 
-    /// Asks the datapath to carry a child of this SA.
+    /// Asks the datapath to carry a child of this SA; `initiator` says whether we started the exchange that made it.
     pub(crate) fn install(
         &mut self,
         common: &Common,
         (agreed, keys, encapsulation): (AgreedChild, ChildKeys, Encapsulation),
+        initiator: bool,
+        now: Instant,
     ) -> Child {
+        let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
+        let length = settings.map_or(Connection::CHILD_LIFETIME, |settings| settings.child_lifetime);
         let child = Child {
             id: self.fresh_child(common.spi),
             agreed,
             encapsulation,
             installed: None,
+            lifetime: self.lifetime(length, now),
+            replaces: None,
         };
         if let Some(name) = common.connection.clone() {
-            let pair = child.pair(name, common.path, keys, common.initiator);
+            let pair = child.pair(name, common.path, keys, initiator);
             self.out.push(Action::InstallChild(child.id, Box::new(pair)));
         }
         child
     }
 
-    /// Takes the child of an SA away.
-    pub(crate) fn remove_child(&mut self, state: &mut Established) {
-        if let Some(child) = state.child.take() {
-            self.forget_child(child.id, child.agreed.inbound);
-            self.out.push(Action::RemoveChild(child.id));
+    /// Takes one child of an SA away.
+    pub(crate) fn remove_child(&mut self, child: &Child) {
+        self.forget_child(child.id, child.agreed.inbound);
+        self.out.push(Action::RemoveChild(child.id));
+    }
+
+    /// Takes all children of an SA away, and what was to replace them or it.
+    pub(crate) fn remove_children(&mut self, state: &mut Established, now: Instant) {
+        for child in state.child.take().into_iter().chain(state.others.drain(..)) {
+            self.remove_child(&child);
+        }
+        for spi in state.deletions.drain(..) {
+            self.forget_child_spi(spi);
+        }
+        state.owed = None;
+        match state.asked.take() {
+            Some(Asked::Child(rekey)) => self.forget_child_spi(rekey.inbound()),
+            Some(Asked::Deletion(spi)) => self.forget_child_spi(spi),
+            Some(Asked::Ike(rekey)) => self.retire(rekey.rival(), false, now),
+            None => {}
         }
     }
 
@@ -114,11 +136,6 @@ impl Engine {
             return;
         };
         let name = common.connection.clone();
-        let mark = |established: &mut Established| {
-            if let Some(child) = &mut established.child {
-                child.installed = Some(now);
-            }
-        };
         match state {
             State::Answering(state) => {
                 let Answering {
@@ -126,14 +143,13 @@ impl Engine {
                     mut proof,
                     agreed,
                 } = *state;
-                mark(&mut established);
+                if let Some(child) = &mut established.child {
+                    child.installed = Some(now);
+                }
                 proof.extend(agreed);
                 self.answer_auth(common, established, &proof, now);
             }
-            State::Established(mut state) => {
-                mark(&mut state);
-                self.keep(common, State::Established(state));
-            }
+            State::Established(state) => self.child_carried(common, state, child, now),
             other @ (State::InitSent(_)
             | State::InitAnswered(_)
             | State::AuthSent(_)
@@ -145,7 +161,8 @@ impl Engine {
         }
     }
 
-    /// The datapath does not carry the child: as responder we answer with an error for it, as initiator we close.
+    /// The datapath does not carry the child: as responder we answer with an error for it, as initiator we close,
+    /// unless it was to replace another.
     pub(crate) fn refused(&mut self, child: ChildId, why: String, now: Instant) {
         let Some(IkeSa { common, state }) = self.take_child(child) else {
             return;
@@ -167,8 +184,10 @@ impl Engine {
                 }
                 self.answer_childless(common, (established, proof), notify::TEMPORARY_FAILURE, now);
             }
-            State::Established(mut state) => {
-                self.drop_child(&mut state);
+            State::Established(state) => {
+                let Some((common, state)) = self.rekey_refused(common, state, child, now) else {
+                    return;
+                };
                 self.ended(&common, Some(outage), now);
                 self.close(common, state.farewell(), now);
             }

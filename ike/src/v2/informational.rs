@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::channel::{Channel, Unopened};
-use super::child::refusal;
+use super::collision::{self, Occupation, Wish};
 use super::payloads::{self, Datagram};
+use super::rekey::Asked;
 use super::state::{Closing, Common, Established, Refused, State};
 use super::timers::Timer;
 use super::window::{Arrival, Window};
@@ -85,6 +86,8 @@ impl Engine {
                 }
                 self.keep(common, State::Established(state));
             }
+            // Its answer is owed until the datapath carries the child.
+            Place::Request if state.owed.is_some() => self.keep(common, State::Established(state)),
             Place::Request => {
                 self.heard(&mut common, &mut state, datagram, now);
                 self.requested(common, state, (payloads, datagram), now);
@@ -94,15 +97,32 @@ impl Engine {
                 state.window.completed();
                 let complaint =
                     |payloads: &Vec<Payload>| payloads::notify(payloads, notify::INVALID_SYNTAX).is_some();
-                let broken = payloads.as_ref().is_none_or(complaint);
-                if broken {
-                    self.dropped(datagram.remote, Some(DropCause::Malformed));
-                    self.remove_child(&mut state);
-                    let outage = Outage::plain(Reason::ProtocolError, Side::Peer, Stage::Established);
-                    return self.ended(&common, Some(outage), now);
+                match payloads.filter(|payloads| !complaint(payloads)) {
+                    Some(payloads) => self.answered(common, state, &payloads, now),
+                    None => {
+                        self.dropped(datagram.remote, Some(DropCause::Malformed));
+                        self.remove_children(&mut state, now);
+                        let outage = Outage::plain(Reason::ProtocolError, Side::Peer, Stage::Established);
+                        self.ended(&common, Some(outage), now);
+                    }
                 }
-                self.keep(common, State::Established(state));
             }
+        }
+    }
+
+    /// Our request was answered.
+    fn answered(&mut self, common: Common, mut state: Box<Established>, payloads: &[Payload], now: Instant) {
+        match state.asked.take() {
+            Some(Asked::Child(rekey)) => self.child_rekeyed(common, state, (rekey, payloads), now),
+            Some(Asked::Ike(rekey)) => self.ike_rekeyed(common, state, (rekey, payloads), now),
+            Some(Asked::Deletion(spi)) => {
+                self.forget_child_spi(spi);
+                if let Some(child) = state.without(|child| child.agreed.inbound == spi) {
+                    self.remove_child(&child);
+                }
+                self.proceed(common, state, now);
+            }
+            None => self.proceed(common, state, now),
         }
     }
 
@@ -116,10 +136,8 @@ impl Engine {
             return;
         }
         common.path = datagram.path();
-        let carried = state
-            .child
-            .as_ref()
-            .filter(|child| child.encapsulation == Encapsulation::Udp);
+        let carried = state.child.iter().chain(&state.others);
+        let carried = carried.filter(|child| child.encapsulation == Encapsulation::Udp);
         let moved = carried.map(|child| crate::Action::MoveChild {
             child: child.id,
             local: common.path.local,
@@ -144,7 +162,9 @@ impl Engine {
                 (refused.into_iter().map(Payload::Notify).collect(), Verdict::Stays)
             }
             (Some(payloads), exchange::INFORMATIONAL) => self.informed(&mut state, &payloads),
-            (Some(_), exchange::CREATE_CHILD_SA) => (refusal(false), Verdict::Stays),
+            (Some(payloads), exchange::CREATE_CHILD_SA) => {
+                return self.creates(common, state, (&payloads, datagram), now);
+            }
             (Some(_), _) => self.broken(datagram),
         };
         let bytes = state
@@ -153,15 +173,16 @@ impl Engine {
         self.send(datagram.path(), bytes.clone());
         state.window.answered(bytes);
         match verdict {
-            Verdict::Stays => self.keep(common, State::Established(state)),
+            Verdict::Stays => self.proceed(common, state, now),
             Verdict::Ends(outage) => {
+                self.give_way(&common, &mut state, now);
                 // Why there is no child is worth more than that the peer then closed the rest.
                 let outage = state.child.is_some().then_some(outage);
-                self.remove_child(&mut state);
+                self.remove_children(&mut state, now);
                 self.ended(&common, outage, now);
             }
             Verdict::Closes(outage) => {
-                self.remove_child(&mut state);
+                self.remove_children(&mut state, now);
                 self.ended(&common, Some(outage), now);
                 self.close(common, state.farewell(), now);
             }
@@ -187,18 +208,28 @@ impl Engine {
         if payloads::deletes(payloads).any(|delete| delete.protocol == protocol::IKE) {
             return (Vec::new(), Verdict::Ends(by_peer(Reason::DeletedByPeer)));
         }
-        let named = |spi: u32| {
-            let mut of_children =
-                payloads::deletes(payloads).filter(|delete| delete.protocol == protocol::ESP);
-            of_children.any(|delete| delete.spis.contains(&spi))
-        };
-        match &state.child {
-            Some(child) if named(child.agreed.outbound) => {
-                let answer = vec![payloads::delete_child(child.agreed.inbound)];
-                (answer, Verdict::Closes(by_peer(Reason::DeletedByPeer)))
-            }
-            Some(_) | None => (Vec::new(), Verdict::Stays),
+        let had_child = state.child.is_some();
+        let of_children = payloads::deletes(payloads).filter(|delete| delete.protocol == protocol::ESP);
+        let answer = of_children
+            .flat_map(|delete| &delete.spis)
+            .filter_map(|spi| self.deleted_by_peer(state, *spi))
+            .collect();
+        state.promote();
+        if had_child && state.child.is_none() {
+            return (answer, Verdict::Closes(by_peer(Reason::DeletedByPeer)));
         }
+        (answer, Verdict::Stays)
+    }
+
+    /// The peer deletes the child that it receives on under this SPI. The answer names our SPI, unless we are deleting
+    /// it ourselves (RFC 7296 §2.25.1).
+    fn deleted_by_peer(&mut self, state: &mut Established, spi: u32) -> Option<Payload> {
+        let child = state.without(|child| child.agreed.outbound == spi)?;
+        self.remove_child(&child);
+        let inbound = child.agreed.inbound;
+        state.deletions.retain(|deletion| *deletion != inbound);
+        let crossing = matches!(state.asked, Some(Asked::Deletion(asked)) if asked == inbound);
+        (!crossing).then(|| payloads::delete_child(inbound))
     }
 
     /// A message for an IKE SA that we are closing.
@@ -226,7 +257,12 @@ impl Engine {
             }
             Place::Request => {
                 let creates = header.exchange_type == exchange::CREATE_CHILD_SA;
-                let answer = if creates { refusal(true) } else { Vec::new() };
+                let refusal = collision::judge(Wish::Additional, Occupation::Leaving).err();
+                let refusal = refusal.filter(|_| creates);
+                let answer: Vec<_> = refusal
+                    .map(|kind| Payload::Notify(error(kind, Vec::new())))
+                    .into_iter()
+                    .collect();
                 let kind = header.exchange_type;
                 let bytes = state
                     .channel

@@ -30,6 +30,7 @@ impl Engine {
     pub(crate) fn due(&mut self, mut common: Common, state: State, timer: Timer, now: Instant) {
         match (timer, state) {
             (Timer::Retransmission, state) => self.overdue(common, state, now),
+            (Timer::Lifetime, State::Established(state)) => self.aged(common, state, now),
             (Timer::Liveness, State::Established(state)) => self.probe(common, state, now),
             (Timer::Keepalive, State::Established(state)) => {
                 let (local, remote) = (common.path.local, common.path.remote);
@@ -38,7 +39,7 @@ impl Engine {
                 self.keep(common, State::Established(state));
             }
             (Timer::Expiry, state) => self.expired(common, state, now),
-            (Timer::Liveness | Timer::Keepalive, state) => self.keep(common, state),
+            (Timer::Liveness | Timer::Keepalive | Timer::Lifetime, state) => self.keep(common, state),
         }
     }
 
@@ -74,7 +75,7 @@ impl Engine {
                 self.ended(common, Some(gone(Reason::PeerSilent, Stage::IkeAuth)), now);
             }
             State::Established(mut state) => {
-                self.remove_child(&mut state);
+                self.remove_children(&mut state, now);
                 self.ended(common, Some(gone(Reason::PeerSilent, Stage::Established)), now);
             }
             State::Closing(_) | State::InitAnswered(_) | State::Answering(_) | State::Refused(_) => {}

@@ -2,7 +2,9 @@
 
 mod auth;
 mod channel;
-mod child;
+pub(crate) mod child;
+mod child_rekey;
+mod collision;
 mod delete;
 mod informational;
 mod init;
@@ -12,7 +14,9 @@ mod liveness;
 pub(crate) mod nat;
 pub(crate) mod payloads;
 mod proof;
+mod rekey;
 pub(crate) mod state;
+mod successor;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests;

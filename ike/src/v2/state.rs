@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use super::auth::AuthSent;
 use super::channel::Channel;
 use super::child::Child;
+use super::child_rekey::Owed;
 use super::init::InitSent;
 use super::keys::Said;
 use super::nat::{Nat, Path};
-use super::timers::{Timer, Timers};
+use super::rekey::Asked;
+use super::timers::{Lifetime, Timer, Timers};
 use super::window::Window;
 use crate::crypto::KeyExchange;
 use crate::proposal::IkeSuite;
@@ -100,7 +102,17 @@ pub(crate) struct Established {
     pub(crate) window: Window,
     pub(crate) suite: IkeSuite,
     pub(crate) nat: Nat,
+    /// The one that carries traffic.
     pub(crate) child: Option<Child>,
+    /// Replaced, or made by the peer to replace it; those that are left go with a Delete of either side.
+    pub(crate) others: Vec<Child>,
+    /// The SPIs that we receive on and are to delete.
+    pub(crate) deletions: Vec<u32>,
+    /// What our outstanding request asks for.
+    pub(crate) asked: Option<Asked>,
+    /// The answer that waits for the datapath.
+    pub(crate) owed: Option<Owed>,
+    pub(crate) lifetime: Lifetime,
     /// When an authenticated, fresh message of the peer arrived last.
     pub(crate) heard: Instant,
     /// When it was established.
@@ -117,6 +129,34 @@ pub(crate) struct Closing {
     pub(crate) window: Window,
     /// What the request says that closes the SA; taken when it is sent.
     pub(crate) farewell: Option<Vec<Payload>>,
+}
+
+impl Established {
+    /// An IKE SA without a child.
+    pub(crate) fn new(
+        (channel, suite): (Channel, IkeSuite),
+        window: Window,
+        nat: Nat,
+        (lifetime, dpd_timeout): (Lifetime, Duration),
+        now: Instant,
+    ) -> Self {
+        Self {
+            channel,
+            window,
+            suite,
+            nat,
+            child: None,
+            others: Vec::new(),
+            deletions: Vec::new(),
+            asked: None,
+            owed: None,
+            lifetime,
+            heard: now,
+            since: now,
+            dpd_timeout,
+            initiator_nonce: Box::default(),
+        }
+    }
 }
 
 impl Common {
@@ -148,12 +188,13 @@ impl IkeSa {
     /// Sets the timers that follow from the state; [`Timer::Expiry`] and the first [`Timer::Keepalive`] are set
     /// where a state is entered.
     pub(crate) fn set_timers(&mut self) {
-        let (mut retransmission, mut liveness) = (None, None);
+        let (mut retransmission, mut liveness, mut lifetime) = (None, None, None);
         match &self.state {
             State::InitSent(state) => retransmission = Some(state.request.due()),
             State::AuthSent(state) => retransmission = Some(state.request.due()),
             State::Closing(state) => retransmission = state.window.due(),
             State::Established(state) => {
+                lifetime = state.lifetime_due();
                 retransmission = state.window.due();
                 liveness = retransmission
                     .is_none()
@@ -163,6 +204,7 @@ impl IkeSa {
         }
         self.common.timers.set(Timer::Retransmission, retransmission);
         self.common.timers.set(Timer::Liveness, liveness);
+        self.common.timers.set(Timer::Lifetime, lifetime);
     }
 
     /// The established part, if there is one, whatever the datapath has done so far.

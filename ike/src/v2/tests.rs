@@ -172,11 +172,14 @@ fn connection(side: usize) -> Connection {
             encryption,
             integrity,
             extended_sequence_numbers: false,
+            groups: vec![],
         }],
         local_selectors: any.clone(),
         remote_selectors: any,
         force_encapsulation: false,
         dpd_timeout: Duration::from_secs(45),
+        ike_lifetime: Connection::IKE_LIFETIME,
+        child_lifetime: Connection::CHILD_LIFETIME,
     }
 }
 

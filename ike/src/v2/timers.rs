@@ -13,14 +13,17 @@ pub(crate) enum Timer {
     Liveness,
     /// The mapping in a NAT before us must be refreshed.
     Keepalive,
+    /// The SA or its child must be replaced, or has not been.
+    Lifetime,
 }
 
 impl Timer {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Retransmission,
         Self::Expiry,
         Self::Liveness,
         Self::Keepalive,
+        Self::Lifetime,
     ];
 
     /// Its name, for the log.
@@ -30,8 +33,18 @@ impl Timer {
             Self::Expiry => "expiry",
             Self::Liveness => "liveness",
             Self::Keepalive => "keepalive",
+            Self::Lifetime => "lifetime",
         }
     }
+}
+
+/// How long an SA lives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetime {
+    /// When it is to be replaced.
+    pub(crate) soft: Instant,
+    /// When it must be gone.
+    pub(crate) end: Instant,
 }
 
 /// When each of them is due.
@@ -41,6 +54,7 @@ pub(crate) struct Timers {
     expiry: Option<Instant>,
     liveness: Option<Instant>,
     keepalive: Option<Instant>,
+    lifetime: Option<Instant>,
 }
 
 impl Timers {
@@ -71,6 +85,7 @@ impl Timers {
             Timer::Expiry => self.expiry,
             Timer::Liveness => self.liveness,
             Timer::Keepalive => self.keepalive,
+            Timer::Lifetime => self.lifetime,
         }
     }
 
@@ -80,6 +95,7 @@ impl Timers {
             Timer::Expiry => &mut self.expiry,
             Timer::Liveness => &mut self.liveness,
             Timer::Keepalive => &mut self.keepalive,
+            Timer::Lifetime => &mut self.lifetime,
         }
     }
 }

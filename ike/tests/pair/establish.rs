@@ -28,6 +28,7 @@ fn esp(encryption: Encryption, integrity: Option<Integrity>) -> Vec<EspProposal>
         encryption,
         integrity,
         extended_sequence_numbers: false,
+        groups: Vec::new(),
     }]
 }
 

@@ -9,12 +9,14 @@
     clippy::disallowed_methods
 )]
 
+mod collision;
 mod establish;
 mod hostile;
 mod loss;
 mod nat;
 mod network;
 mod pair;
+mod rekey;
 mod restart;
 mod site;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ike::{Encapsulation, Mode};
 
 use crate::network::Nat;
-use crate::{Pair, Site, connection};
+use crate::{Pair, Site, connection, rekey};
 
 /// East is at 10.0.0.9 behind a NAT whose public address is 192.0.2.1.
 fn behind_a_nat() -> Pair {
@@ -50,6 +50,29 @@ fn keepalives_come_from_behind_the_nat() {
     pair.run_for(Duration::from_secs(205));
     assert_eq!((pair.east.keepalives, pair.west.keepalives), (10, 0));
     assert!(pair.west.snapshot().drops.is_empty());
+}
+
+/// The SA that replaces one stays on its path, follows the peer and keeps the mapping alive.
+#[test]
+fn rekeys_stay_behind_the_nat() {
+    let mut pair = behind_a_nat();
+    rekey::child(&mut pair, false);
+    pair.run_for(Duration::from_secs(1));
+    rekey::ike(&mut pair, false);
+    pair.run_for(Duration::from_secs(100));
+    pair.assert_kept();
+    assert_eq!(pair.east.child().encapsulation, Encapsulation::Udp);
+    assert!(
+        (4..=6).contains(&pair.east.keepalives),
+        "{}",
+        pair.east.keepalives
+    );
+    let before = pair.west.child().remote;
+    pair.network.nat.as_mut().unwrap().rebind();
+    rekey::child(&mut pair, true);
+    pair.run_for(Duration::from_secs(1));
+    pair.assert_kept();
+    assert_ne!(pair.west.child().remote, before);
 }
 
 /// The NAT restarts: the first authenticated message from the new mapping moves SA and child.

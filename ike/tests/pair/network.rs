@@ -28,6 +28,8 @@ pub(crate) struct Network {
     pub(crate) history: VecDeque<Packet>,
     /// Nothing arrives any more.
     pub(crate) cut: bool,
+    /// The packet with this place in the history is lost.
+    pub(crate) loses: Option<usize>,
 }
 
 /// A NAT with one public address before one host.
@@ -85,6 +87,7 @@ impl Network {
             nat: None,
             history: VecDeque::new(),
             cut: false,
+            loses: None,
         }
     }
 
@@ -101,6 +104,9 @@ impl Network {
 
     pub(crate) fn send(&mut self, mut packet: Packet, now: Instant) {
         self.history.push_back(packet.clone());
+        if self.loses == Some(self.history.len() - 1) {
+            return;
+        }
         match &mut self.nat {
             Some(nat) if packet.source.ip() == nat.inside => packet.source = nat.outward(packet.source),
             Some(nat) if packet.destination.ip() == nat.outside => match nat.inward(packet.destination) {

@@ -128,6 +128,21 @@ impl Pair {
         }
     }
 
+    /// They are up, speak over the same IKE SA, and no child was lost on the way.
+    pub(crate) fn assert_kept(&self) {
+        self.assert_up();
+        assert_eq!(
+            (self.east.emptied, self.west.emptied),
+            (0, 0),
+            "traffic was interrupted"
+        );
+        let spis = |site: &Site| {
+            let ike = site.standing().ike.unwrap();
+            (ike.initiator_spi, ike.responder_spi)
+        };
+        assert_eq!(spis(&self.east), spis(&self.west));
+    }
+
     /// Both datapaths carry one child, and each sends what the other receives.
     pub(crate) fn assert_up(&self) {
         let (east, west) = (self.east.child(), self.west.child());

@@ -27,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) hesitates: bool,
     pub(crate) waiting: Vec<ChildId>,
     pub(crate) keepalives: usize,
+    /// How often the last child was taken away.
+    pub(crate) emptied: usize,
     seed: u64,
 }
 
@@ -53,6 +55,7 @@ impl Site {
             hesitates: false,
             waiting: Vec::new(),
             keepalives: 0,
+            emptied: 0,
             seed,
         }
     }
@@ -101,6 +104,7 @@ impl Site {
                     self.datapath.remove(&child).is_some(),
                     "a child was removed that was never installed"
                 );
+                self.emptied += usize::from(self.datapath.is_empty());
             }
             Action::MoveChild { child, local, remote } => {
                 let pair = self
@@ -221,10 +225,13 @@ pub(crate) fn connection(local: &str, remote: &str) -> Connection {
             encryption,
             integrity: None,
             extended_sequence_numbers: true,
+            groups: Vec::new(),
         }],
         local_selectors: vec![TrafficSelector::any_ipv4()],
         remote_selectors: vec![TrafficSelector::any_ipv4()],
         force_encapsulation: false,
         dpd_timeout: Duration::from_secs(45),
+        ike_lifetime: Connection::IKE_LIFETIME,
+        child_lifetime: Connection::CHILD_LIFETIME,
     }
 }

@@ -324,11 +324,14 @@ fn connection(local: Ipv4Addr, remote: Ipv4Addr) -> Connection {
             encryption,
             integrity: None,
             extended_sequence_numbers: true,
+            groups: Vec::new(),
         }],
         local_selectors: vec![any],
         remote_selectors: vec![any],
         force_encapsulation: false,
         dpd_timeout: Duration::from_secs(45),
+        ike_lifetime: Connection::IKE_LIFETIME,
+        child_lifetime: Connection::CHILD_LIFETIME,
     }
 }
 

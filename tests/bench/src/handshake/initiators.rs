@@ -292,6 +292,7 @@ fn connection(site: Ipv4Addr, plan: &Plan) -> Connection {
         encryption: Encryption::AesGcm16(128),
         integrity: None,
         extended_sequence_numbers: false,
+        groups: Vec::new(),
     };
     let [.., high, low] = site.octets();
     Connection {
@@ -308,6 +309,8 @@ fn connection(site: Ipv4Addr, plan: &Plan) -> Connection {
         remote_selectors: vec![selector([10, 1, 0, 0], [10, 1, 0, 255])],
         force_encapsulation: false,
         dpd_timeout: Duration::from_secs(3600),
+        ike_lifetime: Connection::IKE_LIFETIME,
+        child_lifetime: Connection::CHILD_LIFETIME,
     }
 }
 

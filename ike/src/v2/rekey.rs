@@ -1,0 +1,277 @@
+//! When SAs are replaced, and what becomes of the peer's wish to do so (RFC 7296 §1.3, §2.8).
+
+use std::time::{Duration, Instant};
+
+use super::child::Child;
+use super::child_rekey::ChildRekey;
+use super::collision::{self, Occupation, Target, Wish};
+use super::payloads::{self, Datagram};
+use super::state::{Common, Established, State};
+use super::successor::IkeRekey;
+use super::timers::Lifetime;
+use crate::crypto::{Group, KeyExchange};
+use crate::engine::Engine;
+use crate::rejection::error;
+use crate::wire::registry::{exchange, notify, protocol};
+use crate::wire::{KeyExchangePayload, NoncePayload, NotifyPayload, Payload};
+use crate::{ConnectionName, Outage, Reason, Side, Stage};
+
+/// The least time until a rekey that failed is tried again; up to twice as much is drawn, so that two sides that
+/// refuse each other do not meet again.
+const RETRY: Duration = Duration::from_secs(4);
+pub(crate) const NONCE: usize = 32;
+
+/// What our outstanding request asks for, if it is not only whether the peer is there.
+pub(crate) enum Asked {
+    /// To replace the child.
+    Child(Box<ChildRekey>),
+    /// To replace the IKE SA.
+    Ike(Box<IkeRekey>),
+    /// To delete the child that we receive on under this SPI.
+    Deletion(u32),
+}
+
+impl Established {
+    /// What of ours could collide with a wish of the peer.
+    pub(crate) fn occupation(&self) -> Occupation {
+        match &self.asked {
+            Some(Asked::Child(_)) => Occupation::RekeyingChild,
+            Some(Asked::Ike(_)) => Occupation::RekeyingIke,
+            Some(Asked::Deletion(_)) => Occupation::DeletingChild,
+            None if self.deletions.is_empty() => Occupation::Idle,
+            None => Occupation::DeletingChild,
+        }
+    }
+
+    /// What the peer wants replaced: a child is named by the SPI that the peer receives on.
+    fn wish(&self, payloads: &[Payload]) -> Wish {
+        if let Some(rekey) = payloads::notify(payloads, notify::REKEY_SA) {
+            let named = |child: &Child| child.agreed.outbound.to_be_bytes() == *rekey.spi;
+            let target = if self.child.as_ref().is_some_and(named) {
+                Target::Current
+            } else if self.others.iter().any(named) {
+                Target::Leaving
+            } else {
+                Target::Unknown
+            };
+            return Wish::Child(target);
+        }
+        let offered = payloads::security_association(payloads);
+        let ike = offered.is_some_and(|offered| {
+            let mut proposals = offered.proposals.iter();
+            proposals.any(|proposal| proposal.protocol == protocol::IKE)
+        });
+        if ike { Wish::Ike } else { Wish::Additional }
+    }
+
+    /// When the next SA must be replaced or has had its time.
+    pub(crate) fn lifetime_due(&self) -> Option<Instant> {
+        let child = self.child.as_ref()?;
+        let free = self.window.next_request().is_some() && self.owed.is_none() && self.deletions.is_empty();
+        let carried = free && child.installed.is_some();
+        let soft = carried.then(|| self.lifetime.soft.min(child.lifetime.soft));
+        let others = self
+            .others
+            .iter()
+            .filter(|other| !self.deletions.contains(&other.agreed.inbound));
+        let ends = others.map(|other| other.lifetime.end);
+        ends.chain(soft)
+            .chain([self.lifetime.end, child.lifetime.end])
+            .min()
+    }
+
+    /// The newest child that the datapath carries and that nobody deletes takes the place of one that is gone.
+    pub(crate) fn promote(&mut self) {
+        if self.child.is_some() {
+            return;
+        }
+        let deleting = |spi| {
+            self.deletions.contains(&spi)
+                || matches!(self.asked, Some(Asked::Deletion(asked)) if asked == spi)
+        };
+        let fit = |child: &Child| child.installed.is_some() && !deleting(child.agreed.inbound);
+        if let Some(place) = self.others.iter().rposition(fit) {
+            self.child = Some(self.others.remove(place));
+        }
+    }
+
+    /// Takes one child out, whichever it is.
+    pub(crate) fn without(&mut self, is_it: impl Fn(&Child) -> bool) -> Option<Child> {
+        if let Some(child) = self.child.take_if(|child| is_it(child)) {
+            return Some(child);
+        }
+        let place = self.others.iter().position(is_it)?;
+        Some(self.others.remove(place))
+    }
+
+    pub(crate) fn postpone(&mut self, at: Instant) {
+        if let Some(child) = &mut self.child {
+            child.lifetime.soft = at;
+        }
+    }
+}
+
+/// The payloads of both kinds of rekey that hold a nonce and a public value.
+pub(crate) fn fresh_payloads(nonce: &[u8], exchange: Option<&KeyExchange>) -> Vec<Payload> {
+    let mut fresh = vec![Payload::Nonce(NoncePayload { data: nonce.to_vec() })];
+    fresh.extend(exchange.map(|exchange| {
+        let (group, data) = (exchange.group().id(), exchange.public().to_vec());
+        Payload::KeyExchange(KeyExchangePayload { group, data })
+    }));
+    fresh
+}
+
+/// The group that an INVALID_KE_PAYLOAD asks for, if it is one of ours.
+pub(crate) fn wanted_group<'a>(
+    payloads: &[Payload],
+    mut ours: impl Iterator<Item = &'a Group>,
+) -> Option<Group> {
+    let refusal = payloads::notify(payloads, notify::INVALID_KE_PAYLOAD)?;
+    let wanted = u16::from_be_bytes(refusal.data.as_slice().try_into().ok()?);
+    ours.find(|group| group.id() == wanted).copied()
+}
+
+impl Engine {
+    /// When a rekey that failed is tried again.
+    pub(crate) fn later(&mut self, now: Instant) -> Instant {
+        let drawn: u32 = self.drawn(1).first().copied().unwrap_or_default().into();
+        now + RETRY + RETRY * 2 * drawn / 256
+    }
+
+    /// A lifetime of this length, which ends for the soft part at a drawn time.
+    pub(crate) fn lifetime(&mut self, length: Duration, now: Instant) -> Lifetime {
+        let drawn: u32 = self.drawn(1).first().copied().unwrap_or_default().into();
+        Lifetime {
+            soft: now + length * 4 / 5 + length / 10 * drawn / 256,
+            end: now + length,
+        }
+    }
+
+    /// Somebody wants an SA replaced before its time.
+    pub(crate) fn rekey_now(&mut self, name: &ConnectionName, ike: bool, now: Instant) {
+        let spi = self.current_sa(name);
+        let Some(super::state::IkeSa { common, mut state }) = spi.and_then(|spi| self.take(spi)) else {
+            return;
+        };
+        if let State::Established(established) = &mut state {
+            if ike {
+                established.lifetime.soft = now;
+            } else {
+                established.postpone(now);
+            }
+        }
+        self.keep(common, state);
+    }
+
+    /// An SA must be replaced, or has had its time.
+    pub(crate) fn aged(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
+        let Some(child) = &state.child else {
+            return self.keep(common, State::Established(state));
+        };
+        if state.lifetime.end <= now || child.lifetime.end <= now {
+            let outage = Outage::plain(Reason::LifetimeEnded, Side::We, Stage::Established);
+            self.remove_children(&mut state, now);
+            self.ended(&common, Some(outage), now);
+            return self.close(common, state.farewell(), now);
+        }
+        let (ike, child) = (state.lifetime.soft <= now, child.lifetime.soft <= now);
+        let old = state.others.iter().filter(|other| other.lifetime.end <= now);
+        let old: Vec<_> = old.map(|other| other.agreed.inbound).collect();
+        for spi in old {
+            if !state.deletions.contains(&spi) {
+                state.deletions.push(spi);
+            }
+        }
+        let free = state.window.next_request().is_some() && state.owed.is_none();
+        if free && state.deletions.is_empty() && ike {
+            self.rekey_ike(common, state, None, now);
+        } else if free && state.deletions.is_empty() && child {
+            self.rekey_child(common, state, None, now);
+        } else {
+            self.proceed(common, state, now);
+        }
+    }
+
+    /// Deletes what is to be deleted as soon as the window allows, and keeps the SA.
+    pub(crate) fn proceed(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
+        if !state.deletions.is_empty() && state.window.next_request().is_some() {
+            let spi = state.deletions.remove(0);
+            state.asked = Some(Asked::Deletion(spi));
+            let payloads = [payloads::delete_child(spi)];
+            self.ask(&common, &mut state, (exchange::INFORMATIONAL, &payloads), now);
+        }
+        self.keep(common, State::Established(state));
+    }
+
+    /// Sends our next request.
+    pub(crate) fn ask(
+        &mut self,
+        common: &Common,
+        state: &mut Established,
+        (kind, payloads): (u8, &[Payload]),
+        now: Instant,
+    ) {
+        if let Some(id) = state.window.next_request() {
+            let bytes = state.channel.request(kind, id, payloads, self.random.as_mut());
+            self.send(common.path, bytes.clone());
+            state.window.requested(bytes, now);
+        }
+    }
+
+    /// The peer asks for another SA.
+    pub(crate) fn creates(
+        &mut self,
+        common: Common,
+        mut state: Box<Established>,
+        (payloads, datagram): (&[Payload], &Datagram),
+        now: Instant,
+    ) {
+        let name = common.connection.as_ref();
+        let current = name.and_then(|name| self.current_sa(name)) == Some(common.spi);
+        let occupation = if current {
+            state.occupation()
+        } else {
+            Occupation::Leaving
+        };
+        let wish = state.wish(payloads);
+        let id = datagram.header.message_id;
+        if let Err(kind) = collision::judge(wish, occupation) {
+            return self.refuse(common, state, (id, error(kind, Vec::new())));
+        }
+        let granted = match wish {
+            Wish::Ike => {
+                return self.ike_rekey_asked(common, state, (payloads, id), now);
+            }
+            Wish::Child(_) => self.grant_child(&common, &mut state, (payloads, id), now),
+            Wish::Additional => Err(error(notify::NO_ADDITIONAL_SAS, Vec::new())),
+        };
+        match granted {
+            Ok(()) => self.keep(common, State::Established(state)),
+            Err(refusal) => self.refuse(common, state, (id, refusal)),
+        }
+    }
+
+    /// Answers a CREATE_CHILD_SA request.
+    pub(crate) fn answer_creation(
+        &mut self,
+        common: &Common,
+        state: &mut Established,
+        (id, payloads): (u32, &[Payload]),
+    ) {
+        let kind = exchange::CREATE_CHILD_SA;
+        let bytes = state.channel.answer(kind, id, payloads, self.random.as_mut());
+        self.send(common.path, bytes.clone());
+        state.window.answered(bytes);
+    }
+
+    /// Answers a CREATE_CHILD_SA request with an error.
+    pub(crate) fn refuse(
+        &mut self,
+        common: Common,
+        mut state: Box<Established>,
+        (id, refusal): (u32, NotifyPayload),
+    ) {
+        self.answer_creation(&common, &mut state, (id, &[Payload::Notify(refusal)]));
+        self.keep(common, State::Established(state));
+    }
+}
