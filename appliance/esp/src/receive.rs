@@ -264,3 +264,6 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
             .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
     })
 }
+
+#[cfg(test)]
+mod tests;
