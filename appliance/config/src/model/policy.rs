@@ -1,3 +1,6 @@
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use crate::Reason;
 use crate::reader::{Object, Value};
 
@@ -8,6 +11,10 @@ pub struct Policy {
     pub ike: Vec<IkeProposal>,
     /// For Child SAs.
     pub ipsec: Vec<IpsecProposal>,
+    /// How long an IKE SA may live.
+    pub ike_lifetime: Duration,
+    /// How long a Child SA may live.
+    pub ipsec_lifetime: Duration,
 }
 
 /// One combination for the IKE SA.
@@ -30,6 +37,8 @@ pub struct IpsecProposal {
     pub encryption: Encryption,
     /// The hash of the authenticator; `None` for AES-GCM.
     pub integrity: Option<Hash>,
+    /// The group of the key exchange at each rekey (perfect forward secrecy); `None` for no exchange.
+    pub pfs_group: Option<Group>,
 }
 
 /// A cipher with its key length in bits.
@@ -117,9 +126,23 @@ const GROUP: &[(&str, Group)] = &[
 ];
 const GROUP_LATER: &[&str] = &["DHGroup1", "None"];
 
-const PFS_LATER: &[&str] = &[
-    "PFS24", "ECP521", "ECP384", "ECP256", "PFS2048", "PFS14", "PFSMM", "PFS2", "PFS1", "X25519",
+const PFS: &[(&str, Option<Group>)] = &[
+    ("None", None),
+    ("X25519", Some(Group::X25519)),
+    ("ECP521", Some(Group::Ecp521)),
+    ("ECP384", Some(Group::Ecp384)),
+    ("ECP256", Some(Group::Ecp256)),
+    ("PFS24", Some(Group::Modp2048Subgroup256)),
+    ("PFS14", Some(Group::Modp2048)),
+    ("PFS2048", Some(Group::Modp2048)),
+    ("PFS2", Some(Group::Modp1024)),
 ];
+const PFS_LATER: &[&str] = &["PFSMM", "PFS1"];
+
+/// Azure has it fixed, and so have we.
+const IKE_LIFETIME_S: u64 = 28_800;
+const IPSEC_LIFETIME_S: u64 = 27_000;
+const IPSEC_LIFETIMES_S: RangeInclusive<u64> = 300..=172_799;
 
 impl Encryption {
     /// The word of the document.
@@ -164,11 +187,22 @@ impl Policy {
     /// One combination for each SA, complete.
     pub(crate) fn read(value: &Value<'_>) -> Option<Self> {
         let mut object = value.object()?.missing_is(Reason::PolicyIncomplete);
-        let ike = object.required("ike", |value| IkeProposal::read(complete(value)?));
-        let ipsec = object.required("ipsec", |value| IpsecProposal::read(complete(value)?));
+        let ike = object.required("ike", |value| {
+            let (mut object, fixed) = (complete(value)?, IKE_LIFETIME_S..=IKE_LIFETIME_S);
+            let lifetime = object.optional("lifetime_s", IKE_LIFETIME_S, |value| value.whole(fixed));
+            IkeProposal::read(object).zip(lifetime)
+        });
+        let ipsec = object.required("ipsec", |value| {
+            let (mut object, bounds) = (complete(value)?, IPSEC_LIFETIMES_S);
+            let lifetime = object.optional("lifetime_s", IPSEC_LIFETIME_S, |value| value.whole(bounds));
+            IpsecProposal::read(object).zip(lifetime)
+        });
+        let ((ike, ike_lifetime_s), (ipsec, ipsec_lifetime_s)) = (ike?, ipsec?);
         Some(Self {
-            ike: vec![ike?],
-            ipsec: vec![ipsec?],
+            ike: vec![ike],
+            ipsec: vec![ipsec],
+            ike_lifetime: Duration::from_secs(ike_lifetime_s),
+            ipsec_lifetime: Duration::from_secs(ipsec_lifetime_s),
         })
     }
 
@@ -194,6 +228,7 @@ impl Policy {
         let ipsec = |encryption| IpsecProposal {
             encryption,
             integrity: None,
+            pfs_group: None,
         };
         Self {
             ike: vec![
@@ -202,6 +237,8 @@ impl Policy {
                 ike(Encryption::GcmAes128, Hash::Sha256),
             ],
             ipsec: vec![ipsec(Encryption::GcmAes256), ipsec(Encryption::GcmAes128)],
+            ike_lifetime: Duration::from_secs(IKE_LIFETIME_S),
+            ipsec_lifetime: Duration::from_secs(IPSEC_LIFETIME_S),
         }
     }
 
@@ -217,6 +254,7 @@ impl Policy {
         let ipsec = |encryption, integrity| IpsecProposal {
             encryption,
             integrity,
+            pfs_group: None,
         };
         Self {
             ike: vec![
@@ -232,14 +270,16 @@ impl Policy {
                 ipsec(Encryption::Aes128, Some(Hash::Sha1)),
                 ipsec(Encryption::Aes128, Some(Hash::Sha256)),
             ],
+            ike_lifetime: Duration::from_secs(IKE_LIFETIME_S),
+            ipsec_lifetime: Duration::from_secs(IPSEC_LIFETIME_S),
         }
     }
 }
 
-/// Lifetimes come with rekeying, and every other key is needed.
+/// Every key is needed but the lifetime, and limits in volume come later.
 fn complete<'d>(value: &Value<'d>) -> Option<Object<'d>> {
     let mut object = value.object()?.missing_is(Reason::PolicyIncomplete);
-    object.later(&["lifetime_s", "lifetime_kb", "additional_key_exchanges"]);
+    object.later(&["lifetime_kb", "additional_key_exchanges"]);
     Some(object)
 }
 
@@ -265,11 +305,11 @@ impl IpsecProposal {
         let integrity = object.required("integrity", |value| {
             together(value, encryption, value.word(IPSEC_INTEGRITY, HASH_LATER)?)
         });
-        let pfs = object.optional("pfs_group", (), |value| value.word(&[("None", ())], PFS_LATER));
-        pfs?;
+        let pfs_group = object.optional("pfs_group", None, |value| value.word(PFS, PFS_LATER));
         Some(Self {
             encryption: encryption?,
             integrity: integrity?,
+            pfs_group: pfs_group?,
         })
     }
 }

@@ -107,13 +107,24 @@ fn algorithms_are_resolved() {
     let cbc = ike(&with(sample(), "/policies/gcm/ike", cbc));
     assert_eq!((cbc.integrity, cbc.prf), (Some(Hash::Sha384), Hash::Sha384));
     assert_eq!(cbc.groups, [Group::Modp2048]);
-    let ipsec = json!({ "encryption": "AES128", "integrity": "SHA1", "pfs_group": "None" });
+    let ipsec =
+        json!({ "encryption": "AES128", "integrity": "SHA1", "pfs_group": "PFS2048", "lifetime_s": 3600 });
     let document = with(sample(), "/policies/gcm/ipsec", ipsec);
     let expected = IpsecProposal {
         encryption: Encryption::Aes128,
         integrity: Some(Hash::Sha1),
+        pfs_group: Some(Group::Modp2048),
     };
-    assert_eq!(connection(&document, "to-b").policy.ipsec, [expected]);
+    let policy = connection(&document, "to-b").policy;
+    assert_eq!(policy.ipsec, [expected]);
+    assert_eq!(
+        (policy.ike_lifetime, policy.ipsec_lifetime),
+        (Duration::from_secs(28_800), Duration::from_secs(3600))
+    );
+    assert_eq!(
+        connection(&document, "to-c").policy.ipsec_lifetime,
+        Duration::from_secs(27_000)
+    );
 }
 
 #[test]
@@ -158,7 +169,8 @@ fn the_azure_default_is_what_azure_offers_first() {
         policy.ipsec[0],
         IpsecProposal {
             encryption: Encryption::GcmAes256,
-            integrity: None
+            integrity: None,
+            pfs_group: None,
         }
     );
 }

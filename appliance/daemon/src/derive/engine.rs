@@ -62,8 +62,8 @@ fn connection(
         remote_selectors: selectors,
         force_encapsulation: force_encapsulation(settings.udp_encapsulation, datapath),
         dpd_timeout: settings.dpd_timeout,
-        ike_lifetime: Connection::IKE_LIFETIME,
-        child_lifetime: Connection::CHILD_LIFETIME,
+        ike_lifetime: settings.policy.ike_lifetime,
+        child_lifetime: settings.policy.ipsec_lifetime,
     })
 }
 
@@ -123,7 +123,7 @@ fn esp_proposal(proposal: &model::IpsecProposal) -> EspProposal {
         encryption: encryption(proposal.encryption),
         integrity: proposal.integrity.map(integrity),
         extended_sequence_numbers: true,
-        groups: Vec::new(),
+        groups: proposal.pfs_group.map(group).into_iter().collect(),
     }
 }
 

@@ -15,7 +15,8 @@ const DOCUMENT: &str = r#"{
     "unconnected": { "endpoint": "192.0.2.4", "address_space": ["10.4.0.0/24"] }
   },
   "policies": { "gcm": { "ike": { "encryption": "GCMAES128", "integrity": "SHA256", "dh_group": "X25519" },
-                         "ipsec": { "encryption": "GCMAES128", "integrity": "GCMAES128" } } },
+                         "ipsec": { "encryption": "GCMAES128", "integrity": "GCMAES128", "pfs_group": "PFS2048",
+                                    "lifetime_s": 3600 } } },
   "connections": {
     "to-b": { "site": "b", "mode": "InitiatorOnly", "policy": "gcm", "dpd_timeout_s": 30, "tcp_mss": 1200,
               "addresses": ["169.254.21.2/30"],
@@ -58,6 +59,11 @@ fn a_connection_becomes_what_the_engine_negotiates() {
         (Encryption::AesGcm16(128), None, Prf::HmacSha2_256)
     );
     assert_eq!(proposal.groups, [Group::X25519]);
+    assert_eq!(connection.esp_proposals[0].groups, [Group::Modp2048]);
+    assert_eq!(
+        (connection.ike_lifetime, connection.child_lifetime),
+        (Duration::from_secs(28_800), Duration::from_secs(3600))
+    );
     let [selector] = connection.local_selectors.as_slice() else {
         panic!("{:?}", connection.local_selectors)
     };
