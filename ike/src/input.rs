@@ -19,7 +19,7 @@ pub enum Input {
     },
     /// The datapath carries this child: the answer that was owed may go out.
     ChildInstalled(ChildId),
-    /// The datapath refused this child and holds nothing of it; the text names the object, the attribute and the reason.
+    /// The datapath refused this child, or lost it later, and holds nothing of it; the text names the object, the attribute and the reason.
     ChildRefused(ChildId, String),
     /// Start this connection now, whatever its back-off says.
     Connect(ConnectionName),

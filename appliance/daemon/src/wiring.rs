@@ -6,6 +6,7 @@
 //! | commands | control, API → IKE owner | control waits, the API answers `busy` |
 //! | requests | IKE owner, control, API → kernel owner | they wait; the API shows the last counters |
 //! | answers | kernel owner → IKE owner | cannot be: room is taken with the request, or the child is refused |
+//! | losses | kernel owner → IKE owner, among the answers | dropped with a warning: liveness checks find them |
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -103,18 +104,22 @@ async fn serve(
     ports.keep(port_numbers(kind));
     info!(datapath = kind.word(), why, "datapath chosen");
 
-    let (datapath, encapsulated) = match kind {
-        Kind::Kernel => (None, None),
-        Kind::User => start_workers(&desired).map(|(datapath, messages)| (Some(datapath), Some(messages)))?,
+    let workers = match kind {
+        Kind::Kernel => None,
+        Kind::User => Some(start_workers(&desired)?),
     };
-    let carrier = datapath.clone().map_or_else(Carrier::kernel, Carrier::user);
+    let carrier = workers
+        .as_ref()
+        .map_or_else(Carrier::kernel, |(datapath, _)| Carrier::user(datapath.clone()));
     let first = DatapathSnapshot::first(kind, why);
     let (network, requests) = mpsc::channel(REQUESTS);
     let (datapath_snapshot, datapath_view) = watch::channel(Arc::new(first));
-    let mut kernel_task =
-        tokio::spawn(KernelOwner::new(kernel, carrier, datapath_snapshot).run(requests, notices));
+    let (answers, answered) = mpsc::channel(ANSWERS);
+    let owner = KernelOwner::new(kernel, carrier, answers.clone(), datapath_snapshot);
+    let mut kernel_task = tokio::spawn(owner.run(requests, notices));
 
-    let (commands, ike_view, mut ike_task) = start_engine(kind, ports, datapath, encapsulated, &network);
+    let (commands, ike_view, mut ike_task) =
+        start_engine(kind, ports, workers, &network, (answers, answered));
     let listener = directory.listen()?;
     let mut control = Control::new(files, kind, loaded.config, commands.clone(), network.clone())?;
     control.hand_out(desired).await;
@@ -225,13 +230,13 @@ type Started = (
 fn start_engine(
     kind: Kind,
     ports: Ports,
-    user_datapath: Option<Arc<appliance_esp::Datapath>>,
-    encapsulated: Option<IkeMessages>,
+    workers: Option<(Arc<appliance_esp::Datapath>, IkeMessages)>,
     network: &mpsc::Sender<Request>,
+    (answers, answered): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
 ) -> Started {
     let (received, datagrams) = mpsc::channel(DATAGRAMS);
     let (commands, heard) = mpsc::channel(COMMANDS);
-    let (answers, answered) = mpsc::channel(ANSWERS);
+    let (user_datapath, encapsulated) = workers.unzip();
     let (snapshot, view) = watch::channel(Arc::new(Snapshot::default()));
     let owner = IkeOwner {
         engine: Engine::new(Box::new(SystemRandom)),

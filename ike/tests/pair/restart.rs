@@ -44,6 +44,21 @@ fn a_restarted_responder_is_found_by_the_dead_peer_check() {
     pair.assert_up();
 }
 
+/// A state that vanished below us is not made again under the same key: the connection is negotiated anew.
+#[test]
+fn a_child_that_the_datapath_lost_is_negotiated_again() {
+    let mut pair = Pair::established();
+    let (id, old) = (pair.east.standing().children[0].id, pair.east.child().inbound.spi);
+    pair.tell_east(Input::ChildRefused(id, "inbound state vanished".into()));
+    assert_eq!(
+        (pair.east.outage().reason, pair.east.outage().side),
+        (Reason::DatapathRefused, Side::We)
+    );
+    pair.run_for(Duration::from_secs(5));
+    pair.assert_up();
+    assert_ne!(pair.east.child().inbound.spi, old);
+}
+
 /// Whoever restarts when both may start, one connection is the end of it.
 #[test]
 fn restarts_of_both_converge() {

@@ -68,6 +68,9 @@ impl Site {
     pub(crate) fn handle(&mut self, input: Input, network: &mut Network, now: Instant) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
+            if let Input::ChildRefused(child, _) = &input {
+                self.datapath.remove(child);
+            }
             for action in self.engine.handle(input, now) {
                 inputs.extend(self.perform(action, network, now));
             }

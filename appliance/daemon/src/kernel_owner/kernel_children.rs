@@ -69,6 +69,12 @@ impl KernelChildren {
         let _shown = kernel.apply(policies.chain(states).map(Request::Unwant)).await;
     }
 
+    /// The child that this state belongs to.
+    pub(super) fn of(&self, state: StateKey) -> Option<ChildId> {
+        let belongs = |child: &Child| child.inbound == state || child.outbound == state;
+        self.0.iter().find(|(_, child)| belongs(child)).map(|(id, _)| *id)
+    }
+
     /// What each child carried.
     pub(super) async fn counters(&self, kernel: &mut Kernel) -> BTreeMap<ChildId, Counters> {
         let states = kernel.counters().await.unwrap_or_default();

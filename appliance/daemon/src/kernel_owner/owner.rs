@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use appliance_kernel::sysctl::LinkSetting;
-use appliance_kernel::{Event, Kernel, Key, LinkName, Notices, Object, Removal, Scope};
+use appliance_kernel::{Event, Kernel, Key, LinkName, Notices, Object, Removal, Scope, StateKey};
 use ike::{ChildId, ConnectionName, EspPair, Input};
 use tokio::select;
 use tokio::sync::{mpsc, watch};
@@ -61,14 +61,17 @@ pub(crate) struct KernelOwner {
     refused_links: Vec<Refused>,
     refused_children: BTreeMap<ConnectionName, Refused>,
     releases: Vec<(Instant, Scope)>,
+    losses: mpsc::Sender<Input>,
     snapshot: watch::Sender<Arc<DatapathSnapshot>>,
 }
 
 impl KernelOwner {
-    /// Over a kernel whose objects are adopted. `closed` is what [`network::close`] has been called with.
+    /// Over a kernel whose objects are adopted. Through `losses` the engine learns of children that are carried no
+    /// longer.
     pub(crate) fn new(
         kernel: Kernel,
         carrier: Carrier,
+        losses: mpsc::Sender<Input>,
         snapshot: watch::Sender<Arc<DatapathSnapshot>>,
     ) -> Self {
         Self {
@@ -79,6 +82,7 @@ impl KernelOwner {
             refused_links: Vec::new(),
             refused_children: BTreeMap::new(),
             releases: vec![(Instant::now() + HOLD, Scope::Everything)],
+            losses,
             snapshot,
         }
     }
@@ -101,9 +105,8 @@ impl KernelOwner {
                     None => return,
                 },
                 reported = notices.next() => {
-                    for event in self.kernel.handle(reported).await {
-                        tell(&event);
-                    }
+                    let events = self.kernel.handle(reported).await;
+                    self.follow(events).await;
                 }
                 () = sleep_until(release.unwrap_or_else(Instant::now)), if release.is_some() => self.release().await,
                 _ = audit.tick() => self.audit().await,
@@ -225,8 +228,36 @@ impl KernelOwner {
 
     async fn audit(&mut self) {
         match self.kernel.audit().await {
-            Ok(events) => events.iter().for_each(tell),
+            Ok(events) => self.follow(events).await,
             Err(refusal) => warn!(%refusal, "the kernel could not be read"),
+        }
+    }
+
+    /// Tells the engine of children that lost a state: only a new negotiation brings them back.
+    async fn follow(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::StateLost { key, interface_id } => {
+                    warn!(state = %key, interface_id = format!("{interface_id:#x}"), "an ESP state vanished from the kernel");
+                    self.give_up(key).await;
+                }
+                Event::Missing(key) => warn!(object = %key, "was gone and has been made again"),
+            }
+        }
+    }
+
+    async fn give_up(&mut self, state: StateKey) {
+        let Carrier::Kernel(children) = &mut self.carrier else {
+            return;
+        };
+        let Some(child) = children.of(state) else { return };
+        children.remove(&mut self.kernel, child).await;
+        let lost = Input::ChildRefused(child, format!("{state} vanished from the kernel"));
+        if self.losses.try_send(lost).is_err() {
+            warn!(
+                child = child.0,
+                "the engine is busy: liveness checks will find the loss"
+            );
         }
     }
 
@@ -275,15 +306,6 @@ impl KernelOwner {
                 refused,
             });
         });
-    }
-}
-
-fn tell(event: &Event) {
-    match event {
-        Event::StateLost { key, interface_id } => {
-            warn!(state = %key, interface_id = format!("{interface_id:#x}"), "an ESP state vanished from the kernel");
-        }
-        Event::Missing(key) => warn!(object = %key, "was gone and has been made again"),
     }
 }
 

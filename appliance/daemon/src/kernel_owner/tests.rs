@@ -30,7 +30,7 @@ impl Rig {
         let first = DatapathSnapshot::first(Kind::Kernel, String::new());
         let (published, snapshot) = watch::channel(std::sync::Arc::new(first));
         let (handle, notices) = Kernel::over(kernel);
-        let owner = KernelOwner::new(handle, Carrier::kernel(), published);
+        let owner = KernelOwner::new(handle, Carrier::kernel(), answers.clone(), published);
         let task = tokio::spawn(owner.run(heard, notices));
         let rig = Self {
             requests,
@@ -223,6 +223,21 @@ async fn a_refused_child_leaves_nothing_and_says_what_was_refused() {
         refused.iter().any(|one| one.detail.contains("COMP")),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_child_that_loses_a_state_is_given_up_and_told_to_the_engine() {
+    let kernel = FakeKernel::new();
+    let mut rig = Rig::start(&kernel).await;
+    let before = classes(&kernel);
+    rig.install(1, 0x100).await;
+    kernel.lose(&inbound(0x100));
+    let told = rig.answered.recv().await.unwrap();
+    assert!(
+        matches!(&told, Input::ChildRefused(ChildId(1), why) if why.contains("vanished")),
+        "{told:?}"
+    );
+    assert_eq!(classes(&kernel), before);
 }
 
 #[tokio::test(start_paused = true)]
