@@ -14,6 +14,7 @@ mod hostile;
 mod lab;
 mod pair;
 mod refusal;
+mod rekey;
 mod reload;
 mod restart;
 mod suites;

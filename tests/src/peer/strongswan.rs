@@ -92,6 +92,22 @@ impl StrongSwan {
         self.swanctl(&["--terminate", "--ike", "net", "--timeout", "30"])
     }
 
+    /// Replaces the Child SA from this side.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn rekey_child(&self) -> Result<String> {
+        self.swanctl(&["--rekey", "--child", "net"])
+    }
+
+    /// Replaces the IKE SA from this side.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn rekey_ike(&self) -> Result<String> {
+        self.swanctl(&["--rekey", "--ike", "net"])
+    }
+
     /// Its security associations, as `swanctl --list-sas` prints them.
     ///
     /// # Errors
