@@ -146,6 +146,7 @@ impl Engine {
                     channel: state.channel,
                     window: Window::new(2, 0),
                     farewell: Some(farewell),
+                    asked: None,
                 };
                 self.ended(&common, Some(outage), now);
                 self.close(common, closing, now);
@@ -165,6 +166,7 @@ impl Engine {
                 channel: state.channel,
                 window: Window::new(2, 0),
                 farewell,
+                asked: None,
             };
             self.close(common, closing, now);
         }

@@ -23,6 +23,7 @@ impl Established {
             channel: self.channel,
             window: self.window,
             farewell,
+            asked: self.asked,
         }
     }
 }
@@ -125,7 +126,10 @@ impl Engine {
         match state.asked.take() {
             Some(Asked::Child(rekey)) => self.forget_child_spi(rekey.inbound()),
             Some(Asked::Deletion(spi)) => self.forget_child_spi(spi),
-            Some(Asked::Ike(rekey)) => self.retire(rekey.rival(), false, now),
+            Some(Asked::Ike(rekey)) => {
+                self.retire(rekey.rival(), false, now);
+                state.asked = Some(Asked::Ike(rekey));
+            }
             None => {}
         }
     }

@@ -276,6 +276,7 @@ impl Engine {
             }
             Place::Answer => {
                 state.window.completed();
+                self.too_late(&common, &mut state, &payloads, now);
                 if state.farewell.is_some() {
                     self.close(common, *state, now);
                 }

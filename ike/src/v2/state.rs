@@ -129,6 +129,8 @@ pub(crate) struct Closing {
     pub(crate) window: Window,
     /// What the request says that closes the SA; taken when it is sent.
     pub(crate) farewell: Option<Vec<Payload>>,
+    /// The IKE SA that we asked for before, which must be closed as well if the peer makes it.
+    pub(crate) asked: Option<Asked>,
 }
 
 impl Established {

@@ -175,7 +175,7 @@ impl Engine {
         };
         let (rival, again, ours) = (rekey.rival(), rekey.again, rekey.nonce.clone());
         let theirs = rekey.rival.as_ref().map(|rival| rival.lowest.clone());
-        let Some(successor) = rekey.accept(&common, &state, (payloads, &settings), now) else {
+        let Some(successor) = rekey.accept(&common, &state.channel, (payloads, &settings), now) else {
             if rival.is_some_and(|rival| self.hand_over(&common, &mut state, rival, now)) {
                 common.timers.set(Timer::Expiry, Some(now + LEAVING));
                 return self.keep(common, State::Established(state));
@@ -195,12 +195,7 @@ impl Engine {
         let loses = theirs.is_some_and(|theirs| collision::is_redundant(lowest, &theirs));
         let gives_way = rival.filter(|_| loses);
         if gives_way.is_some_and(|rival| self.hand_over(&common, &mut state, rival, now)) {
-            let closing = Closing {
-                channel: successor.channel,
-                window: Window::new(0, 0),
-                farewell: Some(vec![payloads::delete_ike()]),
-            };
-            self.close(successor.common, closing, now);
+            self.abdicate(successor, now);
             common.timers.set(Timer::Expiry, Some(now + LEAVING));
             return self.keep(common, State::Established(state));
         }
@@ -208,6 +203,34 @@ impl Engine {
         self.enthrone(successor, &state, now);
         self.hand_over(&common, &mut state, spi, now);
         self.close(common, state.farewell(), now);
+    }
+
+    /// An answer arrives while we close: the IKE SA that it makes goes as well.
+    pub(crate) fn too_late(
+        &mut self,
+        common: &Common,
+        state: &mut Closing,
+        payloads: &[Payload],
+        now: Instant,
+    ) {
+        let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
+        if let Some(Asked::Ike(rekey)) = state.asked.take()
+            && let Some(settings) = settings
+            && let Some(successor) = rekey.accept(common, &state.channel, (payloads, &settings), now)
+        {
+            self.abdicate(successor, now);
+        }
+    }
+
+    /// Closes a new IKE SA.
+    fn abdicate(&mut self, successor: Successor, now: Instant) {
+        let closing = Closing {
+            channel: successor.channel,
+            window: Window::new(0, 0),
+            farewell: Some(vec![payloads::delete_ike()]),
+            asked: None,
+        };
+        self.close(successor.common, closing, now);
     }
 
     /// Keeps a new IKE SA; until something is handed over to it, the peer has a while to close it.
@@ -291,7 +314,7 @@ impl IkeRekey {
     fn accept(
         self,
         old: &Common,
-        state: &Established,
+        channel: &Channel,
         (payloads, settings): (&[Payload], &Connection),
         now: Instant,
     ) -> Option<Successor> {
@@ -311,7 +334,7 @@ impl IkeRekey {
             initiator_spi: self.spi,
             responder_spi: peer_spi,
         };
-        let channel = state.channel.rekeyed(suite, &said, &shared, true)?;
+        let channel = channel.rekeyed(suite, &said, &shared, true)?;
         let mut common = Common::new((self.spi, peer_spi), old.path, now);
         (common.initiator, common.connection) = (true, old.connection.clone());
         Some(Successor {

@@ -181,6 +181,22 @@ fn a_rekey_against_a_delete_ends_on_both_sides() {
     }
 }
 
+/// One side rekeys and then closes everything before it is answered: what the peer has made by then goes as well.
+#[test]
+fn a_rekey_that_is_overtaken_by_our_own_shutdown_leaves_nothing() {
+    for wait in [0, 5, 15, 25] {
+        for both in BOTH {
+            let mut pair = established(wait);
+            both(&mut pair, true);
+            pair.run_for(Duration::from_millis(wait));
+            pair.tell_east(Input::Shutdown);
+            pair.run_for(Duration::from_millis(900));
+            assert!(pair.west.datapath.is_empty() && pair.east.datapath.is_empty());
+            assert_ne!(pair.west.standing().state, ConnectionState::Up);
+        }
+    }
+}
+
 /// Both close at once (§2.25.2): nothing is left to wait for.
 #[test]
 fn crossing_deletes_end_both_sides() {
