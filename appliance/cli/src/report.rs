@@ -146,13 +146,7 @@ fn push_child(text: &mut String, child: &ChildSa) {
 
 /// The ranges of one side; ranges that leave nothing out are `any`.
 fn selectors(ranges: &[String]) -> String {
-    let any = |range: &&String| {
-        [
-            "0.0.0.0-255.255.255.255",
-            "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-        ]
-        .contains(&range.as_str())
-    };
+    let any = |range: &&String| ["0.0.0.0/0", "::/0"].contains(&range.as_str());
     let narrow: Vec<&str> = ranges
         .iter()
         .filter(|range| !any(range))
@@ -225,13 +219,10 @@ mod tests {
 
     #[test]
     fn only_ranges_that_leave_something_out_are_listed() {
-        let any = || "0.0.0.0-255.255.255.255".to_owned();
-        let any_v6 = || "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".to_owned();
+        let any = || "0.0.0.0/0".to_owned();
+        let any_v6 = || "::/0".to_owned();
         assert_eq!(selectors(&[any(), any_v6()]), "any");
-        assert_eq!(
-            selectors(&["10.0.0.0-10.0.0.255".to_owned()]),
-            "10.0.0.0-10.0.0.255"
-        );
+        assert_eq!(selectors(&["10.0.0.0/24".to_owned()]), "10.0.0.0/24");
         assert_eq!(selectors(&[any(), "fd00::-fd00::1".to_owned()]), "fd00::-fd00::1");
     }
 }

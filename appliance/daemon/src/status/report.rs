@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use ike::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, Identity, IkeSnapshot, Outage,
-    Snapshot, TrafficSelector,
+    Snapshot,
 };
 use serde::Serialize;
 
@@ -190,31 +190,12 @@ fn child_sa(child: &ChildSnapshot, counters: Counters, now: Instant) -> ChildSta
         outbound_spi: format!("{:08x}", child.outbound_spi),
         algorithms: child.algorithms.clone(),
         encapsulation: encapsulation(child.encapsulation),
-        local_selectors: child.local_selectors.iter().map(selector).collect(),
-        remote_selectors: child.remote_selectors.iter().map(selector).collect(),
+        local_selectors: child.local_selectors.iter().map(ToString::to_string).collect(),
+        remote_selectors: child.remote_selectors.iter().map(ToString::to_string).collect(),
         since_s: now.saturating_duration_since(child.since).as_secs(),
         packets_in: counters.packets_in,
         packets_out: counters.packets_out,
         bytes_in: counters.bytes_in,
         bytes_out: counters.bytes_out,
-    }
-}
-
-/// `start-end`, with protocol and ports where they restrict: `10.0.0.0-10.0.0.255 tcp/443-443`.
-fn selector(selector: &TrafficSelector) -> String {
-    let TrafficSelector {
-        protocol,
-        start_port,
-        end_port,
-        start,
-        end,
-    } = *selector;
-    let addresses = format!("{start}-{end}");
-    match (protocol, start_port, end_port) {
-        (0, 0, u16::MAX) => addresses,
-        (0, _, _) => format!("{addresses} any/{start_port}-{end_port}"),
-        (6, _, _) => format!("{addresses} tcp/{start_port}-{end_port}"),
-        (17, _, _) => format!("{addresses} udp/{start_port}-{end_port}"),
-        _ => format!("{addresses} {protocol}/{start_port}-{end_port}"),
     }
 }
