@@ -58,11 +58,21 @@ pub(crate) struct Loaded {
 impl Files {
     /// Reads document and secrets, and reports all that is wrong.
     pub(crate) fn load(&self) -> Result<Loaded, Invalid> {
+        let config = self.document()?;
+        let secrets = self.secrets_of(&config)?;
+        Ok(Loaded { config, secrets })
+    }
+
+    /// Reads the document alone.
+    pub(crate) fn document(&self) -> Result<ValidConfig, Invalid> {
         let bytes = read(&self.config)
             .map_err(|error| Invalid(vec![format!("/: unreadable: {}: {error}", self.config.display())]))?;
-        let config = appliance_config::parse(&bytes).map_err(|problems| Invalid::of(&problems))?;
-        let secrets = Secrets::load(&self.secrets, &config).map_err(|problems| Invalid::of(&problems))?;
-        Ok(Loaded { config, secrets })
+        appliance_config::parse(&bytes).map_err(|problems| Invalid::of(&problems))
+    }
+
+    /// Reads the secrets that a document names.
+    pub(crate) fn secrets_of(&self, config: &ValidConfig) -> Result<Secrets, Invalid> {
+        Secrets::load(&self.secrets, config).map_err(|problems| Invalid::of(&problems))
     }
 }
 

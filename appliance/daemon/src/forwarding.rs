@@ -13,7 +13,21 @@ pub(crate) fn enable<'p>(prefixes: impl Iterator<Item = &'p IpNet>) {
         switch_on(Path::new("/proc/sys/net/ipv4/ip_forward"));
     }
     if !v6.is_empty() {
+        keep_advertised_routes(Path::new("/proc/sys/net/ipv6/conf"));
         switch_on(Path::new("/proc/sys/net/ipv6/conf/all/forwarding"));
+    }
+}
+
+/// A forwarding host forgets the default route that a router advertised, which may be the admin's only way in, unless
+/// `accept_ra` is 2 (ip-sysctl, accept_ra).
+fn keep_advertised_routes(links: &Path) {
+    for link in fs::read_dir(links).into_iter().flatten().flatten() {
+        let accept = link.path().join("accept_ra");
+        if fs::read_to_string(&accept).is_ok_and(|found| found.trim_end() == "1")
+            && let Err(error) = fs::write(&accept, "2")
+        {
+            warn!(path = %accept.display(), %error, "advertised routes may be lost");
+        }
     }
 }
 
@@ -27,5 +41,22 @@ fn switch_on(path: &Path) {
         Err(error) => {
             warn!(path = %path.display(), %error, "forwarding not switched on: no packet will pass")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_listen_to_routers_go_on_and_others_stay_deaf() {
+        let links = tempfile::tempdir().unwrap();
+        for (link, found) in [("wan", "1\n"), ("lan", "0\n")] {
+            fs::create_dir(links.path().join(link)).unwrap();
+            fs::write(links.path().join(link).join("accept_ra"), found).unwrap();
+        }
+        keep_advertised_routes(links.path());
+        let now = |link| fs::read_to_string(links.path().join(link).join("accept_ra")).unwrap();
+        assert_eq!((now("wan").trim(), now("lan").trim()), ("2", "0"));
     }
 }

@@ -9,11 +9,12 @@
 //! | losses | kernel owner → IKE owner, among the answers | dropped with a warning: liveness checks find them |
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use appliance_config::ValidConfig;
 use appliance_esp::IkeMessages;
 use appliance_kernel::{Kernel, Removal};
 use ike::{Engine, Input, Snapshot};
@@ -50,17 +51,31 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bail!("--config and --secrets are needed");
     };
     let files = Files { config, secrets };
-    let loaded = files.load()?;
+    let config = files.document()?;
+    let secrets = files.secrets_of(&config);
     if arguments.check {
+        secrets?;
         info!(
-            connections = loaded.config.connections.len(),
+            connections = config.connections.len(),
             "the configuration is valid"
         );
         return Ok(());
     }
     privileges::check()?;
     let directory = RuntimeDirectory::lock(&arguments.runtime)?;
-    runtime()?.block_on(serve(arguments.datapath, files, loaded, directory))
+    runtime()?.block_on(async {
+        match secrets {
+            Ok(secrets) => serve(arguments.datapath, files, Loaded { config, secrets }, directory).await,
+            Err(invalid) => close_only(&config).await.and(Err(invalid.into())),
+        }
+    })
+}
+
+/// A start that cannot go on still keeps the sites closed that its document names.
+async fn close_only(config: &ValidConfig) -> anyhow::Result<()> {
+    let (mut kernel, _notices) = Kernel::open().await?;
+    let closed = kernel_owner::close(&mut kernel, &network(config)).await;
+    closed.context("closing the sites")
 }
 
 /// Takes everything away that a daemon put into the kernel.
@@ -144,11 +159,20 @@ async fn serve(
 
 /// Must come before the first worker: a thread passes its confinement on to those that it starts.
 fn confine(files: &Files, runtime_directory: &Path) -> anyhow::Result<()> {
-    let document = files
-        .config
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let read = [document.unwrap_or(Path::new(".")), &files.secrets];
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for path in [&files.config, &files.secrets] {
+        // What lies behind a link, too; and beside it, since whoever replaces it whole puts another in its place.
+        for path in [path.clone(), path.canonicalize().unwrap_or_default()] {
+            let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            folders.push(parent.unwrap_or(Path::new(".")).to_owned());
+        }
+    }
+    folders.retain(|folder| folder.parent().is_some());
+    let read: Vec<&Path> = folders
+        .iter()
+        .chain([&files.secrets])
+        .map(PathBuf::as_path)
+        .collect();
     let lacking = sandbox::enter(&Reach {
         read: &read,
         write: &[runtime_directory],
