@@ -214,7 +214,10 @@ impl Engine {
         }
         let Some(answer) = rejection.answer else { return };
         let asked = &datagram.header;
-        let is_init = asked.exchange_type == exchange::IKE_SA_INIT && asked.major_version() == 2;
+        let is_init = asked.exchange_type == exchange::IKE_SA_INIT
+            && asked.major_version() == 2
+            && asked.responder_spi == 0
+            && asked.is_initiator();
         if !is_init && !self.may_answer_stranger(now) {
             return;
         }

@@ -35,7 +35,11 @@ pub(crate) fn to_payload(of: &Identity) -> IdentificationPayload {
         Identity::Email(address) => (identity::RFC822_ADDR, address.clone().into_bytes()),
         Identity::KeyId(octets) => (identity::KEY_ID, octets.clone()),
     };
-    IdentificationPayload { kind, data }
+    IdentificationPayload {
+        kind,
+        reserved: [0; 3],
+        data,
+    }
 }
 
 /// Whether a payload names this identity; names are compared without regard to case (RFC 5280 §7.2).
@@ -92,6 +96,7 @@ mod tests {
         assert!(!matches(&said, &Identity::Email("GW.example".to_owned())));
         let odd = IdentificationPayload {
             kind: identity::IPV4_ADDR,
+            reserved: [0; 3],
             data: vec![1, 2, 3],
         };
         assert_eq!(

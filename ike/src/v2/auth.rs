@@ -213,6 +213,9 @@ impl Engine {
             Err(Unopened::Forged(DropCause::UnexpectedExchange))
         } else if header.message_id != 1 {
             Err(Unopened::Forged(DropCause::UnexpectedMessageId))
+        } else if !state.nat.remote && datagram.remote.ip() != common.path.remote.ip() {
+            // NAT detection says that the peer's address is its own: a copy from elsewhere would draw us there.
+            Err(Unopened::Forged(DropCause::NoConnection))
         } else {
             let channel = state.channel(&common);
             channel.map_or(Err(Unopened::Forged(DropCause::IntegrityFailed)), |keys| {

@@ -189,9 +189,10 @@ impl Engine {
                 self.answer_childless(common, (established, proof), notify::TEMPORARY_FAILURE, now);
             }
             State::Established(state) => {
-                let Some((common, state)) = self.rekey_refused(common, state, child, now) else {
+                let Some((common, mut state)) = self.rekey_refused(common, state, child, now) else {
                     return;
                 };
+                self.remove_children(&mut state, now);
                 self.ended(&common, Some(outage), now);
                 self.close(common, state.farewell(), now);
             }

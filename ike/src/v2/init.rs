@@ -330,6 +330,11 @@ impl Engine {
 
     /// A request from somebody who has no IKE SA with us yet.
     pub(crate) fn newcomer(&mut self, datagram: &Datagram, now: Instant) {
+        let ours = self.sas.get(&datagram.header.initiator_spi);
+        if ours.is_some_and(|sa| sa.common.initiator) {
+            // Our own request, thrown back at us: with ourselves there is nothing to agree.
+            return self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
+        }
         if let Some(spi) = self.half_open.started(datagram.remote, &datagram.bytes) {
             return self.repeat_init(spi, datagram);
         }

@@ -291,7 +291,10 @@ impl Engine {
         if let Some(name) = &from.connection {
             self.succeeded(name, from.spi, to);
         }
-        common.timers.set(Timer::Expiry, None);
+        // Without a child it serves nobody, and nothing but its expiry would ever close it.
+        if heir.child.is_some() {
+            common.timers.set(Timer::Expiry, None);
+        }
         self.proceed(common, heir, now);
         true
     }

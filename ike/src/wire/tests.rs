@@ -62,7 +62,11 @@ fn notify() -> impl Strategy<Value = NotifyPayload> {
 }
 
 fn identification() -> impl Strategy<Value = IdentificationPayload> {
-    (any::<u8>(), bytes(40)).prop_map(|(kind, data)| IdentificationPayload { kind, data })
+    (any::<u8>(), any::<[u8; 3]>(), bytes(40)).prop_map(|(kind, reserved, data)| IdentificationPayload {
+        kind,
+        reserved,
+        data,
+    })
 }
 
 fn certificate() -> impl Strategy<Value = CertificatePayload> {

@@ -72,6 +72,46 @@ fn damaged_protected_messages_change_nothing() {
     assert!(pair.west.drops(DropCause::IntegrityFailed) > 100 && pair.west.drops(DropCause::Malformed) > 100);
 }
 
+/// Without a NAT before the peer, a copy of its IKE_AUTH from another address does not draw the tunnel there.
+#[test]
+fn a_copy_of_ike_auth_from_elsewhere_does_not_move_the_tunnel() {
+    let mut pair = Pair::with(|_, _| ());
+    pair.run_for(Duration::from_millis(25));
+    let [request] = pair.network.seize().try_into().expect("IKE_AUTH request");
+    west_receives(
+        &mut pair,
+        "203.0.113.66:500".parse().unwrap(),
+        request.bytes.clone(),
+    );
+    assert_eq!(pair.west.drops(DropCause::NoConnection), 1);
+    pair.network.send(request, pair.now);
+    pair.run_for(Duration::from_secs(1));
+    pair.assert_up();
+    assert_eq!(pair.west.child().remote, east_address());
+}
+
+/// Our own IKE_SA_INIT thrown back at us as if the peer had sent it starts nothing with ourselves.
+#[test]
+fn our_own_request_thrown_back_starts_nothing() {
+    let mut pair = Pair::with(|_, _| ());
+    let request = pair
+        .network
+        .history
+        .front()
+        .cloned()
+        .expect("IKE_SA_INIT request");
+    let (local, remote) = (request.source, request.destination);
+    pair.tell_east(Input::Datagram {
+        local,
+        remote,
+        bytes: request.bytes,
+    });
+    assert_eq!(pair.east.drops(DropCause::UnexpectedExchange), 1);
+    assert_eq!(pair.network.history.len(), 1, "nothing is answered");
+    pair.run_until_quiet();
+    pair.assert_up();
+}
+
 /// Damage to IKE_SA_INIT cannot be seen at once, but the proofs cover it: the connection never comes up wrong, and
 /// comes up in the end.
 #[test]
