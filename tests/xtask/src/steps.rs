@@ -39,15 +39,7 @@ pub(crate) fn check(full: bool) -> Result<Vec<Step>> {
         ),
     ];
     if full {
-        let deny = [
-            "deny",
-            "check",
-            "--config",
-            ".deny.toml",
-            "bans",
-            "licenses",
-            "sources",
-        ];
+        let deny = ["deny", "check", "bans", "licenses", "sources"];
         steps.push(step(
             "the checker of dependencies",
             cargo(&["install", "cargo-deny", "--locked"]),
