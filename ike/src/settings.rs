@@ -26,7 +26,7 @@ pub struct Settings {
 /// One connection to one site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// Our address and IKE port, normally 500; encapsulation moves to `encapsulation_port` of the same address.
+    /// Our address and IKE port, normally 500; from there NAT traversal moves to 4500 of the same address.
     pub local: SocketAddr,
     /// The peer's address and IKE port, normally 500.
     pub remote: SocketAddr,
