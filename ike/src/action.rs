@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use crate::{ChildId, ConnectionName, DropCause, EspPair, Outage};
+use crate::{ChildId, ConnectionName, DropCause, EspPair, Outage, Watched};
 
 /// All that the engine can ask for. What can fail or take time returns as an [`crate::Input`].
 #[derive(Debug)]
@@ -16,6 +16,12 @@ pub enum Action {
     },
     /// Program both directions of a Child SA, then answer with `ChildInstalled` or `ChildRefused`.
     InstallChild(ChildId, Box<EspPair>),
+    /// From now on packets leave by this installed child, which only received so far, and no longer by the one before
+    /// it. Needs no answer; a refusal is [`crate::Input::ChildRefused`].
+    SendBy(ChildId),
+    /// Tell with [`crate::Input::Wanted`] when a packet of one of these lines finds no child. Replaces what was watched for this
+    /// connection before; empty for nothing. Needs no answer.
+    Watch(ConnectionName, Vec<Watched>),
     /// Take both directions of a Child SA away. Needs no answer.
     RemoveChild(ChildId),
     /// The outer addresses of an installed, encapsulated Child SA changed (RFC 7296 §2.23). Needs no answer.

@@ -28,6 +28,49 @@ pub struct EspPair {
     pub local_selectors: Vec<TrafficSelector>,
     /// Inner addresses on the peer's side.
     pub remote_selectors: Vec<TrafficSelector>,
+    /// Whether packets leave by it from the beginning; else it only receives until [`crate::Action::SendBy`].
+    pub sends: bool,
+    /// What each direction may carry.
+    pub volume: Volume,
+}
+
+/// What one direction of a Child SA may carry. What is used up is told as [`crate::Input::ChildSpent`]; `u64::MAX` is no
+/// limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume {
+    /// Octets, inner packets with their headers, after which it is to be replaced.
+    pub soft_octets: u64,
+    /// Octets after which nothing passes any more.
+    pub hard_octets: u64,
+    /// Packets after which it is to be replaced.
+    pub soft_packets: u64,
+    /// Packets after which nothing passes any more.
+    pub hard_packets: u64,
+}
+
+impl Volume {
+    /// No limit.
+    pub const UNLIMITED: Self = Self {
+        soft_octets: u64::MAX,
+        hard_octets: u64::MAX,
+        soft_packets: u64::MAX,
+        hard_packets: u64::MAX,
+    };
+}
+
+/// A selector line whose packets the datapath is to tell about while no Child SA carries them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Its place in [`crate::Connection::lines`].
+    pub line: usize,
+    /// Our outer address.
+    pub local: SocketAddr,
+    /// The peer's outer address.
+    pub remote: SocketAddr,
+    /// Inner addresses on our side.
+    pub local_selectors: Vec<TrafficSelector>,
+    /// Inner addresses on the peer's side.
+    pub remote_selectors: Vec<TrafficSelector>,
 }
 
 /// How ESP packets travel.

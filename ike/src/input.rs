@@ -21,6 +21,10 @@ pub enum Input {
     ChildInstalled(ChildId),
     /// The datapath refused this child, or lost it later, and holds nothing of it; the text names the object, the attribute and the reason.
     ChildRefused(ChildId, String),
+    /// A direction of this child has carried what it may.
+    ChildSpent(ChildId, Spent),
+    /// A packet of this watched line finds no child; told again at most once a second.
+    Wanted(ConnectionName, usize),
     /// Start this connection now, whatever its back-off says.
     Connect(ConnectionName),
     /// Replace the Child SA of this connection now, as at the end of its lifetime.
@@ -31,6 +35,15 @@ pub enum Input {
     Shutdown,
     /// The deadline passed.
     Tick,
+}
+
+/// How much of its volume a Child SA has carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spent {
+    /// It is time to replace it.
+    Soft,
+    /// It carries nothing any more.
+    Hard,
 }
 
 /// When the next [`Input::Tick`] is due, and which timer asks for it.

@@ -23,12 +23,13 @@ pub mod wire;
 
 pub use action::{Action, Event};
 pub use engine::Engine;
-pub use esp::{ChildId, Encapsulation, EspKeys, EspPair, EspSa};
-pub use input::{Deadline, Input};
+pub use esp::{ChildId, Encapsulation, EspKeys, EspPair, EspSa, Volume, Watched};
+pub use input::{Deadline, Input, Spent};
 pub use random::Random;
 pub use reason::{Outage, Reason, Side, Stage};
 pub use selector::TrafficSelector;
 pub use settings::{
-    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, Mode, Settings,
+    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
+    ResponderSelectors, SelectorLine, Settings,
 };
 pub use snapshot::{ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, IkeSnapshot, Snapshot};

@@ -490,6 +490,7 @@ mod tests {
             integrity: None,
             prf: Prf::HmacSha2_256,
             groups: groups.to_vec(),
+            additional: vec![],
         }
     }
 
@@ -508,6 +509,7 @@ mod tests {
             integrity: None,
             extended_sequence_numbers,
             groups: vec![],
+            additional: vec![],
         }
     }
 

@@ -42,10 +42,10 @@ pub struct Connection {
     pub ike_proposals: Vec<IkeProposal>,
     /// ESP proposals, most wanted first.
     pub esp_proposals: Vec<EspProposal>,
-    /// Inner addresses on our side.
-    pub local_selectors: Vec<TrafficSelector>,
-    /// Inner addresses on the peer's side.
-    pub remote_selectors: Vec<TrafficSelector>,
+    /// What may pass, one Child SA each; never empty, and the first line comes up with the tunnel.
+    pub lines: Vec<SelectorLine>,
+    /// What of the peer's selectors is taken when it proposes them.
+    pub responder_selectors: ResponderSelectors,
     /// Encapsulate in UDP although no NAT was found (by sending a NAT detection hash that cannot match).
     pub force_encapsulation: bool,
     /// How long the peer may be silent before it is taken for dead.
@@ -54,6 +54,10 @@ pub struct Connection {
     pub ike_lifetime: Duration,
     /// How long a Child SA may live; it is replaced as an IKE SA is.
     pub child_lifetime: Duration,
+    /// How many octets one direction of a Child SA may carry; `None` for as many as its algorithm bears.
+    pub child_octets: Option<u64>,
+    /// How many packets one direction of a Child SA may carry; `None` for as many as its algorithm bears.
+    pub child_packets: Option<u64>,
 }
 
 impl Connection {
@@ -61,6 +65,67 @@ impl Connection {
     pub const IKE_LIFETIME: Duration = Duration::from_secs(28_800);
     /// The usual lifetime of a Child SA, as Azure VPN Gateway has it.
     pub const CHILD_LIFETIME: Duration = Duration::from_secs(27_000);
+
+    /// A connection between two addresses with the usual settings, each side named by its address, without proposals:
+    /// any IPv4 packet may pass. What else is to be said is said over it (`Connection { mode, ..Connection::between(…) }`).
+    pub fn between(local: SocketAddr, remote: SocketAddr, authentication: Authentication) -> Self {
+        let any = vec![TrafficSelector::any_ipv4()];
+        Self {
+            local,
+            remote,
+            mode: Mode::Default,
+            local_identity: Identity::Address(local.ip()),
+            remote_identity: Identity::Address(remote.ip()),
+            authentication,
+            ike_proposals: Vec::new(),
+            esp_proposals: Vec::new(),
+            lines: vec![SelectorLine::with_tunnel(any.clone(), any)],
+            responder_selectors: ResponderSelectors::Narrowed,
+            force_encapsulation: false,
+            dpd_timeout: Duration::from_secs(45),
+            ike_lifetime: Self::IKE_LIFETIME,
+            child_lifetime: Self::CHILD_LIFETIME,
+            child_octets: None,
+            child_packets: None,
+        }
+    }
+}
+
+/// The selectors of one Child SA, as we propose them and, unless all is taken, as we narrow the peer's to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelectorLine {
+    /// Inner addresses on our side.
+    pub local: Vec<TrafficSelector>,
+    /// Inner addresses on the peer's side.
+    pub remote: Vec<TrafficSelector>,
+    /// When its Child SA is made. The first line's comes up with the tunnel, whatever stands here.
+    pub start: LineStart,
+}
+
+impl SelectorLine {
+    /// A line whose Child SA comes up with the tunnel.
+    pub fn with_tunnel(local: Vec<TrafficSelector>, remote: Vec<TrafficSelector>) -> Self {
+        let start = LineStart::WithTunnel;
+        Self { local, remote, start }
+    }
+}
+
+/// When the Child SA of a selector line is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineStart {
+    /// As soon as the IKE SA is established.
+    WithTunnel,
+    /// When a packet wants through ([`crate::Input::Wanted`]).
+    OnDemand,
+}
+
+/// What a responder takes of the selectors that the peer proposes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponderSelectors {
+    /// What a line of ours has in common with them (RFC 7296 §2.9).
+    Narrowed,
+    /// All of them, whatever our lines say, as Azure VPN Gateway does.
+    AsProposed,
 }
 
 /// Who may start the first IKE SA.
@@ -123,6 +188,8 @@ pub struct IkeProposal {
     pub prf: Prf,
     /// Key-exchange groups, most wanted first.
     pub groups: Vec<Group>,
+    /// Further key exchanges in this order, each with its groups, most wanted first (RFC 9370); at most seven.
+    pub additional: Vec<Vec<Group>>,
 }
 
 /// One combination for Child SAs.
@@ -136,6 +203,8 @@ pub struct EspProposal {
     pub extended_sequence_numbers: bool,
     /// Groups for a key exchange of its own at each rekey (perfect forward secrecy), most wanted first; none for none.
     pub groups: Vec<Group>,
+    /// Further key exchanges at each rekey, as for the IKE SA (RFC 9370).
+    pub additional: Vec<Vec<Group>>,
 }
 
 /// Bounds on what unauthenticated peers may cost.

@@ -117,6 +117,8 @@ impl IkeOwner {
                 self.request(Request::Move { child, local, remote }).await
             }
             Action::RemoveChild(child) => self.request(Request::Remove(child)).await,
+            // The engine stages and watches nothing yet.
+            Action::SendBy(_) | Action::Watch(..) => {}
             Action::Report(event) => self.journal.record(event),
         }
         None

@@ -306,6 +306,8 @@ mod tests {
             outbound: sa(0x22),
             local_selectors: vec![local],
             remote_selectors: vec![remote],
+            sends: true,
+            volume: ike::Volume::UNLIMITED,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::wire::registry::notify;
 use crate::wire::{Payload, SelectorsPayload};
 use crate::{
     ChildId, ChildSnapshot, Connection, ConnectionName, Encapsulation, EspPair, Outage, Reason, Side, Stage,
-    TrafficSelector,
+    TrafficSelector, Volume,
 };
 
 /// One Child SA, without its keys: those are with the datapath.
@@ -71,6 +71,8 @@ impl Child {
             },
             local_selectors: self.agreed.local_selectors.clone(),
             remote_selectors: self.agreed.remote_selectors.clone(),
+            sends: true,
+            volume: Volume::UNLIMITED,
         }
     }
 
@@ -91,10 +93,11 @@ impl Child {
 
 /// A child as the initiator offers it.
 pub(crate) fn offer(inbound: u32, settings: &Connection, keying: Keying) -> [Payload; 3] {
+    let (local, remote) = line(settings);
     [
         Payload::SecurityAssociation(proposal::offer_esp(&settings.esp_proposals, inbound, keying)),
-        Payload::SelectorsInitiator(selectors_payload(&settings.local_selectors)),
-        Payload::SelectorsResponder(selectors_payload(&settings.remote_selectors)),
+        Payload::SelectorsInitiator(selectors_payload(local)),
+        Payload::SelectorsResponder(selectors_payload(remote)),
     ]
 }
 
@@ -118,8 +121,9 @@ pub(crate) fn accept(
             ..broken()
         });
     };
-    let within = selector::is_within(&initiator.selectors, &settings.local_selectors)
-        && selector::is_within(&responder.selectors, &settings.remote_selectors);
+    let (local, remote) = line(settings);
+    let within =
+        selector::is_within(&initiator.selectors, local) && selector::is_within(&responder.selectors, remote);
     if !within {
         let (offered, expected) = (
             words(&initiator.selectors, &responder.selectors),
@@ -166,8 +170,9 @@ pub(crate) fn choose(
         };
         return Err((notify::NO_PROPOSAL_CHOSEN, outage));
     };
-    let remote_selectors = selector::narrow(&initiator.selectors, &settings.remote_selectors);
-    let local_selectors = selector::narrow(&responder.selectors, &settings.local_selectors);
+    let (local, remote) = line(settings);
+    let remote_selectors = selector::narrow(&initiator.selectors, remote);
+    let local_selectors = selector::narrow(&responder.selectors, local);
     if remote_selectors.is_empty() || local_selectors.is_empty() {
         let (offered, expected) = (
             words(&responder.selectors, &initiator.selectors),
@@ -227,7 +232,16 @@ fn proposals(settings: &Connection) -> String {
 }
 
 fn selectors(settings: &Connection) -> String {
-    words(&settings.local_selectors, &settings.remote_selectors)
+    let (local, remote) = line(settings);
+    words(local, remote)
+}
+
+/// Our side and the peer's of the line that comes up with the tunnel.
+fn line(settings: &Connection) -> (&[TrafficSelector], &[TrafficSelector]) {
+    settings
+        .lines
+        .first()
+        .map_or((&[], &[]), |line| (&line.local, &line.remote))
 }
 
 /// Our side and the peer's.

@@ -68,7 +68,11 @@ impl Two {
                     }
                     Action::InstallChild(child, _) => inputs.push((side, Input::ChildInstalled(child))),
                     Action::RemoveChild(child) => self.removed[side].push(child),
-                    Action::MoveChild { .. } | Action::Keepalive { .. } | Action::Report(_) => {}
+                    Action::SendBy(_)
+                    | Action::Watch(..)
+                    | Action::MoveChild { .. }
+                    | Action::Keepalive { .. }
+                    | Action::Report(_) => {}
                 }
             }
         }
@@ -133,6 +137,8 @@ impl Two {
                 }
                 Action::RemoveChild(child) => self.removed[1].push(child),
                 Action::InstallChild(..)
+                | Action::SendBy(_)
+                | Action::Watch(..)
                 | Action::MoveChild { .. }
                 | Action::Keepalive { .. }
                 | Action::Report(_) => {}
@@ -150,36 +156,25 @@ fn connection(side: usize) -> Connection {
     let [local, remote] = [ADDRESSES[side], ADDRESSES[1 - side]].map(|address| address.parse().unwrap());
     let encryption = Encryption::AesCbc(128);
     let integrity = Some(crypto::Integrity::HmacSha2_256_128);
-    let any = vec![TrafficSelector::any_ipv4()];
+    let mode = [Mode::InitiatorOnly, Mode::ResponderOnly][side];
+    let secret = Authentication::PreSharedKey(b"secret".to_vec().into());
     Connection {
-        local,
-        remote,
-        mode: if side == 0 {
-            Mode::InitiatorOnly
-        } else {
-            Mode::ResponderOnly
-        },
-        local_identity: Identity::Address(local.ip()),
-        remote_identity: Identity::Address(remote.ip()),
-        authentication: Authentication::PreSharedKey(b"secret".to_vec().into()),
+        mode,
         ike_proposals: vec![IkeProposal {
             encryption,
             integrity,
             prf: Prf::HmacSha2_256,
             groups: vec![Group::X25519],
+            additional: vec![],
         }],
         esp_proposals: vec![EspProposal {
             encryption,
             integrity,
             extended_sequence_numbers: false,
             groups: vec![],
+            additional: vec![],
         }],
-        local_selectors: any.clone(),
-        remote_selectors: any,
-        force_encapsulation: false,
-        dpd_timeout: Duration::from_secs(45),
-        ike_lifetime: Connection::IKE_LIFETIME,
-        child_lifetime: Connection::CHILD_LIFETIME,
+        ..Connection::between(local, remote, secret)
     }
 }
 

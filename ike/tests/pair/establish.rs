@@ -16,6 +16,7 @@ fn ike(encryption: Encryption, integrity: Option<Integrity>, prf: Prf, groups: &
         integrity,
         prf,
         groups: groups.to_vec(),
+        additional: Vec::new(),
     }]
 }
 
@@ -29,6 +30,7 @@ fn esp(encryption: Encryption, integrity: Option<Integrity>) -> Vec<EspProposal>
         integrity,
         extended_sequence_numbers: false,
         groups: Vec::new(),
+        additional: Vec::new(),
     }]
 }
 
@@ -191,9 +193,9 @@ fn without_a_common_esp_proposal_nothing_stays() {
 #[test]
 fn selectors_are_narrowed_to_what_both_want() {
     let mut pair = Pair::with(|east, west| {
-        east.local_selectors = network("10.1.0.0/16");
-        west.remote_selectors = network("10.1.4.0/24");
-        west.local_selectors = network("10.2.0.0/24");
+        east.lines[0].local = network("10.1.0.0/16");
+        west.lines[0].remote = network("10.1.4.0/24");
+        west.lines[0].local = network("10.2.0.0/24");
     });
     pair.run_until_quiet();
     pair.assert_up();
@@ -204,8 +206,8 @@ fn selectors_are_narrowed_to_what_both_want() {
 #[test]
 fn without_common_selectors_both_say_so() {
     let mut pair = Pair::with(|east, west| {
-        east.local_selectors = network("10.1.0.0/16");
-        west.remote_selectors = network("10.9.0.0/16");
+        east.lines[0].local = network("10.1.0.0/16");
+        west.lines[0].remote = network("10.9.0.0/16");
     });
     pair.run_for(Duration::from_millis(900));
     assert_eq!(

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ike::crypto::{Encryption, Group, Prf};
 use ike::{
     Action, Authentication, ChildId, Connection, ConnectionName, ConnectionSnapshot, ConnectionState,
-    DropCause, Engine, EspKeys, EspPair, EspProposal, EspSa, Event, Identity, IkeProposal, Input, Mode,
-    Outage, Random, Snapshot, TrafficSelector,
+    DropCause, Engine, EspKeys, EspPair, EspProposal, EspSa, Event, IkeProposal, Input, Outage, Random,
+    Snapshot,
 };
 use secrecy::ExposeSecret;
 
@@ -109,6 +109,14 @@ impl Site {
                 );
                 self.emptied += usize::from(self.datapath.is_empty());
             }
+            Action::SendBy(child) => {
+                let pair = self
+                    .datapath
+                    .get_mut(&child)
+                    .expect("a child is to send that was never installed");
+                pair.sends = true;
+            }
+            Action::Watch(..) => {}
             Action::MoveChild { child, local, remote } => {
                 let pair = self
                     .datapath
@@ -215,26 +223,19 @@ pub(crate) fn connection(local: &str, remote: &str) -> Connection {
         integrity: None,
         prf: Prf::HmacSha2_256,
         groups: vec![Group::X25519],
+        additional: Vec::new(),
     };
+    let secret = Authentication::PreSharedKey(b"a secret of both".to_vec().into());
+    let port = |address| SocketAddr::new(address, 500);
     Connection {
-        local: SocketAddr::new(local, 500),
-        remote: SocketAddr::new(remote, 500),
-        mode: Mode::Default,
-        local_identity: Identity::Address(local),
-        remote_identity: Identity::Address(remote),
-        authentication: Authentication::PreSharedKey(b"a secret of both".to_vec().into()),
         ike_proposals: vec![ike],
         esp_proposals: vec![EspProposal {
             encryption,
             integrity: None,
             extended_sequence_numbers: true,
             groups: Vec::new(),
+            additional: Vec::new(),
         }],
-        local_selectors: vec![TrafficSelector::any_ipv4()],
-        remote_selectors: vec![TrafficSelector::any_ipv4()],
-        force_encapsulation: false,
-        dpd_timeout: Duration::from_secs(45),
-        ike_lifetime: Connection::IKE_LIFETIME,
-        child_lifetime: Connection::CHILD_LIFETIME,
+        ..Connection::between(port(local), port(remote), secret)
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use ike::crypto::{Encryption, Group, Prf};
 use ike::wire::{Header, Message};
 use ike::{
-    Action, Authentication, ChildId, Connection, ConnectionName, Engine, EspProposal, Identity, IkeProposal,
-    Input, Limits, Mode, Random, Settings, TrafficSelector,
+    Action, Authentication, ChildId, Connection, ConnectionName, Engine, EspProposal, IkeProposal, Input,
+    Limits, Mode, Random, Settings,
 };
 
 use crate::script::Script;
@@ -271,7 +271,11 @@ impl Net {
                 self.end(side).owed.push_back(child);
             }
             Action::RemoveChild(child) => self.end(side).owed.retain(|owed| *owed != child),
-            Action::MoveChild { .. } | Action::Keepalive { .. } | Action::Report(_) => {}
+            Action::SendBy(_)
+            | Action::Watch(..)
+            | Action::MoveChild { .. }
+            | Action::Keepalive { .. }
+            | Action::Report(_) => {}
         }
     }
 }
@@ -299,39 +303,25 @@ fn name() -> ConnectionName {
 }
 
 fn connection(local: Ipv4Addr, remote: Ipv4Addr) -> Connection {
-    let any = TrafficSelector {
-        protocol: 0,
-        start_port: 0,
-        end_port: u16::MAX,
-        start: Ipv4Addr::UNSPECIFIED.into(),
-        end: Ipv4Addr::BROADCAST.into(),
-    };
     let encryption = Encryption::AesGcm16(128);
+    let port = |address: Ipv4Addr| SocketAddr::new(address.into(), 500);
+    let secret = Authentication::PreSharedKey(b"fuzz".to_vec().into());
     Connection {
-        local: SocketAddr::new(local.into(), 500),
-        remote: SocketAddr::new(remote.into(), 500),
-        mode: Mode::Default,
-        local_identity: Identity::Address(local.into()),
-        remote_identity: Identity::Address(remote.into()),
-        authentication: Authentication::PreSharedKey(b"fuzz".to_vec().into()),
         ike_proposals: vec![IkeProposal {
             encryption,
             integrity: None,
             prf: Prf::HmacSha2_256,
             groups: vec![Group::X25519],
+            additional: Vec::new(),
         }],
         esp_proposals: vec![EspProposal {
             encryption,
             integrity: None,
             extended_sequence_numbers: true,
             groups: Vec::new(),
+            additional: Vec::new(),
         }],
-        local_selectors: vec![any],
-        remote_selectors: vec![any],
-        force_encapsulation: false,
-        dpd_timeout: Duration::from_secs(45),
-        ike_lifetime: Connection::IKE_LIFETIME,
-        child_lifetime: Connection::CHILD_LIFETIME,
+        ..Connection::between(port(local), port(remote), secret)
     }
 }
 

@@ -5,8 +5,8 @@ use appliance_config::ValidConfig;
 use appliance_config::model::{self, UdpEncapsulation};
 use ike::crypto::{Encryption, Group, Integrity, Prf};
 use ike::{
-    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, Mode, Settings,
-    TrafficSelector,
+    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, Mode,
+    SelectorLine, Settings, TrafficSelector,
 };
 use ipnet::IpNet;
 
@@ -49,21 +49,24 @@ fn connection(
             .iter()
             .chain(&settings.site.address_space),
     );
+    let port = |address| SocketAddr::new(address, IKE_PORT);
+    let authentication = Authentication::PreSharedKey(secrets.value(secret)?.clone());
     Some(Connection {
-        local: SocketAddr::new(settings.local_address, IKE_PORT),
-        remote: SocketAddr::new(settings.site.endpoint, IKE_PORT),
         mode: mode(settings.mode),
         local_identity: identity(local_identity),
         remote_identity: identity(remote_identity),
-        authentication: Authentication::PreSharedKey(secrets.value(secret)?.clone()),
         ike_proposals: settings.policy.ike.iter().map(ike_proposal).collect(),
         esp_proposals: settings.policy.ipsec.iter().map(esp_proposal).collect(),
-        local_selectors: selectors.clone(),
-        remote_selectors: selectors,
+        lines: vec![SelectorLine::with_tunnel(selectors.clone(), selectors)],
         force_encapsulation: force_encapsulation(settings.udp_encapsulation, datapath),
         dpd_timeout: settings.dpd_timeout,
         ike_lifetime: settings.policy.ike_lifetime,
         child_lifetime: settings.policy.ipsec_lifetime,
+        ..Connection::between(
+            port(settings.local_address),
+            port(settings.site.endpoint),
+            authentication,
+        )
     })
 }
 
@@ -115,6 +118,7 @@ fn ike_proposal(proposal: &model::IkeProposal) -> IkeProposal {
         integrity: proposal.integrity.map(integrity),
         prf: prf(proposal.prf),
         groups: proposal.groups.iter().copied().map(group).collect(),
+        additional: Vec::new(),
     }
 }
 
@@ -124,6 +128,7 @@ fn esp_proposal(proposal: &model::IpsecProposal) -> EspProposal {
         integrity: proposal.integrity.map(integrity),
         extended_sequence_numbers: true,
         groups: proposal.pfs_group.map(group).into_iter().collect(),
+        additional: Vec::new(),
     }
 }
 

@@ -64,8 +64,8 @@ fn a_connection_becomes_what_the_engine_negotiates() {
         (connection.ike_lifetime, connection.child_lifetime),
         (Duration::from_secs(28_800), Duration::from_secs(3600))
     );
-    let [selector] = connection.local_selectors.as_slice() else {
-        panic!("{:?}", connection.local_selectors)
+    let [selector] = connection.lines[0].local.as_slice() else {
+        panic!("{:?}", connection.lines[0].local)
     };
     assert_eq!(
         (selector.start.to_string(), selector.end.to_string()),
@@ -109,7 +109,7 @@ fn encapsulation_is_forced_where_the_datapath_lives_on_it_or_the_document_says_s
 fn ipv6_is_asked_for_where_a_prefix_has_it() {
     let document = DOCUMENT.replace(r#"["10.1.0.0/24"]"#, r#"["10.1.0.0/24", "fd01::/64"]"#);
     let desired = desired(&document, Kind::Kernel);
-    assert_eq!(desired.ike.connections[&name("to-b")].remote_selectors.len(), 2);
+    assert_eq!(desired.ike.connections[&name("to-b")].lines[0].remote.len(), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use appliance_kernel::fake::FakeKernel;
 use appliance_kernel::{Kernel, Key, Object, StateKey};
 use ike::crypto::Encryption;
-use ike::{ChildId, ConnectionName, Encapsulation, EspKeys, EspPair, EspSa, Input, TrafficSelector};
+use ike::{ChildId, ConnectionName, Encapsulation, EspKeys, EspPair, EspSa, Input, TrafficSelector, Volume};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -118,6 +118,8 @@ fn pair(spi: u32) -> EspPair {
         outbound: sa(spi + 1),
         local_selectors: vec![any],
         remote_selectors: vec![any],
+        sends: true,
+        volume: Volume::UNLIMITED,
     }
 }
 

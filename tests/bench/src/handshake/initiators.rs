@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use ike::crypto::{Encryption, Group, Prf};
 use ike::{
-    Action, Authentication, Connection, ConnectionName, Engine, EspProposal, Event, Identity, IkeProposal,
-    Input, Mode, Random, Settings, TrafficSelector,
+    Action, Authentication, Connection, ConnectionName, Engine, EspProposal, Event, IkeProposal, Input, Mode,
+    Random, SelectorLine, Settings, TrafficSelector,
 };
 use nix::libc::in_pktinfo;
 use nix::sys::socket::sockopt::Ipv4PacketInfo;
@@ -188,6 +188,8 @@ impl Initiators {
                     Action::Report(Event::Down(_, outage)) => bail!("{site} is down: {outage:?}"),
                     Action::Report(Event::Dropped(..))
                     | Action::RemoveChild(_)
+                    | Action::SendBy(_)
+                    | Action::Watch(..)
                     | Action::MoveChild { .. }
                     | Action::Keepalive { .. } => {}
                 }
@@ -287,30 +289,27 @@ fn connection(site: Ipv4Addr, plan: &Plan) -> Connection {
         integrity: None,
         prf: Prf::HmacSha2_256,
         groups: vec![plan.group],
+        additional: Vec::new(),
     };
     let esp = EspProposal {
         encryption: Encryption::AesGcm16(128),
         integrity: None,
         extended_sequence_numbers: false,
         groups: Vec::new(),
+        additional: Vec::new(),
     };
     let [.., high, low] = site.octets();
+    let secret = Authentication::PreSharedKey(plan.secret.clone().into_bytes().into());
+    // What a site has behind it; 10.1.0.0/24 is behind the responder.
+    let ours = vec![selector([10, 64 + high, low, 0], [10, 64 + high, low, 255])];
+    let theirs = vec![selector([10, 1, 0, 0], [10, 1, 0, 255])];
     Connection {
-        local: (site, PORT).into(),
-        remote: (plan.responder, PORT).into(),
         mode: Mode::InitiatorOnly,
-        local_identity: Identity::Address(site.into()),
-        remote_identity: Identity::Address(plan.responder.into()),
-        authentication: Authentication::PreSharedKey(plan.secret.clone().into_bytes().into()),
         ike_proposals: vec![ike],
         esp_proposals: vec![esp],
-        // What a site has behind it; 10.1.0.0/24 is behind the responder.
-        local_selectors: vec![selector([10, 64 + high, low, 0], [10, 64 + high, low, 255])],
-        remote_selectors: vec![selector([10, 1, 0, 0], [10, 1, 0, 255])],
-        force_encapsulation: false,
+        lines: vec![SelectorLine::with_tunnel(ours, theirs)],
         dpd_timeout: Duration::from_secs(3600),
-        ike_lifetime: Connection::IKE_LIFETIME,
-        child_lifetime: Connection::CHILD_LIFETIME,
+        ..Connection::between((site, PORT).into(), (plan.responder, PORT).into(), secret)
     }
 }
 
