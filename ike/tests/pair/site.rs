@@ -109,19 +109,10 @@ impl Site {
                 );
                 self.emptied += usize::from(self.datapath.is_empty());
             }
-            Action::SendBy(child) => {
-                let pair = self
-                    .datapath
-                    .get_mut(&child)
-                    .expect("a child is to send that was never installed");
-                pair.sends = true;
-            }
+            Action::SendBy(child) => self.installed(child).sends = true,
             Action::Watch(..) => {}
             Action::MoveChild { child, local, remote } => {
-                let pair = self
-                    .datapath
-                    .get_mut(&child)
-                    .expect("a child was moved that was never installed");
+                let pair = self.installed(child);
                 (pair.local, pair.remote) = (local, remote);
             }
             Action::Keepalive { local, remote } => {
@@ -138,6 +129,12 @@ impl Site {
             Action::Report(event) => self.events.push(event),
         }
         None
+    }
+
+    fn installed(&mut self, child: ChildId) -> &mut EspPair {
+        self.datapath
+            .get_mut(&child)
+            .expect("a child was named that was never installed")
     }
 
     /// The only child.
