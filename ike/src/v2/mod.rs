@@ -1,6 +1,7 @@
 //! IKEv2 (RFC 7296).
 
 mod auth;
+mod auth_answer;
 mod channel;
 pub(crate) mod child;
 mod child_rekey;
@@ -8,6 +9,7 @@ mod collision;
 mod delete;
 mod informational;
 mod init;
+mod init_answer;
 /// The key schedule (§2.13 to §2.18), and hashes that need no keys.
 pub mod keys;
 mod liveness;

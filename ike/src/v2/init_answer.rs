@@ -1,0 +1,194 @@
+//! IKE_SA_INIT as responder (RFC 7296 §1.2, §2.6, §2.7).
+
+use std::time::Instant;
+
+use super::init::{NONCE, exchange_payloads, malformed};
+use super::nat::Path;
+use super::payloads::{self, Datagram};
+use super::state::{Common, IkeSa, InitAnswered, Secrets, State};
+use super::timers::Timer;
+use crate::crypto::KeyExchange;
+use crate::engine::Engine;
+use crate::half_open::{Admission, Newcomer};
+use crate::proposal::{self, IkeSuite};
+use crate::rejection::{Rejection, unsupported};
+use crate::wire::registry::{exchange, notify};
+use crate::wire::{Header, KeyExchangePayload, Message, Payload, SecurityAssociationPayload};
+use crate::{ConnectionName, DropCause, Mode, Outage, Reason, Side, Stage};
+
+/// What the responder chose, the payload that says so, and the connections that allow it.
+type Choice = (IkeSuite, SecurityAssociationPayload, Vec<ConnectionName>);
+
+/// The parts of a request.
+struct Request<'a> {
+    offered: &'a SecurityAssociationPayload,
+    key_exchange: &'a KeyExchangePayload,
+    nonce: &'a [u8],
+    cookie: Option<&'a [u8]>,
+    payloads: &'a [Payload],
+}
+
+impl<'a> Request<'a> {
+    fn check(message: &'a Message) -> Result<Self, Rejection> {
+        let payloads = &message.payloads;
+        if message.header.message_id != 0 {
+            return Err(Rejection::silent(DropCause::UnexpectedMessageId));
+        }
+        if let Some(rejection) = unsupported(payloads) {
+            return Err(rejection);
+        }
+        let (Some(offered), Some(key_exchange), Some(nonce)) = (
+            payloads::security_association(payloads),
+            payloads::key_exchange(payloads),
+            payloads::nonce(payloads),
+        ) else {
+            return Err(malformed());
+        };
+        let cookie = payloads::notify(payloads, notify::COOKIE).map(|cookie| cookie.data.as_slice());
+        (message.header.initiator_spi != 0)
+            .then_some(())
+            .ok_or_else(malformed)?;
+        Ok(Self {
+            offered,
+            key_exchange,
+            nonce,
+            cookie,
+            payloads,
+        })
+    }
+}
+
+impl Engine {
+    /// A request from somebody who has no IKE SA with us yet.
+    pub(crate) fn newcomer(&mut self, datagram: &Datagram, now: Instant) {
+        let ours = self.sas.get(&datagram.header.initiator_spi);
+        if ours.is_some_and(|sa| sa.common.initiator) {
+            // Our own request, thrown back at us: with ourselves there is nothing to agree.
+            return self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
+        }
+        if let Some(spi) = self.half_open.started(datagram.remote, &datagram.bytes) {
+            return self.repeat_init(spi, datagram);
+        }
+        let message = Message::decode(&datagram.bytes).map_err(|_| malformed());
+        let answered = message.and_then(|message| {
+            let request = Request::check(&message)?;
+            self.admit(&request, datagram, now)?;
+            self.answer_init(&request, datagram, now)
+        });
+        if let Err(rejection) = answered {
+            self.reject(datagram, rejection, now);
+        }
+    }
+
+    /// The same request again gets the same answer, unless its sender has gone further.
+    fn repeat_init(&mut self, spi: u64, datagram: &Datagram) {
+        let known = self.sas.get(&spi).and_then(IkeSa::init_answer).cloned();
+        match known {
+            Some(answer) => self.send(datagram.path(), answer),
+            None => self.dropped(datagram.remote, Some(DropCause::UnexpectedMessageId)),
+        }
+    }
+
+    /// Keeps the cost of strangers within bounds (§2.6).
+    fn admit(&mut self, request: &Request<'_>, datagram: &Datagram, now: Instant) -> Result<(), Rejection> {
+        if self.candidates(datagram.path()).is_empty() {
+            return Err(Rejection::silent(DropCause::NoConnection));
+        }
+        let newcomer = Newcomer {
+            address: datagram.remote,
+            spi: datagram.header.initiator_spi,
+            nonce: request.nonce,
+            cookie: request.cookie,
+        };
+        match self
+            .half_open
+            .admit(&newcomer, self.limits, self.random.as_mut(), now)
+        {
+            Admission::Admitted => Ok(()),
+            Admission::Refused => Err(Rejection::silent(DropCause::HalfOpenLimit)),
+            Admission::Challenged(cookie) => Err(Rejection::answered(
+                Some(DropCause::Cookie),
+                notify::COOKIE,
+                cookie,
+            )),
+        }
+    }
+
+    fn answer_init(
+        &mut self,
+        request: &Request<'_>,
+        datagram: &Datagram,
+        now: Instant,
+    ) -> Result<(), Rejection> {
+        let (suite, chosen, candidates) = self.choose(request, datagram.path())?;
+        if request.key_exchange.group != suite.group.id() {
+            let wanted = suite.group.id().to_be_bytes().to_vec();
+            return Err(Rejection::answered(None, notify::INVALID_KE_PAYLOAD, wanted));
+        }
+        if request.key_exchange.data.len() != suite.group.public_octets() {
+            return Err(malformed());
+        }
+        let exchange = KeyExchange::start(suite.group, self.random.as_mut()).map_err(|_| malformed())?;
+        let forced = candidates.iter().filter_map(|name| self.settings_of(name));
+        let forced = forced.into_iter().any(|settings| settings.force_encapsulation);
+        let (initiator_spi, spi) = (datagram.header.initiator_spi, self.fresh_spi());
+        let path = datagram.path();
+        let nonce = self.drawn(NONCE);
+        let mut payloads = vec![Payload::SecurityAssociation(chosen)];
+        payloads.extend(exchange_payloads(&exchange, &nonce));
+        payloads.extend(path.notifies((initiator_spi, spi), forced));
+        let header = Header::new(initiator_spi, spi, exchange::IKE_SA_INIT, Header::RESPONSE, 0);
+        let answer = Message { header, payloads }.encode();
+        self.send(path, answer.clone());
+        let state = InitAnswered {
+            request: datagram.bytes.clone(),
+            answer,
+            suite,
+            initiator_nonce: request.nonce.to_vec(),
+            responder_nonce: nonce,
+            nat: path.detect((initiator_spi, 0), request.payloads, forced),
+            candidates,
+            secrets: Secrets::Owed(exchange, request.key_exchange.data.clone()),
+        };
+        let mut common = Common::new((spi, initiator_spi), path, now);
+        let expiry = now + self.limits.half_open_timeout;
+        common.timers.set(Timer::Expiry, Some(expiry));
+        self.half_open.insert(path.remote, &datagram.bytes, spi);
+        self.keep(common, State::InitAnswered(Box::new(state)));
+        Ok(())
+    }
+
+    /// The first connection between these addresses with a common proposal, and all that allow the same.
+    fn choose(&self, request: &Request<'_>, path: Path) -> Result<Choice, Rejection> {
+        let group = request.key_exchange.group;
+        let mut allowed = Vec::new();
+        let mut expected = Vec::new();
+        for name in self.candidates(path) {
+            let Some(settings) = self.settings_of(&name) else {
+                continue;
+            };
+            if settings.mode != Mode::InitiatorOnly {
+                expected.push(proposal::words(&proposal::offer_ike(&settings.ike_proposals)));
+                allowed.push((name, settings));
+            }
+        }
+        let chosen = allowed
+            .iter()
+            .find_map(|(_, settings)| proposal::choose_ike(request.offered, &settings.ike_proposals, group));
+        let Some((suite, answer)) = chosen else {
+            if allowed.is_empty() {
+                let cause = Some(DropCause::NoConnection);
+                return Err(Rejection::answered(cause, notify::NO_PROPOSAL_CHOSEN, Vec::new()));
+            }
+            let (offered, expected) = (proposal::words(request.offered), expected.join(", "));
+            let outage = Outage {
+                offered,
+                expected,
+                ..Outage::plain(Reason::IkeProposalMismatch, Side::We, Stage::IkeSaInit)
+            };
+            return Err(Rejection::refused(notify::NO_PROPOSAL_CHOSEN, outage));
+        };
+        allowed.retain(|(_, settings)| proposal::allows(&settings.ike_proposals, suite));
+        Ok((suite, answer, allowed.into_iter().map(|(name, _)| name).collect()))
+    }
+}
