@@ -83,6 +83,10 @@ reasons! {
     EndpointInsideAddressSpace = "endpoint-inside-address-space",
     /// The same address twice.
     DuplicateAddress = "duplicate-address",
+    /// A selector beside everything that is routed into the tunnel.
+    SelectorNotRouted = "selector-not-routed",
+    /// The same selectors in two lines.
+    DuplicateSelectors = "duplicate-selectors",
     /// Two connections to one site.
     SiteInUse = "site-in-use",
     /// Two connections whose peers could not be told apart.

@@ -71,6 +71,7 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     let policies = policies(object.collection("policies", Policy::read), report);
     let references = References {
         ip_configurations: &gateway.ip_configurations,
+        address_space: gateway.address_space.as_deref(),
         sites: &sites,
         policies: &policies,
     };

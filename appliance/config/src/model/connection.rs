@@ -4,6 +4,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address::link_address;
+use super::selectors::{Selectors, Spaces};
 use super::{Identity, Name, Policy, Site};
 use crate::reader::{Collection, Object, Value};
 
@@ -24,6 +25,8 @@ pub struct Connection {
     pub authentication: Authentication,
     /// What may be agreed on.
     pub policy: Policy,
+    /// What may pass.
+    pub selectors: Selectors,
     /// How long the peer may be silent before it is taken for dead.
     pub dpd_timeout: Duration,
     /// MTU of the tunnel link, in bytes.
@@ -73,6 +76,8 @@ pub enum UdpEncapsulation {
 /// What a connection may refer to.
 pub(crate) struct References<'c> {
     pub(crate) ip_configurations: &'c Collection<IpAddr>,
+    /// Our prefixes, if they could be read.
+    pub(crate) address_space: Option<&'c [IpNet]>,
     pub(crate) sites: &'c Collection<Site>,
     pub(crate) policies: &'c Collection<Policy>,
 }
@@ -108,7 +113,14 @@ impl Connection {
                 .map(|(_, policy)| policy)
         });
         let protocol = object.optional("protocol", (), |value| value.word(&[("IKEv2", ())], &["IKEv1"]));
-        let selectors = object.optional("selectors", (), route_based);
+        let spaces = Spaces {
+            local: references.address_space,
+            remote: site.as_ref().map(|(_, site)| site.address_space.as_slice()),
+        };
+        let selectors = match object.take("selectors") {
+            Some(value) => Selectors::read(&value, spaces),
+            None => Selectors::route_based(spaces),
+        };
         let authentication = object.required("authentication", |value| Authentication::read(value, ends));
         let enabled = object.optional("enabled", true, Value::boolean);
         let mode = object.optional("mode", Mode::Default, |value| value.word(MODE, &[]));
@@ -118,7 +130,7 @@ impl Connection {
             value.word(UDP_ENCAPSULATION, &[])
         });
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
-        protocol.and(selectors)?;
+        protocol?;
         let (site_name, site) = site?;
         Some(Self {
             enabled: enabled?,
@@ -128,6 +140,7 @@ impl Connection {
             site,
             authentication: authentication?,
             policy: policy?,
+            selectors: selectors?,
             dpd_timeout: Duration::from_secs(dpd_timeout_s?),
             mtu: mtu?,
             tcp_mss: tcp_mss?,
@@ -161,12 +174,6 @@ fn sizes(object: &mut Object<'_>) -> (Option<u16>, Option<u16>) {
         value.whole(536..=u64::from(most))
     });
     (mtu, mss)
-}
-
-fn route_based(value: &Value<'_>) -> Option<()> {
-    value.object()?.required("kind", |value| {
-        value.word(&[("route-based", ())], &["policy-based"])
-    })
 }
 
 impl Authentication {

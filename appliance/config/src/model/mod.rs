@@ -6,6 +6,7 @@ mod gateway;
 mod identity;
 mod name;
 mod policy;
+mod selectors;
 mod site;
 
 pub(crate) use connection::References;
@@ -15,4 +16,5 @@ pub(crate) use gateway::GatewayDraft;
 pub use identity::Identity;
 pub use name::Name;
 pub use policy::{Encryption, Group, Hash, IkeProposal, IpsecProposal, Policy};
+pub use selectors::{Accept, SelectorLine, Selectors};
 pub use site::Site;

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::sample::{check, sample, with, without};
+use super::sample::{check, faults, sample, with, without};
 use crate::model::{
-    Authentication, Connection, Encryption, Group, Hash, Identity, IkeProposal, IpsecProposal, Mode,
+    Accept, Authentication, Connection, Encryption, Group, Hash, Identity, IkeProposal, IpsecProposal, Mode,
     UdpEncapsulation,
 };
-use crate::{Change, changes};
+use crate::{Change, Reason, changes};
 
 fn connection(document: &serde_json::Value, name: &str) -> Connection {
     check(document).unwrap().connections[name].clone()
@@ -146,6 +146,95 @@ fn every_group_of_the_document_is_taken() {
             "{word}"
         );
     }
+}
+
+fn lines(document: &serde_json::Value, name: &str) -> Vec<(String, String, bool)> {
+    let words = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let lines = connection(document, name).selectors.lines;
+    let line = lines
+        .iter()
+        .map(|line| (words(&line.local), words(&line.remote), line.on_demand));
+    line.collect()
+}
+
+fn line(local: &str, remote: &str, on_demand: bool) -> (String, String, bool) {
+    (local.to_owned(), remote.to_owned(), on_demand)
+}
+
+#[test]
+fn route_based_selectors_are_any_to_any() {
+    let any = line("0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0", false);
+    assert_eq!(lines(&sample(), "to-b"), [any], "our address space has IPv6");
+    let document = with(sample(), "/gateway/address_space", json!(["10.1.0.0/24"]));
+    assert_eq!(lines(&document, "to-b"), [line("0.0.0.0/0", "0.0.0.0/0", false)]);
+    assert_eq!(connection(&document, "to-b").selectors.accept, Accept::Narrowed);
+}
+
+#[test]
+fn policy_based_selectors_are_every_combination_of_one_ip_version() {
+    let selectors = json!({"kind": "policy-based", "accept": "as-proposed"});
+    let document = with(sample(), "/connections/to-c/selectors", selectors);
+    let document = with(
+        document,
+        "/gateway/address_space",
+        json!(["10.1.0.0/24", "10.1.7.0/24", "fd01::/64"]),
+    );
+    let expected = [
+        line("10.1.0.0/24", "10.3.0.0/24", false),
+        line("10.1.7.0/24", "10.3.0.0/24", false),
+        line("fd01::/64", "fd03::/64", false),
+    ];
+    assert_eq!(lines(&document, "to-c"), expected);
+    assert_eq!(connection(&document, "to-c").selectors.accept, Accept::AsProposed);
+}
+
+#[test]
+fn policy_based_selectors_are_a_hundred_at_most() {
+    let document = with(
+        sample(),
+        "/connections/to-b/selectors",
+        json!({"kind": "policy-based"}),
+    );
+    let prefixes = |count: u8| json!((0..count).map(|n| format!("10.1.{n}.0/24")).collect::<Vec<_>>());
+    let document = with(
+        document,
+        "/sites/b/address_space",
+        json!(["10.2.0.0/24", "10.4.0.0/24"]),
+    );
+    let of = |count| check(&with(document.clone(), "/gateway/address_space", prefixes(count)));
+    assert_eq!(of(50).unwrap().connections["to-b"].selectors.lines.len(), 100);
+    for (count, says) in [(51, "more than 100 lines"), (0, "nothing could pass")] {
+        let problems = of(count).unwrap_err();
+        let expected = [("/connections/to-b/selectors", Reason::OutOfRange)];
+        assert_eq!(faults(&problems), expected);
+        assert!(problems[0].detail.contains(says), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn custom_selectors_come_up_one_with_the_tunnel_and_the_others_on_demand() {
+    let custom = json!({"kind": "custom", "lines": [
+        {"local": ["10.1.0.128/25", "10.1.0.0/26"], "remote": ["10.2.0.0/24"]},
+        {"local": ["0.0.0.0/0"], "remote": ["10.0.0.0/8"]},
+    ]});
+    let document = with(sample(), "/connections/to-b/selectors", custom);
+    let expected = [
+        line("10.1.0.0/26 10.1.0.128/25", "10.2.0.0/24", false),
+        line("0.0.0.0/0", "10.0.0.0/8", true),
+    ];
+    assert_eq!(lines(&document, "to-b"), expected);
+}
+
+#[test]
+fn a_line_has_as_many_pairs_as_the_kernel_takes() {
+    let of = |count: u8| {
+        let local: Vec<_> = (0..count).map(|n| format!("10.1.{n}.0/24")).collect();
+        let selectors = json!({"kind": "custom", "lines": [{"local": local, "remote": ["10.2.0.0/24"]}]});
+        check(&with(sample(), "/connections/to-b/selectors", selectors))
+    };
+    of(42).unwrap();
+    let expected = [("/connections/to-b/selectors/lines/0", Reason::OutOfRange)];
+    assert_eq!(faults(&of(43).unwrap_err()), expected);
 }
 
 #[test]

@@ -1,12 +1,12 @@
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
 use appliance_config::model::{self, UdpEncapsulation};
 use ike::crypto::{Encryption, Group, Integrity, Prf};
 use ike::{
-    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, Mode,
-    SelectorLine, Settings, TrafficSelector,
+    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
+    ResponderSelectors, SelectorLine, Settings, TrafficSelector,
 };
 use ipnet::IpNet;
 
@@ -23,7 +23,7 @@ pub(super) fn settings(config: &ValidConfig, secrets: &Secrets, datapath: Kind) 
         connections: connections
             .filter_map(|(name, settings)| {
                 let name = ConnectionName(Arc::from(name.as_str()));
-                Some((name, connection(config, settings, secrets, datapath)?))
+                Some((name, connection(settings, secrets, datapath)?))
             })
             .collect(),
         limits: Limits::default(),
@@ -31,24 +31,12 @@ pub(super) fn settings(config: &ValidConfig, secrets: &Secrets, datapath: Kind) 
 }
 
 /// `None` without its secret, which the loading of secrets has ruled out.
-fn connection(
-    config: &ValidConfig,
-    settings: &model::Connection,
-    secrets: &Secrets,
-    datapath: Kind,
-) -> Option<Connection> {
+fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -> Option<Connection> {
     let model::Authentication::PreSharedKey {
         secret,
         local_identity,
         remote_identity,
     } = &settings.authentication;
-    let selectors = selectors(
-        config
-            .gateway
-            .address_space
-            .iter()
-            .chain(&settings.site.address_space),
-    );
     let port = |address| SocketAddr::new(address, IKE_PORT);
     let authentication = Authentication::PreSharedKey(secrets.value(secret)?.clone());
     Some(Connection {
@@ -57,7 +45,11 @@ fn connection(
         remote_identity: identity(remote_identity),
         ike_proposals: settings.policy.ike.iter().map(ike_proposal).collect(),
         esp_proposals: settings.policy.ipsec.iter().map(esp_proposal).collect(),
-        lines: vec![SelectorLine::with_tunnel(selectors.clone(), selectors)],
+        lines: settings.selectors.lines.iter().map(line).collect(),
+        responder_selectors: match settings.selectors.accept {
+            model::Accept::Narrowed => ResponderSelectors::Narrowed,
+            model::Accept::AsProposed => ResponderSelectors::AsProposed,
+        },
         force_encapsulation: force_encapsulation(settings.udp_encapsulation, datapath),
         dpd_timeout: settings.dpd_timeout,
         ike_lifetime: settings.policy.ike_lifetime,
@@ -78,22 +70,17 @@ fn force_encapsulation(configured: UdpEncapsulation, datapath: Kind) -> bool {
     }
 }
 
-/// Any to any: what enters the tunnel is the routes' business. IPv6 is asked for where there is any.
-fn selectors<'c>(prefixes: impl Iterator<Item = &'c IpNet>) -> Vec<TrafficSelector> {
-    let any = |start, end| TrafficSelector {
-        protocol: 0,
-        start_port: 0,
-        end_port: u16::MAX,
-        start,
-        end,
-    };
-    let v4 = any(IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::BROADCAST));
-    let v6 = any(
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        IpAddr::V6(Ipv6Addr::from(u128::MAX)),
-    );
-    let has_v6 = prefixes.into_iter().any(|prefix| prefix.addr().is_ipv6());
-    if has_v6 { vec![v4, v6] } else { vec![v4] }
+fn line(line: &model::SelectorLine) -> SelectorLine {
+    let selectors = |prefixes: &[IpNet]| prefixes.iter().copied().map(TrafficSelector::network).collect();
+    SelectorLine {
+        local: selectors(&line.local),
+        remote: selectors(&line.remote),
+        start: if line.on_demand {
+            LineStart::OnDemand
+        } else {
+            LineStart::WithTunnel
+        },
+    }
 }
 
 fn mode(mode: model::Mode) -> Mode {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ike::crypto::{Encryption, Group, Prf};
-use ike::{ConnectionName, Identity, Mode};
+use ike::{ConnectionName, Identity, LineStart, Mode, ResponderSelectors, TrafficSelector};
 
 use super::{Desired, derive};
 use crate::datapath::Kind;
@@ -110,6 +110,31 @@ fn ipv6_is_asked_for_where_a_prefix_has_it() {
     let document = DOCUMENT.replace(r#"["10.1.0.0/24"]"#, r#"["10.1.0.0/24", "fd01::/64"]"#);
     let desired = desired(&document, Kind::Kernel);
     assert_eq!(desired.ike.connections[&name("to-b")].lines[0].remote.len(), 2);
+}
+
+#[test]
+fn custom_selectors_become_lines_of_which_the_first_comes_with_the_tunnel() {
+    let custom = r#""policy": "gcm", "selectors": { "kind": "custom", "accept": "as-proposed", "lines": [
+        { "local": ["10.1.0.0/25"], "remote": ["10.2.0.0/24"] },
+        { "local": ["10.1.0.128/25"], "remote": ["10.2.0.0/24"] } ] },"#;
+    let document = DOCUMENT.replace(r#""policy": "gcm","#, custom);
+    let connection = desired(&document, Kind::Kernel)
+        .ike
+        .connections
+        .remove(&name("to-b"))
+        .unwrap();
+    let [first, second] = connection.lines.as_slice() else {
+        panic!("{:?}", connection.lines)
+    };
+    assert_eq!(
+        (first.start, second.start),
+        (LineStart::WithTunnel, LineStart::OnDemand)
+    );
+    let selector = |text: &str| TrafficSelector::network(text.parse().unwrap());
+    assert_eq!(first.local, [selector("10.1.0.0/25")]);
+    assert_eq!(second.local, [selector("10.1.0.128/25")]);
+    assert_eq!(second.remote, [selector("10.2.0.0/24")]);
+    assert_eq!(connection.responder_selectors, ResponderSelectors::AsProposed);
 }
 
 #[test]
