@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use client::{Client, Error};
 use status::{Connection, Status};
 
-/// Shows and starts the tunnels of the causewayd that runs on this machine.
+/// Shows, starts and rekeys the tunnels of the causewayd that runs on this machine.
 ///
 /// Exit status: 0 all is up or done, 1 something is not up, 2 wrong usage or unknown name, 3 causewayd cannot be
 /// reached.
@@ -49,6 +49,15 @@ enum Command {
         #[arg(value_parser = name)]
         name: String,
     },
+    /// Replace the keys of a connection now, as at the end of their lifetime; its traffic flows on.
+    Rekey {
+        /// The connection.
+        #[arg(value_parser = name)]
+        name: String,
+        /// Replace those of the IKE SA instead of those that carry traffic.
+        #[arg(long)]
+        ike: bool,
+    },
 }
 
 /// What the exit status tells.
@@ -75,7 +84,9 @@ fn main() -> ExitCode {
             name: Some(name),
             json,
         } => status_of(&client, &name, json),
-        Command::Connect { name } => connect(&client, &name),
+        Command::Connect { name } => ask(&client, &name, "connect"),
+        Command::Rekey { name, ike: false } => ask(&client, &name, "rekey"),
+        Command::Rekey { name, ike: true } => ask(&client, &name, "rekey-ike"),
     };
     let outcome = match done {
         Ok((text, outcome)) => match io::stdout().write_all(text.as_bytes()) {
@@ -130,10 +141,11 @@ fn status_of(client: &Client, name: &str, json: bool) -> Result<(String, Outcome
     Ok((text, outcome))
 }
 
-fn connect(client: &Client, name: &str) -> Result<(String, Outcome), Error> {
-    client.post(&format!("/api/v1/connections/{name}:connect"))?;
+/// Has the daemon do something with a connection.
+fn ask(client: &Client, name: &str, action: &str) -> Result<(String, Outcome), Error> {
+    client.post(&format!("/api/v1/connections/{name}:{action}"))?;
     Ok((
-        format!("Asked for {name}. How it goes: causeway status {name}\n"),
+        format!("Asked to {action} {name}. How it goes: causeway status {name}\n"),
         Outcome::Well,
     ))
 }

@@ -107,11 +107,20 @@ fn json_is_passed_on_whole() {
 }
 
 #[test]
-fn connect_asks_for_the_connection() {
-    let (request, ended) = against("202 Accepted", "", &["connect", "to-b"]);
-    assert_eq!(request, "POST /api/v1/connections/to-b:connect HTTP/1.1");
-    assert!(ended.out.contains("causeway status to-b"), "{}", ended.out);
-    assert_eq!(ended.status, 0);
+fn what_is_asked_for_a_connection_reaches_the_daemon() {
+    for (arguments, action) in [
+        (&["connect", "to-b"][..], "connect"),
+        (&["rekey", "to-b"], "rekey"),
+        (&["rekey", "to-b", "--ike"], "rekey-ike"),
+    ] {
+        let (request, ended) = against("202 Accepted", "", arguments);
+        assert_eq!(
+            request,
+            format!("POST /api/v1/connections/to-b:{action} HTTP/1.1")
+        );
+        assert!(ended.out.contains("causeway status to-b"), "{}", ended.out);
+        assert_eq!(ended.status, 0);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::router::Published;
 use crate::ike_owner::Command;
 
-/// `POST /api/v1/connections/{name}:connect`; answered when the engine has been told.
+/// `POST /api/v1/connections/{name}:{connect|rekey|rekey-ike}`; answered when the engine has been told.
 pub(crate) async fn connection(
     State(published): State<Published>,
     Path(action): Path<String>,
@@ -18,12 +18,15 @@ pub(crate) async fn connection(
     if !published.ike.borrow().connections.contains_key(&connection) {
         return Err(Error::UnknownConnection(name.to_owned()));
     }
-    match verb {
-        "connect" => published
-            .commands
-            .try_send(Command::Tell(Input::Connect(connection)))
-            .map_err(|_| Error::Busy)?,
+    let input = match verb {
+        "connect" => Input::Connect(connection),
+        "rekey" => Input::RekeyChild(connection),
+        "rekey-ike" => Input::RekeyIke(connection),
         _ => return Err(Error::UnknownAction(verb.to_owned())),
-    }
+    };
+    published
+        .commands
+        .try_send(Command::Tell(input))
+        .map_err(|_| Error::Busy)?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -115,12 +115,24 @@ async fn status_is_told_though_the_owners_are_busy() {
 }
 
 #[tokio::test]
-async fn connect_reaches_the_engine() {
+async fn actions_reach_the_engine() {
     let mut rig = start();
-    let (code, _) = ask(rig.directory.path(), "POST", "/api/v1/connections/to-b:connect").await;
-    assert_eq!(code, 202);
-    let command = rig.commands.recv().await.unwrap();
-    assert!(matches!(command, Command::Tell(Input::Connect(connection)) if connection == name()));
+    let mut told = Vec::new();
+    for verb in ["connect", "rekey", "rekey-ike"] {
+        let path = format!("/api/v1/connections/to-b:{verb}");
+        let (code, _) = ask(rig.directory.path(), "POST", &path).await;
+        assert_eq!(code, 202, "{verb}");
+        let Command::Tell(input) = rig.commands.recv().await.unwrap() else {
+            panic!("{verb} is no input")
+        };
+        told.push(format!("{input:?}"));
+    }
+    let expected = [
+        Input::Connect(name()),
+        Input::RekeyChild(name()),
+        Input::RekeyIke(name()),
+    ];
+    assert_eq!(told, expected.map(|input| format!("{input:?}")));
 }
 
 #[tokio::test]
