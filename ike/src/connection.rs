@@ -334,7 +334,7 @@ impl Engine {
         let view = |standing: &Standing| {
             let sa = standing.sa.and_then(|spi| self.sas.get(&spi));
             let established = sa.and_then(IkeSa::established);
-            let children = established.map(|sa| sa.child.iter().chain(&sa.others));
+            let children = established.map(|sa| sa.children.iter());
             let children = children.into_iter().flatten().filter_map(Child::snapshot);
             ConnectionSnapshot {
                 state: standing.state,

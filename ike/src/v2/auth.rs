@@ -181,7 +181,7 @@ impl Engine {
             (lifetime, settings.dpd_timeout),
             now,
         );
-        established.child = Some(child);
+        established.children.begin(Some(0), child);
         established.initiator_nonce = state.initiator_nonce.into();
         common
             .timers

@@ -208,7 +208,8 @@ impl Engine {
                     .channel
                     .child_keys(child.suite, (&nonces.0, &nonces.1), None);
                 let child = (child, keys, nat.encapsulation());
-                established.child = Some(self.install(&common, child, false, now));
+                let child = self.install(&common, child, false, now);
+                established.children.begin(Some(0), child);
                 let answering = Answering {
                     established,
                     proof,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::child::{self, AgreedChild, Child};
+use super::child::{self, AgreedChild};
 use super::collision;
 use super::payloads;
 use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
@@ -19,6 +19,8 @@ use crate::{ChildId, Connection, Outage, Reason, Side, Stage};
 pub(crate) struct ChildRekey {
     /// The SPI that we receive on until it is replaced.
     old: u32,
+    /// The selector line that it is for.
+    line: Option<usize>,
     /// The SPI that we offered to receive on.
     inbound: u32,
     nonce: Vec<u8>,
@@ -51,30 +53,19 @@ struct Fresh {
     shared: Option<Secret>,
 }
 
-impl Established {
-    /// A child that the peer made becomes the one that carries traffic, in the place of `old`.
-    fn adopt(&mut self, id: ChildId, old: u32) {
-        let place = self.others.iter().position(|child| child.id == id);
-        let is_old = |child: &Child| child.agreed.inbound == old;
-        if let Some(place) = place.filter(|_| self.child.as_ref().is_none_or(is_old)) {
-            let adopted = self.others.remove(place);
-            self.others.extend(self.child.replace(adopted));
-        }
-    }
-}
-
 impl Engine {
-    /// Asks for another child in the place of the one there is; `group` is what the peer wants, if it said so.
+    /// Asks for another child in the place of the one that we receive on under `old`; `group` is what the peer wants, if
+    /// it said so.
     pub(crate) fn rekey_child(
         &mut self,
         common: Common,
         mut state: Box<Established>,
-        group: Option<Group>,
+        (old, group): (u32, Option<Group>),
         now: Instant,
     ) {
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
-        let old = state.child.as_ref().map(|child| child.agreed.inbound);
-        let (Some(settings), Some(old)) = (settings, old) else {
+        let line = state.children.slot_of(old).map(|slot| slot.line);
+        let (Some(settings), Some(line)) = (settings, line) else {
             return self.keep(common, State::Established(state));
         };
         let (inbound, nonce) = (self.fresh_child_spi(), self.drawn(NONCE));
@@ -98,6 +89,7 @@ impl Engine {
         self.ask(&common, &mut state, (exchange::CREATE_CHILD_SA, &payloads), now);
         state.asked = Some(Asked::Child(Box::new(ChildRekey {
             old,
+            line,
             inbound,
             nonce,
             exchange,
@@ -125,10 +117,10 @@ impl Engine {
             // The peer has a child that we cannot have.
             state.deletions.push(rekey.inbound);
             if let Some(rival) = &rekey.rival {
-                state.adopt(rival.child, rekey.old);
+                state.children.adopt(rival.child, rekey.old);
             }
             let later = self.later(now);
-            state.postpone(later);
+            state.postpone(rekey.old, later);
             return self.proceed(common, state, now);
         };
         let ours = collision::lowest(&rekey.nonce, &fresh.nonce);
@@ -136,7 +128,7 @@ impl Engine {
             && collision::is_redundant(ours, &rival.lowest)
         {
             state.deletions.push(rekey.inbound);
-            state.adopt(rival.child, rekey.old);
+            state.children.adopt(rival.child, rekey.old);
             return self.proceed(common, state, now);
         }
         let nonces = (rekey.nonce.as_slice(), fresh.nonce.as_slice());
@@ -146,7 +138,7 @@ impl Engine {
         let made = (fresh.agreed, keys, state.nat.encapsulation());
         let mut child = self.install(&common, made, true, now);
         child.replaces = Some(rekey.old);
-        state.others.extend(state.child.replace(child));
+        state.children.succeed(rekey.old, rekey.line, child);
         self.keep(common, State::Established(state));
     }
 
@@ -160,11 +152,10 @@ impl Engine {
     ) {
         self.forget_child_spi(rekey.inbound);
         if let Some(rival) = &rekey.rival {
-            state.adopt(rival.child, rekey.old);
+            state.children.adopt(rival.child, rekey.old);
             return self.proceed(common, state, now);
         }
-        let is_old = |child: &Child| child.agreed.inbound == rekey.old;
-        if !state.child.as_ref().is_some_and(is_old) {
+        if state.children.current_by_spi(rekey.old).is_none() {
             return self.proceed(common, state, now);
         }
         if payloads::notify(payloads, notify::CHILD_SA_NOT_FOUND).is_some() {
@@ -179,10 +170,10 @@ impl Engine {
             .flat_map(|proposal| &proposal.groups);
         let group = wanted_group(payloads, &mut ours).filter(|_| !rekey.again);
         if group.is_some() && state.owed.is_none() {
-            return self.rekey_child(common, state, group, now);
+            return self.rekey_child(common, state, (rekey.old, group), now);
         }
         let later = self.later(now);
-        state.postpone(later);
+        state.postpone(rekey.old, later);
         self.proceed(common, state, now);
     }
 
@@ -191,15 +182,13 @@ impl Engine {
         &mut self,
         common: &Common,
         state: &mut Established,
-        (payloads, id): (&[Payload], u32),
+        (old, payloads, id): (u32, &[Payload], u32),
         now: Instant,
     ) -> Result<(), NotifyPayload> {
         let invalid = || error(notify::INVALID_SYNTAX, Vec::new());
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
         let settings = settings.ok_or_else(invalid)?;
-        let (old, theirs) = (state.child.as_ref(), payloads::nonce(payloads));
-        let old = old.map(|child| child.agreed.inbound).ok_or_else(invalid)?;
-        let theirs = theirs.ok_or_else(invalid)?;
+        let theirs = payloads::nonce(payloads).ok_or_else(invalid)?;
         let public = payloads::key_exchange(payloads);
         let keying = Keying::Negotiated(public.map(|public| public.group));
         let inbound = self.fresh_child_spi();
@@ -226,7 +215,9 @@ impl Engine {
             .channel
             .child_keys(agreed.suite, (theirs, &nonce), shared.as_ref());
         let child = self.install(common, (agreed, keys, state.nat.encapsulation()), false, now);
-        if let Some(Asked::Child(rekey)) = &mut state.asked {
+        if let Some(Asked::Child(rekey)) = &mut state.asked
+            && rekey.old == old
+        {
             let lowest = collision::lowest(theirs, &nonce).to_vec();
             rekey.rival = Some(Rival {
                 child: child.id,
@@ -239,7 +230,7 @@ impl Engine {
             replaces: old,
             payloads: answer,
         });
-        state.others.push(child);
+        state.children.join(old, child);
         Ok(())
     }
 
@@ -273,18 +264,16 @@ impl Engine {
         now: Instant,
     ) {
         let mut replaces = None;
-        for child in state.child.iter_mut().chain(&mut state.others) {
-            if child.id == id {
-                child.installed = Some(now);
-                replaces = child.replaces.take();
-            }
+        if let Some(child) = state.children.get_mut(id) {
+            child.installed = Some(now);
+            replaces = child.replaces.take();
         }
         state.deletions.extend(replaces);
         if let Some(owed) = state.owed.take_if(|owed| owed.child == id) {
             self.answer_creation(&common, &mut state, (owed.id, &owed.payloads));
             let undecided = matches!(&state.asked, Some(Asked::Child(rekey)) if rekey.old == owed.replaces);
             if !undecided {
-                state.adopt(id, owed.replaces);
+                state.children.adopt(id, owed.replaces);
             }
         }
         self.proceed(common, state, now);
@@ -298,7 +287,10 @@ impl Engine {
         id: ChildId,
         now: Instant,
     ) -> Option<(Common, Box<Established>)> {
-        let child = state.without(|child| child.id == id)?;
+        let inbound = state.children.get_mut(id)?.agreed.inbound;
+        let slot = state.children.slot_of(inbound)?;
+        let beside: Vec<_> = slot.iter().map(|child| child.agreed.inbound).collect();
+        let child = state.children.take(|child| child.id == id)?;
         self.forget_child(id, child.agreed.inbound);
         if let Some(Asked::Child(rekey)) = &mut state.asked {
             rekey.rival.take_if(|rival| rival.child == id);
@@ -311,11 +303,11 @@ impl Engine {
             state.deletions.push(child.agreed.inbound);
         }
         state.promote();
-        if state.child.is_none() {
+        if !state.children.carry() {
             return Some((common, state));
         }
         let later = self.later(now);
-        state.postpone(later);
+        beside.into_iter().for_each(|spi| state.postpone(spi, later));
         self.proceed(common, state, now);
         None
     }

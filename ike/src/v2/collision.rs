@@ -16,8 +16,8 @@ pub(crate) enum Wish {
 /// The Child SA that is to be replaced, as we see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// It is the one that carries traffic.
-    Current,
+    /// It carries traffic; we receive on this SPI.
+    Current(u32),
     /// It was replaced already and is about to go.
     Leaving,
     /// We do not have it.
@@ -51,7 +51,7 @@ pub(crate) fn judge(wish: Wish, occupation: Occupation) -> Result<(), u16> {
         }
         (Wish::Child(Target::Unknown), _) => Err(notify::CHILD_SA_NOT_FOUND),
         (Wish::Child(Target::Leaving), _) => Err(notify::TEMPORARY_FAILURE),
-        (Wish::Child(Target::Current), _) => Ok(()),
+        (Wish::Child(Target::Current(_)), _) => Ok(()),
         (Wish::Ike, Occupation::RekeyingChild | Occupation::DeletingChild) => Err(notify::TEMPORARY_FAILURE),
         (Wish::Ike, Occupation::Idle | Occupation::RekeyingIke) => Ok(()),
     }
@@ -87,9 +87,9 @@ mod tests {
         use Occupation::{DeletingChild, Idle, Leaving, RekeyingChild, RekeyingIke};
         let later = Err(notify::TEMPORARY_FAILURE);
         let cases = [
-            (Wish::Child(Target::Current), Idle, Ok(())),
-            (Wish::Child(Target::Current), RekeyingChild, Ok(())),
-            (Wish::Child(Target::Current), RekeyingIke, later),
+            (Wish::Child(Target::Current(1)), Idle, Ok(())),
+            (Wish::Child(Target::Current(1)), RekeyingChild, Ok(())),
+            (Wish::Child(Target::Current(1)), RekeyingIke, later),
             (Wish::Child(Target::Leaving), DeletingChild, later),
             (
                 Wish::Child(Target::Unknown),

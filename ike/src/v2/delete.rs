@@ -116,7 +116,7 @@ impl Engine {
 
     /// Takes all children of an SA away, and what was to replace them or it.
     pub(crate) fn remove_children(&mut self, state: &mut Established, now: Instant) {
-        for child in state.child.take().into_iter().chain(state.others.drain(..)) {
+        for child in state.children.drain() {
             self.remove_child(&child);
         }
         for spi in state.deletions.drain(..) {
@@ -147,7 +147,7 @@ impl Engine {
                     mut proof,
                     agreed,
                 } = *state;
-                if let Some(child) = &mut established.child {
+                if let Some(child) = established.children.get_mut(child) {
                     child.installed = Some(now);
                 }
                 proof.extend(agreed);
@@ -205,7 +205,7 @@ impl Engine {
     }
 
     fn drop_child(&mut self, state: &mut Established) {
-        if let Some(child) = state.child.take() {
+        for child in state.children.drain() {
             self.forget_child(child.id, child.agreed.inbound);
         }
     }

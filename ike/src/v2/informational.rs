@@ -117,7 +117,7 @@ impl Engine {
             Some(Asked::Ike(rekey)) => self.ike_rekeyed(common, state, (rekey, payloads), now),
             Some(Asked::Deletion(spi)) => {
                 self.forget_child_spi(spi);
-                if let Some(child) = state.without(|child| child.agreed.inbound == spi) {
+                if let Some(child) = state.children.take(|child| child.agreed.inbound == spi) {
                     self.remove_child(&child);
                 }
                 self.proceed(common, state, now);
@@ -129,14 +129,14 @@ impl Engine {
     /// The peer is alive; if a NAT before it gave it another address, we follow (RFC 7296 §2.23).
     fn heard(&mut self, common: &mut Common, state: &mut Established, datagram: &Datagram, now: Instant) {
         state.heard = now;
-        if state.child.is_some() {
+        if state.children.carry() {
             common.timers.set(Timer::Expiry, None);
         }
         if !state.nat.remote || common.path == datagram.path() {
             return;
         }
         common.path = datagram.path();
-        let carried = state.child.iter().chain(&state.others);
+        let carried = state.children.iter();
         let carried = carried.filter(|child| child.encapsulation == Encapsulation::Udp);
         let moved = carried.map(|child| crate::Action::MoveChild {
             child: child.id,
@@ -177,7 +177,7 @@ impl Engine {
             Verdict::Ends(outage) => {
                 self.give_way(&common, &mut state, now);
                 // Why there is no child is worth more than that the peer then closed the rest.
-                let outage = state.child.is_some().then_some(outage);
+                let outage = state.children.carry().then_some(outage);
                 self.remove_children(&mut state, now);
                 self.ended(&common, outage, now);
             }
@@ -208,14 +208,14 @@ impl Engine {
         if payloads::deletes(payloads).any(|delete| delete.protocol == protocol::IKE) {
             return (Vec::new(), Verdict::Ends(by_peer(Reason::DeletedByPeer)));
         }
-        let had_child = state.child.is_some();
+        let had_child = state.children.carry();
         let of_children = payloads::deletes(payloads).filter(|delete| delete.protocol == protocol::ESP);
         let answer = of_children
             .flat_map(|delete| &delete.spis)
             .filter_map(|spi| self.deleted_by_peer(state, *spi))
             .collect();
         state.promote();
-        if had_child && state.child.is_none() {
+        if had_child && !state.children.carry() {
             return (answer, Verdict::Closes(by_peer(Reason::DeletedByPeer)));
         }
         (answer, Verdict::Stays)
@@ -224,7 +224,7 @@ impl Engine {
     /// The peer deletes the child that it receives on under this SPI. The answer names our SPI, unless we are deleting
     /// it ourselves (RFC 7296 §2.25.1).
     fn deleted_by_peer(&mut self, state: &mut Established, spi: u32) -> Option<Payload> {
-        let child = state.without(|child| child.agreed.outbound == spi)?;
+        let child = state.children.take(|child| child.agreed.outbound == spi)?;
         self.remove_child(&child);
         let inbound = child.agreed.inbound;
         state.deletions.retain(|deletion| *deletion != inbound);

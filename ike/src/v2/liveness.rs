@@ -88,7 +88,7 @@ impl Engine {
             State::InitAnswered(_) | State::Refused(_) => {
                 self.half_open.remove(common.spi);
             }
-            State::Established(state) if state.child.is_none() => {
+            State::Established(state) if !state.children.carry() => {
                 self.ended(&common, None, now);
                 self.close(common, state.farewell(), now);
             }

@@ -5,6 +5,7 @@ mod auth_answer;
 mod channel;
 pub(crate) mod child;
 mod child_rekey;
+pub(crate) mod children;
 mod collision;
 mod delete;
 mod informational;

@@ -47,14 +47,15 @@ impl Established {
     fn wish(&self, payloads: &[Payload]) -> Wish {
         if let Some(rekey) = payloads::notify(payloads, notify::REKEY_SA) {
             let named = |child: &Child| child.agreed.outbound.to_be_bytes() == *rekey.spi;
-            let target = if self.child.as_ref().is_some_and(named) {
-                Target::Current
-            } else if self.others.iter().any(named) {
-                Target::Leaving
-            } else {
-                Target::Unknown
-            };
-            return Wish::Child(target);
+            let (current, leaving) = (
+                self.children.current().find(|child| named(child)),
+                self.children.others().any(named),
+            );
+            return Wish::Child(match current {
+                Some(child) => Target::Current(child.agreed.inbound),
+                None if leaving => Target::Leaving,
+                None => Target::Unknown,
+            });
         }
         let offered = payloads::security_association(payloads);
         let ike = offered.is_some_and(|offered| {
@@ -66,46 +67,33 @@ impl Established {
 
     /// When the next SA must be replaced or has had its time.
     pub(crate) fn lifetime_due(&self) -> Option<Instant> {
-        let child = self.child.as_ref()?;
         let free = self.window.next_request().is_some() && self.owed.is_none() && self.deletions.is_empty();
-        let carried = free && child.installed.is_some();
-        let soft = carried.then(|| self.lifetime.soft.min(child.lifetime.soft));
-        let others = self
-            .others
-            .iter()
-            .filter(|other| !self.deletions.contains(&other.agreed.inbound));
-        let ends = others.map(|other| other.lifetime.end);
-        ends.chain(soft)
-            .chain([self.lifetime.end, child.lifetime.end])
-            .min()
+        let soft = |child: &Child| child.installed.map(|_| child.lifetime.soft);
+        let softs = self.children.current().filter_map(soft);
+        let softs = softs.chain([self.lifetime.soft]).filter(|_| free);
+        let ends = self.children.current().map(|child| child.lifetime.end);
+        let others = self.children.others();
+        let others = others.filter(|other| !self.deletions.contains(&other.agreed.inbound));
+        let ends = ends.chain(others.map(|other| other.lifetime.end));
+        let all = softs.chain(ends).chain([self.lifetime.end]);
+        all.min().filter(|_| self.children.carry())
     }
 
     /// The newest child that the datapath carries and that nobody deletes takes the place of one that is gone.
     pub(crate) fn promote(&mut self) {
-        if self.child.is_some() {
-            return;
-        }
-        let deleting = |spi| {
-            self.deletions.contains(&spi)
-                || matches!(self.asked, Some(Asked::Deletion(asked)) if asked == spi)
+        let deletions = &self.deletions;
+        let asked = if let Some(Asked::Deletion(asked)) = self.asked {
+            Some(asked)
+        } else {
+            None
         };
-        let fit = |child: &Child| child.installed.is_some() && !deleting(child.agreed.inbound);
-        if let Some(place) = self.others.iter().rposition(fit) {
-            self.child = Some(self.others.remove(place));
-        }
+        self.children
+            .promote(|spi| deletions.contains(&spi) || asked == Some(spi));
     }
 
-    /// Takes one child out, whichever it is.
-    pub(crate) fn without(&mut self, is_it: impl Fn(&Child) -> bool) -> Option<Child> {
-        if let Some(child) = self.child.take_if(|child| is_it(child)) {
-            return Some(child);
-        }
-        let place = self.others.iter().position(is_it)?;
-        Some(self.others.remove(place))
-    }
-
-    pub(crate) fn postpone(&mut self, at: Instant) {
-        if let Some(child) = &mut self.child {
+    /// The child that we receive on under this SPI need not be replaced before that.
+    pub(crate) fn postpone(&mut self, inbound: u32, at: Instant) {
+        if let Some(child) = self.children.current_by_spi(inbound) {
             child.lifetime.soft = at;
         }
     }
@@ -157,7 +145,8 @@ impl Engine {
             if ike {
                 established.lifetime.soft = now;
             } else {
-                established.postpone(now);
+                let children = established.children.current_mut();
+                children.for_each(|child| child.lifetime.soft = now);
             }
         }
         self.keep(common, state);
@@ -165,17 +154,17 @@ impl Engine {
 
     /// An SA must be replaced, or has had its time.
     pub(crate) fn aged(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
-        let Some(child) = &state.child else {
+        if !state.children.carry() {
             return self.keep(common, State::Established(state));
-        };
-        if state.lifetime.end <= now || child.lifetime.end <= now {
+        }
+        let ended = state.children.current().any(|child| child.lifetime.end <= now);
+        if state.lifetime.end <= now || ended {
             let outage = Outage::plain(Reason::LifetimeEnded, Side::We, Stage::Established);
             self.remove_children(&mut state, now);
             self.ended(&common, Some(outage), now);
             return self.close(common, state.farewell(), now);
         }
-        let (ike, child) = (state.lifetime.soft <= now, child.lifetime.soft <= now);
-        let old = state.others.iter().filter(|other| other.lifetime.end <= now);
+        let old = state.children.others().filter(|other| other.lifetime.end <= now);
         let old: Vec<_> = old.map(|other| other.agreed.inbound).collect();
         for spi in old {
             if !state.deletions.contains(&spi) {
@@ -183,10 +172,14 @@ impl Engine {
             }
         }
         let free = state.window.next_request().is_some() && state.owed.is_none();
-        if free && state.deletions.is_empty() && ike {
+        let free = free && state.deletions.is_empty();
+        let aged = |child: &&Child| child.installed.is_some() && child.lifetime.soft <= now;
+        let child = state.children.current().find(aged);
+        let child = child.map(|child| child.agreed.inbound);
+        if free && state.lifetime.soft <= now {
             self.rekey_ike(common, state, None, now);
-        } else if free && state.deletions.is_empty() && child {
-            self.rekey_child(common, state, None, now);
+        } else if let Some(old) = child.filter(|_| free) {
+            self.rekey_child(common, state, (old, None), now);
         } else {
             self.proceed(common, state, now);
         }
@@ -242,7 +235,12 @@ impl Engine {
             Wish::Ike => {
                 return self.ike_rekey_asked(common, state, (payloads, id), now);
             }
-            Wish::Child(_) => self.grant_child(&common, &mut state, (payloads, id), now),
+            Wish::Child(Target::Current(old)) => {
+                self.grant_child(&common, &mut state, (old, payloads, id), now)
+            }
+            Wish::Child(Target::Leaving | Target::Unknown) => {
+                Err(error(notify::CHILD_SA_NOT_FOUND, Vec::new()))
+            }
             Wish::Additional => Err(error(notify::NO_ADDITIONAL_SAS, Vec::new())),
         };
         match granted {

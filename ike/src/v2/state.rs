@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::auth::AuthSent;
 use super::channel::Channel;
-use super::child::Child;
 use super::child_rekey::Owed;
+use super::children::Children;
 use super::init::InitSent;
 use super::keys::Said;
 use super::nat::{Nat, Path};
@@ -102,10 +102,7 @@ pub(crate) struct Established {
     pub(crate) window: Window,
     pub(crate) suite: IkeSuite,
     pub(crate) nat: Nat,
-    /// The one that carries traffic.
-    pub(crate) child: Option<Child>,
-    /// Replaced, or made by the peer to replace it; those that are left go with a Delete of either side.
-    pub(crate) others: Vec<Child>,
+    pub(crate) children: Children,
     /// The SPIs that we receive on and are to delete.
     pub(crate) deletions: Vec<u32>,
     /// What our outstanding request asks for.
@@ -147,8 +144,7 @@ impl Established {
             window,
             suite,
             nat,
-            child: None,
-            others: Vec::new(),
+            children: Children::default(),
             deletions: Vec::new(),
             asked: None,
             owed: None,

@@ -276,23 +276,16 @@ impl Engine {
             self.keep(common, heir);
             return false;
         };
-        heir.child = state.child.take();
-        heir.others = std::mem::take(&mut state.others);
+        heir.children = std::mem::take(&mut state.children);
         heir.deletions = std::mem::take(&mut state.deletions);
-        let children: Vec<_> = heir
-            .child
-            .iter()
-            .chain(&heir.others)
-            .map(|child| child.id)
-            .collect();
-        for child in children {
-            self.move_child(child, to);
+        for child in heir.children.iter() {
+            self.move_child(child.id, to);
         }
         if let Some(name) = &from.connection {
             self.succeeded(name, from.spi, to);
         }
         // Without a child it serves nobody, and nothing but its expiry would ever close it.
-        if heir.child.is_some() {
+        if heir.children.carry() {
             common.timers.set(Timer::Expiry, None);
         }
         self.proceed(common, heir, now);

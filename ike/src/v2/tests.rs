@@ -224,7 +224,7 @@ fn a_deleted_child_takes_its_ike_sa_along() {
     let mut two = Two::established();
     let (inbound, outbound) = {
         let (state, _) = two.east();
-        let child = state.child.as_ref().unwrap();
+        let child = state.children.current().next().unwrap();
         (child.agreed.inbound, child.agreed.outbound)
     };
     assert_eq!(

@@ -1,0 +1,149 @@
+//! The Child SAs of one IKE SA, by the traffic that they carry.
+
+use super::child::Child;
+use crate::ChildId;
+
+/// Every Child SA of one IKE SA.
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    slots: Vec<Slot>,
+}
+
+/// The Child SAs of one set of selectors: one carries its traffic; the others go.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// The selector line of the connection, if it is for one.
+    pub(crate) line: Option<usize>,
+    /// The one that carries traffic.
+    pub(crate) current: Option<Child>,
+    /// Replaced, or made by the peer to replace it; those that are left go with a Delete of either side.
+    pub(crate) others: Vec<Child>,
+}
+
+impl Slot {
+    /// All that it has, the current one first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Child> {
+        self.current.iter().chain(&self.others)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.current.iter_mut().chain(&mut self.others)
+    }
+
+    /// This one carries traffic from now on; the one before it is to go.
+    pub(crate) fn succeed(&mut self, child: Child) {
+        self.others.extend(self.current.replace(child));
+    }
+
+    fn take(&mut self, is_it: &impl Fn(&Child) -> bool) -> Option<Child> {
+        if let Some(child) = self.current.take_if(|child| is_it(child)) {
+            return Some(child);
+        }
+        let place = self.others.iter().position(is_it)?;
+        Some(self.others.remove(place))
+    }
+}
+
+impl Children {
+    /// All of them, whatever they are there for.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Child> {
+        self.slots.iter().flat_map(Slot::iter)
+    }
+
+    /// The one with this id.
+    pub(crate) fn get_mut(&mut self, id: ChildId) -> Option<&mut Child> {
+        let mut all = self.slots.iter_mut().flat_map(Slot::iter_mut);
+        all.find(|child| child.id == id)
+    }
+
+    /// Those that carry traffic.
+    pub(crate) fn current(&self) -> impl Iterator<Item = &Child> {
+        self.slots.iter().filter_map(|slot| slot.current.as_ref())
+    }
+
+    /// Those that carry traffic.
+    pub(crate) fn current_mut(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.slots.iter_mut().filter_map(|slot| slot.current.as_mut())
+    }
+
+    /// Those that are to go, or may be.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Child> {
+        self.slots.iter().flat_map(|slot| &slot.others)
+    }
+
+    /// Whether one carries traffic.
+    pub(crate) fn carry(&self) -> bool {
+        self.current().next().is_some()
+    }
+
+    /// The current child that we receive on under this SPI.
+    pub(crate) fn current_by_spi(&mut self, inbound: u32) -> Option<&mut Child> {
+        self.current_mut().find(|child| child.agreed.inbound == inbound)
+    }
+
+    /// What belongs together with the child that we receive on under this SPI.
+    pub(crate) fn slot_of(&mut self, inbound: u32) -> Option<&mut Slot> {
+        let holds = |slot: &&mut Slot| slot.iter().any(|child| child.agreed.inbound == inbound);
+        self.slots.iter_mut().find(holds)
+    }
+
+    /// A child of ours carries the traffic of this line from now on, in the place of `old` if that is still there.
+    pub(crate) fn succeed(&mut self, old: u32, line: Option<usize>, child: Child) {
+        match self.slot_of(old) {
+            Some(slot) => slot.succeed(child),
+            None => self.begin(line, child),
+        }
+    }
+
+    /// A child that the peer made waits beside `old`, which it is to replace.
+    pub(crate) fn join(&mut self, old: u32, child: Child) {
+        if let Some(slot) = self.slot_of(old) {
+            slot.others.push(child);
+        }
+    }
+
+    /// Takes one child out, whichever it is.
+    pub(crate) fn take(&mut self, is_it: impl Fn(&Child) -> bool) -> Option<Child> {
+        let taken = self.slots.iter_mut().find_map(|slot| slot.take(&is_it));
+        self.slots.retain(|slot| slot.iter().next().is_some());
+        taken
+    }
+
+    /// Takes all of them out.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Child> {
+        let slots = std::mem::take(&mut self.slots).into_iter();
+        slots.flat_map(|slot| slot.current.into_iter().chain(slot.others))
+    }
+
+    /// The first child of a line carries its traffic.
+    pub(crate) fn begin(&mut self, line: Option<usize>, child: Child) {
+        let (current, others) = (Some(child), Vec::new());
+        self.slots.push(Slot {
+            line,
+            current,
+            others,
+        });
+    }
+
+    /// A child that the peer made becomes the one that carries traffic, in the place of `old`.
+    pub(crate) fn adopt(&mut self, id: ChildId, old: u32) {
+        for slot in &mut self.slots {
+            let place = slot.others.iter().position(|child| child.id == id);
+            let is_old = |child: &Child| child.agreed.inbound == old;
+            if let Some(place) = place.filter(|_| slot.current.as_ref().is_none_or(is_old)) {
+                let adopted = slot.others.remove(place);
+                slot.succeed(adopted);
+            }
+        }
+    }
+
+    /// Where nothing carries traffic, the newest child that the datapath carries and that nobody deletes does.
+    pub(crate) fn promote(&mut self, deleting: impl Fn(u32) -> bool) {
+        let fit = |child: &Child| child.installed.is_some() && !deleting(child.agreed.inbound);
+        for slot in self.slots.iter_mut().filter(|slot| slot.current.is_none()) {
+            if let Some(place) = slot.others.iter().rposition(fit) {
+                slot.current = Some(slot.others.remove(place));
+            }
+        }
+    }
+}
