@@ -77,8 +77,9 @@ impl Engine {
             Input::Datagram { local, remote, bytes } => self.received(local, remote, bytes, now),
             Input::ChildInstalled(child) => self.installed(child, now),
             Input::ChildRefused(child, why) => self.refused(child, why, now),
-            // Nothing is limited, staged or watched yet.
-            Input::ChildSpent(..) | Input::Wanted(..) => {}
+            Input::ChildSpent(child, spent) => self.spent(child, spent, now),
+            // Nothing is watched yet.
+            Input::Wanted(..) => {}
             Input::Connect(name) => self.connect(&name, now),
             Input::RekeyChild(name) => self.rekey_now(&name, false, now),
             Input::RekeyIke(name) => self.rekey_now(&name, true, now),

@@ -8,9 +8,10 @@ use super::payloads;
 use super::rekey::Asked;
 use super::state::{Answering, Closing, Common, Established, IkeSa, State};
 use super::timers::{Timer, Timers};
+use super::volume::volume;
 use crate::engine::Engine;
 use crate::wire::registry::{exchange, notify};
-use crate::{Action, ChildId, Connection, Encapsulation, Outage, Reason, Side, Stage};
+use crate::{Action, ChildId, Connection, Encapsulation, EspPair, Outage, Reason, Side, Stage};
 
 /// How long a Delete may wait for its answer once we stop.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -92,7 +93,9 @@ impl Engine {
         now: Instant,
     ) -> Child {
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
+        let settings = settings.as_deref();
         let length = settings.map_or(Connection::CHILD_LIFETIME, |settings| settings.child_lifetime);
+        let volume = volume(&agreed, settings);
         let child = Child {
             id: self.fresh_child(common.spi),
             agreed,
@@ -102,7 +105,10 @@ impl Engine {
             replaces: None,
         };
         if let Some(name) = common.connection.clone() {
-            let pair = child.pair(name, common.path, keys, initiator);
+            let pair = EspPair {
+                volume,
+                ..child.pair(name, common.path, keys, initiator)
+            };
             self.out.push(Action::InstallChild(child.id, Box::new(pair)));
         }
         child

@@ -129,6 +129,9 @@ impl Engine {
     /// The peer is alive; if a NAT before it gave it another address, we follow (RFC 7296 §2.23).
     fn heard(&mut self, common: &mut Common, state: &mut Established, datagram: &Datagram, now: Instant) {
         state.heard = now;
+        if state.window.wears() {
+            state.lifetime.soft = state.lifetime.soft.min(now);
+        }
         if state.children.carry() {
             common.timers.set(Timer::Expiry, None);
         }

@@ -24,4 +24,5 @@ mod successor;
 #[allow(clippy::disallowed_methods)]
 mod tests;
 mod timers;
+mod volume;
 mod window;

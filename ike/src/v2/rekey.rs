@@ -6,7 +6,7 @@ use super::child::Child;
 use super::child_rekey::ChildRekey;
 use super::collision::{self, Occupation, Target, Wish};
 use super::payloads::{self, Datagram};
-use super::state::{Common, Established, State};
+use super::state::{Common, Established, IkeSa, State};
 use super::successor::IkeRekey;
 use super::timers::Lifetime;
 use crate::crypto::{Group, KeyExchange};
@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::rejection::error;
 use crate::wire::registry::{exchange, notify, protocol};
 use crate::wire::{KeyExchangePayload, NoncePayload, NotifyPayload, Payload};
-use crate::{ConnectionName, Outage, Reason, Side, Stage};
+use crate::{ChildId, ConnectionName, Outage, Reason, Side, Spent, Stage};
 
 /// The least time until a rekey that failed is tried again; up to twice as much is drawn, so that two sides that
 /// refuse each other do not meet again.
@@ -75,7 +75,8 @@ impl Established {
         let others = self.children.others();
         let others = others.filter(|other| !self.deletions.contains(&other.agreed.inbound));
         let ends = ends.chain(others.map(|other| other.lifetime.end));
-        let all = softs.chain(ends).chain([self.lifetime.end]);
+        let spent = self.window.is_spent().then_some(self.since);
+        let all = softs.chain(ends).chain([self.lifetime.end]).chain(spent);
         all.min().filter(|_| self.children.carry())
     }
 
@@ -138,7 +139,7 @@ impl Engine {
     /// Somebody wants an SA replaced before its time.
     pub(crate) fn rekey_now(&mut self, name: &ConnectionName, ike: bool, now: Instant) {
         let spi = self.current_sa(name);
-        let Some(super::state::IkeSa { common, mut state }) = spi.and_then(|spi| self.take(spi)) else {
+        let Some(IkeSa { common, mut state }) = spi.and_then(|spi| self.take(spi)) else {
             return;
         };
         if let State::Established(established) = &mut state {
@@ -152,13 +153,30 @@ impl Engine {
         self.keep(common, state);
     }
 
+    /// A child has carried what it may: its lifetime is over, if not by time.
+    pub(crate) fn spent(&mut self, id: ChildId, spent: Spent, now: Instant) {
+        let Some(IkeSa { common, mut state }) = self.take_child(id) else {
+            return;
+        };
+        if let State::Established(established) = &mut state
+            && let Some(child) = established.children.get_mut(id)
+        {
+            let part = match spent {
+                Spent::Soft => &mut child.lifetime.soft,
+                Spent::Hard => &mut child.lifetime.end,
+            };
+            *part = now.min(*part);
+        }
+        self.keep(common, state);
+    }
+
     /// An SA must be replaced, or has had its time.
     pub(crate) fn aged(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
         if !state.children.carry() {
             return self.keep(common, State::Established(state));
         }
         let ended = state.children.current().any(|child| child.lifetime.end <= now);
-        if state.lifetime.end <= now || ended {
+        if state.window.is_spent() || state.lifetime.end <= now || ended {
             let outage = Outage::plain(Reason::LifetimeEnded, Side::We, Stage::Established);
             self.remove_children(&mut state, now);
             self.ended(&common, Some(outage), now);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::payloads;
 use super::state::{Established, IkeSa, State};
+use super::window::Window;
 use crate::crypto::{Encryption, Group, Prf};
 use crate::wire::registry::{exchange, notify, payload, protocol};
 use crate::wire::{NoncePayload, NotifyPayload, Payload, UnknownPayload};
@@ -92,6 +93,12 @@ impl Two {
             .unwrap()
             .outage
             .unwrap()
+    }
+
+    /// Time passes until this side asks whether the other is there.
+    fn probe(&mut self, side: usize) {
+        self.now += Duration::from_secs(40);
+        self.tell(side, Input::Tick);
     }
 
     /// East's only SA.
@@ -305,6 +312,54 @@ fn requests_out_of_order_are_dropped() {
             .get(&DropCause::UnexpectedMessageId),
         Some(&1)
     );
+}
+
+/// So many exchanges later: both sides stand at this message id.
+fn with_ids(id: u32) -> Two {
+    let mut two = Two::established();
+    for engine in &mut two.engines {
+        for sa in engine.sas.values_mut() {
+            if let State::Established(state) = &mut sa.state {
+                state.window = Window::new(id, id);
+            }
+        }
+    }
+    two
+}
+
+fn ike_spis(two: &Two) -> Vec<u64> {
+    two.engines[1].sas.keys().copied().collect()
+}
+
+/// An IKE SA is replaced when half of its message ids are used up, from whichever side (§2.2).
+#[test]
+fn an_ike_sa_is_replaced_long_before_its_message_ids_end() {
+    let mut two = with_ids((1 << 31) - 1);
+    let before = ike_spis(&two);
+    two.probe(0);
+    assert_eq!(ike_spis(&two), before, "not yet");
+    two.probe(0);
+    two.tell(1, Input::Tick);
+    assert_ne!(ike_spis(&two), before);
+    assert!(two.is_up(0) && two.is_up(1) && two.removed == [vec![], vec![]]);
+    assert_eq!((two.engines[0].sas.len(), two.engines[1].sas.len()), (1, 1));
+}
+
+/// The last message id is for the Delete: whatever kept the IKE SA from being replaced, no id is used twice.
+#[test]
+fn an_ike_sa_without_message_ids_is_closed() {
+    let mut two = with_ids(u32::MAX - 2);
+    let before = ike_spis(&two);
+    two.probe(0);
+    two.tell(0, Input::Tick);
+    assert!(!two.is_up(0) && two.engines[0].sas.is_empty() && !ike_spis(&two).contains(&before[0]));
+    assert_eq!(
+        (two.outage(0).reason, two.outage(0).side),
+        (Reason::LifetimeEnded, Side::We)
+    );
+    two.now += Duration::from_secs(3);
+    two.tell(0, Input::Tick);
+    assert!(two.is_up(0) && two.is_up(1));
 }
 
 /// An engine that was given nothing to do wants nothing, and one with SAs knows its next deadline.

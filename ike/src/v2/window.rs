@@ -8,6 +8,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How often a request is sent before the peer is taken for unreachable.
 const TRIES: u32 = 5;
+/// From this message id on, on either side, the IKE SA is to be replaced: as many are left for that.
+const WORN: u64 = 1 << 31;
+/// From this one on it must be closed, for ids must not come again (RFC 7296 §2.2). It is left for the Delete.
+const SPENT: u64 = u32::MAX as u64 - 1;
 
 /// A request that is sent again until its answer arrives.
 #[derive(Debug)]
@@ -70,9 +74,9 @@ fn wait(attempt: u32) -> Duration {
 /// The message ids of one IKE SA.
 #[derive(Debug)]
 pub(crate) struct Window {
-    next_request: u32,
+    next_request: u64,
     pending: Option<Retransmission>,
-    expected: u32,
+    expected: u64,
     remembered: Option<Vec<u8>>,
 }
 
@@ -91,18 +95,29 @@ impl Window {
     /// `next_request` is the id of our next request, `expected` that of the peer's.
     pub(crate) fn new(next_request: u32, expected: u32) -> Self {
         Self {
-            next_request,
+            next_request: next_request.into(),
             pending: None,
-            expected,
+            expected: expected.into(),
             remembered: None,
         }
     }
 
+    /// Whether so many messages were exchanged that the IKE SA is to be replaced; true as the mark is passed.
+    pub(crate) fn wears(&self) -> bool {
+        [self.next_request, self.expected].contains(&WORN)
+    }
+
+    /// Whether the IKE SA must be closed because there are no message ids left.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.next_request.max(self.expected) >= SPENT
+    }
+
     /// Judges the id of a request.
     pub(crate) fn judge_request(&self, id: u32) -> Arrival {
+        let id = u64::from(id);
         if id == self.expected {
             Arrival::Next
-        } else if id.checked_add(1) == Some(self.expected) {
+        } else if id + 1 == self.expected {
             Arrival::Repeated
         } else {
             Arrival::Outside
@@ -111,12 +126,12 @@ impl Window {
 
     /// Whether an answer with this id is one that we wait for.
     pub(crate) fn awaits(&self, id: u32) -> bool {
-        self.pending.is_some() && id.checked_add(1) == Some(self.next_request)
+        self.pending.is_some() && u64::from(id) + 1 == self.next_request
     }
 
     /// The expected request was answered with this.
     pub(crate) fn answered(&mut self, answer: Vec<u8>) {
-        self.expected = self.expected.saturating_add(1);
+        self.expected += 1;
         self.remembered = Some(answer);
     }
 
@@ -127,12 +142,13 @@ impl Window {
 
     /// The id of our next request, if one may be sent now.
     pub(crate) fn next_request(&self) -> Option<u32> {
-        self.pending.is_none().then_some(self.next_request)
+        let id = u32::try_from(self.next_request).ok();
+        id.filter(|_| self.pending.is_none())
     }
 
     /// Our next request was sent.
     pub(crate) fn requested(&mut self, bytes: Vec<u8>, now: Instant) {
-        self.next_request = self.next_request.saturating_add(1);
+        self.next_request += 1;
         self.pending = Some(Retransmission::new(bytes, now));
     }
 
@@ -191,6 +207,25 @@ mod tests {
             ]
         );
         assert_eq!(window.remembered(), Some(&vec![7]));
+    }
+
+    /// No id comes twice, not even the last one; whoever runs towards it is told in time (§2.2).
+    #[test]
+    fn ids_end_and_are_not_used_again() {
+        let last = u32::MAX - 1;
+        let mut window = Window::new(last, last);
+        assert!(window.is_spent() && !window.wears());
+        for _ in 0..2 {
+            assert!(window.next_request().is_some());
+            window.requested(vec![], Instant::now());
+            window.completed();
+            window.answered(vec![]);
+        }
+        assert_eq!(window.next_request(), None);
+        assert_eq!(window.judge_request(u32::MAX), Arrival::Repeated);
+        assert_eq!(window.judge_request(0), Arrival::Outside);
+        assert!(Window::new(1 << 31, 0).wears() && Window::new(0, 1 << 31).wears());
+        assert!(!Window::new(1 << 31, 0).is_spent() && !Window::new(last - 1, 0).is_spent());
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod pair;
 mod rekey;
 mod restart;
 mod site;
+mod volume;
 
 pub(crate) use pair::Pair;
 pub(crate) use site::{Site, connection, name};
