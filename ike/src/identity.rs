@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::Identity;
 use crate::wire::IdentificationPayload;
 use crate::wire::registry::identity;
+use crate::{Identity, distinguished_name};
 
 /// An ID payload's identity; `None` for a type that cannot be configured.
 pub(crate) fn from_payload(payload: &IdentificationPayload) -> Option<Identity> {
@@ -21,6 +21,7 @@ pub(crate) fn from_payload(payload: &IdentificationPayload) -> Option<Identity> 
         }
         identity::FQDN => text().map(Identity::Fqdn),
         identity::RFC822_ADDR => text().map(Identity::Email),
+        identity::DER_ASN1_DN => Some(Identity::DistinguishedName(payload.data.clone())),
         identity::KEY_ID => Some(Identity::KeyId(payload.data.clone())),
         _ => None,
     }
@@ -33,6 +34,7 @@ pub(crate) fn to_payload(of: &Identity) -> IdentificationPayload {
         Identity::Address(IpAddr::V6(address)) => (identity::IPV6_ADDR, address.octets().to_vec()),
         Identity::Fqdn(name) => (identity::FQDN, name.clone().into_bytes()),
         Identity::Email(address) => (identity::RFC822_ADDR, address.clone().into_bytes()),
+        Identity::DistinguishedName(der) => (identity::DER_ASN1_DN, der.clone()),
         Identity::KeyId(octets) => (identity::KEY_ID, octets.clone()),
     };
     IdentificationPayload {
@@ -47,6 +49,9 @@ pub(crate) fn matches(payload: &IdentificationPayload, expected: &Identity) -> b
     match (from_payload(payload), expected) {
         (Some(Identity::Fqdn(said)), Identity::Fqdn(expected))
         | (Some(Identity::Email(said)), Identity::Email(expected)) => said.eq_ignore_ascii_case(expected),
+        (Some(Identity::DistinguishedName(said)), Identity::DistinguishedName(expected)) => {
+            distinguished_name::same(&said, expected)
+        }
         (said, expected) => said.as_ref() == Some(expected),
     }
 }
@@ -60,14 +65,31 @@ pub(crate) fn words(payload: &IdentificationPayload) -> String {
 }
 
 impl fmt::Display for Identity {
+    /// As the configuration document writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => write!(f, "{address}"),
-            // Whoever has not proved anything yet may have sent this: nothing in it may act on a terminal.
-            Self::Fqdn(name) | Self::Email(name) => write!(f, "{}", name.escape_debug()),
-            Self::KeyId(octets) => octets.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
+            Self::Fqdn(name) | Self::Email(name) => harmless(f, name),
+            Self::DistinguishedName(der) => match distinguished_name::words(der) {
+                Some(name) => harmless(f, &name),
+                None => hexadecimal(f, "dn:#", der),
+            },
+            Self::KeyId(octets) => hexadecimal(f, "keyid:", octets),
         }
     }
+}
+
+/// Whoever has not proved anything yet may have sent this: nothing in it may act on a terminal.
+fn harmless(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|character| match character {
+        '\\' | '"' | '\'' => write!(f, "{character}"),
+        _ => write!(f, "{}", character.escape_debug()),
+    })
+}
+
+fn hexadecimal(f: &mut fmt::Formatter<'_>, prefix: &str, octets: &[u8]) -> fmt::Result {
+    f.write_str(prefix)?;
+    octets.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
 }
 
 #[cfg(test)]
@@ -81,12 +103,26 @@ mod tests {
             Identity::Address("2001:db8::1".parse().unwrap()),
             Identity::Fqdn("gw.example".to_owned()),
             Identity::Email("gw@example".to_owned()),
+            Identity::DistinguishedName(vec![0x30, 0]),
             Identity::KeyId(vec![0, 255]),
         ];
         for identity in all {
             assert!(matches(&to_payload(&identity), &identity));
             assert_eq!(from_payload(&to_payload(&identity)), Some(identity));
         }
+    }
+
+    #[test]
+    fn what_a_stranger_says_of_itself_cannot_act_on_a_terminal() {
+        let name = |text: &str| Identity::Fqdn(text.to_owned()).to_string();
+        assert_eq!(name("a\u{1b}[2J\u{202e}"), "a\\u{1b}[2J\\u{202e}");
+        assert_eq!(name("a\\,b"), "a\\,b");
+        // CN=, then an escape sequence.
+        let der = hex_literal::hex!("3010310e300c06035504030c051b5b326d61").to_vec();
+        let words = Identity::DistinguishedName(der).to_string();
+        assert_eq!(words, "CN=\\1b[2ma");
+        assert_eq!(Identity::DistinguishedName(vec![7]).to_string(), "dn:#07");
+        assert_eq!(Identity::KeyId(vec![0, 255]).to_string(), "keyid:00ff");
     }
 
     #[test]

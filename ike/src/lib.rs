@@ -6,6 +6,7 @@
 mod action;
 mod connection;
 pub mod crypto;
+mod distinguished_name;
 mod engine;
 mod esp;
 mod half_open;

@@ -148,6 +148,8 @@ pub enum Identity {
     Fqdn(String),
     /// ID_RFC822_ADDR.
     Email(String),
+    /// ID_DER_ASN1_DN: a distinguished name in DER.
+    DistinguishedName(Vec<u8>),
     /// ID_KEY_ID.
     KeyId(Vec<u8>),
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::Reason;
-use crate::model::{Authentication, Connection, GatewayDraft, Identity, Name, Site};
+use crate::model::{Authentication, Connection, GatewayDraft, Name, Site};
 use crate::reader::{Collection, Report};
 
 /// Checks all that could be read.
@@ -178,9 +178,12 @@ fn check_families(name: &Name, connection: &Connection, report: &Report) {
     }
 }
 
+/// Both addresses, and both identities as `Identity::folded` gives them.
+type Ends = (IpAddr, IpAddr, (u8, String), (u8, String));
+
 /// No two enabled connections have the same ends and identities, or lead to the same site.
 fn check_distinct(connections: &Collection<Connection>, report: &Report) {
-    let mut by_ends: BTreeMap<(IpAddr, IpAddr, &Identity, &Identity), &Name> = BTreeMap::new();
+    let mut by_ends: BTreeMap<Ends, &Name> = BTreeMap::new();
     let mut by_site: BTreeMap<&Name, &Name> = BTreeMap::new();
     for (name, connection) in connections.iter().filter(|(_, connection)| connection.enabled) {
         let path = format!("/connections/{name}");
@@ -192,8 +195,8 @@ fn check_distinct(connections: &Collection<Connection>, report: &Report) {
         let ends = (
             connection.local_address,
             connection.site.endpoint,
-            local_identity,
-            remote_identity,
+            local_identity.folded(),
+            remote_identity.folded(),
         );
         if let Some(first) = by_ends.insert(ends, name) {
             let detail = format!("the same addresses and identities as {first}: one of its ids must differ");

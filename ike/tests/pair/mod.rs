@@ -10,6 +10,7 @@
 )]
 
 mod collision;
+mod connections;
 mod establish;
 mod hostile;
 mod loss;

@@ -2,6 +2,7 @@
 
 mod address;
 mod connection;
+mod distinguished_name;
 mod gateway;
 mod identity;
 mod name;
@@ -11,6 +12,7 @@ mod site;
 
 pub(crate) use connection::References;
 pub use connection::{Authentication, Connection, Mode, UdpEncapsulation};
+pub use distinguished_name::DistinguishedName;
 pub use gateway::Gateway;
 pub(crate) use gateway::GatewayDraft;
 pub use identity::Identity;

@@ -284,6 +284,35 @@ fn identities_are_told_apart() {
         local("ops@example.net"),
         Identity::Email("ops@example.net".to_owned())
     );
+    assert_eq!(local("keyid:00fF"), Identity::KeyId(vec![0, 255]));
+    assert_eq!(local("fqdn:192.0.2.1"), Identity::Fqdn("192.0.2.1".to_owned()));
+    assert_eq!(local("email:@fw"), Identity::Email("@fw".to_owned()));
+    assert_eq!(
+        local("address:2001:db8::9"),
+        Identity::Address("2001:db8::9".parse().unwrap())
+    );
+}
+
+/// The name's last part comes first in the text and last in the DER (RFC 4514 §2.1).
+#[test]
+fn a_distinguished_name_becomes_der() {
+    let local = |text: &str| {
+        let document = with(sample(), "/connections/to-b/authentication/local_id", json!(text));
+        let Authentication::PreSharedKey { local_identity, .. } =
+            connection(&document, "to-b").authentication;
+        match local_identity {
+            Identity::DistinguishedName(name) => (name.to_string(), name.der().to_vec()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut expected = vec![0x30, 0x1e, 0x31, 0x0d, 0x30, 0x0b, 6, 3, 0x55, 4, 10, 0x0c, 4];
+    expected.extend(b"Acme");
+    expected.extend([0x31, 0x0d, 0x30, 0x0b, 6, 3, 0x55, 4, 3, 0x0c, 4]);
+    expected.extend(b"gw 1");
+    let expected = ("CN=gw 1,O=Acme".to_owned(), expected);
+    assert_eq!(local("CN=gw 1, O=Acme"), expected);
+    assert_eq!(local("dn:CN=gw 1,O=Acme"), expected);
+    assert_eq!(local(r"CN=a\, b+UID=7, O=x").0, r"CN=a\, b+UID=7,O=x");
 }
 
 #[test]

@@ -96,6 +96,8 @@ fn identity(identity: &model::Identity) -> Identity {
         model::Identity::Address(address) => Identity::Address(*address),
         model::Identity::Fqdn(name) => Identity::Fqdn(name.clone()),
         model::Identity::Email(mailbox) => Identity::Email(mailbox.clone()),
+        model::Identity::DistinguishedName(name) => Identity::DistinguishedName(name.der().to_vec()),
+        model::Identity::KeyId(octets) => Identity::KeyId(octets.clone()),
     }
 }
 

@@ -1,10 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ike::{
-    ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, Identity, IkeSnapshot, Outage,
-    Snapshot,
-};
+use ike::{ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, Outage, Snapshot};
 use serde::Serialize;
 
 use crate::datapath::{Counters, DatapathSnapshot, Refused};
@@ -169,18 +166,10 @@ fn ike_sa(sa: &IkeSnapshot) -> IkeStatus {
         initiator: sa.initiator,
         local: sa.local.to_string(),
         remote: sa.remote.to_string(),
-        remote_identity: sa.remote_identity.as_ref().map(identity),
+        remote_identity: sa.remote_identity.as_ref().map(ToString::to_string),
         algorithms: sa.algorithms.clone(),
         nat_local: sa.nat_local,
         nat_remote: sa.nat_remote,
-    }
-}
-
-fn identity(identity: &Identity) -> String {
-    match identity {
-        Identity::Address(address) => address.to_string(),
-        Identity::Fqdn(text) | Identity::Email(text) => text.clone(),
-        Identity::KeyId(octets) => octets.iter().map(|octet| format!("{octet:02x}")).collect(),
     }
 }
 
