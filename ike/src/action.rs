@@ -49,8 +49,37 @@ pub enum Action {
 pub enum Event {
     /// A connection has a working Child SA.
     Up(ConnectionName),
-    /// A connection lost its last Child SA, or an attempt to bring it up failed.
+    /// A connection lost its last Child SA.
     Down(ConnectionName, Outage),
+    /// An attempt to bring a connection up failed, or we refused somebody who may have been its peer.
+    AttemptFailed(ConnectionName, Outage),
+    /// A connection is up, but not all of it works or will go on working.
+    Degraded(ConnectionName, Outage),
+    /// A Child SA was replaced before its lifetime ended.
+    ChildRekeyed(ConnectionName),
+    /// The IKE SA was replaced before its lifetime ended.
+    IkeRekeyed(ConnectionName),
+    /// The peer started anew: its new IKE SA takes the place of the one that the connection was up with.
+    Replaced(ConnectionName),
+    /// Authenticated messages of the peer come from this address now.
+    PeerMoved(ConnectionName, SocketAddr),
     /// A message was dropped; counted in the snapshot, logged at debug.
-    Dropped(std::net::SocketAddr, DropCause),
+    Dropped(SocketAddr, DropCause),
+}
+
+impl Event {
+    /// What happened in one stable word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Up(_) => "up",
+            Self::Down(..) => "down",
+            Self::AttemptFailed(..) => "attempt-failed",
+            Self::Degraded(..) => "degraded",
+            Self::ChildRekeyed(_) => "child-rekeyed",
+            Self::IkeRekeyed(_) => "ike-rekeyed",
+            Self::Replaced(_) => "replaced",
+            Self::PeerMoved(..) => "peer-moved",
+            Self::Dropped(..) => "dropped",
+        }
+    }
 }

@@ -221,7 +221,40 @@ impl Engine {
         if standing.state != ConnectionState::Up && !told {
             standing.noted = Some(now);
             standing.outage = Some(outage.clone());
-            self.out.push(Action::Report(Event::Down(name.clone(), outage)));
+            self.out
+                .push(Action::Report(Event::AttemptFailed(name.clone(), outage)));
+        }
+    }
+
+    /// The connection is up, but this does not work.
+    pub(crate) fn degraded(&mut self, common: &Common, outage: &Outage) {
+        let Some(name) = common.connection.clone() else {
+            return;
+        };
+        if let Some(standing) = self.connections.standings.get_mut(&name)
+            && standing.state == ConnectionState::Up
+        {
+            let outage = outage.abridged();
+            standing.outage = Some(outage.clone());
+            self.out.push(Action::Report(Event::Degraded(name, outage)));
+        }
+    }
+
+    /// What is known to be wrong with a connection.
+    pub(crate) fn amiss(&self, name: &ConnectionName) -> Option<&Outage> {
+        self.connections.get(name)?.outage.as_ref()
+    }
+
+    /// An SA was replaced in time, so that nothing is amiss any more.
+    pub(crate) fn rekeyed(&mut self, common: &Common, event: impl FnOnce(ConnectionName) -> Event) {
+        let Some(name) = common.connection.clone() else {
+            return;
+        };
+        if let Some(standing) = self.connections.standings.get_mut(&name)
+            && standing.state == ConnectionState::Up
+        {
+            standing.outage = None;
+            self.out.push(Action::Report(event(name)));
         }
     }
 
@@ -244,12 +277,14 @@ impl Engine {
         let Some(standing) = self.connections.standings.get_mut(name) else {
             return;
         };
+        let was_up = standing.state == ConnectionState::Up;
         standing.enter(ConnectionState::Down, now);
         standing.failures = standing.failures.saturating_add(1);
         let failures = standing.failures;
         if let Some(outage) = outage.as_ref().map(Outage::abridged) {
             standing.outage = Some(outage.clone());
-            self.out.push(Action::Report(Event::Down(name.clone(), outage)));
+            let event = if was_up { Event::Down } else { Event::AttemptFailed };
+            self.out.push(Action::Report(event(name.clone(), outage)));
         }
         if !self.stopping && standing.settings.mode != Mode::ResponderOnly {
             self.schedule(name, failures, now);
@@ -275,6 +310,9 @@ impl Engine {
     pub(crate) fn replace(&mut self, name: &ConnectionName, spi: u64, now: Instant) -> Option<u64> {
         self.unschedule(name);
         let standing = self.connections.standings.get_mut(name)?;
+        if standing.state == ConnectionState::Up {
+            self.out.push(Action::Report(Event::Replaced(name.clone())));
+        }
         standing.enter(ConnectionState::Connecting, now);
         standing.sa.replace(spi)
     }

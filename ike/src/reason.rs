@@ -1,5 +1,5 @@
-/// Why a connection is down: one word, the same in API, console, log and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Why a connection is down, or up with something amiss: one word, the same in API, console, log and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray)]
 pub enum Reason {
     /// Nothing was tried yet, or the first attempt is under way.
     Starting,
@@ -11,7 +11,7 @@ pub enum Reason {
     SelectorMismatch,
     /// No common key-exchange group.
     KeyExchangeGroupRefused,
-    /// The pre-shared keys differ.
+    /// A proof of identity is wrong: the peer's if we say so, ours if the peer does.
     AuthenticationFailed,
     /// The peer proved an identity that no connection expects.
     PeerIdentityUnexpected,
@@ -19,6 +19,8 @@ pub enum Reason {
     PeerUnreachable,
     /// The peer answered once and then fell silent.
     PeerSilent,
+    /// The peer sends us to another gateway (RFC 5685), which we are not to follow.
+    Redirected,
     /// The datapath refused a state or a policy.
     DatapathRefused,
     /// Too many half-open exchanges at this moment.
@@ -55,6 +57,8 @@ pub enum Stage {
     IkeAuth,
     /// Programming the datapath.
     Datapath,
+    /// CREATE_CHILD_SA: replacing an SA, or making one more.
+    CreateChildSa,
     /// After the connection was up.
     Established,
 }
@@ -119,6 +123,7 @@ impl Reason {
             Self::PeerIdentityUnexpected => "peer-identity-unexpected",
             Self::PeerUnreachable => "peer-unreachable",
             Self::PeerSilent => "peer-silent",
+            Self::Redirected => "redirected",
             Self::DatapathRefused => "datapath-refused",
             Self::HalfOpenLimit => "half-open-limit",
             Self::DeletedByPeer => "deleted-by-peer",
@@ -153,7 +158,7 @@ impl Reason {
             }
             (Self::KeyExchangeGroupRefused, _) => "Configure one common key-exchange group on both sides.",
             (Self::AuthenticationFailed, Side::We) => {
-                "Set the same pre-shared key on both sides; the peer's proof did not match ours."
+                "Set the same pre-shared key on both sides; the peer proved to know another one."
             }
             (Self::AuthenticationFailed, Side::Peer) => {
                 "Set the same pre-shared key and matching identities on both sides; the peer's log says which differs."
@@ -165,12 +170,15 @@ impl Reason {
                 "Check the peer's address, its daemon, and that UDP 500 and 4500 pass both ways."
             }
             (Self::PeerSilent, _) => "Check the path to the peer; it answered before and then fell silent.",
+            (Self::Redirected, _) => {
+                "Configure the gateway that the peer names as the site's endpoint, if you trust it."
+            }
             (Self::DatapathRefused, Side::We) => "Look in the status for what the datapath refused here.",
             (Self::DatapathRefused, Side::Peer) => {
                 "Look in the peer's log: it could not install the Child SA."
             }
             (Self::HalfOpenLimit, _) => {
-                "Wait; too many unauthenticated exchanges are open, perhaps an attack."
+                "Find out who sends so many IKE_SA_INITs; this one is admitted when there is room again."
             }
             (Self::DeletedByPeer, _) => "Look in the peer's log for why it closed the connection.",
             (Self::LifetimeEnded, _) => {
@@ -203,6 +211,7 @@ impl Stage {
             Self::IkeSaInit => "ike-sa-init",
             Self::IkeAuth => "ike-auth",
             Self::Datapath => "datapath",
+            Self::CreateChildSa => "create-child-sa",
             Self::Established => "established",
         }
     }

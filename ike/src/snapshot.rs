@@ -22,7 +22,8 @@ pub struct ConnectionSnapshot {
     pub state: ConnectionState,
     /// Since when it stands there.
     pub since: Instant,
-    /// The last outage; kept while the next attempt is under way, gone once up.
+    /// The last outage; kept while the next attempt is under way, gone once up. Of a connection that is up, what does
+    /// not work although traffic flows.
     pub outage: Option<Outage>,
     /// The IKE SA that carries or will carry the connection.
     pub ike: Option<IkeSnapshot>,

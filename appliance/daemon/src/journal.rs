@@ -14,16 +14,23 @@ pub(crate) struct Journal {
 impl Journal {
     /// Writes one event of the engine.
     pub(crate) fn record(&mut self, event: Event) {
+        let word = event.word();
         match event {
             Event::Up(connection) => {
                 self.outages.remove(&connection);
-                span(&connection).in_scope(|| info!("up"));
+                span(&connection).in_scope(|| info!("{word}"));
             }
-            Event::Down(connection, outage) => {
+            Event::Down(connection, outage)
+            | Event::AttemptFailed(connection, outage)
+            | Event::Degraded(connection, outage) => {
                 let known = self.outages.get(&connection) == Some(&outage);
-                span(&connection).in_scope(|| down(&outage, known));
+                span(&connection).in_scope(|| amiss(word, &outage, known));
                 self.outages.insert(connection, outage);
             }
+            Event::ChildRekeyed(connection) | Event::IkeRekeyed(connection) | Event::Replaced(connection) => {
+                span(&connection).in_scope(|| info!("{word}"));
+            }
+            Event::PeerMoved(connection, remote) => span(&connection).in_scope(|| info!(%remote, "{word}")),
             Event::Dropped(remote, cause) => debug!(%remote, cause = cause.word(), "message dropped"),
         }
     }
@@ -34,7 +41,7 @@ pub(crate) fn span(connection: &ConnectionName) -> Span {
     info_span!("tunnel", name = %connection.0)
 }
 
-fn down(outage: &Outage, known: bool) {
+fn amiss(word: &str, outage: &Outage, known: bool) {
     let Outage {
         reason,
         side,
@@ -44,10 +51,10 @@ fn down(outage: &Outage, known: bool) {
     } = outage;
     let (reason_word, side_word, stage) = (reason.word(), side.word(), stage.word());
     if known {
-        return debug!(reason = reason_word, side = side_word, stage, "still down");
+        return debug!(reason = reason_word, side = side_word, stage, "still {word}");
     }
     match (reason, side) {
-        (Reason::Configuration, Side::We) => info!(reason = reason_word, "closed"),
+        (Reason::Configuration, Side::We) => info!(reason = reason_word, "{word}"),
         _ => {
             let next_step = reason.next_step(*side);
             warn!(
@@ -57,7 +64,7 @@ fn down(outage: &Outage, known: bool) {
                 offered,
                 expected,
                 next_step,
-                "down"
+                "{word}"
             );
         }
     }

@@ -13,7 +13,7 @@ use crate::proposal::{EspSuite, Keying};
 use crate::rejection::error;
 use crate::wire::registry::{exchange, notify, protocol};
 use crate::wire::{KeyExchangePayload, NotifyPayload, Payload};
-use crate::{ChildId, Connection, Outage, Reason, Side, Stage};
+use crate::{ChildId, Connection, Event, Outage, Reason, Side, Stage};
 
 /// We asked to replace the child.
 pub(crate) struct ChildRekey {
@@ -129,6 +129,7 @@ impl Engine {
         {
             state.deletions.push(rekey.inbound);
             state.children.adopt(rival.child, rekey.old);
+            self.rekeyed(&common, Event::ChildRekeyed);
             return self.proceed(common, state, now);
         }
         let nonces = (rekey.nonce.as_slice(), fresh.nonce.as_slice());
@@ -171,6 +172,10 @@ impl Engine {
         let group = wanted_group(payloads, &mut ours).filter(|_| !rekey.again);
         if group.is_some() && state.owed.is_none() {
             return self.rekey_child(common, state, (rekey.old, group), now);
+        }
+        if let Some(kind) = payloads::lasting_error(payloads) {
+            let (stage, refused) = (Stage::CreateChildSa, child::refused_by_peer(kind, settings, true));
+            self.degraded(&common, &Outage { stage, ..refused });
         }
         let later = self.later(now);
         state.postpone(rekey.old, later);
@@ -268,12 +273,16 @@ impl Engine {
             child.installed = Some(now);
             replaces = child.replaces.take();
         }
+        if replaces.is_some() {
+            self.rekeyed(&common, Event::ChildRekeyed);
+        }
         state.deletions.extend(replaces);
         if let Some(owed) = state.owed.take_if(|owed| owed.child == id) {
             self.answer_creation(&common, &mut state, (owed.id, &owed.payloads));
             let undecided = matches!(&state.asked, Some(Asked::Child(rekey)) if rekey.old == owed.replaces);
             if !undecided {
                 state.children.adopt(id, owed.replaces);
+                self.rekeyed(&common, Event::ChildRekeyed);
             }
         }
         self.proceed(common, state, now);
@@ -284,7 +293,7 @@ impl Engine {
         &mut self,
         common: Common,
         mut state: Box<Established>,
-        id: ChildId,
+        (id, outage): (ChildId, &Outage),
         now: Instant,
     ) -> Option<(Common, Box<Established>)> {
         let inbound = state.children.get_mut(id)?.agreed.inbound;
@@ -306,6 +315,7 @@ impl Engine {
         if !state.children.carry() {
             return Some((common, state));
         }
+        self.degraded(&common, outage);
         let later = self.later(now);
         beside.into_iter().for_each(|spi| state.postpone(spi, later));
         self.proceed(common, state, now);

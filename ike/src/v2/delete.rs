@@ -195,7 +195,8 @@ impl Engine {
                 self.answer_childless(common, (established, proof), notify::TEMPORARY_FAILURE, now);
             }
             State::Established(state) => {
-                let Some((common, mut state)) = self.rekey_refused(common, state, child, now) else {
+                let Some((common, mut state)) = self.rekey_refused(common, state, (child, &outage), now)
+                else {
                     return;
                 };
                 self.remove_children(&mut state, now);

@@ -139,6 +139,10 @@ impl Engine {
             return;
         }
         common.path = datagram.path();
+        if let Some(name) = common.connection.clone() {
+            let event = crate::Event::PeerMoved(name, datagram.remote);
+            self.out.push(crate::Action::Report(event));
+        }
         let carried = state.children.iter();
         let carried = carried.filter(|child| child.encapsulation == Encapsulation::Udp);
         let moved = carried.map(|child| crate::Action::MoveChild {

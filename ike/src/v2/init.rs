@@ -60,6 +60,9 @@ impl InitSent {
                 Err(malformed())
             };
         }
+        if let Some(redirect) = payloads::notify(payloads, notify::REDIRECT) {
+            return Err(redirected(&redirect.data, common));
+        }
         if let Some(refusal) = payloads::notify(payloads, notify::INVALID_KE_PAYLOAD) {
             return self.other_group(&refusal.data, settings);
         }
@@ -133,12 +136,26 @@ impl InitSent {
     }
 }
 
+/// The peer sends us elsewhere although we did not say that we would go (RFC 5685 §3).
+fn redirected(data: &[u8], common: &Common) -> Rejection {
+    let outage = Outage {
+        offered: payloads::gateway(data),
+        expected: common.path.remote.ip().to_string(),
+        ..Outage::plain(Reason::Redirected, Side::Peer, Stage::IkeSaInit)
+    };
+    Rejection {
+        cause: None,
+        answer: None,
+        outage: Some(outage),
+    }
+}
+
 pub(super) fn malformed() -> Rejection {
     Rejection::silent(DropCause::Malformed)
 }
 
 /// What an error that the peer sent against our offer means.
-fn refusal(kind: u16, settings: &Connection) -> Outage {
+pub(crate) fn refusal(kind: u16, settings: &Connection) -> Outage {
     let offered = proposal::words(&proposal::offer_ike(&settings.ike_proposals));
     let (reason, expected) = match kind {
         notify::NO_PROPOSAL_CHOSEN => (Reason::IkeProposalMismatch, String::new()),

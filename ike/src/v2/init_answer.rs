@@ -105,7 +105,17 @@ impl Engine {
             .admit(&newcomer, self.limits, self.random.as_mut(), now)
         {
             Admission::Admitted => Ok(()),
-            Admission::Refused => Err(Rejection::silent(DropCause::HalfOpenLimit)),
+            Admission::Refused => {
+                let outage = Outage {
+                    offered: format!("{} half-open IKE SAs", self.half_open.len() + 1),
+                    expected: format!("at most {}", self.limits.half_open),
+                    ..Outage::plain(Reason::HalfOpenLimit, Side::We, Stage::IkeSaInit)
+                };
+                Err(Rejection {
+                    outage: Some(outage),
+                    ..Rejection::silent(DropCause::HalfOpenLimit)
+                })
+            }
             Admission::Challenged(cookie) => Err(Rejection::answered(
                 Some(DropCause::Cookie),
                 notify::COOKIE,

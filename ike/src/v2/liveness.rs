@@ -64,7 +64,12 @@ impl Engine {
 
     /// The peer does not answer.
     fn given_up(&mut self, common: &Common, state: State, now: Instant) {
-        let gone = |reason, stage| Outage::plain(reason, Side::We, stage);
+        let remote = common.path.remote;
+        let gone = |reason, stage| Outage {
+            offered: format!("requests to {remote}"),
+            expected: "an answer".to_owned(),
+            ..Outage::plain(reason, Side::We, stage)
+        };
         match state {
             State::InitSent(state) => {
                 let silent = gone(Reason::PeerUnreachable, Stage::IkeSaInit);

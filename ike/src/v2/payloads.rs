@@ -1,9 +1,9 @@
 //! Finding payloads in a message, and making the small ones.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::nat::Path;
-use crate::wire::registry::protocol;
+use crate::wire::registry::{notify, protocol};
 use crate::wire::{
     AuthPayload, DeletePayload, Header, IdentificationPayload, KeyExchangePayload, NotifyPayload, Payload,
     SecurityAssociationPayload, SelectorsPayload,
@@ -26,6 +26,27 @@ impl Datagram {
             remote: self.remote,
         }
     }
+}
+
+/// The gateway that the data of a REDIRECT names, in words (RFC 5685 §9.1).
+pub(crate) fn gateway(data: &[u8]) -> String {
+    let named = || {
+        let (&[kind, length], rest) = data.split_first_chunk::<2>()?;
+        let identity = rest.get(..length.into())?;
+        match (kind, identity) {
+            (1, identity) => Some(IpAddr::from(<[u8; 4]>::try_from(identity).ok()?).to_string()),
+            (2, identity) => Some(IpAddr::from(<[u8; 16]>::try_from(identity).ok()?).to_string()),
+            (3, identity) => Some(String::from_utf8_lossy(identity).into_owned()),
+            _ => None,
+        }
+    };
+    named().unwrap_or_else(|| "an unreadable gateway".to_owned())
+}
+
+/// The first error of an answer, unless it is only one of the moment.
+pub(crate) fn lasting_error(payloads: &[Payload]) -> Option<u16> {
+    let kind = error(payloads)?.kind;
+    (kind != notify::TEMPORARY_FAILURE).then_some(kind)
 }
 
 /// The first payload that `read` knows.

@@ -177,7 +177,7 @@ impl Engine {
         }
         let ended = state.children.current().any(|child| child.lifetime.end <= now);
         if state.window.is_spent() || state.lifetime.end <= now || ended {
-            let outage = Outage::plain(Reason::LifetimeEnded, Side::We, Stage::Established);
+            let outage = self.lifetime_ended(&common);
             self.remove_children(&mut state, now);
             self.ended(&common, Some(outage), now);
             return self.close(common, state.farewell(), now);
@@ -200,6 +200,16 @@ impl Engine {
             self.rekey_child(common, state, (old, None), now);
         } else {
             self.proceed(common, state, now);
+        }
+    }
+
+    /// What to say when nothing took the place of an SA in time.
+    fn lifetime_ended(&self, common: &Common) -> Outage {
+        let amiss = common.connection.as_ref().and_then(|name| self.amiss(name));
+        Outage {
+            offered: amiss.map_or_else(String::new, |outage| outage.reason.word().to_owned()),
+            expected: "a rekey before the end of the lifetime".to_owned(),
+            ..Outage::plain(Reason::LifetimeEnded, Side::We, Stage::Established)
         }
     }
 

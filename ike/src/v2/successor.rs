@@ -4,19 +4,20 @@ use std::time::{Duration, Instant};
 
 use super::channel::Channel;
 use super::collision;
+use super::init;
 use super::keys::Said;
 use super::payloads;
 use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
 use super::state::{Closing, Common, Established, IkeSa, State};
 use super::timers::Timer;
 use super::window::Window;
-use crate::Connection;
 use crate::crypto::{Group, KeyExchange};
 use crate::engine::Engine;
 use crate::proposal::{self, IkeSuite};
 use crate::rejection::error;
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{NotifyPayload, Payload};
+use crate::{Connection, Event, Outage, Stage};
 
 /// How long an IKE SA that was replaced, or may be, waits for the peer to close it.
 const LEAVING: Duration = Duration::from_secs(60);
@@ -188,6 +189,16 @@ impl Engine {
             if group.is_some() {
                 return self.rekey_ike(common, state, group, now);
             }
+            if let Some(kind) = payloads::lasting_error(payloads) {
+                let stage = Stage::CreateChildSa;
+                self.degraded(
+                    &common,
+                    &Outage {
+                        stage,
+                        ..init::refusal(kind, &settings)
+                    },
+                );
+            }
             state.lifetime.soft = self.later(now);
             return self.proceed(common, state, now);
         };
@@ -284,6 +295,7 @@ impl Engine {
         if let Some(name) = &from.connection {
             self.succeeded(name, from.spi, to);
         }
+        self.rekeyed(from, Event::IkeRekeyed);
         // Without a child it serves nobody, and nothing but its expiry would ever close it.
         if heir.children.carry() {
             common.timers.set(Timer::Expiry, None);

@@ -158,7 +158,7 @@ fn without_a_common_ike_proposal_both_say_so() {
     let downs = |events: &[Event]| {
         events
             .iter()
-            .filter(|event| matches!(event, Event::Down(..)))
+            .filter(|event| matches!(event, Event::AttemptFailed(..)))
             .count()
     };
     assert_eq!((downs(&pair.east.events), downs(&pair.west.events)), (1, 1));

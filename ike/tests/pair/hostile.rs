@@ -363,7 +363,7 @@ fn refusals_are_told_seldom_and_briefly() {
         .west
         .events
         .iter()
-        .filter(|event| matches!(event, ike::Event::Down(..)));
+        .filter(|event| matches!(event, ike::Event::AttemptFailed(..)));
     assert_eq!((told.count(), pair.west.snapshot().half_open), (1, 0));
     assert!(pair.west.outage().offered.chars().count() <= 501);
 }

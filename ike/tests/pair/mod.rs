@@ -17,6 +17,7 @@ mod loss;
 mod nat;
 mod network;
 mod pair;
+mod reasons;
 mod rekey;
 mod restart;
 mod site;

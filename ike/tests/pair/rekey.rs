@@ -66,7 +66,8 @@ fn either_side_replaces_the_child() {
         assert_ne!(inbound(&pair.east), before);
         assert_eq!(pair.network.history.len() - sent, 4);
         assert_eq!(spis(&pair.east), sa);
-        assert_eq!(pair.east.events, [Event::Up(name("to-west"))], "nobody noticed");
+        let told = [Event::Up(name("to-west")), Event::ChildRekeyed(name("to-west"))];
+        assert_eq!(pair.east.events, told, "nobody noticed");
     }
 }
 

@@ -185,8 +185,10 @@ impl Initiators {
                         self.up += 1;
                         self.start_next()?;
                     }
-                    Action::Report(Event::Down(_, outage)) => bail!("{site} is down: {outage:?}"),
-                    Action::Report(Event::Dropped(..))
+                    Action::Report(Event::Down(_, outage) | Event::AttemptFailed(_, outage)) => {
+                        bail!("{site} is down: {outage:?}")
+                    }
+                    Action::Report(_)
                     | Action::RemoveChild(_)
                     | Action::SendBy(_)
                     | Action::Watch(..)
