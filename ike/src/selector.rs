@@ -3,6 +3,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use crate::SelectorLine;
+
 /// A range of addresses, ports and protocol (RFC 7296 §3.13.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TrafficSelector {
@@ -99,9 +101,81 @@ impl TrafficSelector {
     }
 }
 
+/// What a Child SA lets through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Selectors {
+    /// Inner addresses on our side.
+    pub(crate) local: Vec<TrafficSelector>,
+    /// Inner addresses on the peer's side.
+    pub(crate) remote: Vec<TrafficSelector>,
+}
+
+impl Selectors {
+    /// Those of a line.
+    pub(crate) fn of(line: &SelectorLine) -> Self {
+        let (local, remote) = (line.local.clone(), line.remote.clone());
+        Self { local, remote }
+    }
+
+    /// What of this offer `ours` lets through as well; `None` if nothing.
+    pub(crate) fn narrowed(&self, ours: &Self) -> Option<Self> {
+        let (local, remote) = (
+            narrow(&self.local, &ours.local),
+            narrow(&self.remote, &ours.remote),
+        );
+        (!local.is_empty() && !remote.is_empty()).then_some(Self { local, remote })
+    }
+
+    /// Whether this answer is a narrowing of what was offered, and lets something through.
+    pub(crate) fn are_within(&self, offered: &Self) -> bool {
+        is_within(&self.local, &offered.local) && is_within(&self.remote, &offered.remote)
+    }
+
+    /// Whether both let the same through, in whatever order.
+    pub(crate) fn are_those_of(&self, other: &Self) -> bool {
+        let same = |ours: &[TrafficSelector], theirs: &[TrafficSelector]| {
+            ours.len() == theirs.len() && ours.iter().all(|selector| theirs.contains(selector))
+        };
+        same(&self.local, &other.local) && same(&self.remote, &other.remote)
+    }
+
+    /// How well `ours` fits this offer. The first selector of each side is what the initiator wants most, perhaps the
+    /// very packet that it waits with (RFC 7296 §2.9).
+    fn fit(&self, ours: &Self) -> (bool, bool, bool) {
+        let first = |offered: &[TrafficSelector], ours: &[TrafficSelector]| {
+            let first = offered.first();
+            first.is_some_and(|first| ours.iter().any(|ours| ours.contains(first)))
+        };
+        (
+            first(&self.local, &ours.local) && first(&self.remote, &ours.remote),
+            self.are_those_of(ours),
+            self.are_within(ours),
+        )
+    }
+
+    /// The line that fits this offer best, the earlier of two that fit equally well, and what it leaves of it.
+    pub(crate) fn best<'a>(
+        &self,
+        lines: impl Iterator<Item = (usize, &'a SelectorLine)>,
+    ) -> Option<(usize, Self)> {
+        let fitting = lines.filter_map(|(place, line)| {
+            let ours = Self::of(line);
+            Some((self.fit(&ours), place, self.narrowed(&ours)?))
+        });
+        let best = fitting.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.map(|(_, place, narrowed)| (place, narrowed))
+    }
+}
+
+impl fmt::Display for Selectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}", words(&self.local), words(&self.remote))
+    }
+}
+
 /// The responder's narrowing: what is both offered and configured, in the order offered, without what another
 /// of them holds already (RFC 7296 §2.9).
-pub(crate) fn narrow(offered: &[TrafficSelector], configured: &[TrafficSelector]) -> Vec<TrafficSelector> {
+fn narrow(offered: &[TrafficSelector], configured: &[TrafficSelector]) -> Vec<TrafficSelector> {
     let mut common: Vec<TrafficSelector> = Vec::new();
     let pairs = offered
         .iter()
@@ -119,13 +193,13 @@ pub(crate) fn narrow(offered: &[TrafficSelector], configured: &[TrafficSelector]
 }
 
 /// Whether an answer is a narrowing of what we offered, and not empty.
-pub(crate) fn is_within(answer: &[TrafficSelector], offered: &[TrafficSelector]) -> bool {
+fn is_within(answer: &[TrafficSelector], offered: &[TrafficSelector]) -> bool {
     let held = |selector: &TrafficSelector| offered.iter().any(|ours| ours.contains(selector));
     !answer.is_empty() && answer.iter().all(held)
 }
 
 /// The selectors in words.
-pub(crate) fn words(selectors: &[TrafficSelector]) -> String {
+fn words(selectors: &[TrafficSelector]) -> String {
     selectors
         .iter()
         .map(ToString::to_string)
@@ -214,6 +288,80 @@ mod tests {
         assert_eq!(
             words(&[TrafficSelector::any_ipv4(), TrafficSelector::any_ipv6()]),
             "0.0.0.0/0, ::/0"
+        );
+    }
+
+    fn both(local: &[&str], remote: &[&str]) -> Selectors {
+        let (local, remote) = (
+            local.iter().map(|text| network(text)).collect(),
+            remote.iter().map(|text| network(text)).collect(),
+        );
+        Selectors { local, remote }
+    }
+
+    fn line(local: &[&str], remote: &[&str]) -> SelectorLine {
+        let Selectors { local, remote } = both(local, remote);
+        SelectorLine::with_tunnel(local, remote)
+    }
+
+    /// RFC 7296 §2.9: the responder's subset includes the initiator's first choices if its policy lets it.
+    #[test]
+    fn the_line_that_holds_the_first_selectors_is_chosen() {
+        let lines = [
+            line(&["10.1.0.0/24"], &["10.2.0.0/16"]),
+            line(&["10.1.1.0/24"], &["10.2.0.0/16"]),
+            line(&["10.1.0.0/16"], &["10.2.0.0/16"]),
+        ];
+        let chosen = |offered: &Selectors| offered.best(lines.iter().enumerate());
+        let packet = both(&["10.1.1.7/32", "10.1.0.0/16"], &["10.2.3.4/32", "10.2.0.0/16"]);
+        assert_eq!(
+            chosen(&packet),
+            Some((2, both(&["10.1.0.0/16"], &["10.2.0.0/16"]))),
+            "a line that takes the whole offer is better than an earlier one that takes a part"
+        );
+        let narrower = both(&["10.1.1.7/32", "10.0.0.0/8"], &["10.2.3.4/32", "10.0.0.0/8"]);
+        assert_eq!(
+            chosen(&narrower),
+            Some((1, both(&["10.1.1.0/24"], &["10.2.0.0/16"]))),
+            "nobody takes all: the first that holds the packet"
+        );
+        let same = both(&["10.1.1.0/24"], &["10.2.0.0/16"]);
+        assert_eq!(chosen(&same), Some((1, same.clone())));
+        assert_eq!(
+            chosen(&both(&["0.0.0.0/0"], &["0.0.0.0/0"])),
+            Some((0, both(&["10.1.0.0/24"], &["10.2.0.0/16"])))
+        );
+        assert_eq!(chosen(&both(&["10.9.0.0/16"], &["10.2.0.0/16"])), None);
+    }
+
+    #[test]
+    fn the_order_of_selectors_does_not_tell_them_apart() {
+        let some = both(&["10.1.0.0/24", "2001:db8::/64"], &["10.2.0.0/24"]);
+        assert!(some.are_those_of(&both(&["2001:db8::/64", "10.1.0.0/24"], &["10.2.0.0/24"])));
+        assert!(!some.are_those_of(&both(&["10.1.0.0/24"], &["10.2.0.0/24"])));
+        assert!(!some.are_those_of(&both(&["10.1.0.0/24", "2001:db8::/65"], &["10.2.0.0/24"])));
+    }
+
+    /// Both families in one Child SA; what only one side has of a family is left out.
+    #[test]
+    fn families_are_narrowed_side_by_side() {
+        let offered = both(
+            &["10.1.0.0/16", "2001:db8:1::/48"],
+            &["10.2.0.0/16", "2001:db8:2::/48"],
+        );
+        let ours = both(&["2001:db8:1::/48", "10.1.2.0/24"], &["0.0.0.0/0", "::/0"]);
+        assert_eq!(
+            offered.narrowed(&ours),
+            Some(both(
+                &["10.1.2.0/24", "2001:db8:1::/48"],
+                &["10.2.0.0/16", "2001:db8:2::/48"]
+            ))
+        );
+        let ipv4_only = both(&["10.1.0.0/16"], &["10.2.0.0/16"]);
+        assert_eq!(offered.narrowed(&ipv4_only), Some(ipv4_only));
+        assert_eq!(
+            offered.narrowed(&both(&["10.1.0.0/16"], &["2001:db8:3::/48"])),
+            None
         );
     }
 }

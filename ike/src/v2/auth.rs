@@ -37,7 +37,10 @@ impl AuthSent {
         let refused = |reason, side| Outage::plain(reason, side, Stage::IkeAuth);
         let Some(proof) = payloads::authentication(payloads) else {
             return Err(match payloads::error(payloads) {
-                Some(error) => child::refused_by_peer(error.kind, settings, false),
+                Some(error) => {
+                    let first = child::first_line(settings);
+                    child::refused_by_peer(error.kind, (settings, &first), Keying::Inherited, false)
+                }
                 None => refused(Reason::ProtocolError, Side::We),
             });
         };
@@ -89,7 +92,8 @@ impl Engine {
         payloads.extend(self.first_contact(&name));
         let expected = identity::to_payload(&settings.remote_identity);
         payloads.extend([Payload::IdentificationResponder(expected), proof]);
-        payloads.extend(child::offer(state.inbound, &settings, Keying::Inherited));
+        let first = child::first_line(&settings);
+        payloads.extend(child::offer(state.inbound, &settings, &first, Keying::Inherited));
         let bytes = state
             .channel
             .request(exchange::IKE_AUTH, 1, &payloads, self.random.as_mut());
@@ -125,7 +129,9 @@ impl Engine {
         if let Err(outage) = state.check(&payloads, &settings) {
             return self.auth_failed(common, *state, outage, now);
         }
-        match child::accept(state.inbound, &payloads, (&settings, Keying::Inherited)) {
+        let first = child::first_line(&settings);
+        let keying = (settings.as_ref(), Keying::Inherited);
+        match child::accept(state.inbound, &payloads, keying, (Some(0), &first)) {
             Ok(child) => self.auth_completed(common, *state, child, now),
             Err(outage) => {
                 // The IKE SA stands without a child (§1.2): close it and try again later.
@@ -181,7 +187,7 @@ impl Engine {
             (lifetime, settings.dpd_timeout),
             now,
         );
-        established.children.begin(Some(0), child);
+        established.children.begin(child);
         established.initiator_nonce = state.initiator_nonce.into();
         common
             .timers

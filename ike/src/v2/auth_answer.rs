@@ -202,14 +202,14 @@ impl Engine {
         let inbound = self.fresh_child_spi();
         let replaced = self.replace(&name, common.spi, now);
         self.contacted(&name);
-        match child::choose(inbound, payloads, (&settings, Keying::Inherited)) {
+        match child::choose(inbound, payloads, (&settings, Keying::Inherited), None) {
             Ok((child, agreed)) => {
                 let keys = established
                     .channel
                     .child_keys(child.suite, (&nonces.0, &nonces.1), None);
                 let child = (child, keys, nat.encapsulation());
                 let child = self.install(&common, child, false, now);
-                established.children.begin(Some(0), child);
+                established.children.begin(child);
                 let answering = Answering {
                     established,
                     proof,

@@ -8,12 +8,12 @@ use super::payloads;
 use super::timers::Lifetime;
 use crate::esp::EspSa;
 use crate::proposal::{self, EspSuite, Keying};
-use crate::selector;
+use crate::selector::Selectors;
 use crate::wire::registry::notify;
 use crate::wire::{Payload, SelectorsPayload};
 use crate::{
-    ChildId, ChildSnapshot, Connection, ConnectionName, Encapsulation, EspPair, Outage, Reason, Side, Stage,
-    TrafficSelector, Volume,
+    ChildId, ChildSnapshot, Connection, ConnectionName, Encapsulation, EspPair, Outage, Reason,
+    ResponderSelectors, Side, Stage, TrafficSelector, Volume,
 };
 
 /// One Child SA, without its keys: those are with the datapath.
@@ -35,8 +35,9 @@ pub(crate) struct AgreedChild {
     pub(crate) inbound: u32,
     pub(crate) outbound: u32,
     pub(crate) suite: EspSuite,
-    pub(crate) local_selectors: Vec<TrafficSelector>,
-    pub(crate) remote_selectors: Vec<TrafficSelector>,
+    /// The selector line of the connection; none if only the peer wanted it.
+    pub(crate) line: Option<usize>,
+    pub(crate) selectors: Selectors,
 }
 
 impl Child {
@@ -69,8 +70,8 @@ impl Child {
                 keys: ours,
                 extended_sequence_numbers,
             },
-            local_selectors: self.agreed.local_selectors.clone(),
-            remote_selectors: self.agreed.remote_selectors.clone(),
+            local_selectors: self.agreed.selectors.local.clone(),
+            remote_selectors: self.agreed.selectors.remote.clone(),
             sends: true,
             volume: Volume::UNLIMITED,
         }
@@ -84,75 +85,77 @@ impl Child {
             outbound_spi: self.agreed.outbound,
             algorithms: self.agreed.suite.to_string(),
             encapsulation: self.encapsulation,
-            local_selectors: self.agreed.local_selectors.clone(),
-            remote_selectors: self.agreed.remote_selectors.clone(),
+            local_selectors: self.agreed.selectors.local.clone(),
+            remote_selectors: self.agreed.selectors.remote.clone(),
             since: self.installed?,
         })
     }
 }
 
 /// A child as the initiator offers it.
-pub(crate) fn offer(inbound: u32, settings: &Connection, keying: Keying) -> [Payload; 3] {
-    let (local, remote) = line(settings);
+pub(crate) fn offer(
+    inbound: u32,
+    settings: &Connection,
+    selectors: &Selectors,
+    keying: Keying,
+) -> [Payload; 3] {
     [
         Payload::SecurityAssociation(proposal::offer_esp(&settings.esp_proposals, inbound, keying)),
-        Payload::SelectorsInitiator(selectors_payload(local)),
-        Payload::SelectorsResponder(selectors_payload(remote)),
+        Payload::SelectorsInitiator(selectors_payload(&selectors.local)),
+        Payload::SelectorsResponder(selectors_payload(&selectors.remote)),
     ]
 }
 
-/// The child in an answer whose proof is good, or why there is none.
+/// The child in an answer whose proof is good, or why there is none; `wanted` is the line and what we offered for it.
 pub(crate) fn accept(
     inbound: u32,
     payloads: &[Payload],
     (settings, keying): (&Connection, Keying),
+    (line, wanted): (Option<usize>, &Selectors),
 ) -> Result<AgreedChild, Outage> {
+    let stage = stage(keying);
     if let Some(error) = payloads::error(payloads) {
-        return Err(refused_by_peer(error.kind, settings, true));
+        return Err(refused_by_peer(error.kind, (settings, wanted), keying, true));
     }
-    let broken = || Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeAuth);
+    let broken = || Outage::plain(Reason::ProtocolError, Side::We, stage);
     let chosen = payloads::security_association(payloads).ok_or_else(broken)?;
     let (initiator, responder) = payloads::selectors(payloads).ok_or_else(broken)?;
     let Some((suite, outbound)) = proposal::accept_esp(chosen, &settings.esp_proposals, keying) else {
-        let (offered, expected) = (proposal::words(chosen), proposals(settings));
+        let (offered, expected) = (proposal::words(chosen), proposals(settings, keying));
         return Err(Outage {
             offered,
             expected,
             ..broken()
         });
     };
-    let (local, remote) = line(settings);
-    let within =
-        selector::is_within(&initiator.selectors, local) && selector::is_within(&responder.selectors, remote);
-    if !within {
-        let (offered, expected) = (
-            words(&initiator.selectors, &responder.selectors),
-            selectors(settings),
-        );
+    let (local, remote) = (initiator.selectors.clone(), responder.selectors.clone());
+    let selectors = Selectors { local, remote };
+    if !selectors.are_within(wanted) {
         return Err(Outage {
             reason: Reason::SelectorMismatch,
-            offered,
-            expected,
+            offered: selectors.to_string(),
+            expected: wanted.to_string(),
             ..broken()
         });
     }
-    let (local_selectors, remote_selectors) = (initiator.selectors.clone(), responder.selectors.clone());
     Ok(AgreedChild {
         inbound,
         outbound,
         suite,
-        local_selectors,
-        remote_selectors,
+        line,
+        selectors,
     })
 }
 
-/// The responder's choice, with the payloads that tell it; or the error to answer with, and why.
+/// The responder's choice, with the payloads that tell it; or the error to answer with, and why. A child that replaces
+/// `old` lets the same through (RFC 7296 §2.9.2).
 pub(crate) fn choose(
     inbound: u32,
     payloads: &[Payload],
     (settings, keying): (&Connection, Keying),
+    old: Option<&AgreedChild>,
 ) -> Result<(AgreedChild, [Payload; 3]), (u16, Outage)> {
-    let refused = |reason| Outage::plain(reason, Side::We, Stage::IkeAuth);
+    let refused = |reason| Outage::plain(reason, Side::We, stage(keying));
     let (Some(offered), Some((initiator, responder))) = (
         payloads::security_association(payloads),
         payloads::selectors(payloads),
@@ -162,7 +165,7 @@ pub(crate) fn choose(
     let Some((suite, outbound, chosen)) =
         proposal::choose_esp(offered, &settings.esp_proposals, inbound, keying)
     else {
-        let (offered, expected) = (proposal::words(offered), proposals(settings));
+        let (offered, expected) = (proposal::words(offered), proposals(settings, keying));
         let outage = Outage {
             offered,
             expected,
@@ -170,83 +173,105 @@ pub(crate) fn choose(
         };
         return Err((notify::NO_PROPOSAL_CHOSEN, outage));
     };
-    let (local, remote) = line(settings);
-    let remote_selectors = selector::narrow(&initiator.selectors, remote);
-    let local_selectors = selector::narrow(&responder.selectors, local);
-    if remote_selectors.is_empty() || local_selectors.is_empty() {
-        let (offered, expected) = (
-            words(&responder.selectors, &initiator.selectors),
-            selectors(settings),
-        );
+    let (local, remote) = (responder.selectors.clone(), initiator.selectors.clone());
+    let offered = Selectors { local, remote };
+    let admitted = match old {
+        Some(old) => offered.narrowed(&old.selectors).map(|same| (old.line, same)),
+        None => admitted(&offered, settings),
+    };
+    let Some((line, selectors)) = admitted else {
         let outage = Outage {
-            offered,
-            expected,
+            offered: offered.to_string(),
+            expected: old.map_or_else(|| words(settings), |old| old.selectors.to_string()),
             ..refused(Reason::SelectorMismatch)
         };
         return Err((notify::TS_UNACCEPTABLE, outage));
-    }
+    };
     let payloads = [
         Payload::SecurityAssociation(chosen),
-        Payload::SelectorsInitiator(selectors_payload(&remote_selectors)),
-        Payload::SelectorsResponder(selectors_payload(&local_selectors)),
+        Payload::SelectorsInitiator(selectors_payload(&selectors.remote)),
+        Payload::SelectorsResponder(selectors_payload(&selectors.local)),
     ];
-    Ok((
-        AgreedChild {
-            inbound,
-            outbound,
-            suite,
-            local_selectors,
-            remote_selectors,
-        },
-        payloads,
-    ))
+    let agreed = AgreedChild {
+        inbound,
+        outbound,
+        suite,
+        line,
+        selectors,
+    };
+    Ok((agreed, payloads))
 }
 
-/// What an error that the peer sent means; `authenticated`: it proved who it is, so only the child was refused.
-pub(crate) fn refused_by_peer(kind: u16, settings: &Connection, authenticated: bool) -> Outage {
+/// What of a peer's offer may pass, and the line that it belongs to.
+fn admitted(offered: &Selectors, settings: &Connection) -> Option<(Option<usize>, Selectors)> {
+    let best = offered.best(settings.lines.iter().enumerate());
+    match settings.responder_selectors {
+        ResponderSelectors::Narrowed => best.map(|(line, narrowed)| (Some(line), narrowed)),
+        ResponderSelectors::AsProposed => {
+            let something = !offered.local.is_empty() && !offered.remote.is_empty();
+            something.then(|| (best.map(|(line, _)| line), offered.clone()))
+        }
+    }
+}
+
+/// Where the child is made.
+fn stage(keying: Keying) -> Stage {
+    match keying {
+        Keying::Inherited => Stage::IkeAuth,
+        Keying::Negotiated(_) => Stage::CreateChildSa,
+    }
+}
+
+/// What an error that the peer sent means for what we offered; `authenticated`: it proved who it is, so only the child
+/// was refused.
+pub(crate) fn refused_by_peer(
+    kind: u16,
+    (settings, wanted): (&Connection, &Selectors),
+    keying: Keying,
+    authenticated: bool,
+) -> Outage {
     let (reason, offered) = match kind {
         notify::AUTHENTICATION_FAILED => (Reason::AuthenticationFailed, settings.local_identity.to_string()),
-        notify::NO_PROPOSAL_CHOSEN => (Reason::ChildProposalMismatch, proposals(settings)),
-        notify::TS_UNACCEPTABLE => (Reason::SelectorMismatch, selectors(settings)),
-        notify::TEMPORARY_FAILURE | notify::NO_ADDITIONAL_SAS if authenticated => {
-            (Reason::DatapathRefused, String::new())
+        notify::NO_PROPOSAL_CHOSEN => (Reason::ChildProposalMismatch, proposals(settings, keying)),
+        notify::INVALID_KE_PAYLOAD => (Reason::KeyExchangeGroupRefused, proposals(settings, keying)),
+        notify::TS_UNACCEPTABLE | notify::SINGLE_PAIR_REQUIRED => {
+            (Reason::SelectorMismatch, wanted.to_string())
         }
+        notify::TEMPORARY_FAILURE if authenticated => (Reason::DatapathRefused, String::new()),
+        notify::NO_ADDITIONAL_SAS => (Reason::DatapathRefused, wanted.to_string()),
         notify::TEMPORARY_FAILURE => (Reason::Replaced, String::new()),
         kind => (Reason::ProtocolError, format!("notify {kind}")),
+    };
+    let expected = match kind {
+        notify::SINGLE_PAIR_REQUIRED => "one address on each side (SINGLE_PAIR_REQUIRED)",
+        notify::NO_ADDITIONAL_SAS => "no further Child SA (NO_ADDITIONAL_SAS)",
+        _ => "",
     };
     Outage {
         reason,
         side: Side::Peer,
-        stage: Stage::IkeAuth,
+        stage: stage(keying),
         offered,
-        expected: String::new(),
+        expected: expected.to_owned(),
     }
 }
 
-fn proposals(settings: &Connection) -> String {
-    proposal::words(&proposal::offer_esp(
-        &settings.esp_proposals,
-        0,
-        Keying::Inherited,
-    ))
+fn proposals(settings: &Connection, keying: Keying) -> String {
+    proposal::words(&proposal::offer_esp(&settings.esp_proposals, 0, keying))
 }
 
-fn selectors(settings: &Connection) -> String {
-    let (local, remote) = line(settings);
-    words(local, remote)
+/// What may pass, line by line.
+fn words(settings: &Connection) -> String {
+    let lines = settings.lines.iter();
+    let lines: Vec<_> = lines.map(|line| Selectors::of(line).to_string()).collect();
+    lines.join("; ")
 }
 
-/// Our side and the peer's of the line that comes up with the tunnel.
-fn line(settings: &Connection) -> (&[TrafficSelector], &[TrafficSelector]) {
-    settings
-        .lines
-        .first()
-        .map_or((&[], &[]), |line| (&line.local, &line.remote))
-}
-
-/// Our side and the peer's.
-fn words(local: &[TrafficSelector], remote: &[TrafficSelector]) -> String {
-    format!("{} = {}", selector::words(local), selector::words(remote))
+/// What passes by the line that comes up with the tunnel.
+pub(crate) fn first_line(settings: &Connection) -> Selectors {
+    let (local, remote) = (Vec::new(), Vec::new());
+    let first = settings.lines.first().map(Selectors::of);
+    first.unwrap_or(Selectors { local, remote })
 }
 
 fn selectors_payload(selectors: &[TrafficSelector]) -> SelectorsPayload {

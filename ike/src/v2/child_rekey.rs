@@ -11,6 +11,7 @@ use crate::crypto::{Group, KeyExchange, Secret};
 use crate::engine::Engine;
 use crate::proposal::{EspSuite, Keying};
 use crate::rejection::error;
+use crate::selector::Selectors;
 use crate::wire::registry::{exchange, notify, protocol};
 use crate::wire::{KeyExchangePayload, NotifyPayload, Payload};
 use crate::{ChildId, Connection, Event, Outage, Reason, Side, Stage};
@@ -19,8 +20,9 @@ use crate::{ChildId, Connection, Event, Outage, Reason, Side, Stage};
 pub(crate) struct ChildRekey {
     /// The SPI that we receive on until it is replaced.
     old: u32,
-    /// The selector line that it is for.
+    /// The selector line that it is for, and what we offered.
     line: Option<usize>,
+    wanted: Selectors,
     /// The SPI that we offered to receive on.
     inbound: u32,
     nonce: Vec<u8>,
@@ -64,8 +66,9 @@ impl Engine {
         now: Instant,
     ) {
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
-        let line = state.children.slot_of(old).map(|slot| slot.line);
-        let (Some(settings), Some(line)) = (settings, line) else {
+        let child = state.children.current_by_spi(old);
+        let agreed = child.map(|child| (child.agreed.line, child.agreed.selectors.clone()));
+        let (Some(settings), Some((line, wanted))) = (settings, agreed) else {
             return self.keep(common, State::Established(state));
         };
         let (inbound, nonce) = (self.fresh_child_spi(), self.drawn(NONCE));
@@ -82,7 +85,8 @@ impl Engine {
             spi: old.to_be_bytes().to_vec(),
             ..NotifyPayload::new(notify::REKEY_SA, Vec::new())
         });
-        let [offer, initiator, responder] = child::offer(inbound, &settings, Keying::Negotiated(guessed));
+        let keying = Keying::Negotiated(guessed);
+        let [offer, initiator, responder] = child::offer(inbound, &settings, &wanted, keying);
         let mut payloads = vec![rekeys, offer];
         payloads.extend(fresh_payloads(&nonce, exchange.as_ref()));
         payloads.extend([initiator, responder]);
@@ -90,6 +94,7 @@ impl Engine {
         state.asked = Some(Asked::Child(Box::new(ChildRekey {
             old,
             line,
+            wanted,
             inbound,
             nonce,
             exchange,
@@ -139,7 +144,7 @@ impl Engine {
         let made = (fresh.agreed, keys, state.nat.encapsulation());
         let mut child = self.install(&common, made, true, now);
         child.replaces = Some(rekey.old);
-        state.children.succeed(rekey.old, rekey.line, child);
+        state.children.succeed(rekey.old, child);
         self.keep(common, State::Established(state));
     }
 
@@ -197,7 +202,8 @@ impl Engine {
         let public = payloads::key_exchange(payloads);
         let keying = Keying::Negotiated(public.map(|public| public.group));
         let inbound = self.fresh_child_spi();
-        let chosen = child::choose(inbound, payloads, (&settings, keying))
+        let replaced = state.children.current_by_spi(old).map(|child| &child.agreed);
+        let chosen = child::choose(inbound, payloads, (&settings, keying), replaced)
             .map_err(|(kind, _)| error(kind, Vec::new()))
             .and_then(|(agreed, answer)| {
                 let exchange = self.answering_exchange(agreed.suite, public)?;
@@ -333,7 +339,13 @@ impl ChildRekey {
     fn check(&mut self, payloads: &[Payload], settings: &Connection) -> Option<Fresh> {
         let group = self.exchange.as_ref().map(|exchange| exchange.group());
         let keying = Keying::Negotiated(group.map(Group::id));
-        let agreed = child::accept(self.inbound, payloads, (settings, keying)).ok()?;
+        let agreed = child::accept(
+            self.inbound,
+            payloads,
+            (settings, keying),
+            (self.line, &self.wanted),
+        )
+        .ok()?;
         let nonce = payloads::nonce(payloads)?.to_vec();
         let shared = match agreed.suite.group {
             None => None,

@@ -12,8 +12,6 @@ pub(crate) struct Children {
 /// The Child SAs of one set of selectors: one carries its traffic; the others go.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// The selector line of the connection, if it is for one.
-    pub(crate) line: Option<usize>,
     /// The one that carries traffic.
     pub(crate) current: Option<Child>,
     /// Replaced, or made by the peer to replace it; those that are left go with a Delete of either side.
@@ -87,11 +85,11 @@ impl Children {
         self.slots.iter_mut().find(holds)
     }
 
-    /// A child of ours carries the traffic of this line from now on, in the place of `old` if that is still there.
-    pub(crate) fn succeed(&mut self, old: u32, line: Option<usize>, child: Child) {
+    /// A child of ours carries the traffic from now on, in the place of `old` if that is still there.
+    pub(crate) fn succeed(&mut self, old: u32, child: Child) {
         match self.slot_of(old) {
             Some(slot) => slot.succeed(child),
-            None => self.begin(line, child),
+            None => self.begin(child),
         }
     }
 
@@ -115,14 +113,10 @@ impl Children {
         slots.flat_map(|slot| slot.current.into_iter().chain(slot.others))
     }
 
-    /// The first child of a line carries its traffic.
-    pub(crate) fn begin(&mut self, line: Option<usize>, child: Child) {
+    /// The first child of its selectors carries their traffic.
+    pub(crate) fn begin(&mut self, child: Child) {
         let (current, others) = (Some(child), Vec::new());
-        self.slots.push(Slot {
-            line,
-            current,
-            others,
-        });
+        self.slots.push(Slot { current, others });
     }
 
     /// A child that the peer made becomes the one that carries traffic, in the place of `old`.
