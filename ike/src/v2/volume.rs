@@ -62,8 +62,11 @@ mod tests {
             inbound,
             outbound: 4711,
             suite,
-            local_selectors: vec![],
-            remote_selectors: vec![],
+            line: None,
+            selectors: crate::selector::Selectors {
+                local: vec![],
+                remote: vec![],
+            },
         }
     }
 
