@@ -352,14 +352,18 @@ impl Engine {
         octets
     }
 
-    /// Sends a message; one that could not be sealed is as good as lost.
+    /// Sends a message, or its fragments, which stand one behind another; one that could not be sealed is as good as
+    /// lost.
     pub(crate) fn send(&mut self, path: Path, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
+        let mut messages = bytes.as_slice();
+        while !messages.is_empty() {
+            let (first, rest) = Header::split_first(messages);
             self.out.push(Action::Send {
                 local: path.local,
                 remote: path.remote,
-                bytes,
+                bytes: first.to_vec(),
             });
+            messages = rest;
         }
     }
 

@@ -33,4 +33,6 @@ pub use settings::{
     Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
     ResponderSelectors, SelectorLine, Settings,
 };
-pub use snapshot::{ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, IkeSnapshot, Snapshot};
+pub use snapshot::{
+    ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, Snapshot,
+};

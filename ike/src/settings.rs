@@ -48,6 +48,8 @@ pub struct Connection {
     pub responder_selectors: ResponderSelectors,
     /// Encapsulate in UDP although no NAT was found (by sending a NAT detection hash that cannot match).
     pub force_encapsulation: bool,
+    /// How many octets an IP packet with an IKE message may have; longer messages go in fragments (RFC 7383).
+    pub fragment_size: u16,
     /// How long the peer may be silent before it is taken for dead.
     pub dpd_timeout: Duration,
     /// How long an IKE SA may live; it is replaced when between eight and nine tenths of this have passed.
@@ -66,6 +68,9 @@ impl Connection {
     /// The usual lifetime of a Child SA, as Azure VPN Gateway has it.
     pub const CHILD_LIFETIME: Duration = Duration::from_secs(27_000);
 
+    /// The usual size of a packet with a fragment: what every IPv6 path carries, and nearly every IPv4 path.
+    pub const FRAGMENT_SIZE: u16 = 1280;
+
     /// A connection between two addresses with the usual settings, each side named by its address, without proposals:
     /// any IPv4 packet may pass. What else is to be said is said over it (`Connection { mode, ..Connection::between(…) }`).
     pub fn between(local: SocketAddr, remote: SocketAddr, authentication: Authentication) -> Self {
@@ -82,6 +87,7 @@ impl Connection {
             lines: vec![SelectorLine::with_tunnel(any.clone(), any)],
             responder_selectors: ResponderSelectors::Narrowed,
             force_encapsulation: false,
+            fragment_size: Self::FRAGMENT_SIZE,
             dpd_timeout: Duration::from_secs(45),
             ike_lifetime: Self::IKE_LIFETIME,
             child_lifetime: Self::CHILD_LIFETIME,

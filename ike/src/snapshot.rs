@@ -63,6 +63,24 @@ pub struct IkeSnapshot {
     pub nat_local: bool,
     /// A NAT stands before the peer.
     pub nat_remote: bool,
+    /// What beyond RFC 7296 both sides use, in the order of their documents.
+    pub extensions: Vec<Extension>,
+}
+
+/// What two peers may use beyond RFC 7296.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extension {
+    /// IKE messages too long for one packet travel in several (RFC 7383).
+    Fragmentation,
+}
+
+impl Extension {
+    /// The extension in one stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fragmentation => "fragmentation",
+        }
+    }
 }
 
 /// One Child SA.
@@ -99,6 +117,8 @@ pub enum DropCause {
     UnknownSpi,
     /// The integrity checksum is wrong (§2.21.2).
     IntegrityFailed,
+    /// A fragment that is there already, or of a message that is too long or divided otherwise (RFC 7383 §2.6).
+    UnexpectedFragment,
     /// The message id is outside the window, or an answer to nothing (§2.3).
     UnexpectedMessageId,
     /// The exchange does not fit the state of the SA.
@@ -120,6 +140,7 @@ impl DropCause {
             Self::UnsupportedCriticalPayload => "unsupported-critical-payload",
             Self::UnknownSpi => "unknown-spi",
             Self::IntegrityFailed => "integrity-failed",
+            Self::UnexpectedFragment => "unexpected-fragment",
             Self::UnexpectedMessageId => "unexpected-message-id",
             Self::UnexpectedExchange => "unexpected-exchange",
             Self::NoConnection => "no-connection",

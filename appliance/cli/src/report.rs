@@ -75,6 +75,9 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
     }
     if let Some(ike) = &connection.ike {
         push(&mut text, &format!("  IKE      {}", ike_sa(ike)));
+        if !ike.extensions.is_empty() {
+            push(&mut text, &format!("  with     {}", ike.extensions.join(", ")));
+        }
     }
     for child in &connection.children {
         push_child(&mut text, child);

@@ -92,6 +92,8 @@ pub(crate) struct IkeSa {
     pub(crate) nat_local: bool,
     #[serde(default)]
     pub(crate) nat_remote: bool,
+    #[serde(default)]
+    pub(crate) extensions: Vec<String>,
 }
 
 /// A Child SA of a connection.

@@ -207,6 +207,20 @@ impl Protection {
         self.encryption.iv_octets() + plaintext + self.padding(plaintext) + 1 + self.icv_octets()
     }
 
+    /// Octets of a whole message with one SK payload that holds `plaintext` octets.
+    pub fn message_octets(&self, plaintext: usize) -> usize {
+        HEADER + GENERIC + self.sealed_octets(plaintext)
+    }
+
+    /// The most octets whose protected form has at most `sealed` octets; `None` if nothing fits.
+    pub fn plaintext_octets(&self, sealed: usize) -> Option<usize> {
+        let blocks = sealed.checked_sub(self.encryption.iv_octets() + self.icv_octets())?;
+        let block = self.encryption.block_octets();
+        (blocks / block * block)
+            .checked_sub(1)
+            .filter(|octets| *octets > 0)
+    }
+
     fn icv_octets(&self) -> usize {
         match &self.keys {
             Keys::Aead { .. } => self.encryption.icv_octets(),

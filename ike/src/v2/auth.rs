@@ -106,7 +106,7 @@ impl Engine {
     pub(crate) fn auth_answer(
         &mut self,
         common: Common,
-        state: Box<AuthSent>,
+        mut state: Box<AuthSent>,
         datagram: &Datagram,
         now: Instant,
     ) {
@@ -119,6 +119,7 @@ impl Engine {
                 self.dropped(datagram.remote, Some(cause));
                 return self.keep(common, State::AuthSent(state));
             }
+            Err(Unopened::Part) => return self.keep(common, State::AuthSent(state)),
             Err(Unopened::Invalid) => {
                 self.dropped(datagram.remote, Some(DropCause::Malformed));
                 self.forget_child_spi(state.inbound);

@@ -58,6 +58,7 @@ impl Engine {
                 self.dropped(datagram.remote, Some(cause));
                 return self.keep(common, State::InitAnswered(state));
             }
+            Err(Unopened::Part) => return self.keep(common, State::InitAnswered(state)),
             Err(Unopened::Invalid) => {
                 let rejection =
                     Rejection::answered(Some(DropCause::Malformed), notify::INVALID_SYNTAX, Vec::new());

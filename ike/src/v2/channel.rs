@@ -1,9 +1,11 @@
-//! The protected messages of one IKE SA (RFC 7296 §3.14).
+//! The protected messages of one IKE SA (RFC 7296 §3.14), whole or in fragments (RFC 7383).
 
+use super::fragments::{self, Assemblies};
 use super::keys::{ChildKeys, IkeKeys, Said, SideKeys};
-use crate::crypto::{OpenError, Protection, Secret};
+use crate::crypto::{OpenError, Opened, Protection, ProtectionError, Secret};
 use crate::proposal::{EspSuite, IkeSuite};
-use crate::wire::{Header, Payload, chain};
+use crate::wire::registry::payload;
+use crate::wire::{FragmentPayload, Header, Payload, chain};
 use crate::{DropCause, Random};
 
 /// Keys of an IKE SA, ready for use.
@@ -13,6 +15,9 @@ pub(crate) struct Channel {
     spis: (u64, u64),
     outgoing: Protection,
     incoming: Protection,
+    /// No message is sent in one piece that has more octets; `None` if the peer cannot put fragments together.
+    longest: Option<usize>,
+    assemblies: Assemblies,
 }
 
 /// Why a protected message was not opened.
@@ -20,8 +25,20 @@ pub(crate) struct Channel {
 pub(crate) enum Unopened {
     /// Anyone may have sent it.
     Forged(DropCause),
+    /// The peer sent it, and there is more to come: it is a fragment, or repeats one.
+    Part,
     /// The peer sent it, and it is not what RFC 7296 allows (§2.21.3).
     Invalid,
+}
+
+impl From<OpenError> for Unopened {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Malformed => Self::Forged(DropCause::Malformed),
+            OpenError::Integrity => Self::Forged(DropCause::IntegrityFailed),
+            OpenError::Padding => Self::Invalid,
+        }
+    }
 }
 
 impl Channel {
@@ -42,8 +59,15 @@ impl Channel {
             spis: (said.initiator_spi, said.responder_spi),
             outgoing,
             incoming,
+            longest: None,
+            assemblies: Assemblies::default(),
             keys,
         })
+    }
+
+    /// Both sides understand fragments: none of ours is longer than `longest` octets, and the peer's are taken.
+    pub(crate) fn with_fragments(self, longest: Option<usize>) -> Self {
+        Self { longest, ..self }
     }
 
     /// The keys of our side and the peer's.
@@ -63,7 +87,9 @@ impl Channel {
         shared: &Secret,
         initiator: bool,
     ) -> Option<Self> {
-        Self::ready(self.keys.rekey(suite.keys(), said, shared), said, initiator)
+        let keys = self.keys.rekey(suite.keys(), said, shared);
+        let successor = Self::ready(keys, said, initiator)?;
+        Some(successor.with_fragments(self.longest))
     }
 
     /// The keys of a child, from the nonces of IKE_SA_INIT or of the exchange that makes it and from that exchange's
@@ -100,30 +126,106 @@ impl Channel {
         self.seal(exchange, Header::RESPONSE, id, (payloads, random))
     }
 
-    /// Opens a message that came under this SA's SPIs.
-    pub(crate) fn open(&self, bytes: &[u8]) -> Result<Vec<Payload>, Unopened> {
-        let opened = self.incoming.open_message(bytes).map_err(|error| match error {
-            OpenError::Malformed => Unopened::Forged(DropCause::Malformed),
-            OpenError::Integrity => Unopened::Forged(DropCause::IntegrityFailed),
-            OpenError::Padding => Unopened::Invalid,
-        })?;
+    /// Opens a message that came under this SA's SPIs; of one in fragments, the last that was lacking opens it.
+    pub(crate) fn open(&mut self, bytes: &[u8]) -> Result<Vec<Payload>, Unopened> {
+        let opened = self.inside(bytes)?;
         chain::decode(opened.first, &opened.payloads).map_err(|_| Unopened::Invalid)
     }
 
+    /// Whether the peer did send this request again. Only the first fragment of a repeated request asks for its
+    /// answer (RFC 7383 §2.6.1).
+    pub(crate) fn repeats(&self, bytes: &[u8]) -> Result<(), Unopened> {
+        if !is_fragment(bytes) {
+            return match self.incoming.open_message(bytes) {
+                Ok(_) | Err(OpenError::Padding) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+        }
+        match fragments::number(&self.incoming, bytes)? {
+            1 => Ok(()),
+            _ => Err(Unopened::Part),
+        }
+    }
+
+    /// Gives up messages that are not whole.
+    pub(crate) fn forget_fragments(&mut self) {
+        self.assemblies.clear();
+    }
+
+    fn inside(&mut self, bytes: &[u8]) -> Result<Opened, Unopened> {
+        if self.longest.is_some() && is_fragment(bytes) {
+            return self.assemblies.take(&self.incoming, bytes);
+        }
+        Ok(self.incoming.open_message(bytes)?)
+    }
+
     /// Sealing fails only for messages beyond 64 KiB or after 2⁶⁴ of them; what is then not sent is as good as
-    /// lost, so that the SA ends by its timers.
+    /// lost, so that the SA ends by its timers. Fragments stand one behind another.
     fn seal(&mut self, exchange: u8, flags: u8, id: u32, body: (&[Payload], &mut dyn Random)) -> Vec<u8> {
         let (payloads, random) = body;
         let flags = flags | if self.initiator { Header::INITIATOR } else { 0 };
         let (initiator_spi, responder_spi) = self.spis;
-        let mut header = Vec::with_capacity(Header::LENGTH);
-        Header::new(initiator_spi, responder_spi, exchange, flags, id).encode(&mut header);
+        let header = Header::new(initiator_spi, responder_spi, exchange, flags, id);
         let (first, inside) = chain::encode(payloads);
-        let Some(header) = header.first_chunk() else {
-            return Vec::new();
+        let sealed = match self.longest {
+            Some(longest) if self.outgoing.message_octets(inside.len()) > longest => {
+                self.seal_fragments(header, (first, &inside), longest, random)
+            }
+            _ => self.seal_whole(header, (first, &inside), random),
         };
-        self.outgoing
-            .seal_message(header, first, &inside, random)
-            .unwrap_or_default()
+        sealed.unwrap_or_default()
     }
+
+    fn seal_whole(
+        &mut self,
+        header: Header,
+        (first, inside): (u8, &[u8]),
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, ProtectionError> {
+        let mut octets = Vec::with_capacity(Header::LENGTH);
+        header.encode(&mut octets);
+        let header = octets.first_chunk().ok_or(ProtectionError::TooLong)?;
+        self.outgoing.seal_message(header, first, inside, random)
+    }
+
+    /// The payloads in SKF, each with as much as fits (RFC 7383 §2.5).
+    fn seal_fragments(
+        &mut self,
+        header: Header,
+        (first, inside): (u8, &[u8]),
+        longest: usize,
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, ProtectionError> {
+        let room = longest.saturating_sub(FRAGMENT_HEADERS);
+        let room = self
+            .outgoing
+            .plaintext_octets(room)
+            .ok_or(ProtectionError::TooLong)?;
+        let parts = inside.chunks(room);
+        let total = u16::try_from(parts.len()).map_err(|_| ProtectionError::TooLong)?;
+        let mut sealed = Vec::new();
+        for (number, part) in (1..=total).zip(parts) {
+            let body = self.outgoing.sealed_octets(part.len());
+            let length = u32::try_from(FRAGMENT_HEADERS + body).map_err(|_| ProtectionError::TooLong)?;
+            let next_payload = payload::SKF;
+            let header = Header {
+                next_payload,
+                length,
+                ..header
+            };
+            let first = if number == 1 { first } else { payload::NONE };
+            let mut message = Vec::with_capacity(FRAGMENT_HEADERS + body);
+            header.encode(&mut message);
+            FragmentPayload::encode_headers((first, number, total), body, &mut message);
+            sealed.extend(self.outgoing.seal(message, part, random)?);
+        }
+        Ok(sealed)
+    }
+}
+
+/// Octets before the IV of a fragment.
+const FRAGMENT_HEADERS: usize = Header::LENGTH + 8;
+
+fn is_fragment(bytes: &[u8]) -> bool {
+    bytes.get(16) == Some(&payload::SKF)
 }

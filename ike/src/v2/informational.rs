@@ -49,17 +49,22 @@ fn place(window: &Window, datagram: &Datagram) -> Result<Place, DropCause> {
 }
 
 /// Opens a message that fits the window. `None` for the payloads if the peer did send it, but it is not what
-/// RFC 7296 allows.
+/// RFC 7296 allows. What is not to be looked at any further may count as something.
 fn read(
     window: &Window,
-    channel: &Channel,
+    channel: &mut Channel,
     datagram: &Datagram,
-) -> Result<(Place, Option<Vec<Payload>>), DropCause> {
+) -> Result<(Place, Option<Vec<Payload>>), Option<DropCause>> {
     let place = place(window, datagram)?;
-    match channel.open(&datagram.bytes) {
+    let opened = match place {
+        Place::Repeated => channel.repeats(&datagram.bytes).map(|()| Vec::new()),
+        Place::Request | Place::Answer => channel.open(&datagram.bytes),
+    };
+    match opened {
         Ok(payloads) => Ok((place, Some(payloads))),
         Err(Unopened::Invalid) => Ok((place, None)),
-        Err(Unopened::Forged(cause)) => Err(cause),
+        Err(Unopened::Forged(cause)) => Err(Some(cause)),
+        Err(Unopened::Part) => Err(None),
     }
 }
 
@@ -72,10 +77,10 @@ impl Engine {
         datagram: &Datagram,
         now: Instant,
     ) {
-        let (place, payloads) = match read(&state.window, &state.channel, datagram) {
+        let (place, payloads) = match read(&state.window, &mut state.channel, datagram) {
             Ok(read) => read,
             Err(cause) => {
-                self.dropped(datagram.remote, Some(cause));
+                self.dropped(datagram.remote, cause);
                 return self.keep(common, State::Established(state));
             }
         };
@@ -248,10 +253,10 @@ impl Engine {
         now: Instant,
     ) {
         let header = &datagram.header;
-        let (place, payloads) = match read(&state.window, &state.channel, datagram) {
+        let (place, payloads) = match read(&state.window, &mut state.channel, datagram) {
             Ok((place, payloads)) => (place, payloads.unwrap_or_default()),
             Err(cause) => {
-                self.dropped(datagram.remote, Some(cause));
+                self.dropped(datagram.remote, cause);
                 return self.keep(common, State::Closing(state));
             }
         };
@@ -297,10 +302,12 @@ impl Engine {
         let repeated = header.exchange_type == exchange::IKE_AUTH && header.message_id == 1;
         if !repeated || header.is_response() {
             self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
-        } else if let Err(Unopened::Forged(cause)) = state.channel.open(&datagram.bytes) {
-            self.dropped(datagram.remote, Some(cause));
         } else {
-            self.send(datagram.path(), state.answer.clone());
+            match state.channel.repeats(&datagram.bytes) {
+                Ok(()) | Err(Unopened::Invalid) => self.send(datagram.path(), state.answer.clone()),
+                Err(Unopened::Forged(cause)) => self.dropped(datagram.remote, Some(cause)),
+                Err(Unopened::Part) => {}
+            }
         }
         self.keep(common, State::Refused(state));
     }

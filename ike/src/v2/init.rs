@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::auth::AuthSent;
 use super::channel::Channel;
+use super::extensions::{self, Extensions};
 use super::keys::Said;
 use super::nat::{Nat, Path};
 use super::payloads::{self, Datagram};
@@ -46,6 +47,7 @@ struct Agreed {
     responder_nonce: Vec<u8>,
     public: Vec<u8>,
     nat: Nat,
+    extensions: Extensions,
 }
 
 impl InitSent {
@@ -98,6 +100,7 @@ impl InitSent {
             nat: common
                 .path
                 .detect(nat_spis, payloads, settings.force_encapsulation),
+            extensions: Extensions::announced(payloads),
         }))
     }
 
@@ -183,6 +186,7 @@ fn request(common: &Common, state: (&KeyExchange, &[u8], Option<&[u8]>), setting
             .path
             .notifies((common.spi, 0), settings.force_encapsulation),
     );
+    payloads.extend(extensions::announcements());
     let header = Header::new(common.spi, 0, exchange::IKE_SA_INIT, Header::INITIATOR, 0);
     Message { header, payloads }.encode()
 }
@@ -297,6 +301,9 @@ impl Engine {
         (agreed, datagram): (Agreed, &Datagram),
         now: Instant,
     ) {
+        let Some(settings) = common.connection.as_ref().and_then(|name| self.settings_of(name)) else {
+            return;
+        };
         let said = Said {
             initiator_nonce: &state.nonce,
             responder_nonce: &agreed.responder_nonce,
@@ -319,8 +326,10 @@ impl Engine {
         };
         common.peer_spi = datagram.header.responder_spi;
         common.path = agreed.nat.path(common.path);
+        common.extensions = agreed.extensions;
+        let longest = common.longest_message(settings.fragment_size);
         let proof = AuthSent {
-            channel,
+            channel: channel.with_fragments(longest),
             suite: agreed.suite,
             nat: agreed.nat,
             inbound: self.fresh_child_spi(),

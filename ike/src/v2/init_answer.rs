@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::extensions::{self, Extensions};
 use super::init::{NONCE, exchange_payloads, malformed};
 use super::nat::Path;
 use super::payloads::{self, Datagram};
@@ -14,7 +15,7 @@ use crate::proposal::{self, IkeSuite};
 use crate::rejection::{Rejection, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{Header, KeyExchangePayload, Message, Payload, SecurityAssociationPayload};
-use crate::{ConnectionName, DropCause, Mode, Outage, Reason, Side, Stage};
+use crate::{Connection, ConnectionName, DropCause, Mode, Outage, Reason, Side, Stage};
 
 /// What the responder chose, the payload that says so, and the connections that allow it.
 type Choice = (IkeSuite, SecurityAssociationPayload, Vec<ConnectionName>);
@@ -139,17 +140,23 @@ impl Engine {
             return Err(malformed());
         }
         let exchange = KeyExchange::start(suite.group, self.random.as_mut()).map_err(|_| malformed())?;
-        let forced = candidates.iter().filter_map(|name| self.settings_of(name));
-        let forced = forced.into_iter().any(|settings| settings.force_encapsulation);
+        let settings = candidates.iter().filter_map(|name| self.settings_of(name));
+        let settings: Vec<_> = settings.collect();
+        let forced = settings.iter().any(|settings| settings.force_encapsulation);
         let (initiator_spi, spi) = (datagram.header.initiator_spi, self.fresh_spi());
         let path = datagram.path();
         let nonce = self.drawn(NONCE);
         let mut payloads = vec![Payload::SecurityAssociation(chosen)];
         payloads.extend(exchange_payloads(&exchange, &nonce));
         payloads.extend(path.notifies((initiator_spi, spi), forced));
+        payloads.extend(extensions::announcements());
         let header = Header::new(initiator_spi, spi, exchange::IKE_SA_INIT, Header::RESPONSE, 0);
         let answer = Message { header, payloads }.encode();
         self.send(path, answer.clone());
+        let mut common = Common::new((spi, initiator_spi), path, now);
+        common.extensions = Extensions::announced(request.payloads);
+        let smallest = settings.iter().map(|settings| settings.fragment_size).min();
+        let longest = common.longest_message(smallest.unwrap_or(Connection::FRAGMENT_SIZE));
         let state = InitAnswered {
             request: datagram.bytes.clone(),
             answer,
@@ -157,10 +164,10 @@ impl Engine {
             initiator_nonce: request.nonce.to_vec(),
             responder_nonce: nonce,
             nat: path.detect((initiator_spi, 0), request.payloads, forced),
+            longest,
             candidates,
             secrets: Secrets::Owed(exchange, request.key_exchange.data.clone()),
         };
-        let mut common = Common::new((spi, initiator_spi), path, now);
         let expiry = now + self.limits.half_open_timeout;
         common.timers.set(Timer::Expiry, Some(expiry));
         self.half_open.insert(path.remote, &datagram.bytes, spi);

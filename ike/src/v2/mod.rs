@@ -8,6 +8,8 @@ mod child_rekey;
 pub(crate) mod children;
 mod collision;
 mod delete;
+mod extensions;
+mod fragments;
 mod informational;
 mod init;
 mod init_answer;

@@ -6,6 +6,8 @@ use super::auth::AuthSent;
 use super::channel::Channel;
 use super::child_rekey::Owed;
 use super::children::Children;
+use super::extensions::Extensions;
+use super::fragments;
 use super::init::InitSent;
 use super::keys::Said;
 use super::nat::{Nat, Path};
@@ -38,6 +40,7 @@ pub(crate) struct Common {
     /// When its first message was sent or arrived.
     pub(crate) begun: Instant,
     pub(crate) timers: Timers,
+    pub(crate) extensions: Extensions,
 }
 
 /// What an IKE SA is doing.
@@ -66,6 +69,8 @@ pub(crate) struct InitAnswered {
     pub(crate) initiator_nonce: Vec<u8>,
     pub(crate) responder_nonce: Vec<u8>,
     pub(crate) nat: Nat,
+    /// How long our messages may be, if fragments are understood.
+    pub(crate) longest: Option<usize>,
     /// The connections that it may turn out to be.
     pub(crate) candidates: Vec<ConnectionName>,
     pub(crate) secrets: Secrets,
@@ -169,7 +174,15 @@ impl Common {
             connection,
             begun,
             timers,
+            extensions: Extensions::default(),
         }
+    }
+
+    /// How long our messages may be where packets have at most so many octets; `None` if the peer does not understand
+    /// fragments.
+    pub(crate) fn longest_message(&self, packet: u16) -> Option<usize> {
+        let longest = fragments::longest_message(packet, self.path.remote.is_ipv6());
+        self.extensions.fragmentation.then_some(longest)
     }
 
     /// Both SPIs, the initiator's first.
@@ -248,13 +261,14 @@ impl IkeSa {
             algorithms: suite.map(|suite| suite.to_string()).unwrap_or_default(),
             nat_local: nat.local,
             nat_remote: nat.remote,
+            extensions: self.common.extensions.snapshot(),
         }
     }
 }
 
 impl InitAnswered {
     /// The keys, calculated when they are needed first. `None` if the peer's public value is no good.
-    pub(crate) fn channel(&mut self, common: &Common) -> Option<&Channel> {
+    pub(crate) fn channel(&mut self, common: &Common) -> Option<&mut Channel> {
         if let Secrets::Owed(..) = self.secrets
             && let Secrets::Owed(exchange, public) = std::mem::replace(&mut self.secrets, Secrets::Impossible)
         {
@@ -266,9 +280,10 @@ impl InitAnswered {
             };
             let shared = exchange.finish(&public).ok();
             let channel = shared.and_then(|shared| Channel::new(self.suite, &said, &shared, false));
+            let channel = channel.map(|channel| channel.with_fragments(self.longest));
             self.secrets = channel.map_or(Secrets::Impossible, Secrets::Made);
         }
-        match &self.secrets {
+        match &mut self.secrets {
             Secrets::Made(channel) => Some(channel),
             Secrets::Owed(..) | Secrets::Impossible => None,
         }

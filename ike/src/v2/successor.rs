@@ -153,7 +153,7 @@ impl Engine {
         };
         let channel = state.channel.rekeyed(suite, &said, &shared, false);
         let mut common = Common::new((spi, peer_spi), old.path, now);
-        common.connection = old.connection.clone();
+        (common.connection, common.extensions) = (old.connection.clone(), old.extensions);
         let successor = Successor {
             common,
             channel: channel.ok_or_else(invalid)?,
@@ -345,6 +345,7 @@ impl IkeRekey {
         let channel = channel.rekeyed(suite, &said, &shared, true)?;
         let mut common = Common::new((self.spi, peer_spi), old.path, now);
         (common.initiator, common.connection) = (true, old.connection.clone());
+        common.extensions = old.extensions;
         Some(Successor {
             common,
             channel,

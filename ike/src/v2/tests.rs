@@ -151,11 +151,12 @@ impl Two {
                 | Action::Report(_) => {}
             }
         }
-        self.engines[0]
-            .sas
-            .values()
-            .find_map(|sa| sa.established()?.channel.open(&bytes).ok())
-            .unwrap_or_default()
+        let opened = |sa: &mut IkeSa| match &mut sa.state {
+            State::Established(state) => state.channel.open(&bytes).ok(),
+            _ => None,
+        };
+        let mut sas = self.engines[0].sas.values_mut();
+        sas.find_map(opened).unwrap_or_default()
     }
 }
 

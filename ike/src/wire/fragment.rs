@@ -35,6 +35,16 @@ impl FragmentPayload {
         })
     }
 
+    /// Writes what stands before the IV of an SKF payload that follows the header: its generic header, number and
+    /// total. `(first, number, total)` are as in the payload, `body` counts IV, ciphertext and ICV.
+    pub fn encode_headers((first, number, total): (u8, u16, u16), body: usize, out: &mut Vec<u8>) {
+        out.put_u8(first);
+        out.put_u8(0);
+        out.put_u16(u16::try_from(8 + body).unwrap_or(u16::MAX));
+        out.put_u16(number);
+        out.put_u16(total);
+    }
+
     /// Writes the body of an SKF payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.put_u16(self.number);

@@ -75,6 +75,19 @@ impl Header {
         Ok(header)
     }
 
+    /// The first of messages that stand one behind another, and the rest; the first is not looked into further.
+    /// What is not so long as its length says counts as one message.
+    pub fn split_first(messages: &[u8]) -> (&[u8], &[u8]) {
+        let length = messages
+            .get(24..28)
+            .and_then(|octets| octets.first_chunk().copied());
+        let length = length.and_then(|octets| usize::try_from(u32::from_be_bytes(octets)).ok());
+        length
+            .filter(|length| *length >= Self::LENGTH)
+            .and_then(|length| messages.split_at_checked(length))
+            .unwrap_or((messages, &[]))
+    }
+
     /// Writes the header as it stands.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.put_u64(self.initiator_spi);

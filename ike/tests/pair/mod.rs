@@ -12,6 +12,7 @@
 mod collision;
 mod connections;
 mod establish;
+mod fragmentation;
 mod hostile;
 mod loss;
 mod nat;

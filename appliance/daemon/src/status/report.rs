@@ -61,6 +61,7 @@ struct IkeStatus {
     algorithms: String,
     nat_local: bool,
     nat_remote: bool,
+    extensions: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -170,6 +171,7 @@ fn ike_sa(sa: &IkeSnapshot) -> IkeStatus {
         algorithms: sa.algorithms.clone(),
         nat_local: sa.nat_local,
         nat_remote: sa.nat_remote,
+        extensions: sa.extensions.iter().map(|used| used.word()).collect(),
     }
 }
 
