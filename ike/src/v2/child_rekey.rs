@@ -16,6 +16,9 @@ use crate::wire::registry::{exchange, notify, protocol};
 use crate::wire::{KeyExchangePayload, NotifyPayload, Payload};
 use crate::{ChildId, Connection, Event, Outage, Reason, Side, Stage};
 
+/// Keys are negotiated, with whatever group.
+const NEGOTIATED: Keying = Keying::Negotiated(None);
+
 /// We asked to replace the child.
 pub(crate) struct ChildRekey {
     /// The SPI that we receive on until it is replaced.
@@ -179,8 +182,8 @@ impl Engine {
             return self.rekey_child(common, state, (rekey.old, group), now);
         }
         if let Some(kind) = payloads::lasting_error(payloads) {
-            let (stage, refused) = (Stage::CreateChildSa, child::refused_by_peer(kind, settings, true));
-            self.degraded(&common, &Outage { stage, ..refused });
+            let refused = child::refused_by_peer(kind, (settings, &rekey.wanted), NEGOTIATED, true);
+            self.degraded(&common, &refused);
         }
         let later = self.later(now);
         state.postpone(rekey.old, later);
