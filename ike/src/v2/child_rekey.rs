@@ -6,6 +6,7 @@ use super::child::{self, AgreedChild};
 use super::collision;
 use super::payloads;
 use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
+use super::staging::overdue;
 use super::state::{Common, Established, State};
 use crate::crypto::{Group, KeyExchange, Secret};
 use crate::engine::Engine;
@@ -125,7 +126,7 @@ impl Engine {
             // The peer has a child that we cannot have.
             state.deletions.push(rekey.inbound);
             if let Some(rival) = &rekey.rival {
-                state.children.adopt(rival.child, rekey.old);
+                state.children.adopt(rival.child, (rekey.old, overdue(now)));
             }
             let later = self.later(now);
             state.postpone(rekey.old, later);
@@ -136,7 +137,7 @@ impl Engine {
             && collision::is_redundant(ours, &rival.lowest)
         {
             state.deletions.push(rekey.inbound);
-            state.children.adopt(rival.child, rekey.old);
+            state.children.adopt(rival.child, (rekey.old, overdue(now)));
             self.rekeyed(&common, Event::ChildRekeyed);
             return self.proceed(common, state, now);
         }
@@ -147,7 +148,11 @@ impl Engine {
         let made = (fresh.agreed, keys, state.nat.encapsulation());
         let mut child = self.install(&common, made, true, now);
         child.replaces = Some(rekey.old);
-        state.children.succeed(rekey.old, child);
+        let end = overdue(now);
+        if let Some(rival) = rekey.rival.and_then(|rival| state.children.get_mut(rival.child)) {
+            rival.lifetime.end = end.min(rival.lifetime.end);
+        }
+        state.children.succeed((rekey.old, end), child);
         self.keep(common, State::Established(state));
     }
 
@@ -161,7 +166,7 @@ impl Engine {
     ) {
         self.forget_child_spi(rekey.inbound);
         if let Some(rival) = &rekey.rival {
-            state.children.adopt(rival.child, rekey.old);
+            state.children.adopt(rival.child, (rekey.old, overdue(now)));
             return self.proceed(common, state, now);
         }
         if state.children.current_by_spi(rekey.old).is_none() {
@@ -228,7 +233,7 @@ impl Engine {
         let keys = state
             .channel
             .child_keys(agreed.suite, (theirs, &nonce), shared.as_ref());
-        let child = self.install(common, (agreed, keys, state.nat.encapsulation()), false, now);
+        let child = self.stage(common, (agreed, keys, state.nat.encapsulation()), now);
         if let Some(Asked::Child(rekey)) = &mut state.asked
             && rekey.old == old
         {
@@ -282,15 +287,16 @@ impl Engine {
             child.installed = Some(now);
             replaces = child.replaces.take();
         }
-        if replaces.is_some() {
+        if let Some(old) = replaces {
             self.rekeyed(&common, Event::ChildRekeyed);
+            state.children.stop_sending(old);
+            state.deletions.push(old);
         }
-        state.deletions.extend(replaces);
         if let Some(owed) = state.owed.take_if(|owed| owed.child == id) {
             self.answer_creation(&common, &mut state, (owed.id, &owed.payloads));
             let undecided = matches!(&state.asked, Some(Asked::Child(rekey)) if rekey.old == owed.replaces);
             if !undecided {
-                state.children.adopt(id, owed.replaces);
+                state.children.adopt(id, (owed.replaces, overdue(now)));
                 self.rekeyed(&common, Event::ChildRekeyed);
             }
         }
@@ -321,6 +327,7 @@ impl Engine {
             state.deletions.push(child.agreed.inbound);
         }
         state.promote();
+        self.send_by_current(&mut state);
         if !state.children.carry() {
             return Some((common, state));
         }

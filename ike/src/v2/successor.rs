@@ -289,8 +289,8 @@ impl Engine {
         };
         heir.children = std::mem::take(&mut state.children);
         heir.deletions = std::mem::take(&mut state.deletions);
-        for child in heir.children.iter() {
-            self.move_child(child.id, to);
+        for child in heir.children.ids() {
+            self.move_child(child, to);
         }
         if let Some(name) = &from.connection {
             self.succeeded(name, from.spi, to);
