@@ -117,8 +117,8 @@ impl IkeOwner {
                 self.request(Request::Move { child, local, remote }).await
             }
             Action::RemoveChild(child) => self.request(Request::Remove(child)).await,
-            // The engine stages and watches nothing yet.
-            Action::SendBy(_) | Action::Watch(..) => {}
+            Action::SendBy(child) => self.request(Request::SendBy(child)).await,
+            Action::Watch(connection, lines) => self.request(Request::Watch(connection, lines)).await,
             Action::Report(event) => self.journal.record(event),
         }
         None

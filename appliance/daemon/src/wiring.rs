@@ -6,7 +6,7 @@
 //! | commands | control, API → IKE owner | control waits, the API answers `busy` |
 //! | requests | IKE owner, control, API → kernel owner | they wait; the API shows the last counters |
 //! | answers | kernel owner → IKE owner | cannot be: room is taken with the request, or the child is refused |
-//! | losses | kernel owner → IKE owner, among the answers | dropped with a warning: liveness checks find them |
+//! | told unasked | kernel owner → IKE owner, among the answers | they wait with the kernel owner; wanted lines are told again |
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -123,9 +123,13 @@ async fn serve(
         Kind::Kernel => None,
         Kind::User => Some(start_workers(&desired)?),
     };
-    let carrier = workers
-        .as_ref()
-        .map_or_else(Carrier::kernel, |(datapath, _)| Carrier::user(datapath.clone()));
+    let (carrier, workers) = match workers {
+        None => (Carrier::kernel(), None),
+        Some((datapath, messages, notices)) => (
+            Carrier::user(datapath.clone(), notices),
+            Some((datapath, messages)),
+        ),
+    };
     let first = DatapathSnapshot::first(kind, why);
     let (network, requests) = mpsc::channel(REQUESTS);
     let (datapath_snapshot, datapath_view) = watch::channel(Arc::new(first));
@@ -234,15 +238,17 @@ fn port_numbers(kind: Kind) -> &'static [u16] {
     }
 }
 
-fn start_workers(desired: &Desired) -> anyhow::Result<(Arc<appliance_esp::Datapath>, IkeMessages)> {
+type Workers = (Arc<appliance_esp::Datapath>, IkeMessages, appliance_esp::Notices);
+
+fn start_workers(desired: &Desired) -> anyhow::Result<Workers> {
     let addresses: Vec<IpAddr> = desired.network.outer_addresses.iter().copied().collect();
     let options = appliance_esp::Options {
         workers: 0,
         encapsulation_port: ENCAPSULATION_PORT,
         addresses,
     };
-    let (datapath, messages) = appliance_esp::Datapath::start(&options)?;
-    Ok((Arc::new(datapath), messages))
+    let (datapath, messages, notices) = appliance_esp::Datapath::start(&options)?;
+    Ok((Arc::new(datapath), messages, notices))
 }
 
 type Started = (

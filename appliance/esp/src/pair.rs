@@ -19,6 +19,45 @@ pub struct Pair {
     pub local_selectors: Vec<Selector>,
     /// Inner addresses on the peer's side.
     pub remote_selectors: Vec<Selector>,
+    /// Whether packets leave by it from the beginning; else it only receives until [`crate::Datapath::send_by`], unless
+    /// no other pair would take them.
+    pub sends: bool,
+    /// What each direction may carry.
+    pub volume: Volume,
+}
+
+/// What one direction may carry; `u64::MAX` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume {
+    /// Octets, inner packets with their headers, after which [`crate::Limit::Soft`] is told.
+    pub soft_octets: u64,
+    /// Octets after which nothing passes any more.
+    pub hard_octets: u64,
+    /// Packets after which [`crate::Limit::Soft`] is told.
+    pub soft_packets: u64,
+    /// Packets after which nothing passes any more.
+    pub hard_packets: u64,
+}
+
+impl Volume {
+    /// No limit.
+    pub const UNLIMITED: Self = Self {
+        soft_octets: u64::MAX,
+        hard_octets: u64::MAX,
+        soft_packets: u64::MAX,
+        hard_packets: u64::MAX,
+    };
+}
+
+/// A line whose packets are told about, as [`crate::Notice::Wanted`], while no pair carries them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedLine {
+    /// The number that the notice tells.
+    pub line: usize,
+    /// Inner addresses on our side.
+    pub local_selectors: Vec<Selector>,
+    /// Inner addresses on the peer's side.
+    pub remote_selectors: Vec<Selector>,
 }
 
 /// How ESP packets travel.

@@ -10,7 +10,7 @@ use crate::netlink::Netlink;
 use crate::object::Object;
 use crate::owned::Op;
 use crate::refusal::Refusal;
-use crate::xfrm_state::{KeyMaterial, UdpPorts, XfrmState};
+use crate::xfrm_state::{KeyMaterial, UdpPorts, Volume, XfrmState};
 
 /// What this kernel lacks, and how it said so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,7 @@ fn trial_state(algorithm: Algorithm, encapsulation: Option<UdpPorts>) -> XfrmSta
         spi: u32::MAX,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         interface_id: *mark::INTERFACE_IDS.end(),
+        request_id: *mark::INTERFACE_IDS.end(),
         encapsulation,
         algorithm,
         keys: KeyMaterial::Given(Arc::new(EspKeys {
@@ -81,6 +82,7 @@ fn trial_state(algorithm: Algorithm, encapsulation: Option<UdpPorts>) -> XfrmSta
         })),
         replay_window: 32,
         extended_sequence_numbers: true,
+        volume: Volume::UNLIMITED,
     }
 }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use appliance_kernel::{
     Address, Algorithm, EspKeys, Event, Kernel, Key, KeyMaterial, Link, LinkKind, LinkName, Notices, Object,
-    Request, Route, Target, XfrmState,
+    Request, Route, Target, Volume, XfrmState,
 };
 use nix::sched::{CloneFlags, unshare};
 
@@ -164,6 +164,7 @@ pub(crate) fn state(from: &str, to: &str, spi: u32, algorithm: Algorithm) -> Xfr
         spi,
         source: from.parse().unwrap(),
         interface_id: IF_ID,
+        request_id: IF_ID,
         encapsulation: None,
         algorithm,
         keys: KeyMaterial::Given(Arc::new(EspKeys {
@@ -172,6 +173,7 @@ pub(crate) fn state(from: &str, to: &str, spi: u32, algorithm: Algorithm) -> Xfr
         })),
         replay_window: 128,
         extended_sequence_numbers: true,
+        volume: Volume::UNLIMITED,
     }
 }
 
