@@ -28,7 +28,7 @@ use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{Desired, NetworkSettings, derive, network};
 use crate::http::{self, Published};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
-use crate::journal::Journal;
+use crate::journal::{Journal, Pages};
 use crate::kernel_owner::{self, Carrier, KernelOwner};
 use crate::randomness::SystemRandom;
 use crate::runtime_directory::RuntimeDirectory;
@@ -137,13 +137,14 @@ async fn serve(
     let owner = KernelOwner::new(kernel, carrier, answers.clone(), datapath_snapshot);
     let mut kernel_task = tokio::spawn(owner.run(requests, notices));
 
-    let (commands, ike_view, mut ike_task) =
+    let (commands, (ike_view, pages), mut ike_task) =
         start_engine(kind, ports, workers, &network, (answers, answered));
     let listener = directory.listen()?;
     let mut control = Control::new(files, kind, loaded.config, commands.clone(), network.clone())?;
     control.hand_out(desired).await;
     let published = Published {
         ike: ike_view,
+        pages,
         datapath: datapath_view,
         refresh: network.clone(),
         commands: commands.clone(),
@@ -253,7 +254,7 @@ fn start_workers(desired: &Desired) -> anyhow::Result<Workers> {
 
 type Started = (
     mpsc::Sender<Command>,
-    watch::Receiver<Arc<Snapshot>>,
+    (watch::Receiver<Arc<Snapshot>>, watch::Receiver<Arc<Pages>>),
     JoinHandle<()>,
 );
 
@@ -268,6 +269,7 @@ fn start_engine(
     let (commands, heard) = mpsc::channel(COMMANDS);
     let (user_datapath, encapsulated) = workers.unzip();
     let (snapshot, view) = watch::channel(Arc::new(Snapshot::default()));
+    let (pages, written) = watch::channel(Arc::new(Pages::default()));
     let owner = IkeOwner {
         engine: Engine::new(Box::new(SystemRandom)),
         ports,
@@ -277,8 +279,9 @@ fn start_engine(
         user_datapath,
         datapath: network.clone(),
         answers,
-        journal: Journal::default(),
+        journal: Journal::new(),
         snapshot,
+        pages,
     };
     let task = tokio::spawn(owner.run(Mailboxes {
         commands: heard,
@@ -286,7 +289,7 @@ fn start_engine(
         datagrams,
         encapsulated,
     }));
-    (commands, view, task)
+    (commands, (view, written), task)
 }
 
 fn ready() {
