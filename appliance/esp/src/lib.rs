@@ -2,13 +2,12 @@
 //! TUN interface per connection. The daemon tells it which interfaces and pairs of SAs there are.
 
 mod checksum;
-mod children;
 mod cipher;
 mod coalesce;
 mod counters;
 mod datapath;
-mod meter;
-mod notice;
+mod des;
+mod mac;
 mod packet;
 mod pair;
 mod receive;
@@ -25,7 +24,6 @@ mod worker;
 
 pub use counters::{Counters, Drops};
 pub use datapath::{Datapath, InstallError, InterfaceError, Options, StartError};
-pub use notice::{Limit, Notice, Notices};
-pub use pair::{Encapsulation, Integrity, Keys, Pair, Sa, Selector, Volume, WatchedLine};
+pub use pair::{Encapsulation, Integrity, Keys, Pair, Sa, Selector};
 pub use sa::{OVERHEAD, OpenError, Opener, SealError, Sealer};
 pub use udp::{IkeMessage, IkeMessages};

@@ -27,8 +27,6 @@ pub(crate) struct Child {
     pub(crate) lifetime: Lifetime,
     /// The SPI that we receive on until the datapath carries this one, if we asked for it.
     pub(crate) replaces: Option<u32>,
-    /// Whether packets leave by it.
-    pub(crate) sends: bool,
 }
 
 /// What both sides agreed on.
@@ -74,7 +72,7 @@ impl Child {
             },
             local_selectors: self.agreed.selectors.local.clone(),
             remote_selectors: self.agreed.selectors.remote.clone(),
-            sends: self.sends,
+            sends: true,
             volume: Volume::UNLIMITED,
         }
     }

@@ -22,7 +22,6 @@ mod reasons;
 mod rekey;
 mod restart;
 mod site;
-mod traffic;
 mod volume;
 
 pub(crate) use pair::Pair;

@@ -3,7 +3,6 @@
 mod kernel_children;
 mod network;
 mod owner;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod user_children;

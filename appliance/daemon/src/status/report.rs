@@ -4,9 +4,7 @@ use std::time::Instant;
 use ike::{ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, Outage, Snapshot};
 use serde::Serialize;
 
-use super::event::EventStatus;
 use crate::datapath::{Counters, DatapathSnapshot, Refused};
-use crate::history::History;
 
 /// Everything configured, up or not.
 #[derive(Debug, Serialize)]
@@ -18,7 +16,6 @@ pub(crate) struct Status {
     drops: BTreeMap<&'static str, u64>,
     half_open: usize,
     kernel: KernelStatus,
-    clock: Option<OutageStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,13 +38,10 @@ pub(crate) struct ConnectionStatus {
     interface: Option<String>,
     ike: Option<IkeStatus>,
     children: Vec<ChildStatus>,
-    /// Told of a single connection only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    events: Option<Vec<EventStatus>>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct OutageStatus {
+struct OutageStatus {
     reason: &'static str,
     side: &'static str,
     stage: &'static str,
@@ -87,12 +81,7 @@ struct ChildStatus {
 
 impl Status {
     /// Puts together what the owners published.
-    pub(crate) fn new(
-        ike: &Snapshot,
-        datapath: &DatapathSnapshot,
-        clock: Option<&Outage>,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(ike: &Snapshot, datapath: &DatapathSnapshot, now: Instant) -> Self {
         let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
             (
                 name.0.to_string(),
@@ -115,7 +104,6 @@ impl Status {
             kernel: KernelStatus {
                 refused: datapath.refused.clone(),
             },
-            clock: clock.map(outage),
         }
     }
 }
@@ -143,18 +131,6 @@ fn connection(
                 )
             })
             .collect(),
-        events: None,
-    }
-}
-
-impl ConnectionStatus {
-    /// The same with what happened to the connection.
-    pub(crate) fn with_events(self, history: Option<&History>) -> Self {
-        let events = history.into_iter().flat_map(History::records);
-        Self {
-            events: Some(events.map(EventStatus::new).collect()),
-            ..self
-        }
     }
 }
 
@@ -173,7 +149,7 @@ fn encapsulation(encapsulation: Encapsulation) -> &'static str {
     }
 }
 
-pub(super) fn outage(outage: &Outage) -> OutageStatus {
+fn outage(outage: &Outage) -> OutageStatus {
     OutageStatus {
         reason: outage.reason.word(),
         side: outage.side.word(),
