@@ -33,6 +33,8 @@ pub enum Reason {
     Replaced,
     /// Our configuration closed it, or does not let us initiate.
     Configuration,
+    /// The wall clock jumped, or cannot be right.
+    Clock,
     /// The peer's message broke the protocol.
     ProtocolError,
 }
@@ -130,6 +132,7 @@ impl Reason {
             Self::LifetimeEnded => "lifetime-ended",
             Self::Replaced => "replaced",
             Self::Configuration => "configuration",
+            Self::Clock => "clock",
             Self::ProtocolError => "protocol-error",
         }
     }
@@ -186,6 +189,9 @@ impl Reason {
             }
             (Self::Replaced, _) => "Nothing; a newer exchange with the same peer took over.",
             (Self::Configuration, _) => "Wait for the peer to start, or change the connection's mode.",
+            (Self::Clock, _) => {
+                "Let NTP keep the clock of this machine; tunnels run without it, certificates and logs do not."
+            }
             (Self::ProtocolError, _) => {
                 "Look at the log of both sides; one sent what RFC 7296 does not allow."
             }

@@ -1,6 +1,7 @@
 //! The Causeway command line: a client of the daemon's HTTP API.
 
 mod client;
+mod events;
 mod report;
 mod status;
 
@@ -39,6 +40,15 @@ enum Command {
         /// Show only this connection.
         #[arg(value_parser = name)]
         name: Option<String>,
+        /// Print the JSON that causewayd gave.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what happened to a connection lately, oldest first.
+    Events {
+        /// The connection.
+        #[arg(value_parser = name)]
+        name: String,
         /// Print the JSON that causewayd gave.
         #[arg(long)]
         json: bool,
@@ -84,6 +94,7 @@ fn main() -> ExitCode {
             name: Some(name),
             json,
         } => status_of(&client, &name, json),
+        Command::Events { name, json } => events(&client, &name, json),
         Command::Connect { name } => ask(&client, &name, "connect"),
         Command::Rekey { name, ike: false } => ask(&client, &name, "rekey"),
         Command::Rekey { name, ike: true } => ask(&client, &name, "rekey-ike"),
@@ -142,6 +153,17 @@ fn status_of(client: &Client, name: &str, json: bool) -> Result<(String, Outcome
 }
 
 /// Has the daemon do something with a connection.
+fn events(client: &Client, name: &str, json: bool) -> Result<(String, Outcome), Error> {
+    let answer = client.get(&format!("/api/v1/status/connections/{name}"))?;
+    let connection: Connection = client.read(&answer)?;
+    let text = if json {
+        format!("{:#}\n", answer.get("events").unwrap_or_default())
+    } else {
+        connection.events.iter().map(events::line).collect()
+    };
+    Ok((text, Outcome::Well))
+}
+
 fn ask(client: &Client, name: &str, action: &str) -> Result<(String, Outcome), Error> {
     client.post(&format!("/api/v1/connections/{name}:{action}"))?;
     Ok((

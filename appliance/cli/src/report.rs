@@ -1,4 +1,8 @@
+use crate::events;
 use crate::status::{ChildSa, Connection, IkeSa, Outage, Side, State, Status};
+
+/// So many of the last events are shown with a connection.
+const RECENT: usize = 5;
 
 /// The whole status for a human: what is wrong first.
 pub(crate) fn status(status: &Status) -> String {
@@ -29,6 +33,9 @@ pub(crate) fn status(status: &Status) -> String {
             &format!("refused    {}{attribute}: {}", refusal.object, refusal.detail),
         );
     }
+    if let Some(clock) = &status.clock {
+        push_clock(&mut text, clock);
+    }
     if status.half_open > 0 {
         push(
             &mut text,
@@ -52,6 +59,15 @@ pub(crate) fn status(status: &Status) -> String {
         text.push_str(&connection(name, one));
     }
     text
+}
+
+fn push_clock(text: &mut String, clock: &Outage) {
+    let (shown, expected) = (&clock.offered, &clock.expected);
+    let line = format!(
+        "clock      shows {shown}, should be {expected}: {}",
+        clock.next_step
+    );
+    push(text, &line);
 }
 
 /// One connection as a block of lines.
@@ -82,14 +98,16 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
     for child in &connection.children {
         push_child(&mut text, child);
     }
+    let skipped = connection.events.len().saturating_sub(RECENT);
+    for (place, event) in connection.events.iter().skip(skipped).enumerate() {
+        let label = if place == 0 { "lately  " } else { "        " };
+        push(&mut text, &format!("  {label} {}", events::brief(event)));
+    }
     text
 }
 
 fn push_outage(text: &mut String, outage: &Outage) {
-    let side = match outage.side {
-        Side::We => "this side",
-        Side::Peer => "the peer",
-    };
+    let side = side(outage.side);
     push(
         text,
         &format!("  why      {}, said by {side} at {}", outage.reason, outage.stage),
@@ -102,6 +120,14 @@ fn push_outage(text: &mut String, outage: &Outage) {
         if !words.is_empty() {
             push(text, &format!("  {label} {words}"));
         }
+    }
+}
+
+/// Who found a fault, for a human.
+pub(crate) fn side(side: Side) -> &'static str {
+    match side {
+        Side::We => "this side",
+        Side::Peer => "the peer",
     }
 }
 
@@ -163,7 +189,7 @@ fn selectors(ranges: &[String]) -> String {
 }
 
 /// Adds a line. A peer may have chosen some of its words, so nothing in it may steer the terminal.
-fn push(text: &mut String, line: &str) {
+pub(crate) fn push(text: &mut String, line: &str) {
     text.extend(
         line.chars()
             .map(|character| if character.is_control() { '?' } else { character }),
@@ -172,7 +198,7 @@ fn push(text: &mut String, line: &str) {
 }
 
 /// A time span in its two largest units.
-fn duration(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -14,6 +14,7 @@ pub(crate) struct Status {
     pub(crate) half_open: u64,
     #[serde(default)]
     pub(crate) kernel: Kernel,
+    pub(crate) clock: Option<Outage>,
 }
 
 /// What carries ESP.
@@ -47,6 +48,28 @@ pub(crate) struct Connection {
     pub(crate) ike: Option<IkeSa>,
     #[serde(default)]
     pub(crate) children: Vec<ChildSa>,
+    /// Oldest first; only of a connection that was asked for by name.
+    #[serde(default)]
+    pub(crate) events: Vec<Event>,
+}
+
+/// Something that happened to a connection, perhaps several times in a row.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) at: String,
+    pub(crate) first: Option<String>,
+    #[serde(default)]
+    pub(crate) times: u64,
+    pub(crate) event: String,
+    pub(crate) lasted_s: Option<u64>,
+    pub(crate) peer: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) side: Option<Side>,
+    pub(crate) stage: Option<String>,
+    #[serde(default)]
+    pub(crate) offered: String,
+    #[serde(default)]
+    pub(crate) expected: String,
 }
 
 /// Where a connection stands.

@@ -97,6 +97,21 @@ fn one_connection_is_shown_alone() {
     assert_eq!(ended.status, 1);
 }
 
+/// The last five with the status, all of them with what was offered and expected when asked for.
+#[test]
+fn events_are_told_with_their_times() {
+    let body = include_str!("fixtures/events.json");
+    let (request, ended) = against("200 OK", body, &["events", "to-b"]);
+    assert_eq!(request, "GET /api/v1/status/connections/to-b HTTP/1.1");
+    assert_eq!(ended.out, include_str!("fixtures/events.txt"));
+    assert_eq!(ended.status, 0);
+    let (_, ended) = against("200 OK", body, &["status", "to-b"]);
+    assert_eq!(ended.out, include_str!("fixtures/lately.txt"));
+    let (_, ended) = against("200 OK", body, &["events", "to-b", "--json"]);
+    let json = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(json(&ended.out), json(body)["events"]);
+}
+
 #[test]
 fn json_is_passed_on_whole() {
     let (_, ended) = against("200 OK", UP, &["status", "--json"]);

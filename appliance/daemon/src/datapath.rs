@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use ike::{ChildId, ConnectionName, EspPair, Input};
+use ike::{ChildId, ConnectionName, EspPair, Input, Watched};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,6 +36,10 @@ pub(crate) enum Request {
     Network(Box<NetworkSettings>, oneshot::Sender<()>),
     /// Carry a child; the permit is the room that its answer is sure to have.
     Install(ChildId, Box<EspPair>, mpsc::OwnedPermit<Input>),
+    /// From now on packets leave by this child.
+    SendBy(ChildId),
+    /// Tell when a packet of one of these lines of a connection finds no child; replaces what was watched before.
+    Watch(ConnectionName, Vec<Watched>),
     /// Outer addresses of a child changed.
     Move {
         /// The child.

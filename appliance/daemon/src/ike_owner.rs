@@ -4,17 +4,22 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use appliance_esp::IkeMessages;
 use ike::{Action, Deadline, Engine, Input, Settings, Snapshot};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Interval, MissedTickBehavior};
 use tracing::debug;
 
 use crate::datapath::Request;
-use crate::journal::Journal;
+use crate::history::Moment;
+use crate::journal::{Journal, Pages};
 use crate::sockets::{ENCAPSULATION_PORT, Ports, Received, addresses};
+
+/// How often the wall clock is looked at.
+const CLOCK: Duration = Duration::from_secs(10);
 
 /// What the owner of the engine can be asked for.
 #[derive(Debug)]
@@ -60,23 +65,30 @@ pub(crate) struct IkeOwner {
     pub(crate) journal: Journal,
     /// Where status looks.
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
+    /// The same for what happened.
+    pub(crate) pages: watch::Sender<Arc<Pages>>,
 }
 
 enum Next {
     Input(Input),
     Publish(oneshot::Sender<()>),
+    LookAtClock,
 }
 
 impl IkeOwner {
     /// Runs until the engine has closed everything after [`Input::Shutdown`].
     pub(crate) async fn run(mut self, mut mailboxes: Mailboxes) {
         let mut stopping = false;
+        let mut clock = tokio::time::interval(CLOCK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !(stopping && self.engine.is_idle()) {
-            match next(self.engine.deadline(), self.configured, &mut mailboxes).await {
+            let when = (self.engine.deadline(), &mut clock);
+            match next(when, self.configured, &mut mailboxes).await {
                 Next::Input(input) => {
                     stopping |= matches!(input, Input::Shutdown);
                     self.feed(input).await;
                 }
+                Next::LookAtClock => self.journal.look_at_clock(Moment::now()),
                 Next::Publish(asked) => {
                     self.publish();
                     // Whoever asked may have given up meanwhile.
@@ -92,6 +104,7 @@ impl IkeOwner {
         while let Some(input) = inputs.pop_front() {
             if let Input::Settings(settings) = &input {
                 self.bind(settings);
+                self.journal.configured(settings.connections.keys());
             }
             for action in self.engine.handle(input, Instant::now()) {
                 inputs.extend(self.perform(action).await);
@@ -117,9 +130,9 @@ impl IkeOwner {
                 self.request(Request::Move { child, local, remote }).await
             }
             Action::RemoveChild(child) => self.request(Request::Remove(child)).await,
-            // The engine stages and watches nothing yet.
-            Action::SendBy(_) | Action::Watch(..) => {}
-            Action::Report(event) => self.journal.record(event),
+            Action::SendBy(child) => self.request(Request::SendBy(child)).await,
+            Action::Watch(connection, lines) => self.request(Request::Watch(connection, lines)).await,
+            Action::Report(event) => self.journal.record(event, Moment::now()),
         }
         None
     }
@@ -162,11 +175,17 @@ impl IkeOwner {
 
     fn publish(&self) {
         self.snapshot.send_replace(Arc::new(self.engine.snapshot()));
+        self.pages
+            .send_replace(Arc::new(self.journal.pages(Moment::now())));
     }
 }
 
 /// The next fact. Datagrams come last, so that no flood of them keeps anything else from being heard.
-async fn next(deadline: Option<Deadline>, configured: bool, mailboxes: &mut Mailboxes) -> Next {
+async fn next(
+    (deadline, clock): (Option<Deadline>, &mut Interval),
+    configured: bool,
+    mailboxes: &mut Mailboxes,
+) -> Next {
     let Mailboxes {
         commands,
         answers,
@@ -181,6 +200,7 @@ async fn next(deadline: Option<Deadline>, configured: bool, mailboxes: &mut Mail
             Command::Publish(asked) => return Next::Publish(asked),
         },
         () = sleep_until(deadline.map(|deadline| deadline.at)) => Input::Tick,
+        _ = clock.tick() => return Next::LookAtClock,
         Some(Received { local, remote, bytes }) = datagrams.recv() => Input::Datagram { local, remote, bytes },
         Some(message) = receive(encapsulated), if configured => {
             Input::Datagram { local: message.local, remote: message.remote, bytes: message.bytes }

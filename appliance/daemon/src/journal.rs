@@ -1,38 +1,89 @@
-//! What happened, as the log tells it: one line that an operator would want, under the name of its tunnel.
+//! What happened, in the log and in the history of its connection: under the name of the tunnel, in the same words.
 
-use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use ike::{ConnectionName, Event, Outage, Reason, Side};
 use tracing::{Span, debug, info, info_span, warn};
 
-/// Writes events to the log, the same outage once and not at every attempt.
-#[derive(Debug, Default)]
+use crate::clock::Clock;
+use crate::history::{Histories, Moment, Record};
+
+/// Writes down what happens, and what is wrong over and over again only once.
+#[derive(Debug)]
 pub(crate) struct Journal {
-    outages: BTreeMap<ConnectionName, Outage>,
+    histories: Histories,
+    clock: Clock,
+}
+
+/// The journal as status shows it.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    /// What happened to each connection.
+    pub(crate) histories: Histories,
+    /// What is wrong with the wall clock.
+    pub(crate) clock: Option<Outage>,
 }
 
 impl Journal {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self {
+            histories: Histories::default(),
+            clock: Clock::new(),
+        }
+    }
+
+    /// What was written so far.
+    pub(crate) fn pages(&self, at: Moment) -> Pages {
+        Pages {
+            histories: self.histories.clone(),
+            clock: self.clock.amiss(at),
+        }
+    }
+
+    /// These connections are configured, and no others.
+    pub(crate) fn configured<'a>(&mut self, names: impl Iterator<Item = &'a ConnectionName>) {
+        self.histories.keep(names);
+    }
+
+    /// Looks at the wall clock. Nothing but the journal depends on it.
+    pub(crate) fn look_at_clock(&mut self, at: Moment) {
+        if let Some(outage) = self.clock.look(at) {
+            let word = outage.reason.word();
+            amiss(word, &outage, false);
+            self.histories
+                .add_to_all(&Record::new(word, Some(outage), at), at);
+        }
+    }
+
     /// Writes one event of the engine.
-    pub(crate) fn record(&mut self, event: Event) {
+    pub(crate) fn record(&mut self, event: Event, at: Moment) {
         let word = event.word();
         match event {
-            Event::Up(connection) => {
-                self.outages.remove(&connection);
+            Event::Up(connection)
+            | Event::ChildRekeyed(connection)
+            | Event::IkeRekeyed(connection)
+            | Event::Replaced(connection) => {
                 span(&connection).in_scope(|| info!("{word}"));
+                self.histories.add(&connection, Record::new(word, None, at), at);
             }
             Event::Down(connection, outage)
             | Event::AttemptFailed(connection, outage)
             | Event::Degraded(connection, outage) => {
-                let known = self.outages.get(&connection) == Some(&outage);
+                let record = Record::new(word, Some(outage.clone()), at);
+                let known = self.histories.add(&connection, record, at);
                 span(&connection).in_scope(|| amiss(word, &outage, known));
-                self.outages.insert(connection, outage);
             }
-            Event::ChildRekeyed(connection) | Event::IkeRekeyed(connection) | Event::Replaced(connection) => {
-                span(&connection).in_scope(|| info!("{word}"));
-            }
-            Event::PeerMoved(connection, remote) => span(&connection).in_scope(|| info!(%remote, "{word}")),
+            Event::PeerMoved(connection, remote) => self.moved(&connection, (word, remote), at),
             Event::Dropped(remote, cause) => debug!(%remote, cause = cause.word(), "message dropped"),
         }
+    }
+
+    fn moved(&mut self, connection: &ConnectionName, (word, remote): (&'static str, SocketAddr), at: Moment) {
+        span(connection).in_scope(|| info!(%remote, "{word}"));
+        let mut record = Record::new(word, None, at);
+        record.peer = Some(remote);
+        self.histories.add(connection, record, at);
     }
 }
 

@@ -1,9 +1,11 @@
 //! The Causeway gateway daemon.
 
+mod clock;
 mod control;
 mod datapath;
 mod derive;
 mod forwarding;
+mod history;
 mod holder;
 mod http;
 mod ike_owner;

@@ -1,28 +1,33 @@
 //! From what the engine asks for to what the two datapaths take: the one place that knows both sides.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use appliance_esp as esp;
 use appliance_kernel as kernel;
 use ike::crypto::{Encryption, Integrity};
-use ike::{Encapsulation, EspKeys, EspPair, EspSa, TrafficSelector};
+use ike::{Encapsulation, EspKeys, EspPair, EspSa, TrafficSelector, Volume, Watched};
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
-use secrecy::SecretSlice;
 use thiserror::Error;
+
+use crate::derive::fnv1a;
 
 /// The anti-replay window of kernel states, in packets; the user-space datapath has its own.
 const REPLAY_WINDOW: u32 = 1024;
-/// Policies of one child; a peer that narrows to more prefixes than this is refused.
-const MAX_POLICIES: usize = 128;
-const POLICY_PRIORITY: u32 = 1;
+/// Pairs of prefixes of one child, of which each is three policies; a peer that narrows to more is refused.
+const MAX_PAIRS: usize = 42;
+/// Of the policies of one connection, the narrowest is to take a packet; less is preferred.
+const WIDEST: u32 = 2048;
+/// Added for a line that is only watched: every child goes before it.
+const WATCHED: u32 = 1 << 16;
 
 /// A child that a datapath cannot carry.
 #[derive(Debug, Error)]
 pub(crate) enum Untranslatable {
-    /// A cipher that does not authenticate, without an authenticator.
-    #[error("{0} without an authenticator")]
-    NotAuthenticated(Encryption),
+    /// AES-CBC without an authenticator.
+    #[error("AES-CBC without an authenticator")]
+    NotAuthenticated,
     /// An address, a port or a number of prefixes that kernel policies cannot say.
     #[error("traffic selectors that kernel policies cannot express: {0}")]
     Selectors(String),
@@ -41,7 +46,33 @@ pub(crate) fn esp_pair(pair: EspPair) -> Result<esp::Pair, Untranslatable> {
         outbound: esp_sa(pair.outbound)?,
         local_selectors: pair.local_selectors.iter().map(esp_selector).collect(),
         remote_selectors: pair.remote_selectors.iter().map(esp_selector).collect(),
+        sends: pair.sends,
+        volume: esp_volume(pair.volume),
     })
+}
+
+/// A watched line as the user-space datapath takes it.
+pub(crate) fn esp_watched(watched: &Watched) -> esp::WatchedLine {
+    esp::WatchedLine {
+        line: watched.line,
+        local_selectors: watched.local_selectors.iter().map(esp_selector).collect(),
+        remote_selectors: watched.remote_selectors.iter().map(esp_selector).collect(),
+    }
+}
+
+fn esp_volume(volume: Volume) -> esp::Volume {
+    let Volume {
+        soft_octets,
+        hard_octets,
+        soft_packets,
+        hard_packets,
+    } = volume;
+    esp::Volume {
+        soft_octets,
+        hard_octets,
+        soft_packets,
+        hard_packets,
+    }
 }
 
 fn esp_sa(sa: EspSa) -> Result<esp::Sa, Untranslatable> {
@@ -50,7 +81,17 @@ fn esp_sa(sa: EspSa) -> Result<esp::Sa, Untranslatable> {
         encryption_key,
         integrity,
     } = sa.keys;
-    let keys = esp_keys(encryption, encryption_key, integrity)?;
+    let keys = match (encryption, integrity) {
+        (Encryption::AesGcm16(_), _) => esp::Keys::AesGcm16 {
+            key_and_salt: encryption_key,
+        },
+        (Encryption::AesCbc(_), Some((integrity, integrity_key))) => esp::Keys::AesCbc {
+            key: encryption_key,
+            integrity: esp_integrity(integrity),
+            integrity_key,
+        },
+        (Encryption::AesCbc(_), None) => return Err(Untranslatable::NotAuthenticated),
+    };
     Ok(esp::Sa {
         spi: sa.spi,
         keys,
@@ -58,55 +99,8 @@ fn esp_sa(sa: EspSa) -> Result<esp::Sa, Untranslatable> {
     })
 }
 
-fn esp_keys(
-    encryption: Encryption,
-    key: SecretSlice<u8>,
-    integrity: Option<(Integrity, SecretSlice<u8>)>,
-) -> Result<esp::Keys, Untranslatable> {
-    let authenticator = || {
-        let (integrity, key) = integrity.ok_or(Untranslatable::NotAuthenticated(encryption))?;
-        Ok((esp_integrity(integrity), key))
-    };
-    Ok(match encryption {
-        Encryption::AesGcm16(_) => esp::Keys::AesGcm16 { key_and_salt: key },
-        Encryption::ChaCha20Poly1305 => esp::Keys::ChaCha20Poly1305 { key_and_salt: key },
-        Encryption::AesCbc(_) => {
-            let (integrity, integrity_key) = authenticator()?;
-            esp::Keys::AesCbc {
-                key,
-                integrity,
-                integrity_key,
-            }
-        }
-        Encryption::TripleDes => {
-            let (integrity, integrity_key) = authenticator()?;
-            esp::Keys::TripleDes {
-                key,
-                integrity,
-                integrity_key,
-            }
-        }
-        Encryption::Des => {
-            let (integrity, integrity_key) = authenticator()?;
-            esp::Keys::Des {
-                key,
-                integrity,
-                integrity_key,
-            }
-        }
-        Encryption::Null => {
-            let (integrity, integrity_key) = authenticator()?;
-            esp::Keys::Null {
-                integrity,
-                integrity_key,
-            }
-        }
-    })
-}
-
 fn esp_integrity(integrity: Integrity) -> esp::Integrity {
     match integrity {
-        Integrity::HmacMd5_96 => esp::Integrity::HmacMd5_96,
         Integrity::HmacSha1_96 => esp::Integrity::HmacSha1_96,
         Integrity::HmacSha2_256_128 => esp::Integrity::HmacSha2_256_128,
         Integrity::HmacSha2_384_192 => esp::Integrity::HmacSha2_384_192,
@@ -136,46 +130,142 @@ fn esp_selector(selector: &TrafficSelector) -> esp::Selector {
 pub(crate) struct KernelChild {
     /// Inbound, then outbound.
     pub(crate) states: [kernel::XfrmState; 2],
-    /// Without SPIs, so that they stay the same over rekeys.
+    /// Outwards bound to the outbound state; inwards the same over rekeys.
     pub(crate) policies: Vec<kernel::XfrmPolicy>,
 }
 
 /// The kernel objects of a child of the connection with this interface id.
 pub(crate) fn kernel_child(pair: EspPair, interface_id: u32) -> Result<KernelChild, Untranslatable> {
-    let policies = policies(&pair, interface_id)?;
+    let selectors = pairs(&pair.local_selectors, &pair.remote_selectors)?;
+    let request_id = request_id(interface_id, &selectors);
     let EspPair {
         local,
         remote,
         encapsulation,
         inbound,
         outbound,
+        volume,
         ..
     } = pair;
-    let inbound = state(inbound, interface_id, encapsulation, (remote, local))?;
-    let outbound = state(outbound, interface_id, encapsulation, (local, remote))?;
+    let (inward, outward) = (
+        Way {
+            interface_id,
+            request_id,
+            spi: 0,
+            source: remote,
+            destination: local,
+        },
+        Way {
+            interface_id,
+            request_id,
+            spi: outbound.spi,
+            source: local,
+            destination: remote,
+        },
+    );
+    let policies = selectors.iter().flat_map(|(ours, theirs)| {
+        [
+            outward.policy(kernel::Direction::Out, ours, theirs),
+            inward.policy(kernel::Direction::In, theirs, ours),
+            inward.policy(kernel::Direction::Forward, theirs, ours),
+        ]
+    });
     Ok(KernelChild {
-        states: [inbound, outbound],
-        policies,
+        policies: policies.collect(),
+        states: [
+            state(inbound, &inward, encapsulation, volume)?,
+            state(outbound, &outward, encapsulation, volume)?,
+        ],
     })
+}
+
+/// The policies that let the kernel tell of packets of a line for which there is no child.
+pub(crate) fn kernel_watched(
+    watched: &Watched,
+    interface_id: u32,
+) -> Result<Vec<kernel::XfrmPolicy>, Untranslatable> {
+    let selectors = pairs(&watched.local_selectors, &watched.remote_selectors)?;
+    let way = Way {
+        interface_id,
+        // No state has it, so every packet is told about.
+        request_id: !request_id(interface_id, &selectors),
+        spi: 0,
+        source: watched.local,
+        destination: watched.remote,
+    };
+    let policies = selectors.iter().map(|(ours, theirs)| {
+        let policy = way.policy(kernel::Direction::Out, ours, theirs);
+        kernel::XfrmPolicy {
+            priority: policy.priority + WATCHED,
+            ..policy
+        }
+    });
+    Ok(policies.collect())
+}
+
+/// One direction between two gateways.
+struct Way {
+    interface_id: u32,
+    request_id: u32,
+    spi: u32,
+    source: SocketAddr,
+    destination: SocketAddr,
+}
+
+impl Way {
+    fn policy(&self, direction: kernel::Direction, from: &End, to: &End) -> kernel::XfrmPolicy {
+        kernel::XfrmPolicy {
+            direction,
+            interface_id: self.interface_id,
+            request_id: self.request_id,
+            spi: self.spi,
+            selector: selector(from, to),
+            source: self.source.ip(),
+            destination: self.destination.ip(),
+            priority: WIDEST - from.narrowness() - to.narrowness(),
+        }
+    }
+}
+
+/// The same for the same selectors, so that a child and its successor share what they receive by, also over a restart;
+/// another for others, so that no packet passes by the child of another line. In the worst case two lines of one
+/// connection have the same and take each other's packets.
+fn request_id(interface_id: u32, selectors: &[(End, End)]) -> u32 {
+    let mut words: Vec<String> = selectors
+        .iter()
+        .map(|(ours, theirs)| format!("{ours}>{theirs}"))
+        .collect();
+    words.sort_unstable();
+    let hash = fnv1a(format!("{interface_id} {}", words.join(" ")).bytes());
+    // Neither 0, which would be any, nor the complement of another's.
+    hash >> 1 | 1
 }
 
 fn state(
     sa: EspSa,
-    interface_id: u32,
+    way: &Way,
     encapsulation: Encapsulation,
-    (source, destination): (SocketAddr, SocketAddr),
+    volume: Volume,
 ) -> Result<kernel::XfrmState, Untranslatable> {
+    let (source, destination) = (way.source, way.destination);
     let EspKeys {
         encryption,
         encryption_key,
         integrity,
     } = sa.keys;
-    let (algorithm, integrity) = algorithm(encryption, integrity)?;
+    let (algorithm, integrity) = match (encryption, integrity) {
+        (Encryption::AesGcm16(_), _) => (kernel::Algorithm::AesGcm16, None),
+        (Encryption::AesCbc(_), Some((integrity, key))) => {
+            (kernel::Algorithm::AesCbc(authenticator(integrity)), Some(key))
+        }
+        (Encryption::AesCbc(_), None) => return Err(Untranslatable::NotAuthenticated),
+    };
     Ok(kernel::XfrmState {
         destination: destination.ip(),
         spi: sa.spi,
         source: source.ip(),
-        interface_id,
+        interface_id: way.interface_id,
+        request_id: way.request_id,
         encapsulation: match encapsulation {
             Encapsulation::None => None,
             Encapsulation::Udp => Some(kernel::UdpPorts {
@@ -190,29 +280,17 @@ fn state(
         })),
         replay_window: REPLAY_WINDOW,
         extended_sequence_numbers: sa.extended_sequence_numbers,
+        volume: kernel::Volume {
+            soft_octets: volume.soft_octets,
+            hard_octets: volume.hard_octets,
+            soft_packets: volume.soft_packets,
+            hard_packets: volume.hard_packets,
+        },
     })
-}
-
-/// The kernel's algorithm, and the authenticator's key.
-fn algorithm(
-    encryption: Encryption,
-    integrity: Option<(Integrity, SecretSlice<u8>)>,
-) -> Result<(kernel::Algorithm, Option<SecretSlice<u8>>), Untranslatable> {
-    let separate: fn(kernel::Authenticator) -> kernel::Algorithm = match encryption {
-        Encryption::AesGcm16(_) => return Ok((kernel::Algorithm::AesGcm16, None)),
-        Encryption::ChaCha20Poly1305 => return Ok((kernel::Algorithm::ChaCha20Poly1305, None)),
-        Encryption::AesCbc(_) => kernel::Algorithm::AesCbc,
-        Encryption::TripleDes => kernel::Algorithm::TripleDes,
-        Encryption::Des => kernel::Algorithm::Des,
-        Encryption::Null => kernel::Algorithm::Null,
-    };
-    let (integrity, key) = integrity.ok_or(Untranslatable::NotAuthenticated(encryption))?;
-    Ok((separate(authenticator(integrity)), Some(key)))
 }
 
 fn authenticator(integrity: Integrity) -> kernel::Authenticator {
     match integrity {
-        Integrity::HmacMd5_96 => kernel::Authenticator::HmacMd5_96,
         Integrity::HmacSha1_96 => kernel::Authenticator::HmacSha1_96,
         Integrity::HmacSha2_256_128 => kernel::Authenticator::HmacSha2_256_128,
         Integrity::HmacSha2_384_192 => kernel::Authenticator::HmacSha2_384_192,
@@ -220,39 +298,25 @@ fn authenticator(integrity: Integrity) -> kernel::Authenticator {
     }
 }
 
-fn policies(pair: &EspPair, interface_id: u32) -> Result<Vec<kernel::XfrmPolicy>, Untranslatable> {
-    let (local, remote) = (pair.local.ip(), pair.remote.ip());
-    let mut policies = Vec::new();
-    for ours in &pair.local_selectors {
-        for theirs in &pair.remote_selectors {
-            for (ours, theirs) in between(ours, theirs)? {
-                let out = selector(&ours, &theirs);
-                let back = selector(&theirs, &ours);
-                let policy = |direction, selector, source, destination| kernel::XfrmPolicy {
-                    direction,
-                    interface_id,
-                    selector,
-                    source,
-                    destination,
-                    priority: POLICY_PRIORITY,
-                };
-                policies.push(policy(kernel::Direction::Out, out, local, remote));
-                policies.push(policy(kernel::Direction::In, back.clone(), remote, local));
-                policies.push(policy(kernel::Direction::Forward, back, remote, local));
-                if policies.len() > MAX_POLICIES {
-                    return Err(Untranslatable::Selectors(format!(
-                        "more than {MAX_POLICIES} policies"
-                    )));
-                }
+/// Every pair of prefixes that selectors make, as policies say them.
+fn pairs(local: &[TrafficSelector], remote: &[TrafficSelector]) -> Result<Vec<(End, End)>, Untranslatable> {
+    let mut pairs = Vec::new();
+    for ours in local {
+        for theirs in remote {
+            pairs.extend(between(ours, theirs)?);
+            if pairs.len() > MAX_PAIRS {
+                return Err(Untranslatable::Selectors(format!(
+                    "more than {MAX_PAIRS} pairs of prefixes"
+                )));
             }
         }
     }
-    if policies.is_empty() {
+    if pairs.is_empty() {
         return Err(Untranslatable::Selectors(
             "no two of one address family".to_owned(),
         ));
     }
-    Ok(policies)
+    Ok(pairs)
 }
 
 /// One end of a policy.
@@ -261,6 +325,21 @@ struct End {
     network: IpNet,
     protocol: u8,
     port: kernel::PortMask,
+}
+
+impl End {
+    /// Less for more addresses; of equals, one with a protocol or ports is the narrower.
+    fn narrowness(&self) -> u32 {
+        let fixed = u32::from(self.network.prefix_len());
+        fixed * 4 + u32::from(self.protocol != 0) + u32::from(self.port.mask != 0)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kernel::PortMask { port, mask } = self.port;
+        write!(f, "{},{},{port}/{mask}", self.network, self.protocol)
+    }
 }
 
 /// Every pair of prefixes that two selectors of one address family make; none if the families differ.
@@ -290,7 +369,7 @@ fn between(ours: &TrafficSelector, theirs: &TrafficSelector) -> Result<Vec<(End,
             )
         })
     });
-    Ok(pairs.take(MAX_POLICIES).collect())
+    Ok(pairs.take(MAX_PAIRS + 1).collect())
 }
 
 fn selector(source: &End, destination: &End) -> kernel::PolicySelector {

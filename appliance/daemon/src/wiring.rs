@@ -6,7 +6,7 @@
 //! | commands | control, API → IKE owner | control waits, the API answers `busy` |
 //! | requests | IKE owner, control, API → kernel owner | they wait; the API shows the last counters |
 //! | answers | kernel owner → IKE owner | cannot be: room is taken with the request, or the child is refused |
-//! | losses | kernel owner → IKE owner, among the answers | dropped with a warning: liveness checks find them |
+//! | told unasked | kernel owner → IKE owner, among the answers | they wait with the kernel owner; wanted lines are told again |
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{Desired, NetworkSettings, derive, network};
 use crate::http::{self, Published};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
-use crate::journal::Journal;
+use crate::journal::{Journal, Pages};
 use crate::kernel_owner::{self, Carrier, KernelOwner};
 use crate::randomness::SystemRandom;
 use crate::runtime_directory::RuntimeDirectory;
@@ -123,9 +123,13 @@ async fn serve(
         Kind::Kernel => None,
         Kind::User => Some(start_workers(&desired)?),
     };
-    let carrier = workers
-        .as_ref()
-        .map_or_else(Carrier::kernel, |(datapath, _)| Carrier::user(datapath.clone()));
+    let (carrier, workers) = match workers {
+        None => (Carrier::kernel(), None),
+        Some((datapath, messages, notices)) => (
+            Carrier::user(datapath.clone(), notices),
+            Some((datapath, messages)),
+        ),
+    };
     let first = DatapathSnapshot::first(kind, why);
     let (network, requests) = mpsc::channel(REQUESTS);
     let (datapath_snapshot, datapath_view) = watch::channel(Arc::new(first));
@@ -133,13 +137,14 @@ async fn serve(
     let owner = KernelOwner::new(kernel, carrier, answers.clone(), datapath_snapshot);
     let mut kernel_task = tokio::spawn(owner.run(requests, notices));
 
-    let (commands, ike_view, mut ike_task) =
+    let (commands, (ike_view, pages), mut ike_task) =
         start_engine(kind, ports, workers, &network, (answers, answered));
     let listener = directory.listen()?;
     let mut control = Control::new(files, kind, loaded.config, commands.clone(), network.clone())?;
     control.hand_out(desired).await;
     let published = Published {
         ike: ike_view,
+        pages,
         datapath: datapath_view,
         refresh: network.clone(),
         commands: commands.clone(),
@@ -234,20 +239,22 @@ fn port_numbers(kind: Kind) -> &'static [u16] {
     }
 }
 
-fn start_workers(desired: &Desired) -> anyhow::Result<(Arc<appliance_esp::Datapath>, IkeMessages)> {
+type Workers = (Arc<appliance_esp::Datapath>, IkeMessages, appliance_esp::Notices);
+
+fn start_workers(desired: &Desired) -> anyhow::Result<Workers> {
     let addresses: Vec<IpAddr> = desired.network.outer_addresses.iter().copied().collect();
     let options = appliance_esp::Options {
         workers: 0,
         encapsulation_port: ENCAPSULATION_PORT,
         addresses,
     };
-    let (datapath, messages) = appliance_esp::Datapath::start(&options)?;
-    Ok((Arc::new(datapath), messages))
+    let (datapath, messages, notices) = appliance_esp::Datapath::start(&options)?;
+    Ok((Arc::new(datapath), messages, notices))
 }
 
 type Started = (
     mpsc::Sender<Command>,
-    watch::Receiver<Arc<Snapshot>>,
+    (watch::Receiver<Arc<Snapshot>>, watch::Receiver<Arc<Pages>>),
     JoinHandle<()>,
 );
 
@@ -262,6 +269,7 @@ fn start_engine(
     let (commands, heard) = mpsc::channel(COMMANDS);
     let (user_datapath, encapsulated) = workers.unzip();
     let (snapshot, view) = watch::channel(Arc::new(Snapshot::default()));
+    let (pages, written) = watch::channel(Arc::new(Pages::default()));
     let owner = IkeOwner {
         engine: Engine::new(Box::new(SystemRandom)),
         ports,
@@ -271,8 +279,9 @@ fn start_engine(
         user_datapath,
         datapath: network.clone(),
         answers,
-        journal: Journal::default(),
+        journal: Journal::new(),
         snapshot,
+        pages,
     };
     let task = tokio::spawn(owner.run(Mailboxes {
         commands: heard,
@@ -280,7 +289,7 @@ fn start_engine(
         datagrams,
         encapsulated,
     }));
-    (commands, view, task)
+    (commands, (view, written), task)
 }
 
 fn ready() {

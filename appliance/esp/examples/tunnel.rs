@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use appliance_esp::{Datapath, Encapsulation, Integrity, Keys, Options, Pair, Sa, Selector};
+use appliance_esp::{Datapath, Encapsulation, Integrity, Keys, Options, Pair, Sa, Selector, Volume};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -50,13 +50,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         outbound: sa(theirs)?,
         local_selectors: all.clone(),
         remote_selectors: all,
+        sends: true,
+        volume: Volume::UNLIMITED,
     };
     let options = Options {
         workers,
         encapsulation_port: 4500,
         addresses: vec![local],
     };
-    let (datapath, _messages) = Datapath::start(&options)?;
+    let (datapath, _messages, _notices) = Datapath::start(&options)?;
     datapath.add_interface(interface, 1400)?;
     datapath.install(1, interface, &pair)?;
     std::io::stdin().read_to_end(&mut Vec::new())?;

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 use std::time::Instant;
 
+use crate::children::{Children, Watched};
+use crate::notice::{self, Notices};
 use crate::table::{Child, Endpoints, Interface};
 use crate::tun::Device;
 use crate::udp::{self, IkeMessages, Sockets};
 use crate::worker::{Handle, Shared};
-use crate::{Counters, Drops, Pair};
+use crate::{Counters, Drops, Pair, WatchedLine};
 
 /// The running datapath: its workers, sockets, TUN interfaces and SAs. Dropping it stops the workers, closes the
 /// sockets and lets the interfaces vanish.
@@ -91,22 +93,24 @@ pub enum InstallError {
 
 impl Datapath {
     /// Binds the sockets and starts the workers. IKE messages that arrive at the encapsulation port come out of the
-    /// second value; when nobody takes them they are dropped.
+    /// second value; when nobody takes them they are dropped. What the datapath tells unasked comes out of the third.
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left behind.
-    pub fn start(options: &Options) -> Result<(Datapath, IkeMessages), StartError> {
+    pub fn start(options: &Options) -> Result<(Datapath, IkeMessages, Notices), StartError> {
         let workers = match options.workers {
             0 => thread::available_parallelism().map_or(1, NonZero::get),
             workers => workers,
         };
         let sockets = Sockets::bind(options, workers)?;
         let (ike, messages) = udp::ike_messages();
+        let (sender, notices) = notice::notices();
         let shared = Arc::new(Shared {
             table: RwLock::default(),
             drops: Mutex::default(),
             sockets,
             ike,
+            notices: sender,
         });
         let mut datapath = Datapath {
             shared,
@@ -117,7 +121,7 @@ impl Datapath {
             let worker = Handle::spawn(index, Arc::clone(&datapath.shared)).map_err(StartError::Workers)?;
             datapath.workers.push(worker);
         }
-        Ok((datapath, messages))
+        Ok((datapath, messages, notices))
     }
 
     /// Adds a TUN interface, up, with this MTU in octets (1,400 fits any outer path of 1,500).
@@ -141,7 +145,8 @@ impl Datapath {
         let interface = Interface {
             name: name.to_owned(),
             device,
-            children: Vec::new(),
+            children: Children::default(),
+            watched: Vec::new(),
         };
         table.interfaces.insert(token, interface);
         Ok(())
@@ -157,15 +162,16 @@ impl Datapath {
         let Some(interface) = table.interfaces.remove(&token) else {
             return false;
         };
-        for child in &interface.children {
+        for child in interface.children.iter() {
             table.children.remove(&child.id);
             table.by_spi.remove(&child.inbound_spi);
         }
         true
     }
 
-    /// Carries a pair of SAs on an interface. The newest outbound SA whose selectors fit is used; every inbound SA
-    /// stays usable until it is removed, so a new pair goes in before the old one goes out.
+    /// Carries a pair of SAs on an interface. Of the outbound SAs whose selectors fit a packet the narrowest is used, of
+    /// equals the one that was last told to send; every inbound SA stays usable until it is removed, so a new pair goes
+    /// in before the old one goes out.
     ///
     /// # Errors
     /// See [`InstallError`]; nothing is installed then.
@@ -180,13 +186,13 @@ impl Datapath {
         if table.children.contains_key(&id) || table.by_spi.contains_key(&pair.inbound.spi) {
             return Err(InstallError::InUse(pair.inbound.spi));
         }
-        let child = Arc::new(Child::new(id, token, pair)?);
+        let child = Arc::new(Child::new(id, token, pair, self.shared.notices.clone())?);
         table
             .interfaces
             .get_mut(&token)
             .ok_or_else(unknown)?
             .children
-            .push(Arc::clone(&child));
+            .install(Arc::clone(&child), pair.sends);
         table.by_spi.insert(child.inbound_spi, Arc::clone(&child));
         table.children.insert(id, child);
         Ok(())
@@ -198,9 +204,32 @@ impl Datapath {
         let child = table.children.remove(&id)?;
         table.by_spi.remove(&child.inbound_spi);
         if let Some(interface) = table.interfaces.get_mut(&child.interface) {
-            interface.children.retain(|other| other.id != id);
+            interface.children.remove(id);
         }
         Some(child.counters())
+    }
+
+    /// From now on packets leave by this pair, and no longer by one before it whose selectors are as narrow; false when
+    /// there is no such pair.
+    pub fn send_by(&self, id: u64) -> bool {
+        let mut table = self.shared.table_mut();
+        let Some(token) = table.children.get(&id).map(|child| child.interface) else {
+            return false;
+        };
+        let interface = table.interfaces.get_mut(&token);
+        interface.map(|interface| interface.children.prefer(id)).is_some()
+    }
+
+    /// Replaces the lines of an interface whose packets are told about, as [`crate::Notice::Wanted`], while no pair
+    /// carries them; false when there is no such interface.
+    pub fn watch(&self, interface: &str, lines: &[WatchedLine]) -> bool {
+        let mut table = self.shared.table_mut();
+        let Some(token) = table.interface(interface) else {
+            return false;
+        };
+        let watched = lines.iter().map(Watched::new).collect();
+        let interface = table.interfaces.get_mut(&token);
+        interface.map(|interface| interface.watched = watched).is_some()
     }
 
     /// Carries a pair between other outer addresses from now on, as after a NAT gave the peer another port

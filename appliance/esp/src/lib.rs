@@ -2,12 +2,13 @@
 //! TUN interface per connection. The daemon tells it which interfaces and pairs of SAs there are.
 
 mod checksum;
+mod children;
 mod cipher;
 mod coalesce;
 mod counters;
 mod datapath;
-mod des;
-mod mac;
+mod meter;
+mod notice;
 mod packet;
 mod pair;
 mod receive;
@@ -24,6 +25,7 @@ mod worker;
 
 pub use counters::{Counters, Drops};
 pub use datapath::{Datapath, InstallError, InterfaceError, Options, StartError};
-pub use pair::{Encapsulation, Integrity, Keys, Pair, Sa, Selector};
+pub use notice::{Limit, Notice, Notices};
+pub use pair::{Encapsulation, Integrity, Keys, Pair, Sa, Selector, Volume, WatchedLine};
 pub use sa::{OVERHEAD, OpenError, Opener, SealError, Sealer};
 pub use udp::{IkeMessage, IkeMessages};

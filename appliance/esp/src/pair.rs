@@ -19,6 +19,45 @@ pub struct Pair {
     pub local_selectors: Vec<Selector>,
     /// Inner addresses on the peer's side.
     pub remote_selectors: Vec<Selector>,
+    /// Whether packets leave by it from the beginning; else it only receives until [`crate::Datapath::send_by`], unless
+    /// no other pair would take them.
+    pub sends: bool,
+    /// What each direction may carry.
+    pub volume: Volume,
+}
+
+/// What one direction may carry; `u64::MAX` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume {
+    /// Octets, inner packets with their headers, after which [`crate::Limit::Soft`] is told.
+    pub soft_octets: u64,
+    /// Octets after which nothing passes any more.
+    pub hard_octets: u64,
+    /// Packets after which [`crate::Limit::Soft`] is told.
+    pub soft_packets: u64,
+    /// Packets after which nothing passes any more.
+    pub hard_packets: u64,
+}
+
+impl Volume {
+    /// No limit.
+    pub const UNLIMITED: Self = Self {
+        soft_octets: u64::MAX,
+        hard_octets: u64::MAX,
+        soft_packets: u64::MAX,
+        hard_packets: u64::MAX,
+    };
+}
+
+/// A line whose packets are told about, as [`crate::Notice::Wanted`], while no pair carries them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedLine {
+    /// The number that the notice tells.
+    pub line: usize,
+    /// Inner addresses on our side.
+    pub local_selectors: Vec<Selector>,
+    /// Inner addresses on the peer's side.
+    pub remote_selectors: Vec<Selector>,
 }
 
 /// How ESP packets travel.
@@ -49,11 +88,6 @@ pub enum Keys {
         /// The key and after it the four octets of salt (RFC 4106 §8.1).
         key_and_salt: SecretSlice<u8>,
     },
-    /// ChaCha20-Poly1305 (RFC 7634).
-    ChaCha20Poly1305 {
-        /// The key of 32 octets and after it the four octets of salt (RFC 7634 §2).
-        key_and_salt: SecretSlice<u8>,
-    },
     /// AES-CBC (RFC 3602) under an HMAC.
     AesCbc {
         /// The cipher's key.
@@ -63,38 +97,11 @@ pub enum Keys {
         /// The authenticator's key, of its hash's output length.
         integrity_key: SecretSlice<u8>,
     },
-    /// 3DES-CBC (RFC 2451) under an HMAC: weak.
-    TripleDes {
-        /// The cipher's three keys, 24 octets with their parity bits, which are not looked at.
-        key: SecretSlice<u8>,
-        /// The authenticator.
-        integrity: Integrity,
-        /// The authenticator's key, of its hash's output length.
-        integrity_key: SecretSlice<u8>,
-    },
-    /// DES-CBC (RFC 2405) under an HMAC: broken.
-    Des {
-        /// The cipher's key, 8 octets with their parity bits, which are not looked at.
-        key: SecretSlice<u8>,
-        /// The authenticator.
-        integrity: Integrity,
-        /// The authenticator's key, of its hash's output length.
-        integrity_key: SecretSlice<u8>,
-    },
-    /// No encryption (RFC 2410) under an HMAC: anyone on the way can read.
-    Null {
-        /// The authenticator.
-        integrity: Integrity,
-        /// The authenticator's key, of its hash's output length.
-        integrity_key: SecretSlice<u8>,
-    },
 }
 
-/// An authenticator beside a cipher that has none.
+/// An authenticator beside AES-CBC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Integrity {
-    /// HMAC-MD5-96 (RFC 2403): weak.
-    HmacMd5_96,
     /// HMAC-SHA1-96 (RFC 2404).
     HmacSha1_96,
     /// HMAC-SHA-256-128 (RFC 4868).

@@ -221,6 +221,10 @@ impl<'a> Opening<'a> {
             self.current = Some((child, child.inbound()));
         }
         let (child, inbound) = self.current.as_mut()?;
+        if inbound.meter.is_used_up() {
+            inbound.drops.no_sa += 1;
+            return None;
+        }
         match inbound.sa.open(esp) {
             Ok(range) => {
                 inbound.last = Some(self.now);
@@ -235,7 +239,7 @@ impl<'a> Opening<'a> {
                     inbound.drops.congestion += 1;
                     return None;
                 }
-                inbound.count(range.len());
+                child.count(inbound, range.len());
                 Some((child.interface, range))
             }
             Err(OpenError::Replay) => {

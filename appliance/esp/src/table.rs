@@ -3,10 +3,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
+use tokio::sync::mpsc;
+
+use crate::children::{Children, Watched, wanted};
+use crate::meter::Meter;
+use crate::notice::Notice;
 use crate::sa::{Opener, Sealer};
 use crate::selector::Selectors;
 use crate::tun::Device;
-use crate::{Counters, Drops, Encapsulation, InstallError, Pair};
+use crate::{Counters, Drops, Encapsulation, InstallError, Pair, Volume};
 
 /// All that the workers look up; changed by the daemon, read once per burst of packets.
 #[derive(Debug, Default)]
@@ -21,8 +26,8 @@ pub(crate) struct Table {
 pub(crate) struct Interface {
     pub(crate) name: String,
     pub(crate) device: Device,
-    /// Oldest first.
-    pub(crate) children: Vec<Arc<Child>>,
+    pub(crate) children: Children,
+    pub(crate) watched: Vec<Watched>,
 }
 
 /// One pair of SAs.
@@ -34,6 +39,7 @@ pub(crate) struct Child {
     endpoints: RwLock<Endpoints>,
     pub(crate) encapsulation: Encapsulation,
     pub(crate) selectors: Selectors,
+    notices: mpsc::Sender<Notice>,
     outbound: Mutex<Direction<Sealer>>,
     inbound: Mutex<Direction<Opener>>,
 }
@@ -49,8 +55,7 @@ pub(crate) struct Endpoints {
 #[derive(Debug)]
 pub(crate) struct Direction<S> {
     pub(crate) sa: S,
-    pub(crate) packets: u64,
-    pub(crate) bytes: u64,
+    pub(crate) meter: Meter,
     pub(crate) drops: Drops,
     pub(crate) last: Option<Instant>,
 }
@@ -66,17 +71,24 @@ impl Table {
 }
 
 impl Interface {
-    /// The newest child whose selectors fit a packet that leaves.
-    pub(crate) fn outbound(&self, packet: &[u8]) -> Option<&Arc<Child>> {
-        self.children
-            .iter()
-            .rev()
-            .find(|child| child.selectors.admit_outbound(packet))
+    /// A packet that no pair takes: tells whom it concerns, and counts it.
+    pub(crate) fn missed(&self, packet: &[u8], notices: &mpsc::Sender<Notice>, drops: &mut Drops) {
+        let line = wanted(&self.watched, packet, &self.name, notices);
+        if line || self.children.is_empty() {
+            drops.no_sa += 1;
+        } else {
+            drops.selector += 1;
+        }
     }
 }
 
 impl Child {
-    pub(crate) fn new(id: u64, interface: u64, pair: &Pair) -> Result<Child, InstallError> {
+    pub(crate) fn new(
+        id: u64,
+        interface: u64,
+        pair: &Pair,
+        notices: mpsc::Sender<Notice>,
+    ) -> Result<Child, InstallError> {
         Ok(Child {
             id,
             interface,
@@ -86,9 +98,10 @@ impl Child {
                 remote: pair.remote,
             }),
             encapsulation: pair.encapsulation,
-            selectors: Selectors::new(pair),
-            outbound: Mutex::new(Direction::new(Sealer::new(&pair.outbound)?)),
-            inbound: Mutex::new(Direction::new(Opener::new(&pair.inbound)?)),
+            selectors: Selectors::new(&pair.local_selectors, &pair.remote_selectors),
+            notices,
+            outbound: Mutex::new(Direction::new(Sealer::new(&pair.outbound)?, pair.volume)),
+            inbound: Mutex::new(Direction::new(Opener::new(&pair.inbound)?, pair.volume)),
         })
     }
 
@@ -110,35 +123,36 @@ impl Child {
         self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts an inner packet on one direction of this pair, and tells when that has carried what it may.
+    pub(crate) fn count<S>(&self, direction: &mut Direction<S>, bytes: usize) {
+        if direction.meter.count(bytes) {
+            direction.meter.tell(self.id, &self.notices);
+        }
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         let mut counters = Counters::default();
         {
             let outbound = self.outbound();
-            counters.packets_out = outbound.packets;
-            counters.bytes_out = outbound.bytes;
+            counters.packets_out = outbound.meter.packets;
+            counters.bytes_out = outbound.meter.bytes;
             counters.drops.add(&outbound.drops);
         }
         let inbound = self.inbound();
-        counters.packets_in = inbound.packets;
-        counters.bytes_in = inbound.bytes;
+        counters.packets_in = inbound.meter.packets;
+        counters.bytes_in = inbound.meter.bytes;
         counters.drops.add(&inbound.drops);
         counters
     }
 }
 
 impl<S> Direction<S> {
-    fn new(sa: S) -> Direction<S> {
+    fn new(sa: S, volume: Volume) -> Direction<S> {
         Direction {
             sa,
-            packets: 0,
-            bytes: 0,
+            meter: Meter::new(volume),
             drops: Drops::default(),
             last: None,
         }
-    }
-
-    pub(crate) fn count(&mut self, bytes: usize) {
-        self.packets += 1;
-        self.bytes += u64::try_from(bytes).unwrap_or_default();
     }
 }

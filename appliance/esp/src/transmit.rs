@@ -87,6 +87,10 @@ impl<'a> Transmission<'a> {
 
     /// Seals one inner packet; it leaves with others like it, at the latest on [`Transmission::flush`].
     pub(crate) fn push(&mut self, inner: &[u8]) {
+        if self.outbound.meter.is_used_up() {
+            self.outbound.drops.no_sa += 1;
+            return;
+        }
         // DSCP and ECN are copied to the outer header (RFC 4301 §5.1.2.1, RFC 6040 §4.1).
         let class = packet::traffic_class(inner);
         let len = self.outbound.sa.sealed_len(inner.len());
@@ -99,7 +103,7 @@ impl<'a> Transmission<'a> {
         match self.outbound.sa.seal(inner, room) {
             Ok(len) => {
                 self.batch.append(len, class);
-                self.outbound.count(inner.len());
+                self.child.count(&mut self.outbound, inner.len());
             }
             Err(SealError::Exhausted) => self.outbound.drops.no_sa += 1,
             Err(SealError::Length) => self.outbound.drops.malformed += 1,

@@ -9,6 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc;
 
 use crate::Drops;
+use crate::notice::Notice;
 use crate::receive::{Arrival, Opening, Reception};
 use crate::segment::segment;
 use crate::table::{Endpoints, Interface, Table};
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) drops: Mutex<Drops>,
     pub(crate) sockets: Sockets,
     pub(crate) ike: mpsc::Sender<IkeMessage>,
+    pub(crate) notices: mpsc::Sender<Notice>,
 }
 
 impl Shared {
@@ -214,14 +216,8 @@ impl Worker {
                 self.drops.malformed += 1;
                 continue;
             };
-            let Some(child) = interface.outbound(packet) else {
-                let installed = !interface.children.is_empty();
-                let cause = if installed {
-                    &mut self.drops.selector
-                } else {
-                    &mut self.drops.no_sa
-                };
-                *cause += 1;
+            let Some(child) = interface.children.outbound(packet) else {
+                interface.missed(packet, &self.shared.notices, &mut self.drops);
                 continue;
             };
             if transmission

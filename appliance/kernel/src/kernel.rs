@@ -122,17 +122,20 @@ impl Kernel {
 
     /// Takes what the kernel reported, repairs what is broken and says what others have to know.
     pub async fn handle(&mut self, notices: Vec<Notice>) -> Vec<Event> {
-        if notices.contains(&Notice::Overrun) {
-            return self.audit().await.unwrap_or_else(|refusal| {
-                tracing::warn!(%refusal, "the kernel cannot be read");
-                vec![]
-            });
-        }
-        let events = notices
+        let overrun = notices.contains(&Notice::Overrun);
+        let mut events: Vec<Event> = notices
             .into_iter()
             .filter_map(|notice| self.core.observe(notice))
             .collect();
-        self.converge().await;
+        if overrun {
+            let found = self.audit().await.unwrap_or_else(|refusal| {
+                tracing::warn!(%refusal, "the kernel cannot be read");
+                vec![]
+            });
+            events.extend(found);
+        } else {
+            self.converge().await;
+        }
         events
     }
 

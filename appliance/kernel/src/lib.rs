@@ -36,4 +36,4 @@ pub use refusal::{Refusal, RefusalKind};
 pub use route::{Route, RouteKey, Target};
 pub use ruleset::Ruleset;
 pub use xfrm_policy::{Direction, PolicyKey, PolicySelector, PortMask, XfrmPolicy};
-pub use xfrm_state::{Counters, KeyMaterial, StateKey, UdpPorts, XfrmState};
+pub use xfrm_state::{Counters, KeyMaterial, StateKey, UdpPorts, Volume, XfrmState};

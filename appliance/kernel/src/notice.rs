@@ -2,6 +2,7 @@
 
 use crate::link::{Link, LinkName};
 use crate::object::{Key, Object};
+use crate::xfrm_policy::PolicyKey;
 use crate::xfrm_state::StateKey;
 
 /// A fact that the kernel reports.
@@ -27,6 +28,8 @@ pub enum Notice {
         /// Whether it was the hard limit.
         hard: bool,
     },
+    /// A packet met this policy and no state.
+    Wanted(PolicyKey),
     /// Reports were lost: only a dump can tell what is there.
     Overrun,
 }
@@ -41,6 +44,15 @@ pub enum Event {
         /// The connection that it belonged to.
         interface_id: u32,
     },
+    /// A state that we installed has carried what it may; at the hard limit it is gone.
+    StateSpent {
+        /// Which state.
+        key: StateKey,
+        /// Whether it was the hard limit.
+        hard: bool,
+    },
+    /// A packet met this policy and no state, and was dropped.
+    Wanted(PolicyKey),
     /// A wanted object was gone; it has been made again unless [`crate::Kernel::refusals`] names it.
     Missing(Key),
 }

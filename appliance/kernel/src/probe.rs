@@ -10,7 +10,7 @@ use crate::netlink::Netlink;
 use crate::object::Object;
 use crate::owned::Op;
 use crate::refusal::Refusal;
-use crate::xfrm_state::{KeyMaterial, UdpPorts, XfrmState};
+use crate::xfrm_state::{KeyMaterial, UdpPorts, Volume, XfrmState};
 
 /// What this kernel lacks, and how it said so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,10 +64,8 @@ async fn attempt(netlink: &mut Netlink, what: &str, object: Object) -> Result<()
 
 fn trial_state(algorithm: Algorithm, encapsulation: Option<UdpPorts>) -> XfrmState {
     let (encryption, integrity) = match algorithm {
-        Algorithm::AesCbc(_) | Algorithm::TripleDes(_) | Algorithm::Des(_) | Algorithm::Null(_) => {
-            (16, Some(vec![0; 32].into()))
-        }
-        Algorithm::AesGcm16 | Algorithm::ChaCha20Poly1305 | Algorithm::Foreign(_) => (20, None),
+        Algorithm::AesCbc(_) => (16, Some(vec![0; 32].into())),
+        Algorithm::AesGcm16 | Algorithm::Foreign(_) => (20, None),
     };
     XfrmState {
         // A loopback address: no packet from outside can meet the state in its short life.
@@ -75,6 +73,7 @@ fn trial_state(algorithm: Algorithm, encapsulation: Option<UdpPorts>) -> XfrmSta
         spi: u32::MAX,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         interface_id: *mark::INTERFACE_IDS.end(),
+        request_id: *mark::INTERFACE_IDS.end(),
         encapsulation,
         algorithm,
         keys: KeyMaterial::Given(Arc::new(EspKeys {
@@ -83,6 +82,7 @@ fn trial_state(algorithm: Algorithm, encapsulation: Option<UdpPorts>) -> XfrmSta
         })),
         replay_window: 32,
         extended_sequence_numbers: true,
+        volume: Volume::UNLIMITED,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::object::{Key, Object};
 use crate::order::{Operation, rank};
 use crate::owned::{Op, Owned};
 use crate::refusal::Refusal;
-use crate::xfrm_state::KeyMaterial;
+use crate::xfrm_state::{KeyMaterial, StateKey};
 
 /// What may be asked of the kernel.
 #[derive(Debug, Clone)]
@@ -151,8 +151,9 @@ impl Reconciler {
                 self.doubt_after(&key);
                 self.gone(key)
             }
-            Notice::Expired { key, hard: true } => self.gone(Key::State(key)),
-            Notice::Expired { hard: false, .. } | Notice::Overrun => None,
+            Notice::Expired { key, hard } => self.spent(key, hard),
+            Notice::Wanted(policy) => Some(Event::Wanted(policy)),
+            Notice::Overrun => None,
         };
         self.forget_settled_refusals();
         event
@@ -212,6 +213,17 @@ impl Reconciler {
             return Some(event);
         }
         Some(Event::Missing(key))
+    }
+
+    /// A state that came to its hard limit is not made again, like one that was lost.
+    fn spent(&mut self, state: StateKey, hard: bool) -> Option<Event> {
+        let key = Key::State(state);
+        let wanted = self.table.wanted(&key).is_some();
+        if hard {
+            self.table.unwant(&key);
+            self.table.observe(key, None);
+        }
+        wanted.then_some(Event::StateSpent { key: state, hard })
     }
 
     /// The kernel takes these along with their link.

@@ -2,10 +2,21 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::link::LinkName;
 use crate::refusal::Refusal;
+
+/// How long the kernel waits for a state that a packet asked for before it asks again, for every other packet of the same
+/// flow; in seconds, of the whole network namespace. Until then it remembers the flow.
+///
+/// # Errors
+///
+/// When the kernel has no XFRM, or the privilege is missing.
+pub fn write_acquire_lifetime(seconds: u32) -> Result<(), Refusal> {
+    let path = Path::new("/proc/sys/net/core/xfrm_acq_expires");
+    fs::write(path, seconds.to_string()).map_err(|error| Refusal::from_io(path.display(), &error))
+}
 
 /// A setting of one link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,19 +10,28 @@ use netlink_packet_xfrm::constants::{
 };
 use netlink_packet_xfrm::policy::{DelGetMessage, ModifyMessage};
 use netlink_packet_xfrm::{
-    Selector, UserPolicyId, UserPolicyInfo, UserTemplate, XFRM_USER_TEMPLATE_LEN, XfrmAttrs, XfrmMessage,
+    Selector, UserAcquire, UserPolicyId, UserPolicyInfo, UserTemplate, XFRM_USER_ACQUIRE_LEN,
+    XFRM_USER_TEMPLATE_LEN, XfrmAttrs, XfrmMessage,
 };
 
 use crate::mark;
 use crate::xfrm_state::ip;
 
-/// A policy of one connection. It bears no SPI, so it stays the same over rekeys and restarts.
+/// A policy of one connection.
+///
+/// What is received is checked by request id alone, so those policies stay the same over rekeys and restarts. What is
+/// sent may be bound to one state by its SPI: of several states the kernel takes the newest, which the peer may not
+/// know yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct XfrmPolicy {
     /// Which way the packets go.
     pub direction: Direction,
-    /// Interface id, which is the request id (`reqid`) as well; in [`mark::INTERFACE_IDS`].
+    /// Interface id; in [`mark::INTERFACE_IDS`].
     pub interface_id: u32,
+    /// Request id (`reqid`) of the states that it leads to.
+    pub request_id: u32,
+    /// SPI of the one state that it leads to; 0 for any with the request id.
+    pub spi: u32,
     /// Which packets.
     pub selector: PolicySelector,
     /// Outer source of the tunnel.
@@ -116,6 +125,8 @@ impl XfrmPolicy {
                 [PolicySelector::any_ipv4(), PolicySelector::any_ipv6()].map(|selector| XfrmPolicy {
                     direction,
                     interface_id,
+                    request_id: interface_id,
+                    spi: 0,
                     selector,
                     source,
                     destination,
@@ -157,7 +168,8 @@ impl XfrmPolicy {
         template.destination(&self.destination);
         template.protocol(IPPROTO_ESP);
         template.mode(XFRM_MODE_TUNNEL);
-        template.reqid(self.interface_id);
+        template.reqid(self.request_id);
+        template.id.spi = self.spi;
         let nlas = vec![
             XfrmAttrs::Template(vec![template]),
             XfrmAttrs::IfId(self.interface_id),
@@ -201,6 +213,8 @@ impl XfrmPolicy {
         Some(XfrmPolicy {
             direction: Direction::from_kernel(info.direction)?,
             interface_id,
+            request_id: template.reqid,
+            spi: template.id.spi,
             selector: PolicySelector::from_kernel(&info.selector)?,
             source: ip(&template.saddr, template.family)?,
             destination: ip(&template.id.daddr, template.family)?,
@@ -214,10 +228,7 @@ impl XfrmPolicy {
     pub(crate) fn key_from_body(body: &[u8]) -> Option<PolicyKey> {
         let (head, tail) = body.split_at_checked(UserPolicyId::default().buffer_len())?;
         let id = UserPolicyId::parse(head).ok()?;
-        let interface_id = NlasIterator::new(tail)
-            .flatten()
-            .find(|one| one.kind() == XFRMA_IF_ID)?;
-        let interface_id = u32::from_ne_bytes(interface_id.value().try_into().ok()?);
+        let interface_id = interface_id(tail)?;
         let (direction, selector) = (
             Direction::from_kernel(id.direction)?,
             PolicySelector::from_kernel(&id.selector)?,
@@ -228,6 +239,25 @@ impl XfrmPolicy {
             selector,
         })
     }
+
+    /// Reads of which policy a message says that a packet found no state.
+    pub(crate) fn wanted_from_body(body: &[u8]) -> Option<PolicyKey> {
+        let (head, tail) = body.split_at_checked(XFRM_USER_ACQUIRE_LEN)?;
+        let policy = UserAcquire::parse(head).ok()?.policy;
+        let interface_id = interface_id(tail).filter(|id| mark::is_ours(*id))?;
+        Some(PolicyKey {
+            interface_id,
+            direction: Direction::from_kernel(policy.direction)?,
+            selector: PolicySelector::from_kernel(&policy.selector)?,
+        })
+    }
+}
+
+fn interface_id(attributes: &[u8]) -> Option<u32> {
+    let found = NlasIterator::new(attributes)
+        .flatten()
+        .find(|one| one.kind() == XFRMA_IF_ID)?;
+    found.value().try_into().ok().map(u32::from_ne_bytes)
 }
 
 impl Direction {
@@ -306,12 +336,33 @@ mod tests {
         };
         narrow.source = "2001:db8::1".parse().unwrap();
         narrow.destination = "2001:db8::2".parse().unwrap();
+        (narrow.request_id, narrow.spi) = (0x1234_5678, 0xc0ff_ee01);
         policies.push(narrow);
         for policy in policies {
             let message = policy.message();
             let mut body = vec![0; message.buffer_len()];
             message.emit(&mut body);
             assert_eq!(XfrmPolicy::from_body(&body), Some(policy));
+        }
+    }
+
+    /// What the kernel says when a packet finds no state names the policy that it met.
+    #[test]
+    fn the_policy_of_a_packet_without_a_state_is_named() {
+        let policy = &XfrmPolicy::any_to_any(
+            0x4357_0001,
+            "192.0.2.1".parse().unwrap(),
+            "192.0.2.2".parse().unwrap(),
+        )[2];
+        let info = policy.message().user_policy_info;
+        let mut body = vec![0; XFRM_USER_ACQUIRE_LEN];
+        let head = 24 + 16 + 56;
+        info.emit(&mut body[head..head + info.buffer_len()]);
+        for (id, found) in [(0x4357_0001_u32, Some(policy.key())), (9, None)] {
+            let attribute = [8_u16.to_ne_bytes(), XFRMA_IF_ID.to_ne_bytes()].concat();
+            let whole = [&body[..], &attribute, &id.to_ne_bytes()].concat();
+            assert_eq!(XfrmPolicy::wanted_from_body(&whole), found);
+            assert_eq!(XfrmPolicy::wanted_from_body(&whole[..whole.len() - 4]), None);
         }
     }
 

@@ -17,7 +17,7 @@ use netlink_packet_xfrm::{
 };
 use secrecy::ExposeSecret;
 
-use crate::algorithm::{AEAD_ICV_BITS, Algorithm, EspKeys, Names};
+use crate::algorithm::{self, Algorithm, EspKeys};
 use crate::mark;
 
 /// One direction of a Child SA.
@@ -32,8 +32,10 @@ pub struct XfrmState {
     pub spi: u32,
     /// Outer source.
     pub source: IpAddr,
-    /// Interface id, which is the request id (`reqid`) as well; in [`mark::INTERFACE_IDS`].
+    /// Interface id; in [`mark::INTERFACE_IDS`].
     pub interface_id: u32,
+    /// Request id (`reqid`): the policies that lead here bear it, and no packet passes under another's.
+    pub request_id: u32,
     /// UDP encapsulation, if any (RFC 3948).
     pub encapsulation: Option<UdpPorts>,
     /// What is done to a packet.
@@ -44,6 +46,31 @@ pub struct XfrmState {
     pub replay_window: u32,
     /// 64-bit sequence numbers (RFC 4303 §2.2.1).
     pub extended_sequence_numbers: bool,
+    /// What may pass.
+    pub volume: Volume,
+}
+
+/// What may pass through a state; `u64::MAX` is no limit. What is reached is told as [`crate::Event::StateSpent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume {
+    /// Octets, with the outer IP header when sent, after which it is told.
+    pub soft_octets: u64,
+    /// Octets after which the kernel deletes the state.
+    pub hard_octets: u64,
+    /// Packets after which it is told.
+    pub soft_packets: u64,
+    /// Packets after which the kernel deletes the state.
+    pub hard_packets: u64,
+}
+
+impl Volume {
+    /// No limit.
+    pub const UNLIMITED: Self = Self {
+        soft_octets: u64::MAX,
+        hard_octets: u64::MAX,
+        soft_packets: u64::MAX,
+        hard_packets: u64::MAX,
+    };
 }
 
 /// Ports of UDP encapsulation, in the direction of the state.
@@ -129,7 +156,11 @@ impl XfrmState {
         info.source(&self.source);
         info.id.spi = self.spi;
         info.id.proto = IPPROTO_ESP;
-        info.reqid = self.interface_id;
+        info.reqid = self.request_id;
+        info.lifetime_cfg.soft_byte_limit = self.volume.soft_octets;
+        info.lifetime_cfg.hard_byte_limit = self.volume.hard_octets;
+        info.lifetime_cfg.soft_packet_limit = self.volume.soft_packets;
+        info.lifetime_cfg.hard_packet_limit = self.volume.hard_packets;
         info.mode = XFRM_MODE_TUNNEL;
         // An empty selector of any family: both IPv4 and IPv6 may be inside.
         info.flags = XFRM_STATE_AF_UNSPEC;
@@ -189,6 +220,7 @@ impl XfrmState {
             spi: info.id.spi,
             source: ip(&info.saddr, info.family)?,
             interface_id: attributes.interface_id,
+            request_id: info.reqid,
             encapsulation: attributes.encapsulation,
             algorithm: Algorithm::from_kernel(
                 &attributes.encryption,
@@ -200,6 +232,12 @@ impl XfrmState {
             keys: KeyMaterial::Found,
             replay_window: attributes.replay_window.unwrap_or(info.replay_window.into()),
             extended_sequence_numbers: info.flags & XFRM_STATE_ESN != 0,
+            volume: Volume {
+                soft_octets: info.lifetime_cfg.soft_byte_limit,
+                hard_octets: info.lifetime_cfg.hard_byte_limit,
+                soft_packets: info.lifetime_cfg.soft_packet_limit,
+                hard_packets: info.lifetime_cfg.hard_packet_limit,
+            },
         };
         let counters = Counters {
             packets: info.lifetime_cur.packets,
@@ -295,19 +333,19 @@ pub(crate) fn ip(address: &Address, family: u16) -> Option<IpAddr> {
 
 fn key_attributes(algorithm: &Algorithm, keys: &EspKeys) -> Option<Vec<XfrmAttrs>> {
     let encryption = keys.encryption.expose_secret();
-    match (algorithm.names(), &keys.integrity) {
-        (Names::Aead(name), None) => Some(vec![XfrmAttrs::EncryptionAlgAead(AlgAead {
-            alg_name: padded(name),
+    match (algorithm, &keys.integrity) {
+        (Algorithm::AesGcm16, None) => Some(vec![XfrmAttrs::EncryptionAlgAead(AlgAead {
+            alg_name: padded(algorithm::GCM),
             alg_key_len: bits(encryption)?,
-            alg_icv_len: AEAD_ICV_BITS,
+            alg_icv_len: algorithm::GCM_ICV_BITS,
             alg_key: encryption.to_vec(),
         })]),
-        (Names::Separate(cipher, authenticator), Some(integrity)) => {
+        (Algorithm::AesCbc(authenticator), Some(integrity)) => {
             let (name, truncated) = authenticator.kernel_name();
             let integrity = integrity.expose_secret();
             Some(vec![
                 XfrmAttrs::EncryptionAlg(Alg {
-                    alg_name: padded(cipher),
+                    alg_name: padded(algorithm::CBC),
                     alg_key_len: bits(encryption)?,
                     alg_key: encryption.to_vec(),
                 }),
@@ -319,7 +357,7 @@ fn key_attributes(algorithm: &Algorithm, keys: &EspKeys) -> Option<Vec<XfrmAttrs
                 }),
             ])
         }
-        (Names::Aead(_), Some(_)) | (Names::Separate(..), None) | (Names::Foreign(_), _) => None,
+        (Algorithm::AesGcm16, Some(_)) | (Algorithm::AesCbc(_), None) | (Algorithm::Foreign(_), _) => None,
     }
 }
 
@@ -355,16 +393,15 @@ mod tests {
 
     fn state(algorithm: Algorithm, encapsulation: Option<UdpPorts>) -> XfrmState {
         let integrity = match algorithm {
-            Algorithm::AesCbc(_) | Algorithm::TripleDes(_) | Algorithm::Des(_) | Algorithm::Null(_) => {
-                Some(vec![2; 32].into())
-            }
-            Algorithm::AesGcm16 | Algorithm::ChaCha20Poly1305 | Algorithm::Foreign(_) => None,
+            Algorithm::AesCbc(_) => Some(vec![2; 32].into()),
+            Algorithm::AesGcm16 | Algorithm::Foreign(_) => None,
         };
         XfrmState {
             destination: "192.0.2.1".parse().unwrap(),
             spi: 0xc0ff_ee01,
             source: "192.0.2.2".parse().unwrap(),
             interface_id: 0x4357_0001,
+            request_id: 77,
             encapsulation,
             algorithm,
             keys: KeyMaterial::Given(Arc::new(EspKeys {
@@ -373,6 +410,12 @@ mod tests {
             })),
             replay_window: 100,
             extended_sequence_numbers: true,
+            volume: Volume {
+                soft_octets: 1,
+                hard_octets: 2,
+                soft_packets: 3,
+                hard_packets: 4,
+            },
         }
     }
 
@@ -385,9 +428,7 @@ mod tests {
         };
         for (algorithm, encapsulation) in [
             (Algorithm::AesGcm16, None),
-            (Algorithm::ChaCha20Poly1305, None),
             (Algorithm::AesCbc(Authenticator::HmacSha2_384_192), Some(ports)),
-            (Algorithm::TripleDes(Authenticator::HmacMd5_96), None),
         ] {
             let state = state(algorithm, encapsulation);
             let message = state.create().unwrap();

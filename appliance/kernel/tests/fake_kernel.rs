@@ -13,7 +13,7 @@ use std::sync::Arc;
 use appliance_kernel::fake::FakeKernel;
 use appliance_kernel::{
     Address, Algorithm, EspKeys, Event, Kernel, Key, KeyMaterial, Link, LinkKind, LinkName, Object, Op,
-    Removal, Request, Route, Ruleset, Scope, Target, XfrmPolicy, XfrmState,
+    Removal, Request, Route, Ruleset, Scope, Target, Volume, XfrmPolicy, XfrmState,
 };
 use proptest::prelude::*;
 
@@ -81,6 +81,7 @@ fn state(number: u8, spi: u32) -> XfrmState {
         spi,
         source: [192, 0, 2, 1].into(),
         interface_id: IF_ID + u32::from(number),
+        request_id: IF_ID + u32::from(number),
         encapsulation: None,
         algorithm: Algorithm::AesGcm16,
         keys: KeyMaterial::Given(Arc::new(EspKeys {
@@ -89,6 +90,7 @@ fn state(number: u8, spi: u32) -> XfrmState {
         })),
         replay_window: 128,
         extended_sequence_numbers: true,
+        volume: Volume::UNLIMITED,
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Child {
     pub(crate) lifetime: Lifetime,
     /// The SPI that we receive on until the datapath carries this one, if we asked for it.
     pub(crate) replaces: Option<u32>,
+    /// Whether packets leave by it.
+    pub(crate) sends: bool,
 }
 
 /// What both sides agreed on.
@@ -72,7 +74,7 @@ impl Child {
             },
             local_selectors: self.agreed.selectors.local.clone(),
             remote_selectors: self.agreed.selectors.remote.clone(),
-            sends: true,
+            sends: self.sends,
             volume: Volume::UNLIMITED,
         }
     }

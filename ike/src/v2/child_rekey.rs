@@ -6,8 +6,9 @@ use super::child::{self, AgreedChild};
 use super::collision;
 use super::payloads;
 use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
+use super::staging::overdue;
 use super::state::{Common, Established, State};
-use crate::crypto::{Group, KeyAnswer, KeyExchange, Secret};
+use crate::crypto::{Group, KeyExchange, Secret};
 use crate::engine::Engine;
 use crate::proposal::{EspSuite, Keying};
 use crate::rejection::error;
@@ -91,10 +92,7 @@ impl Engine {
         let keying = Keying::Negotiated(guessed);
         let [offer, initiator, responder] = child::offer(inbound, &settings, &wanted, keying);
         let mut payloads = vec![rekeys, offer];
-        let public = exchange
-            .as_ref()
-            .map(|exchange| (exchange.group(), exchange.public()));
-        payloads.extend(fresh_payloads(&nonce, public));
+        payloads.extend(fresh_payloads(&nonce, exchange.as_ref()));
         payloads.extend([initiator, responder]);
         self.ask(&common, &mut state, (exchange::CREATE_CHILD_SA, &payloads), now);
         state.asked = Some(Asked::Child(Box::new(ChildRekey {
@@ -128,7 +126,7 @@ impl Engine {
             // The peer has a child that we cannot have.
             state.deletions.push(rekey.inbound);
             if let Some(rival) = &rekey.rival {
-                state.children.adopt(rival.child, rekey.old);
+                state.children.adopt(rival.child, (rekey.old, overdue(now)));
             }
             let later = self.later(now);
             state.postpone(rekey.old, later);
@@ -139,7 +137,7 @@ impl Engine {
             && collision::is_redundant(ours, &rival.lowest)
         {
             state.deletions.push(rekey.inbound);
-            state.children.adopt(rival.child, rekey.old);
+            state.children.adopt(rival.child, (rekey.old, overdue(now)));
             self.rekeyed(&common, Event::ChildRekeyed);
             return self.proceed(common, state, now);
         }
@@ -150,7 +148,11 @@ impl Engine {
         let made = (fresh.agreed, keys, state.nat.encapsulation());
         let mut child = self.install(&common, made, true, now);
         child.replaces = Some(rekey.old);
-        state.children.succeed(rekey.old, child);
+        let end = overdue(now);
+        if let Some(rival) = rekey.rival.and_then(|rival| state.children.get_mut(rival.child)) {
+            rival.lifetime.end = end.min(rival.lifetime.end);
+        }
+        state.children.succeed((rekey.old, end), child);
         self.keep(common, State::Established(state));
     }
 
@@ -164,7 +166,7 @@ impl Engine {
     ) {
         self.forget_child_spi(rekey.inbound);
         if let Some(rival) = &rekey.rival {
-            state.children.adopt(rival.child, rekey.old);
+            state.children.adopt(rival.child, (rekey.old, overdue(now)));
             return self.proceed(common, state, now);
         }
         if state.children.current_by_spi(rekey.old).is_none() {
@@ -231,7 +233,7 @@ impl Engine {
         let keys = state
             .channel
             .child_keys(agreed.suite, (theirs, &nonce), shared.as_ref());
-        let child = self.install(common, (agreed, keys, state.nat.encapsulation()), false, now);
+        let child = self.stage(common, (agreed, keys, state.nat.encapsulation()), now);
         if let Some(Asked::Child(rekey)) = &mut state.asked
             && rekey.old == old
         {
@@ -265,10 +267,10 @@ impl Engine {
             return Err(error(notify::INVALID_KE_PAYLOAD, wanted));
         };
         let invalid = |_| error(notify::INVALID_SYNTAX, Vec::new());
-        let answer = KeyAnswer::new(group, &public.data, self.random.as_mut()).map_err(invalid)?;
-        let (group, data) = (group.id(), answer.public().to_vec());
+        let exchange = KeyExchange::start(group, self.random.as_mut()).map_err(invalid)?;
+        let (group, data) = (group.id(), exchange.public().to_vec());
         let ours = Payload::KeyExchange(KeyExchangePayload { group, data });
-        let shared = answer.finish().map_err(invalid)?;
+        let shared = exchange.finish(&public.data).map_err(invalid)?;
         Ok(Some((ours, shared)))
     }
 
@@ -285,15 +287,16 @@ impl Engine {
             child.installed = Some(now);
             replaces = child.replaces.take();
         }
-        if replaces.is_some() {
+        if let Some(old) = replaces {
             self.rekeyed(&common, Event::ChildRekeyed);
+            state.children.stop_sending(old);
+            state.deletions.push(old);
         }
-        state.deletions.extend(replaces);
         if let Some(owed) = state.owed.take_if(|owed| owed.child == id) {
             self.answer_creation(&common, &mut state, (owed.id, &owed.payloads));
             let undecided = matches!(&state.asked, Some(Asked::Child(rekey)) if rekey.old == owed.replaces);
             if !undecided {
-                state.children.adopt(id, owed.replaces);
+                state.children.adopt(id, (owed.replaces, overdue(now)));
                 self.rekeyed(&common, Event::ChildRekeyed);
             }
         }
@@ -324,6 +327,7 @@ impl Engine {
             state.deletions.push(child.agreed.inbound);
         }
         state.promote();
+        self.send_by_current(&mut state);
         if !state.children.carry() {
             return Some((common, state));
         }

@@ -1,5 +1,7 @@
 //! The Child SAs of one IKE SA, by the traffic that they carry.
 
+use std::time::Instant;
+
 use super::child::Child;
 use crate::ChildId;
 
@@ -7,6 +9,18 @@ use crate::ChildId;
 #[derive(Debug, Default)]
 pub(crate) struct Children {
     slots: Vec<Slot>,
+    /// Deleted; they receive what is under way.
+    pub(crate) departed: Vec<Departed>,
+}
+
+/// A Child SA that both sides deleted, and that receives what was sent before.
+#[derive(Debug)]
+pub(crate) struct Departed {
+    pub(crate) id: ChildId,
+    /// The SPI that we receive on.
+    pub(crate) inbound: u32,
+    /// How long it receives.
+    pub(crate) until: Instant,
 }
 
 /// The Child SAs of one set of selectors: one carries its traffic; the others go.
@@ -28,9 +42,12 @@ impl Slot {
         self.current.iter_mut().chain(&mut self.others)
     }
 
-    /// This one carries traffic from now on; the one before it is to go.
-    pub(crate) fn succeed(&mut self, child: Child) {
-        self.others.extend(self.current.replace(child));
+    /// This one carries traffic from now on; the one before it is to go, at `end` at the latest.
+    pub(crate) fn succeed(&mut self, child: Child, end: Instant) {
+        if let Some(mut old) = self.current.replace(child) {
+            old.lifetime.end = end.min(old.lifetime.end);
+            self.others.push(old);
+        }
     }
 
     fn take(&mut self, is_it: &impl Fn(&Child) -> bool) -> Option<Child> {
@@ -85,10 +102,11 @@ impl Children {
         self.slots.iter_mut().find(holds)
     }
 
-    /// A child of ours carries the traffic from now on, in the place of `old` if that is still there.
-    pub(crate) fn succeed(&mut self, old: u32, child: Child) {
+    /// A child of ours carries the traffic from now on, in the place of `old` if that is still there; that one is to go,
+    /// at `end` at the latest.
+    pub(crate) fn succeed(&mut self, (old, end): (u32, Instant), child: Child) {
         match self.slot_of(old) {
-            Some(slot) => slot.succeed(child),
+            Some(slot) => slot.succeed(child, end),
             None => self.begin(child),
         }
     }
@@ -119,16 +137,54 @@ impl Children {
         self.slots.push(Slot { current, others });
     }
 
-    /// A child that the peer made becomes the one that carries traffic, in the place of `old`.
-    pub(crate) fn adopt(&mut self, id: ChildId, old: u32) {
+    /// A child that the peer made becomes the one that carries traffic, in the place of `old`; what is to go is gone at
+    /// `end` at the latest.
+    pub(crate) fn adopt(&mut self, id: ChildId, (old, end): (u32, Instant)) {
         for slot in &mut self.slots {
-            let place = slot.others.iter().position(|child| child.id == id);
-            let is_old = |child: &Child| child.agreed.inbound == old;
-            if let Some(place) = place.filter(|_| slot.current.as_ref().is_none_or(is_old)) {
-                let adopted = slot.others.remove(place);
-                slot.succeed(adopted);
+            let Some(place) = slot.others.iter().position(|child| child.id == id) else {
+                continue;
+            };
+            let mut made = slot.others.remove(place);
+            if slot
+                .current
+                .as_ref()
+                .is_none_or(|child| child.agreed.inbound == old)
+            {
+                slot.succeed(made, end);
+            } else {
+                made.lifetime.end = end.min(made.lifetime.end);
+                slot.others.push(made);
             }
         }
+    }
+
+    /// Packets leave no longer by the child that we receive on under this SPI.
+    pub(crate) fn stop_sending(&mut self, inbound: u32) {
+        let mut all = self.slots.iter_mut().flat_map(Slot::iter_mut);
+        if let Some(child) = all.find(|child| child.agreed.inbound == inbound) {
+            child.sends = false;
+        }
+    }
+
+    /// Where no child sends, the current one does from now on, if the datapath carries it.
+    pub(crate) fn senders(&mut self) -> Vec<ChildId> {
+        let silent = self
+            .slots
+            .iter_mut()
+            .filter(|slot| !slot.iter().any(|child| child.sends));
+        let carried =
+            silent.filter_map(|slot| slot.current.as_mut().filter(|child| child.installed.is_some()));
+        let begin = carried.map(|child| {
+            child.sends = true;
+            child.id
+        });
+        begin.collect()
+    }
+
+    /// The names of all of them, those included that only receive what is under way.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ChildId> {
+        let departed = self.departed.iter().map(|child| child.id);
+        self.iter().map(|child| child.id).chain(departed)
     }
 
     /// Where nothing carries traffic, the newest child that the datapath carries and that nobody deletes does.

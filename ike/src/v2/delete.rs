@@ -16,6 +16,9 @@ use crate::{Action, ChildId, Connection, Encapsulation, EspPair, Outage, Reason,
 /// How long a Delete may wait for its answer once we stop.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// What both sides agreed on, the keys that follow, and how its packets travel.
+type Made = (AgreedChild, ChildKeys, Encapsulation);
+
 impl Established {
     /// What closes it.
     pub(crate) fn farewell(self) -> Closing {
@@ -85,11 +88,21 @@ impl Engine {
     }
 
     /// Asks the datapath to carry a child of this SA; `initiator` says whether we started the exchange that made it.
-    pub(crate) fn install(
+    pub(crate) fn install(&mut self, common: &Common, made: Made, initiator: bool, now: Instant) -> Child {
+        self.carry(common, made, (initiator, true), now)
+    }
+
+    /// Asks the datapath to receive by a child that the peer wants in the place of another: what we send goes the old
+    /// way until the peer deletes that.
+    pub(crate) fn stage(&mut self, common: &Common, made: Made, now: Instant) -> Child {
+        self.carry(common, made, (false, false), now)
+    }
+
+    fn carry(
         &mut self,
         common: &Common,
-        (agreed, keys, encapsulation): (AgreedChild, ChildKeys, Encapsulation),
-        initiator: bool,
+        (agreed, keys, encapsulation): Made,
+        (initiator, sends): (bool, bool),
         now: Instant,
     ) -> Child {
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
@@ -103,6 +116,7 @@ impl Engine {
             installed: None,
             lifetime: self.lifetime(length, now),
             replaces: None,
+            sends,
         };
         if let Some(name) = common.connection.clone() {
             let pair = EspPair {
@@ -125,6 +139,8 @@ impl Engine {
         for child in state.children.drain() {
             self.remove_child(&child);
         }
+        let departed = std::mem::take(&mut state.children.departed);
+        self.remove_departed(departed);
         for spi in state.deletions.drain(..) {
             self.forget_child_spi(spi);
         }

@@ -121,10 +121,7 @@ impl Engine {
             Some(Asked::Child(rekey)) => self.child_rekeyed(common, state, (rekey, payloads), now),
             Some(Asked::Ike(rekey)) => self.ike_rekeyed(common, state, (rekey, payloads), now),
             Some(Asked::Deletion(spi)) => {
-                self.forget_child_spi(spi);
-                if let Some(child) = state.children.take(|child| child.agreed.inbound == spi) {
-                    self.remove_child(&child);
-                }
+                self.deletion_answered(&mut state, spi, now);
                 self.proceed(common, state, now);
             }
             None => self.proceed(common, state, now),
@@ -173,7 +170,7 @@ impl Engine {
                 self.dropped(datagram.remote, Some(DropCause::UnsupportedCriticalPayload));
                 (refused.into_iter().map(Payload::Notify).collect(), Verdict::Stays)
             }
-            (Some(payloads), exchange::INFORMATIONAL) => self.informed(&mut state, &payloads),
+            (Some(payloads), exchange::INFORMATIONAL) => self.informed(&mut state, &payloads, now),
             (Some(payloads), exchange::CREATE_CHILD_SA) => {
                 return self.creates(common, state, (&payloads, datagram), now);
             }
@@ -212,7 +209,12 @@ impl Engine {
     }
 
     /// An INFORMATIONAL request: an empty one asks whether we are there.
-    fn informed(&mut self, state: &mut Established, payloads: &[Payload]) -> (Vec<Payload>, Verdict) {
+    fn informed(
+        &mut self,
+        state: &mut Established,
+        payloads: &[Payload],
+        now: Instant,
+    ) -> (Vec<Payload>, Verdict) {
         let by_peer = |reason| Outage::plain(reason, Side::Peer, Stage::Established);
         if payloads::notify(payloads, notify::AUTHENTICATION_FAILED).is_some() {
             return (Vec::new(), Verdict::Ends(by_peer(Reason::AuthenticationFailed)));
@@ -224,9 +226,8 @@ impl Engine {
         let of_children = payloads::deletes(payloads).filter(|delete| delete.protocol == protocol::ESP);
         let answer = of_children
             .flat_map(|delete| &delete.spis)
-            .filter_map(|spi| self.deleted_by_peer(state, *spi))
+            .filter_map(|spi| self.deleted_by_peer(state, *spi, now))
             .collect();
-        state.promote();
         if had_child && !state.children.carry() {
             return (answer, Verdict::Closes(by_peer(Reason::DeletedByPeer)));
         }
@@ -235,10 +236,8 @@ impl Engine {
 
     /// The peer deletes the child that it receives on under this SPI. The answer names our SPI, unless we are deleting
     /// it ourselves (RFC 7296 §2.25.1).
-    fn deleted_by_peer(&mut self, state: &mut Established, spi: u32) -> Option<Payload> {
-        let child = state.children.take(|child| child.agreed.outbound == spi)?;
-        self.remove_child(&child);
-        let inbound = child.agreed.inbound;
+    fn deleted_by_peer(&mut self, state: &mut Established, spi: u32, now: Instant) -> Option<Payload> {
+        let inbound = self.deleted(state, |child| child.agreed.outbound == spi, now)?;
         state.deletions.retain(|deletion| *deletion != inbound);
         let crossing = matches!(state.asked, Some(Asked::Deletion(asked)) if asked == inbound);
         (!crossing).then(|| payloads::delete_child(inbound))

@@ -20,6 +20,7 @@ pub(crate) mod nat;
 pub(crate) mod payloads;
 mod proof;
 mod rekey;
+mod staging;
 pub(crate) mod state;
 mod successor;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::payloads::{self, Datagram};
 use super::state::{Common, Established, IkeSa, State};
 use super::successor::IkeRekey;
 use super::timers::Lifetime;
-use crate::crypto::Group;
+use crate::crypto::{Group, KeyExchange};
 use crate::engine::Engine;
 use crate::rejection::error;
 use crate::wire::registry::{exchange, notify, protocol};
@@ -77,7 +77,9 @@ impl Established {
         let ends = ends.chain(others.map(|other| other.lifetime.end));
         let spent = self.window.is_spent().then_some(self.since);
         let all = softs.chain(ends).chain([self.lifetime.end]).chain(spent);
-        all.min().filter(|_| self.children.carry())
+        let all = all.min().filter(|_| self.children.carry());
+        let departed = self.children.departed.iter().map(|child| child.until);
+        all.into_iter().chain(departed).min()
     }
 
     /// The newest child that the datapath carries and that nobody deletes takes the place of one that is gone.
@@ -101,10 +103,10 @@ impl Established {
 }
 
 /// The payloads of both kinds of rekey that hold a nonce and a public value.
-pub(crate) fn fresh_payloads(nonce: &[u8], exchange: Option<(Group, &[u8])>) -> Vec<Payload> {
+pub(crate) fn fresh_payloads(nonce: &[u8], exchange: Option<&KeyExchange>) -> Vec<Payload> {
     let mut fresh = vec![Payload::Nonce(NoncePayload { data: nonce.to_vec() })];
-    fresh.extend(exchange.map(|(group, public)| {
-        let (group, data) = (group.id(), public.to_vec());
+    fresh.extend(exchange.map(|exchange| {
+        let (group, data) = (exchange.group().id(), exchange.public().to_vec());
         Payload::KeyExchange(KeyExchangePayload { group, data })
     }));
     fresh
@@ -172,6 +174,7 @@ impl Engine {
 
     /// An SA must be replaced, or has had its time.
     pub(crate) fn aged(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
+        self.sweep(&mut state, now);
         if !state.children.carry() {
             return self.keep(common, State::Established(state));
         }
@@ -217,6 +220,7 @@ impl Engine {
     pub(crate) fn proceed(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
         if !state.deletions.is_empty() && state.window.next_request().is_some() {
             let spi = state.deletions.remove(0);
+            self.leave(&mut state, spi);
             state.asked = Some(Asked::Deletion(spi));
             let payloads = [payloads::delete_child(spi)];
             self.ask(&common, &mut state, (exchange::INFORMATIONAL, &payloads), now);

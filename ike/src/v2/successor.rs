@@ -11,7 +11,7 @@ use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
 use super::state::{Closing, Common, Established, IkeSa, State};
 use super::timers::Timer;
 use super::window::Window;
-use crate::crypto::{Group, KeyAnswer, KeyExchange};
+use crate::crypto::{Group, KeyExchange};
 use crate::engine::Engine;
 use crate::proposal::{self, IkeSuite};
 use crate::rejection::error;
@@ -73,10 +73,7 @@ impl Engine {
         let (spi, nonce) = (self.fresh_spi(), self.drawn(NONCE));
         let offer = proposal::reoffer_ike(&settings.ike_proposals, spi);
         let mut payloads = vec![Payload::SecurityAssociation(offer)];
-        payloads.extend(fresh_payloads(
-            &nonce,
-            Some((exchange.group(), exchange.public())),
-        ));
+        payloads.extend(fresh_payloads(&nonce, Some(&exchange)));
         self.ask(&common, &mut state, (exchange::CREATE_CHILD_SA, &payloads), now);
         state.asked = Some(Asked::Ike(Box::new(IkeRekey {
             spi,
@@ -143,12 +140,11 @@ impl Engine {
             let wanted = suite.group.id().to_be_bytes().to_vec();
             return Err(error(notify::INVALID_KE_PAYLOAD, wanted));
         }
-        let exchange = KeyAnswer::new(suite.group, &public.data, self.random.as_mut());
-        let exchange = exchange.map_err(|_| invalid())?;
+        let exchange = KeyExchange::start(suite.group, self.random.as_mut()).map_err(|_| invalid())?;
         let nonce = self.drawn(NONCE);
         let mut answer = vec![Payload::SecurityAssociation(chosen)];
-        answer.extend(fresh_payloads(&nonce, Some((suite.group, exchange.public()))));
-        let shared = exchange.finish().map_err(|_| invalid())?;
+        answer.extend(fresh_payloads(&nonce, Some(&exchange)));
+        let shared = exchange.finish(&public.data).map_err(|_| invalid())?;
         let said = Said {
             initiator_nonce: theirs,
             responder_nonce: &nonce,
@@ -293,8 +289,8 @@ impl Engine {
         };
         heir.children = std::mem::take(&mut state.children);
         heir.deletions = std::mem::take(&mut state.deletions);
-        for child in heir.children.iter() {
-            self.move_child(child.id, to);
+        for child in heir.children.ids() {
+            self.move_child(child, to);
         }
         if let Some(name) = &from.connection {
             self.succeeded(name, from.spi, to);

@@ -22,6 +22,7 @@ mod reasons;
 mod rekey;
 mod restart;
 mod site;
+mod traffic;
 mod volume;
 
 pub(crate) use pair::Pair;

@@ -6,6 +6,7 @@ use ike::{Connection, Input, Settings};
 
 use crate::network::{Network, Packet};
 use crate::site::{self, Site, connection, name};
+use crate::traffic::Traffic;
 
 /// Further than any retransmission, nearer than any dead-peer check: what is due within it belongs to something
 /// that goes on.
@@ -17,6 +18,7 @@ pub(crate) struct Pair {
     pub(crate) west: Site,
     pub(crate) network: Network,
     pub(crate) now: Instant,
+    pub(crate) traffic: Traffic,
 }
 
 impl Pair {
@@ -28,6 +30,7 @@ impl Pair {
             west,
             network: Network::new(7),
             now: Instant::now(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -63,12 +66,16 @@ impl Pair {
 
     /// Tells east something.
     pub(crate) fn tell_east(&mut self, input: Input) {
+        self.traffic.flow([&self.east, &self.west], self.now);
         self.east.handle(input, &mut self.network, self.now);
+        self.traffic.flow([&self.east, &self.west], self.now);
     }
 
     /// Tells west something.
     pub(crate) fn tell_west(&mut self, input: Input) {
+        self.traffic.flow([&self.east, &self.west], self.now);
         self.west.handle(input, &mut self.network, self.now);
+        self.traffic.flow([&self.east, &self.west], self.now);
     }
 
     /// Until nothing is under way and nothing that goes on is due.
@@ -117,20 +124,20 @@ impl Pair {
                 self.tell_west(input);
             }
         }
-        for site in [&mut self.east, &mut self.west] {
-            if site
-                .engine
-                .deadline()
-                .is_some_and(|deadline| deadline.at <= self.now)
-            {
-                site.handle(Input::Tick, &mut self.network, self.now);
-            }
+        let due = |site: &Site| site.engine.deadline().is_some_and(|due| due.at <= self.now);
+        let (east, west) = (due(&self.east), due(&self.west));
+        if east {
+            self.tell_east(Input::Tick);
+        }
+        if west {
+            self.tell_west(Input::Tick);
         }
     }
 
-    /// They are up, speak over the same IKE SA, and no child was lost on the way.
+    /// They are up, speak over the same IKE SA, and no packet was lost on the way.
     pub(crate) fn assert_kept(&self) {
         self.assert_up();
+        assert_ne!(self.traffic.all_arrived(), 0, "nothing was sent");
         assert_eq!(
             (self.east.emptied, self.west.emptied),
             (0, 0),

@@ -29,6 +29,8 @@ pub(crate) struct Site {
     pub(crate) keepalives: usize,
     /// How often the last child was taken away.
     pub(crate) emptied: usize,
+    /// By which child packets leave, by what they are (as the side with the lower address sees it).
+    pub(crate) senders: BTreeMap<String, ChildId>,
     seed: u64,
 }
 
@@ -56,6 +58,7 @@ impl Site {
             waiting: Vec::new(),
             keepalives: 0,
             emptied: 0,
+            senders: BTreeMap::new(),
             seed,
         }
     }
@@ -68,8 +71,18 @@ impl Site {
     pub(crate) fn handle(&mut self, input: Input, network: &mut Network, now: Instant) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            if let Input::ChildRefused(child, _) = &input {
-                self.datapath.remove(child);
+            match &input {
+                Input::ChildRefused(child, _) => {
+                    self.datapath.remove(child);
+                    self.senders.retain(|_, sender| sender != child);
+                }
+                Input::ChildInstalled(child) => {
+                    self.waiting.retain(|waiting| waiting != child);
+                    if self.datapath.get(child).is_some_and(|pair| pair.sends) {
+                        self.send_by(*child);
+                    }
+                }
+                _ => {}
             }
             for action in self.engine.handle(input, now) {
                 inputs.extend(self.perform(action, network, now));
@@ -107,9 +120,14 @@ impl Site {
                     self.datapath.remove(&child).is_some(),
                     "a child was removed that was never installed"
                 );
+                self.senders.retain(|_, sender| *sender != child);
                 self.emptied += usize::from(self.datapath.is_empty());
             }
-            Action::SendBy(child) => self.installed(child).sends = true,
+            Action::SendBy(child) => {
+                assert!(!self.installed(child).sends, "it sends already");
+                self.installed(child).sends = true;
+                self.send_by(child);
+            }
             Action::Watch(..) => {}
             Action::MoveChild { child, local, remote } => {
                 let pair = self.installed(child);
@@ -131,22 +149,41 @@ impl Site {
         None
     }
 
+    fn send_by(&mut self, child: ChildId) {
+        let pair = &self.datapath[&child];
+        let mut ends = [&pair.local_selectors, &pair.remote_selectors];
+        if pair.local.ip() > pair.remote.ip() {
+            ends.reverse();
+        }
+        self.senders.insert(format!("{ends:?}"), child);
+    }
+
+    /// The SPI by which packets of this flow leave.
+    pub(crate) fn sends(&self, flow: &str) -> Option<u32> {
+        let child = self.senders.get(flow)?;
+        Some(self.datapath[child].outbound.spi)
+    }
+
+    /// Whether packets under this SPI are received.
+    pub(crate) fn receives(&self, spi: u32) -> bool {
+        let mut all = self.datapath.iter();
+        all.any(|(child, pair)| pair.inbound.spi == spi && !self.waiting.contains(child))
+    }
+
     fn installed(&mut self, child: ChildId) -> &mut EspPair {
         self.datapath
             .get_mut(&child)
             .expect("a child was named that was never installed")
     }
 
-    /// The only child.
+    /// The only child that is not deleted.
     pub(crate) fn child(&self) -> &EspPair {
-        assert_eq!(
-            self.datapath.len(),
-            1,
-            "{:?}: {:?}",
-            self.address,
-            self.standing()
-        );
-        self.datapath.values().next().unwrap()
+        let connections = self.snapshot().connections.into_values();
+        let children: Vec<_> = connections.flat_map(|connection| connection.children).collect();
+        let [child] = children.as_slice() else {
+            panic!("{}: {children:?}", self.address)
+        };
+        &self.datapath[&child.id]
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -9,4 +9,4 @@ mod tests;
 
 pub(crate) use desired::{Desired, derive};
 pub(crate) use network::{NetworkSettings, TunnelSettings, network};
-pub(crate) use numbering::Numbering;
+pub(crate) use numbering::{Numbering, fnv1a};

@@ -55,13 +55,17 @@ fn numbering(name: &str, number: u16) -> Numbering {
     }
 }
 
-/// FNV-1a, folded: must not change between versions, which the standard library's hash may.
+/// FNV-1a, folded.
 fn hash(name: &str) -> u16 {
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    let [a, b, c, d] = hash.to_be_bytes();
+    let [a, b, c, d] = fnv1a(name.bytes()).to_be_bytes();
     u16::from_be_bytes([a ^ c, b ^ d])
+}
+
+/// FNV-1a: must not change between versions, which the standard library's hash may.
+pub(crate) fn fnv1a(octets: impl Iterator<Item = u8>) -> u32 {
+    octets.fold(0x811c_9dc5_u32, |hash, octet| {
+        (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
+    })
 }
 
 #[cfg(test)]

@@ -9,12 +9,15 @@ use tokio::sync::{mpsc, watch};
 use super::{action, error::Error, status};
 use crate::datapath::{DatapathSnapshot, Request};
 use crate::ike_owner::Command;
+use crate::journal::Pages;
 
 /// What the owners let be seen, and where requests go.
 #[derive(Debug, Clone)]
 pub(crate) struct Published {
     /// The engine's view.
     pub(crate) ike: watch::Receiver<Arc<Snapshot>>,
+    /// What happened.
+    pub(crate) pages: watch::Receiver<Arc<Pages>>,
     /// The datapath's view.
     pub(crate) datapath: watch::Receiver<Arc<DatapathSnapshot>>,
     /// Asks for fresh counters.

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
+use ike::ConnectionName;
 use tokio::sync::oneshot;
 
 use super::error::Error;
@@ -32,6 +33,9 @@ pub(crate) async fn connection(
     Path(name): Path<String>,
 ) -> Result<Json<ConnectionStatus>, Error> {
     let found = current(&published).await.connections.remove(&name);
+    let pages = published.pages.borrow().clone();
+    let history = pages.histories.of(&ConnectionName(name.as_str().into()));
+    let found = found.map(|found| found.with_events(history));
     found.map(Json).ok_or(Error::UnknownConnection(name))
 }
 
@@ -45,5 +49,6 @@ async fn current(published: &Published) -> Status {
         published.ike.borrow().clone(),
         published.datapath.borrow().clone(),
     );
-    Status::new(&ike, &datapath, Instant::now())
+    let clock = published.pages.borrow().clock.clone();
+    Status::new(&ike, &datapath, clock.as_ref(), Instant::now())
 }

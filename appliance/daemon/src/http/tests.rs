@@ -1,10 +1,10 @@
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ike::{
-    ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Input, Outage, Reason, Side, Snapshot,
-    Stage,
+    ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, Input, Outage, Reason, Side,
+    Snapshot, Stage,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +13,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Published, serve};
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
+use crate::history::Moment;
 use crate::ike_owner::Command;
+use crate::journal::{Journal, Pages};
 
 struct Rig {
     directory: tempfile::TempDir,
@@ -36,10 +38,12 @@ fn start() -> Rig {
         detail: "no".to_owned(),
     });
     let datapath = watch::channel(Arc::new(first)).1;
+    let pages = watch::channel(Arc::new(pages())).1;
     tokio::spawn(serve(
         listener,
         Published {
             ike,
+            pages,
             datapath,
             refresh,
             commands,
@@ -56,19 +60,45 @@ fn name() -> ConnectionName {
     ConnectionName("to-b".into())
 }
 
-fn snapshot() -> Snapshot {
-    let outage = Outage {
+fn outage() -> Outage {
+    Outage {
         reason: Reason::AuthenticationFailed,
         side: Side::Peer,
         stage: Stage::IkeAuth,
         offered: "psk".to_owned(),
         expected: String::new(),
+    }
+}
+
+/// It came up, went down after a minute, failed thrice, and the clock jumped on 2 January 2026.
+fn pages() -> Pages {
+    let mut journal = Journal::new();
+    let (wall, monotonic) = (UNIX_EPOCH + Duration::from_secs(1_767_323_045), Instant::now());
+    let at = |seconds, jump| Moment {
+        wall: wall + Duration::from_secs(seconds + jump),
+        monotonic: monotonic + Duration::from_secs(seconds),
     };
+    journal.configured([name()].iter());
+    journal.look_at_clock(at(0, 0));
+    journal.record(Event::Up(name()), at(0, 0));
+    journal.record(Event::Down(name(), outage()), at(60, 0));
+    for attempt in 1..=3 {
+        journal.record(Event::AttemptFailed(name(), outage()), at(60 + attempt, 0));
+    }
+    journal.record(
+        Event::PeerMoved(name(), "192.0.2.9:4500".parse().unwrap()),
+        at(64, 0),
+    );
+    journal.look_at_clock(at(65, 3600));
+    journal.pages(at(66, 3600))
+}
+
+fn snapshot() -> Snapshot {
     let (state, since) = (ConnectionState::Down, Instant::now());
     let connection = ConnectionSnapshot {
         state,
         since,
-        outage: Some(outage),
+        outage: Some(outage()),
         ike: None,
         children: Vec::new(),
     };
@@ -133,6 +163,49 @@ async fn actions_reach_the_engine() {
         Input::RekeyIke(name()),
     ];
     assert_eq!(told, expected.map(|input| format!("{input:?}")));
+}
+
+/// What happened to one connection is told with times, and not in the list of all.
+#[tokio::test]
+async fn events_are_told_of_one_connection() {
+    let rig = start();
+    let (_, all) = ask(rig.directory.path(), "GET", "/api/v1/status").await;
+    assert_eq!(all["connections"]["to-b"].get("events"), None);
+    let (_, one) = ask(rig.directory.path(), "GET", "/api/v1/status/connections/to-b").await;
+    // What the first look at the clock says depends on when this was built.
+    let is_clock = |event: &&Value| event["event"] == "clock";
+    let events: Vec<_> = one["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .skip_while(is_clock)
+        .collect();
+    let words: Vec<_> = events
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(words, ["up", "down", "attempt-failed", "peer-moved", "clock"]);
+    assert_eq!(
+        (&events[0]["at"], &events[1]["lasted_s"]),
+        (&json!("2026-01-02T03:04:05Z"), &json!(60))
+    );
+    assert_eq!(
+        (&events[1]["reason"], &events[1]["next_step"]),
+        (&json!("authentication-failed"), &one["outage"]["next_step"])
+    );
+    assert_eq!(
+        (&events[2]["times"], &events[2]["first"], &events[2]["at"]),
+        (
+            &json!(3),
+            &json!("2026-01-02T03:05:06Z"),
+            &json!("2026-01-02T03:05:08Z")
+        )
+    );
+    assert_eq!(events[3]["peer"], "192.0.2.9:4500");
+    assert_eq!(
+        (&events[4]["reason"], &events[4]["offered"]),
+        (&json!("clock"), &json!("2026-01-02T04:05:10Z, 3600 s forwards"))
+    );
 }
 
 #[tokio::test]

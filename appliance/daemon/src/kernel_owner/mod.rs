@@ -3,6 +3,7 @@
 mod kernel_children;
 mod network;
 mod owner;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod user_children;

@@ -2,9 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use appliance_kernel::sysctl::LinkSetting;
-use appliance_kernel::{Event, Kernel, Key, LinkName, Notices, Object, Removal, Scope, StateKey};
-use ike::{ChildId, ConnectionName, EspPair, Input};
+use appliance_esp::{Limit, Notice};
+use appliance_kernel::sysctl::{self, LinkSetting};
+use appliance_kernel::{Event, Kernel, Key, LinkName, Notices, Object, PolicyKey, Removal, Scope, StateKey};
+use ike::{ChildId, ConnectionName, EspPair, Input, Spent, Watched};
 use tokio::select;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until};
@@ -12,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::kernel_children::KernelChildren;
 use super::network;
+use super::telling::Telling;
 use super::user_children::UserChildren;
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::derive::NetworkSettings;
@@ -40,8 +42,16 @@ impl Carrier {
     }
 
     /// Our own workers, carrying nothing yet.
-    pub(crate) fn user(datapath: Arc<appliance_esp::Datapath>) -> Self {
-        Self::User(UserChildren::new(datapath))
+    pub(crate) fn user(datapath: Arc<appliance_esp::Datapath>, notices: appliance_esp::Notices) -> Self {
+        Self::User(UserChildren::new(datapath, notices))
+    }
+
+    /// What our own workers tell unasked; the kernel has a way of its own.
+    async fn notice(&mut self) -> Notice {
+        match self {
+            Self::Kernel(_) => std::future::pending().await,
+            Self::User(children) => children.notice().await,
+        }
     }
 
     fn kind(&self) -> Kind {
@@ -61,17 +71,17 @@ pub(crate) struct KernelOwner {
     refused_links: Vec<Refused>,
     refused_children: BTreeMap<ConnectionName, Refused>,
     releases: Vec<(Instant, Scope)>,
-    losses: mpsc::Sender<Input>,
+    telling: Telling,
     snapshot: watch::Sender<Arc<DatapathSnapshot>>,
 }
 
 impl KernelOwner {
-    /// Over a kernel whose objects are adopted. Through `losses` the engine learns of children that are carried no
-    /// longer.
+    /// Over a kernel whose objects are adopted. Through `engine` the engine is told what nobody asked
+    /// for.
     pub(crate) fn new(
         kernel: Kernel,
         carrier: Carrier,
-        losses: mpsc::Sender<Input>,
+        engine: mpsc::Sender<Input>,
         snapshot: watch::Sender<Arc<DatapathSnapshot>>,
     ) -> Self {
         Self {
@@ -82,7 +92,7 @@ impl KernelOwner {
             refused_links: Vec::new(),
             refused_children: BTreeMap::new(),
             releases: vec![(Instant::now() + HOLD, Scope::Everything)],
-            losses,
+            telling: Telling::new(engine),
             snapshot,
         }
     }
@@ -108,6 +118,8 @@ impl KernelOwner {
                     let events = self.kernel.handle(reported).await;
                     self.follow(events).await;
                 }
+                notice = self.carrier.notice() => self.heard(notice),
+                () = self.telling.room() => (),
                 () = sleep_until(release.unwrap_or_else(Instant::now)), if release.is_some() => self.release().await,
                 _ = audit.tick() => self.audit().await,
             }
@@ -123,18 +135,20 @@ impl KernelOwner {
             Request::Install(child, pair, answer) => {
                 answer.send(self.install(child, *pair).await);
             }
+            Request::SendBy(child) => self.send_by(child).await,
+            Request::Watch(connection, lines) => self.watch(&connection, &lines).await,
             Request::Move { child, local, remote } => {
                 let followed = match &self.carrier {
-                    // A state made anew would start its sequence numbers over under the same key.
+                    // A state made anew would start its sequence numbers over under the same key: a successor follows.
                     Carrier::Kernel(_) => false,
                     Carrier::User(children) => children.redirect(child, local, remote),
                 };
                 info!(child = child.0, %local, %remote, followed, "outer addresses changed");
+                if !followed {
+                    self.telling.tell(Input::ChildSpent(child, Spent::Soft));
+                }
             }
-            Request::Remove(child) => match &mut self.carrier {
-                Carrier::Kernel(children) => children.remove(&mut self.kernel, child).await,
-                Carrier::User(children) => children.remove(child),
-            },
+            Request::Remove(child) => self.remove(child).await,
             Request::Refresh(answer) => {
                 self.publish().await;
                 let _gone = answer.send(());
@@ -214,6 +228,77 @@ impl KernelOwner {
         }
     }
 
+    async fn send_by(&mut self, id: ChildId) {
+        let switched = match &mut self.carrier {
+            Carrier::Kernel(children) => children.send_by(&mut self.kernel, id).await,
+            Carrier::User(children) => {
+                children.send_by(id);
+                Ok(())
+            }
+        };
+        if let Err(refused) = switched {
+            warn!(child = id.0, %refused, "packets do not leave by this child");
+            self.remove(id).await;
+            self.telling.tell(Input::ChildRefused(id, refused.to_string()));
+        }
+    }
+
+    async fn remove(&mut self, id: ChildId) {
+        match &mut self.carrier {
+            Carrier::Kernel(children) => children.remove(&mut self.kernel, id).await,
+            Carrier::User(children) => children.remove(id),
+        }
+    }
+
+    async fn watch(&mut self, connection: &ConnectionName, lines: &[Watched]) {
+        let tunnel = self
+            .network
+            .tunnels
+            .get(connection)
+            .map(|tunnel| &tunnel.numbering);
+        let watched = match (&mut self.carrier, tunnel) {
+            (Carrier::Kernel(children), Some(numbering)) => {
+                if !lines.is_empty() {
+                    shorten_acquires();
+                }
+                let interface = (connection, numbering.interface_id);
+                children.watch(&mut self.kernel, interface, lines).await
+            }
+            (Carrier::Kernel(children), None) => {
+                children.forget(&mut self.kernel, connection).await;
+                Ok(())
+            }
+            (Carrier::User(children), Some(numbering)) => {
+                children.watch(&numbering.link, lines);
+                Ok(())
+            }
+            // The lines went with their interface.
+            (Carrier::User(_), None) => Ok(()),
+        };
+        if let Err(refused) = watched {
+            journal::span(connection).in_scope(|| warn!(%refused, "a selector line cannot be watched"));
+        }
+    }
+
+    /// Passes on what our own workers tell.
+    fn heard(&mut self, notice: Notice) {
+        match notice {
+            Notice::Wanted { interface, line } => {
+                let mut tunnels = self.network.tunnels.iter();
+                if let Some((name, _)) = tunnels.find(|(_, tunnel)| tunnel.numbering.link == interface) {
+                    self.telling.tell_if_room(Input::Wanted(name.clone(), line));
+                }
+            }
+            Notice::Spent { id, limit } => {
+                let spent = match limit {
+                    Limit::Soft => Spent::Soft,
+                    Limit::Hard => Spent::Hard,
+                };
+                self.telling.tell(Input::ChildSpent(ChildId(id), spent));
+            }
+        }
+    }
+
     async fn release(&mut self) {
         let now = Instant::now();
         let due: Vec<(Instant, Scope)> = self.releases.extract_if(.., |(due, _)| *due <= now).collect();
@@ -241,6 +326,8 @@ impl KernelOwner {
                     warn!(state = %key, interface_id = format!("{interface_id:#x}"), "an ESP state vanished from the kernel");
                     self.give_up(key).await;
                 }
+                Event::StateSpent { key, hard } => self.spent(key, hard),
+                Event::Wanted(policy) => self.wanted(&policy),
                 Event::Missing(key) => warn!(object = %key, "was gone and has been made again"),
             }
         }
@@ -252,12 +339,28 @@ impl KernelOwner {
         };
         let Some(child) = children.of(state) else { return };
         children.remove(&mut self.kernel, child).await;
-        let lost = Input::ChildRefused(child, format!("{state} vanished from the kernel"));
-        if self.losses.try_send(lost).is_err() {
-            warn!(
-                child = child.0,
-                "the engine is busy: liveness checks will find the loss"
-            );
+        self.telling.tell(Input::ChildRefused(
+            child,
+            format!("{state} vanished from the kernel"),
+        ));
+    }
+
+    fn spent(&mut self, state: StateKey, hard: bool) {
+        let Carrier::Kernel(children) = &self.carrier else {
+            return;
+        };
+        if let Some(child) = children.of(state) {
+            let spent = if hard { Spent::Hard } else { Spent::Soft };
+            self.telling.tell(Input::ChildSpent(child, spent));
+        }
+    }
+
+    fn wanted(&mut self, policy: &PolicyKey) {
+        let Carrier::Kernel(children) = &mut self.carrier else {
+            return;
+        };
+        if let Some((connection, line)) = children.wanted(policy, Instant::now()) {
+            self.telling.tell_if_room(Input::Wanted(connection, line));
         }
     }
 
@@ -306,6 +409,14 @@ impl KernelOwner {
                 refused,
             });
         });
+    }
+}
+
+/// The kernel is to forget soon that it told of a packet that found no state: else it keeps silent about that flow for
+/// half a minute, and remembers as many flows as somebody cares to try.
+fn shorten_acquires() {
+    if let Err(refusal) = sysctl::write_acquire_lifetime(1) {
+        debug!(%refusal, "acquire setting");
     }
 }
 

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use appliance_esp::Datapath;
-use ike::{ChildId, EspPair};
+use appliance_esp::{Datapath, Notice, Notices};
+use ike::{ChildId, EspPair, Watched};
 
 use crate::datapath::{Counters, Refused};
 use crate::derive::NetworkSettings;
@@ -15,13 +15,15 @@ pub(crate) struct UserChildren {
     datapath: Arc<Datapath>,
     links: BTreeMap<String, u16>,
     children: BTreeSet<ChildId>,
+    notices: Notices,
 }
 
 impl UserChildren {
     /// Over a datapath without interfaces.
-    pub(crate) fn new(datapath: Arc<Datapath>) -> Self {
+    pub(crate) fn new(datapath: Arc<Datapath>, notices: Notices) -> Self {
         Self {
             datapath,
+            notices,
             links: BTreeMap::new(),
             children: BTreeSet::new(),
         }
@@ -77,6 +79,26 @@ impl UserChildren {
     pub(super) fn remove(&mut self, id: ChildId) {
         if self.children.remove(&id) {
             self.datapath.remove(id.0);
+        }
+    }
+
+    /// From now on packets leave by this child.
+    pub(super) fn send_by(&self, id: ChildId) {
+        self.datapath.send_by(id.0);
+    }
+
+    /// Replaces the lines of a link whose packets are told about while no child carries them.
+    pub(super) fn watch(&self, link: &str, lines: &[Watched]) {
+        let lines: Vec<_> = lines.iter().map(translate::esp_watched).collect();
+        self.datapath.watch(link, &lines);
+    }
+
+    /// What the workers tell unasked. Cancelling loses nothing.
+    pub(super) async fn notice(&mut self) -> Notice {
+        match self.notices.next().await {
+            Some(notice) => notice,
+            // The datapath is gone only when everything stops.
+            None => std::future::pending().await,
         }
     }
 

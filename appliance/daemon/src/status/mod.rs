@@ -1,5 +1,6 @@
 //! The status as the API shows it, built from published snapshots.
 
+mod event;
 mod report;
 
 pub(crate) use report::{ConnectionStatus, Status};

@@ -4,7 +4,9 @@ use std::time::Instant;
 use ike::{ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, Outage, Snapshot};
 use serde::Serialize;
 
+use super::event::EventStatus;
 use crate::datapath::{Counters, DatapathSnapshot, Refused};
+use crate::history::History;
 
 /// Everything configured, up or not.
 #[derive(Debug, Serialize)]
@@ -16,6 +18,7 @@ pub(crate) struct Status {
     drops: BTreeMap<&'static str, u64>,
     half_open: usize,
     kernel: KernelStatus,
+    clock: Option<OutageStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,10 +41,13 @@ pub(crate) struct ConnectionStatus {
     interface: Option<String>,
     ike: Option<IkeStatus>,
     children: Vec<ChildStatus>,
+    /// Told of a single connection only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<EventStatus>>,
 }
 
 #[derive(Debug, Serialize)]
-struct OutageStatus {
+pub(super) struct OutageStatus {
     reason: &'static str,
     side: &'static str,
     stage: &'static str,
@@ -81,7 +87,12 @@ struct ChildStatus {
 
 impl Status {
     /// Puts together what the owners published.
-    pub(crate) fn new(ike: &Snapshot, datapath: &DatapathSnapshot, now: Instant) -> Self {
+    pub(crate) fn new(
+        ike: &Snapshot,
+        datapath: &DatapathSnapshot,
+        clock: Option<&Outage>,
+        now: Instant,
+    ) -> Self {
         let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
             (
                 name.0.to_string(),
@@ -104,6 +115,7 @@ impl Status {
             kernel: KernelStatus {
                 refused: datapath.refused.clone(),
             },
+            clock: clock.map(outage),
         }
     }
 }
@@ -131,6 +143,18 @@ fn connection(
                 )
             })
             .collect(),
+        events: None,
+    }
+}
+
+impl ConnectionStatus {
+    /// The same with what happened to the connection.
+    pub(crate) fn with_events(self, history: Option<&History>) -> Self {
+        let events = history.into_iter().flat_map(History::records);
+        Self {
+            events: Some(events.map(EventStatus::new).collect()),
+            ..self
+        }
     }
 }
 
@@ -149,7 +173,7 @@ fn encapsulation(encapsulation: Encapsulation) -> &'static str {
     }
 }
 
-fn outage(outage: &Outage) -> OutageStatus {
+pub(super) fn outage(outage: &Outage) -> OutageStatus {
     OutageStatus {
         reason: outage.reason.word(),
         side: outage.side.word(),

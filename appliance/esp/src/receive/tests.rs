@@ -8,10 +8,11 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::*;
+use crate::notice::{self, Limit, Notice, Notices};
 use crate::table::Endpoints;
 use crate::transmit::{Batch, Transmission};
 use crate::udp::{self, IkeMessages, LocalSockets};
-use crate::{Encapsulation, Keys, Pair, Sa, Selector};
+use crate::{Encapsulation, Keys, Pair, Sa, Selector, Volume};
 
 /// One gateway: its socket, what it has installed, and what it received.
 struct Gateway {
@@ -19,6 +20,8 @@ struct Gateway {
     table: Table,
     reception: Reception,
     ike: (mpsc::Sender<IkeMessage>, IkeMessages),
+    notices: (mpsc::Sender<Notice>, Notices),
+    volume: Volume,
     drops: Drops,
 }
 
@@ -40,6 +43,8 @@ impl Gateway {
             table: Table::default(),
             reception: Reception::new(),
             ike: udp::ike_messages(),
+            notices: notice::notices(),
+            volume: Volume::UNLIMITED,
             drops: Drops::default(),
         }
     }
@@ -72,8 +77,10 @@ impl Gateway {
             outbound: sa(spis.1),
             local_selectors: vec![range([0; 4], [255; 4])],
             remote_selectors: vec![range(remote, remote)],
+            sends: true,
+            volume: self.volume,
         };
-        let child = Arc::new(Child::new(1, 7, &pair).unwrap());
+        let child = Arc::new(Child::new(1, 7, &pair, self.notices.0.clone()).unwrap());
         self.table.by_spi.insert(spis.0, Arc::clone(&child));
         child
     }
@@ -110,7 +117,12 @@ impl Gateway {
 
 /// Two gateways, and the pair of each.
 fn tunnel() -> [(Gateway, Arc<Child>); 2] {
+    tunnel_of(Volume::UNLIMITED)
+}
+
+fn tunnel_of(volume: Volume) -> [(Gateway, Arc<Child>); 2] {
     let (mut a, mut b) = (Gateway::new(), Gateway::new());
+    (a.volume, b.volume) = (volume, volume);
     let to_b = a.install((0xa, 0xb), b.address(), [10, 2, 0, 1]);
     let to_a = b.install((0xb, 0xa), a.address(), [10, 1, 0, 1]);
     [(a, to_b), (b, to_a)]
@@ -202,6 +214,31 @@ fn what_does_not_belong_is_dropped_and_counted_by_cause() {
             ..Drops::default()
         }
     );
+}
+
+/// Both directions stop at their hard limit and tell of each limit once, and the other direction goes on.
+#[test]
+fn a_volume_is_told_of_and_then_kept() {
+    let [(a, to_b), (mut b, to_a)] = tunnel_of(Volume {
+        soft_packets: 2,
+        hard_octets: 240,
+        ..Volume::UNLIMITED
+    });
+    let packets: Vec<_> = (0..6).map(|number| packet(SITE_A, 0, number, 60)).collect();
+    a.send(&to_b, &packets);
+    let mut received = Vec::new();
+    while received.len() < 4 {
+        received.extend(b.receive());
+    }
+    assert_eq!(received, packets[..4]);
+    assert_eq!((to_b.counters().packets_out, to_b.counters().drops.no_sa), (4, 2));
+    assert_eq!((to_a.counters().packets_in, to_a.counters().packets_out), (4, 0));
+    for mut side in [a, b] {
+        for limit in [Limit::Soft, Limit::Hard] {
+            assert_eq!(side.notices.1.try_next(), Some(Notice::Spent { id: 1, limit }));
+        }
+        assert_eq!(side.notices.1.try_next(), None);
+    }
 }
 
 /// RFC 3948 §2.2 and §2.3: four zero octets mark IKE, one 0xff keeps a NAT awake.

@@ -6,8 +6,9 @@ use netlink_packet_core::{NLM_F_DUMP, NetlinkDeserializable, NetlinkHeader};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_xfrm::constants::{
-    XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA, XFRM_MSG_EXPIRE, XFRM_MSG_FLUSHPOLICY, XFRM_MSG_FLUSHSA,
-    XFRM_MSG_NEWPOLICY, XFRM_MSG_UPDPOLICY, XFRMNLGRP_EXPIRE, XFRMNLGRP_POLICY, XFRMNLGRP_SA,
+    XFRM_MSG_ACQUIRE, XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA, XFRM_MSG_EXPIRE, XFRM_MSG_FLUSHPOLICY,
+    XFRM_MSG_FLUSHSA, XFRM_MSG_NEWPOLICY, XFRM_MSG_UPDPOLICY, XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE,
+    XFRMNLGRP_POLICY, XFRMNLGRP_SA,
 };
 
 use super::message::{Incoming, Outgoing, Protocol};
@@ -26,13 +27,33 @@ use crate::xfrm_state::XfrmState;
 const ROUTE_GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10;
 const XFRM_GROUPS: u32 = 1 << (XFRMNLGRP_EXPIRE - 1) | 1 << (XFRMNLGRP_SA - 1) | 1 << (XFRMNLGRP_POLICY - 1);
 
+/// How many reports are taken together at most: whoever sends packets that find no state keeps nobody busy for ever.
+const BATCH: usize = 256;
+/// Every packet that finds no state may be told, as fast as somebody sends them: on a socket of their own they crowd out
+/// nothing else, and those that do not fit are told again.
+const ACQUIRE_GROUP: u32 = 1 << (XFRMNLGRP_ACQUIRE - 1);
+
 /// Sockets that hear of changes.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     route: Socket,
     /// `None` where the kernel has no XFRM.
-    xfrm: Option<Socket>,
+    xfrm: Option<Xfrm>,
     names: LinkNames,
+}
+
+#[derive(Debug)]
+struct Xfrm {
+    changes: Socket,
+    acquires: Socket,
+}
+
+/// Which socket heard something.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Route,
+    Changes,
+    Acquires,
 }
 
 impl Subscription {
@@ -40,7 +61,10 @@ impl Subscription {
     pub(crate) async fn open() -> Result<Self, Refusal> {
         let open = |error| Refusal::from_io("netlink multicast groups", &error);
         let route = Socket::open(Protocol::Route, ROUTE_GROUPS).map_err(open)?;
-        let xfrm = Socket::open(Protocol::Xfrm, XFRM_GROUPS).ok();
+        let xfrm = |groups| Socket::open(Protocol::Xfrm, groups).ok();
+        let xfrm = xfrm(XFRM_GROUPS)
+            .zip(xfrm(ACQUIRE_GROUP))
+            .map(|(changes, acquires)| Xfrm { changes, acquires });
         // Asked over another socket, so that no report is mistaken for an answer.
         let mut asking = Socket::open(Protocol::Route, 0).map_err(open)?;
         let names = link_names(&mut asking).await?;
@@ -54,24 +78,29 @@ impl Subscription {
         while notices.is_empty() {
             let heard = self.receive().await;
             self.take(heard, &mut notices);
-            while let Some(heard) = self.receive_now().await {
+            for _ in 0..BATCH {
+                let Some(heard) = self.receive_now().await else {
+                    break;
+                };
                 self.take(heard, &mut notices);
             }
         }
         notices
     }
 
-    async fn receive(&mut self) -> (Protocol, io::Result<()>) {
+    async fn receive(&mut self) -> (Source, io::Result<()>) {
         match &mut self.xfrm {
             Some(xfrm) => tokio::select! {
-                heard = self.route.receive() => (Protocol::Route, heard),
-                heard = xfrm.receive() => (Protocol::Xfrm, heard),
+                biased;
+                heard = self.route.receive() => (Source::Route, heard),
+                heard = xfrm.changes.receive() => (Source::Changes, heard),
+                heard = xfrm.acquires.receive() => (Source::Acquires, heard),
             },
-            None => (Protocol::Route, self.route.receive().await),
+            None => (Source::Route, self.route.receive().await),
         }
     }
 
-    async fn receive_now(&mut self) -> Option<(Protocol, io::Result<()>)> {
+    async fn receive_now(&mut self) -> Option<(Source, io::Result<()>)> {
         tokio::select! {
             biased;
             heard = self.receive() => Some(heard),
@@ -79,20 +108,28 @@ impl Subscription {
         }
     }
 
-    fn take(&mut self, (protocol, heard): (Protocol, io::Result<()>), notices: &mut Vec<Notice>) {
+    fn take(&mut self, (source, heard): (Source, io::Result<()>), notices: &mut Vec<Notice>) {
         if let Err(error) = heard {
             // ENOBUFS: more was reported than we read in time.
-            tracing::debug!(%error, "netlink reports were lost");
-            notices.push(Notice::Overrun);
+            tracing::debug!(%error, ?source, "netlink reports were lost");
+            if !matches!(source, Source::Acquires) {
+                notices.push(Notice::Overrun);
+            }
             return;
         }
         let names = &mut self.names;
-        match (protocol, &mut self.xfrm) {
-            (Protocol::Route, _) => self
+        match (source, &mut self.xfrm) {
+            (Source::Route, _) => self
                 .route
                 .read(|message| notices.extend(route_notice(message, names))),
-            (Protocol::Xfrm, Some(xfrm)) => xfrm.read(|message| notices.extend(xfrm_notice(message))),
-            (Protocol::Xfrm, None) => (),
+            (Source::Changes, Some(xfrm)) => {
+                xfrm.changes.read(|message| notices.extend(xfrm_notice(message)));
+            }
+            (Source::Acquires, Some(xfrm)) => xfrm.acquires.read(|message| {
+                let notice = acquire_notice(message).filter(|notice| !notices.contains(notice));
+                notices.extend(notice);
+            }),
+            (Source::Changes | Source::Acquires, None) => (),
         }
     }
 }
@@ -164,4 +201,10 @@ fn xfrm_notice(message: &Incoming<'_>) -> Option<Notice> {
         XFRM_MSG_FLUSHSA | XFRM_MSG_FLUSHPOLICY => Some(Notice::Overrun),
         _ => None,
     }
+}
+
+fn acquire_notice(message: &Incoming<'_>) -> Option<Notice> {
+    (message.kind == XFRM_MSG_ACQUIRE)
+        .then(|| XfrmPolicy::wanted_from_body(message.body))?
+        .map(Notice::Wanted)
 }

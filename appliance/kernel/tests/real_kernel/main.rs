@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use appliance_kernel::{
     Address, Algorithm, EspKeys, Event, Kernel, Key, KeyMaterial, Link, LinkKind, LinkName, Notices, Object,
-    Request, Route, Target, XfrmState,
+    Request, Route, Target, Volume, XfrmState,
 };
 use nix::sched::{CloneFlags, unshare};
 
@@ -157,13 +157,6 @@ pub(crate) fn state(from: &str, to: &str, spi: u32, algorithm: Algorithm) -> Xfr
     let octet = u8::try_from(spi & 0xff).unwrap();
     let (encryption, integrity) = match algorithm {
         Algorithm::AesCbc(_) => (vec![octet; 32], Some(vec![octet; 48].into())),
-        Algorithm::TripleDes(_) => (
-            [[octet; 8], [octet ^ 0x55; 8], [octet ^ 0xaa; 8]].concat(),
-            Some(vec![octet; 16].into()),
-        ),
-        Algorithm::Des(_) => (vec![octet; 8], Some(vec![octet; 20].into())),
-        Algorithm::Null(_) => (vec![], Some(vec![octet; 32].into())),
-        Algorithm::ChaCha20Poly1305 => (vec![octet; 36], None),
         Algorithm::AesGcm16 | Algorithm::Foreign(_) => (vec![octet; 20], None),
     };
     XfrmState {
@@ -171,6 +164,7 @@ pub(crate) fn state(from: &str, to: &str, spi: u32, algorithm: Algorithm) -> Xfr
         spi,
         source: from.parse().unwrap(),
         interface_id: IF_ID,
+        request_id: IF_ID,
         encapsulation: None,
         algorithm,
         keys: KeyMaterial::Given(Arc::new(EspKeys {
@@ -179,6 +173,7 @@ pub(crate) fn state(from: &str, to: &str, spi: u32, algorithm: Algorithm) -> Xfr
         })),
         replay_window: 128,
         extended_sequence_numbers: true,
+        volume: Volume::UNLIMITED,
     }
 }
 

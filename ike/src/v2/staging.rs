@@ -1,0 +1,88 @@
+//! Make before break: a Child SA is put into use, and taken out of it, so that no packet under way is lost
+//! (RFC 7296 §2.8).
+
+use std::time::{Duration, Instant};
+
+use super::child::Child;
+use super::children::Departed;
+use super::state::Established;
+use crate::Action;
+use crate::engine::Engine;
+
+/// How long a Child SA receives after both sides agreed to delete it: packets may be slower than the messages about
+/// them.
+const UNDER_WAY: Duration = Duration::from_secs(5);
+/// How long a Child SA that was replaced, or turned out to be one too many, waits for the Delete of the side that
+/// has to send it.
+const LEAVING: Duration = Duration::from_secs(60);
+
+/// When a Child SA that is to go is deleted by us although the peer has to do so.
+pub(crate) fn overdue(now: Instant) -> Instant {
+    now + LEAVING
+}
+
+impl Engine {
+    /// Packets leave by the current child of every line of which nothing else sends.
+    pub(crate) fn send_by_current(&mut self, state: &mut Established) {
+        for child in state.children.senders() {
+            self.out.push(Action::SendBy(child));
+        }
+    }
+
+    /// The Child SA is about to be deleted: packets leave by the one that replaced it, if there is one.
+    pub(crate) fn leave(&mut self, state: &mut Established, inbound: u32) {
+        if state.children.current_by_spi(inbound).is_none() {
+            state.children.stop_sending(inbound);
+            self.send_by_current(state);
+        }
+    }
+
+    /// A child was deleted: if another one carries its traffic, it still receives for a while. Gives back the SPI that
+    /// we receive on.
+    pub(crate) fn deleted(
+        &mut self,
+        state: &mut Established,
+        is_it: impl Fn(&Child) -> bool,
+        now: Instant,
+    ) -> Option<u32> {
+        let inbound = state.children.iter().find(|child| is_it(child))?.agreed.inbound;
+        let another = |child: &Child| child.agreed.inbound != inbound && child.installed.is_some();
+        let succeeded = state.children.slot_of(inbound)?.iter().any(another);
+        let child = state.children.take(is_it)?;
+        state.promote();
+        self.send_by_current(state);
+        if succeeded && child.installed.is_some() {
+            let (id, until) = (child.id, now + UNDER_WAY);
+            state.children.departed.push(Departed { id, inbound, until });
+        } else {
+            self.remove_child(&child);
+        }
+        Some(inbound)
+    }
+
+    /// Our Delete of the child that we receive on under this SPI was answered. It may never have been installed, or have
+    /// been deleted by the peer before.
+    pub(crate) fn deletion_answered(&mut self, state: &mut Established, inbound: u32, now: Instant) {
+        let deleted = self.deleted(state, |child| child.agreed.inbound == inbound, now);
+        let mut departed = state.children.departed.iter();
+        if deleted.is_none() && departed.all(|child| child.inbound != inbound) {
+            self.forget_child_spi(inbound);
+        }
+    }
+
+    /// What has received long enough is taken away.
+    pub(crate) fn sweep(&mut self, state: &mut Established, now: Instant) {
+        let departed = std::mem::take(&mut state.children.departed);
+        let (over, left) = departed.into_iter().partition(|child| child.until <= now);
+        state.children.departed = left;
+        self.remove_departed(over);
+    }
+
+    /// Takes these out of the datapath.
+    pub(crate) fn remove_departed(&mut self, departed: Vec<Departed>) {
+        for Departed { id, inbound, .. } in departed {
+            self.forget_child(id, inbound);
+            self.out.push(Action::RemoveChild(id));
+        }
+    }
+}

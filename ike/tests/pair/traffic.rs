@@ -1,0 +1,63 @@
+//! Packets between the two datapaths: each must find, where it arrives, the Child SA by which it was sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::Site;
+
+/// How long packets are under way: some overtake the messages about them, some are much slower.
+const WAYS: [Duration; 3] = [
+    Duration::from_millis(1),
+    Duration::from_millis(250),
+    Duration::from_secs(2),
+];
+
+/// What both sides send all the time, as soon as both can.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    under_way: BTreeMap<(Instant, u64), (bool, u32)>,
+    sent: u64,
+    /// The selectors that both sides could send by at some time.
+    flows: BTreeSet<String>,
+    /// What did not arrive, and why.
+    lost: Vec<String>,
+}
+
+impl Traffic {
+    /// What has arrived by now is received, and each side sends a packet of each flow.
+    pub(crate) fn flow(&mut self, sites: [&Site; 2], now: Instant) {
+        while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 < now) {
+            let (to_east, spi) = entry.remove();
+            if !sites[usize::from(!to_east)].receives(spi) {
+                let to = if to_east { "east" } else { "west" };
+                self.lost.push(format!("{to} does not receive on {spi:08x}"));
+            }
+        }
+        for (place, site) in sites.into_iter().enumerate() {
+            for flow in &self.flows {
+                let Some(spi) = site.sends(flow) else {
+                    self.lost.push(format!("{} cannot send {flow}", site.address));
+                    continue;
+                };
+                for way in WAYS {
+                    self.sent += 1;
+                    self.under_way.insert((now + way, self.sent), (place == 1, spi));
+                }
+            }
+        }
+        let flows = |site: &Site| site.senders.keys().cloned().collect::<BTreeSet<_>>();
+        let [east, west] = sites.map(flows);
+        self.flows.extend(east.intersection(&west).cloned());
+    }
+
+    /// How many packets were sent, if all that should have arrived did.
+    pub(crate) fn all_arrived(&self) -> u64 {
+        let first = &self.lost[..self.lost.len().min(5)];
+        assert!(
+            self.lost.is_empty(),
+            "{} packets were lost: {first:#?}",
+            self.lost.len()
+        );
+        self.sent
+    }
+}
