@@ -162,7 +162,7 @@ impl Engine {
                 self.retire(sa, false, now);
             }
         }
-        let replaced = |sa: &IkeSa| matches!(sa.state, State::Established(_));
+        let replaced = |sa: &IkeSa| matches!(sa.state, State::Established(_) | State::Closing(_));
         let left: Vec<_> = self
             .sas
             .iter()

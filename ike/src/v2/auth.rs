@@ -122,9 +122,8 @@ impl Engine {
             Err(Unopened::Part) => return self.keep(common, State::AuthSent(state)),
             Err(Unopened::Invalid) => {
                 self.dropped(datagram.remote, Some(DropCause::Malformed));
-                self.forget_child_spi(state.inbound);
                 let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeAuth);
-                return self.ended(&common, Some(outage), now);
+                return self.childless(common, *state, outage, now);
             }
         };
         if let Err(outage) = state.check(&payloads, &settings) {
@@ -134,20 +133,21 @@ impl Engine {
         let keying = (settings.as_ref(), Keying::Inherited);
         match child::accept(state.inbound, &payloads, keying, (Some(0), &first)) {
             Ok(child) => self.auth_completed(common, *state, child, now),
-            Err(outage) => {
-                // The IKE SA stands without a child (§1.2): close it and try again later.
-                self.forget_child_spi(state.inbound);
-                let farewell = vec![payloads::delete_ike()];
-                let closing = Closing {
-                    channel: state.channel,
-                    window: Window::new(2, 0),
-                    farewell: Some(farewell),
-                    asked: None,
-                };
-                self.ended(&common, Some(outage), now);
-                self.close(common, closing, now);
-            }
+            Err(outage) => self.childless(common, *state, outage, now),
         }
+    }
+
+    /// For the peer the IKE SA stands, perhaps without a child (§1.2): close it and try again later.
+    fn childless(&mut self, common: Common, state: AuthSent, outage: Outage, now: Instant) {
+        self.forget_child_spi(state.inbound);
+        let closing = Closing {
+            channel: state.channel,
+            window: Window::new(2, 0),
+            farewell: Some(vec![payloads::delete_ike()]),
+            asked: None,
+        };
+        self.ended(&common, Some(outage), now);
+        self.close(common, closing, now);
     }
 
     /// The peer refused us, or did not prove who it is: in that case it is told so (§2.21.2).

@@ -187,7 +187,7 @@ impl Engine {
         self.half_open.remove(common.spi);
         common.path = datagram.path();
         common.connection = Some(name.clone());
-        common.timers.set(Timer::Expiry, None);
+        common.timers.set(Timer::Expiry, Some(now + child::PATIENCE));
         let (said, proof) = prove(&channel, (&init_answer, &nonces.0), &settings);
         let mut proof = vec![Payload::IdentificationResponder(said), proof];
         proof.extend(self.first_contact(&name));

@@ -1,6 +1,6 @@
 //! Child SAs: what is offered, chosen and accepted for them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::keys::ChildKeys;
 use super::nat::Path;
@@ -16,12 +16,17 @@ use crate::{
     ResponderSelectors, Side, Stage, TrafficSelector, Volume,
 };
 
+/// How long the datapath may take to carry a child: less than a peer sends a request again for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// One Child SA, without its keys: those are with the datapath.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) id: ChildId,
     pub(crate) agreed: AgreedChild,
     pub(crate) encapsulation: Encapsulation,
+    /// When the datapath was asked to carry it.
+    pub(crate) begun: Instant,
     /// Since when the datapath carries it.
     pub(crate) installed: Option<Instant>,
     pub(crate) lifetime: Lifetime,
@@ -43,6 +48,11 @@ pub(crate) struct AgreedChild {
 }
 
 impl Child {
+    /// When it is too late for the datapath to carry it, while it does not.
+    pub(crate) fn patience(&self) -> Option<Instant> {
+        self.installed.is_none().then(|| self.begun + PATIENCE)
+    }
+
     /// What the datapath is to program; `initiator` says whether we started the exchange that made it.
     pub(crate) fn pair(
         &self,

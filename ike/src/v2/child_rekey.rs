@@ -289,8 +289,10 @@ impl Engine {
         }
         if let Some(old) = replaces {
             self.rekeyed(&common, Event::ChildRekeyed);
-            state.children.stop_sending(old);
-            state.deletions.push(old);
+            if state.children.slot_of(old).is_some() {
+                state.children.stop_sending(old);
+                state.deletions.push(old);
+            }
         }
         if let Some(owed) = state.owed.take_if(|owed| owed.child == id) {
             self.answer_creation(&common, &mut state, (owed.id, &owed.payloads));

@@ -55,7 +55,7 @@ impl Engine {
     /// Another SA took the place of this one, or its connection is no more. `silently`: the peer has forgotten it
     /// already (INITIAL_CONTACT, §2.4).
     pub(crate) fn retire(&mut self, spi: Option<u64>, silently: bool, now: Instant) {
-        let Some(IkeSa { common, state }) = spi.and_then(|spi| self.take(spi)) else {
+        let Some(IkeSa { mut common, state }) = spi.and_then(|spi| self.take(spi)) else {
             return;
         };
         match state {
@@ -67,7 +67,12 @@ impl Engine {
             }
             State::Answering(mut state) => self.remove_children(&mut state.established, now),
             State::AuthSent(state) => self.forget_child_spi(state.inbound),
-            State::Closing(state) => self.keep(common, State::Closing(state)),
+            State::Closing(state) => {
+                if self.stopping {
+                    common.timers.set(Timer::Expiry, Some(now + FAREWELL));
+                }
+                self.keep(common, State::Closing(state));
+            }
             State::InitSent(_) | State::InitAnswered(_) | State::Refused(_) => {}
         }
     }
@@ -113,6 +118,7 @@ impl Engine {
             id: self.fresh_child(common.spi),
             agreed,
             encapsulation,
+            begun: now,
             installed: None,
             lifetime: self.lifetime(length, now),
             replaces: None,
@@ -158,7 +164,7 @@ impl Engine {
 
     /// The datapath carries the child: as responder, the answer that was owed goes out.
     pub(crate) fn installed(&mut self, child: ChildId, now: Instant) {
-        let Some(IkeSa { common, state }) = self.take_child(child) else {
+        let Some(IkeSa { mut common, state }) = self.take_child(child) else {
             return;
         };
         let name = common.connection.clone();
@@ -173,6 +179,7 @@ impl Engine {
                     child.installed = Some(now);
                 }
                 proof.extend(agreed);
+                common.timers.set(Timer::Expiry, None);
                 self.answer_auth(common, established, &proof, now);
             }
             State::Established(state) => self.child_carried(common, state, child, now),
@@ -225,6 +232,12 @@ impl Engine {
             | State::Refused(_)
             | State::Closing(_)) => self.keep(common, other),
         }
+    }
+
+    /// The datapath does not say whether it carries this child.
+    pub(crate) fn not_carried(&mut self, child: ChildId, now: Instant) {
+        self.out.push(Action::RemoveChild(child));
+        self.refused(child, "no answer within ten seconds".to_owned(), now);
     }
 
     fn drop_child(&mut self, state: &mut Established) {

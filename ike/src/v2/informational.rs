@@ -19,9 +19,9 @@ use crate::{DropCause, Encapsulation, Outage, Reason, Side, Stage};
 enum Verdict {
     /// It stays.
     Stays,
-    /// The peer closed it, or broke it beyond repair.
+    /// The peer closed it.
     Ends(Outage),
-    /// The peer closed its child; we close the rest.
+    /// The peer closed its child, or broke it beyond repair; we close the rest.
     Closes(Outage),
 }
 
@@ -109,6 +109,7 @@ impl Engine {
                         self.remove_children(&mut state, now);
                         let outage = Outage::plain(Reason::ProtocolError, Side::Peer, Stage::Established);
                         self.ended(&common, Some(outage), now);
+                        self.close(common, state.farewell(), now);
                     }
                 }
             }
@@ -202,9 +203,10 @@ impl Engine {
     fn broken(&mut self, datagram: &Datagram) -> (Vec<Payload>, Verdict) {
         self.dropped(datagram.remote, Some(DropCause::Malformed));
         let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::Established);
+        // The Delete that follows reaches a peer that did not get this answer.
         (
             vec![Payload::Notify(error(notify::INVALID_SYNTAX, Vec::new()))],
-            Verdict::Ends(outage),
+            Verdict::Closes(outage),
         )
     }
 

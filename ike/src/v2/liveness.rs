@@ -99,9 +99,14 @@ impl Engine {
             }
             state @ State::Established(_) => self.given_up(&common, state, now),
             State::Closing(_) => {}
-            state @ (State::InitSent(_) | State::AuthSent(_) | State::Answering(_)) => {
-                self.keep(common, state)
+            State::Answering(state) => {
+                let child = state.established.children.iter().next().map(|child| child.id);
+                self.keep(common, State::Answering(state));
+                if let Some(child) = child {
+                    self.not_carried(child, now);
+                }
             }
+            state @ (State::InitSent(_) | State::AuthSent(_)) => self.keep(common, state),
         }
     }
 

@@ -79,7 +79,8 @@ impl Established {
         let all = softs.chain(ends).chain([self.lifetime.end]).chain(spent);
         let all = all.min().filter(|_| self.children.carry());
         let departed = self.children.departed.iter().map(|child| child.until);
-        all.into_iter().chain(departed).min()
+        let waiting = self.children.iter().filter_map(Child::patience);
+        all.into_iter().chain(departed).chain(waiting).min()
     }
 
     /// The newest child that the datapath carries and that nobody deletes takes the place of one that is gone.
@@ -175,6 +176,12 @@ impl Engine {
     /// An SA must be replaced, or has had its time.
     pub(crate) fn aged(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
         self.sweep(&mut state, now);
+        let late = |child: &&Child| child.patience().is_some_and(|patience| patience <= now);
+        let late = state.children.iter().find(late).map(|child| child.id);
+        if let Some(child) = late {
+            self.keep(common, State::Established(state));
+            return self.not_carried(child, now);
+        }
         if !state.children.carry() {
             return self.keep(common, State::Established(state));
         }
@@ -261,7 +268,7 @@ impl Engine {
         let wish = state.wish(payloads);
         let id = datagram.header.message_id;
         if let Err(kind) = collision::judge(wish, occupation) {
-            return self.refuse(common, state, (id, error(kind, Vec::new())));
+            return self.refuse(common, state, (id, error(kind, Vec::new())), now);
         }
         let granted = match wish {
             Wish::Ike => {
@@ -277,7 +284,7 @@ impl Engine {
         };
         match granted {
             Ok(()) => self.keep(common, State::Established(state)),
-            Err(refusal) => self.refuse(common, state, (id, refusal)),
+            Err(refusal) => self.refuse(common, state, (id, refusal), now),
         }
     }
 
@@ -294,14 +301,27 @@ impl Engine {
         state.window.answered(bytes);
     }
 
-    /// Answers a CREATE_CHILD_SA request with an error.
+    /// Answers a CREATE_CHILD_SA request with an error; one that is no request closes the SA (RFC 7296 §2.21.3).
     pub(crate) fn refuse(
         &mut self,
         common: Common,
         mut state: Box<Established>,
         (id, refusal): (u32, NotifyPayload),
+        now: Instant,
     ) {
+        let broken = refusal.kind == notify::INVALID_SYNTAX;
         self.answer_creation(&common, &mut state, (id, &[Payload::Notify(refusal)]));
+        if broken {
+            return self.break_off(common, state, now);
+        }
         self.keep(common, State::Established(state));
+    }
+
+    /// What the peer said is not what it may say: the SA is closed.
+    pub(crate) fn break_off(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
+        let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::Established);
+        self.remove_children(&mut state, now);
+        self.ended(&common, Some(outage), now);
+        self.close(common, state.farewell(), now);
     }
 }

@@ -9,8 +9,8 @@ use super::keys::Said;
 use super::payloads;
 use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
 use super::state::{Closing, Common, Established, IkeSa, State};
-use super::timers::Timer;
-use super::window::Window;
+use super::timers::{Timer, Timers};
+use super::window::{Retransmission, Window};
 use crate::crypto::{Group, KeyExchange};
 use crate::engine::Engine;
 use crate::proposal::{self, IkeSuite};
@@ -100,7 +100,7 @@ impl Engine {
             .and_then(|settings| self.succeed(&common, &state, (payloads, &settings), now));
         let (successor, answer) = match made {
             Ok(made) => made,
-            Err(refusal) => return self.refuse(common, state, (id, refusal)),
+            Err(refusal) => return self.refuse(common, state, (id, refusal), now),
         };
         self.answer_creation(&common, &mut state, (id, &answer));
         let theirs = payloads::nonce(payloads).unwrap_or_default();
@@ -189,6 +189,9 @@ impl Engine {
             if group.is_some() {
                 return self.rekey_ike(common, state, group, now);
             }
+            if payloads::error(payloads).is_none() {
+                return self.break_off(common, state, now);
+            }
             if let Some(kind) = payloads::lasting_error(payloads) {
                 let stage = Stage::CreateChildSa;
                 self.degraded(
@@ -213,7 +216,26 @@ impl Engine {
         let spi = successor.common.spi;
         self.enthrone(successor, &state, now);
         self.hand_over(&common, &mut state, spi, now);
+        self.outlive(rival, now);
         self.close(common, state.farewell(), now);
+    }
+
+    /// The peer's IKE SA is the one too many. The peer deletes it, unless it never heard of it: it is kept for as long as
+    /// that Delete may come.
+    fn outlive(&mut self, rival: Option<u64>, now: Instant) {
+        if let Some(IkeSa { mut common, state }) = rival.and_then(|rival| self.take(rival)) {
+            let State::Established(state) = state else {
+                return self.keep(common, state);
+            };
+            common.timers = Timers::default();
+            let until = now + Retransmission::longest();
+            common.timers.set(Timer::Expiry, Some(until));
+            let closing = Closing {
+                farewell: None,
+                ..state.farewell()
+            };
+            self.keep(common, State::Closing(Box::new(closing)));
+        }
     }
 
     /// An answer arrives while we close: the IKE SA that it makes goes as well.

@@ -130,6 +130,12 @@ impl Two {
         let Action::Send { bytes, .. } = actions.remove(sent) else {
             unreachable!()
         };
+        let opened = |sa: &mut IkeSa| match &mut sa.state {
+            State::Established(state) => state.channel.open(&bytes).ok(),
+            _ => None,
+        };
+        let mut sas = self.engines[0].sas.values_mut();
+        let answer = sas.find_map(opened).unwrap_or_default();
         for action in actions {
             match action {
                 Action::Send { bytes, .. } => {
@@ -151,12 +157,7 @@ impl Two {
                 | Action::Report(_) => {}
             }
         }
-        let opened = |sa: &mut IkeSa| match &mut sa.state {
-            State::Established(state) => state.channel.open(&bytes).ok(),
-            _ => None,
-        };
-        let mut sas = self.engines[0].sas.values_mut();
-        sas.find_map(opened).unwrap_or_default()
+        answer
     }
 }
 
@@ -273,6 +274,26 @@ fn nonsense_under_good_keys_is_fatal() {
         (Reason::ProtocolError, Side::We)
     );
     assert_eq!((two.removed[1].len(), two.engines[1].sas.len()), (1, 0));
+    assert!(two.engines[0].sas.is_empty(), "the Delete told the other side");
+}
+
+/// The same for a CREATE_CHILD_SA request without its payloads, and for an answer with the complaint.
+#[test]
+fn a_request_that_is_none_is_fatal_on_both_sides() {
+    let mut two = Two::established();
+    let (state, _) = two.east();
+    let child = state.children.current().next().unwrap().agreed.inbound;
+    let rekeys = Payload::Notify(NotifyPayload {
+        protocol: protocol::ESP,
+        spi: child.to_be_bytes().to_vec(),
+        ..NotifyPayload::new(notify::REKEY_SA, Vec::new())
+    });
+    let answer = two.ask(exchange::CREATE_CHILD_SA, &[rekeys]);
+    assert_eq!(error_of(&answer), Some(notify::INVALID_SYNTAX));
+    for side in [0, 1] {
+        assert!(!two.is_up(side) && two.engines[side].sas.is_empty());
+        assert_eq!(two.removed[side].len(), 1);
+    }
 }
 
 /// An initiator that could not verify the responder's proof says so afterwards (§2.21.2).

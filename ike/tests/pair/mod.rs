@@ -18,6 +18,7 @@ mod loss;
 mod nat;
 mod network;
 mod pair;
+mod patience;
 mod reasons;
 mod rekey;
 mod restart;
