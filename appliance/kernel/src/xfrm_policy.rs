@@ -130,7 +130,7 @@ impl XfrmPolicy {
                     selector,
                     source,
                     destination,
-                    priority: 1,
+                    priority: 2048,
                 }),
             );
         }
