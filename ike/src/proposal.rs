@@ -301,17 +301,12 @@ fn transform_word(offered: &Transform) -> Option<String> {
 /// A transform that we do not have, named if it is a common one.
 fn foreign_word(offered: &Transform) -> String {
     let mut word = match (offered.kind, offered.id) {
-        (transform::ENCR, encryption::DES3) => "3DES".to_owned(),
-        (transform::ENCR, encryption::NULL) => "NULL".to_owned(),
         (transform::ENCR, encryption::AES_CTR) => "AES_CTR".to_owned(),
         (transform::ENCR, encryption::AES_CCM_16) => "AES_CCM_16".to_owned(),
         (transform::ENCR, encryption::AES_GCM_8) => "AES_GCM_8".to_owned(),
         (transform::ENCR, encryption::AES_GCM_12) => "AES_GCM_12".to_owned(),
-        (transform::ENCR, encryption::CHACHA20_POLY1305) => "CHACHA20_POLY1305".to_owned(),
-        (transform::PRF, prf::HMAC_MD5) => "PRF_HMAC_MD5".to_owned(),
         (transform::PRF, prf::AES128_XCBC) => "PRF_AES128_XCBC".to_owned(),
         (transform::PRF, prf::AES128_CMAC) => "PRF_AES128_CMAC".to_owned(),
-        (transform::INTEG, integrity::HMAC_MD5_96) => "HMAC_MD5_96".to_owned(),
         (transform::INTEG, integrity::AES_XCBC_96) => "AES_XCBC_96".to_owned(),
         (transform::INTEG, integrity::AES_CMAC_96) => "AES_CMAC_96".to_owned(),
         (transform::KE, group::NONE) => "NONE".to_owned(),
@@ -399,7 +394,7 @@ fn esp_group(proposal: &Proposal, wanted: &EspProposal, guessed: Option<u16>) ->
 /// An AEAD cipher goes with no authenticator or with NONE (RFC 7296 §3.3.3).
 fn has_ciphers(proposal: &Proposal, encryption: Encryption, authenticator: Option<Integrity>) -> bool {
     let cipher = kinds(proposal, transform::ENCR)
-        .any(|offered| offered.id == encryption.id() && offered.key_length == Some(encryption.key_length()));
+        .any(|offered| offered.id == encryption.id() && offered.key_length == encryption.key_length());
     let mut offered = kinds(proposal, transform::INTEG);
     cipher
         && match authenticator {
@@ -421,7 +416,7 @@ fn chosen_ciphers(
 }
 
 fn ciphers(encryption: Encryption, authenticator: Option<Integrity>) -> Vec<Transform> {
-    let key_length = Some(encryption.key_length());
+    let key_length = encryption.key_length();
     let cipher = Transform {
         kind: transform::ENCR,
         id: encryption.id(),

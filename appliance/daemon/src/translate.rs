@@ -9,6 +9,7 @@ use appliance_kernel as kernel;
 use ike::crypto::{Encryption, Integrity};
 use ike::{Encapsulation, EspKeys, EspPair, EspSa, TrafficSelector, Volume, Watched};
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
+use secrecy::SecretSlice;
 use thiserror::Error;
 
 use crate::derive::fnv1a;
@@ -25,9 +26,9 @@ const WATCHED: u32 = 1 << 16;
 /// A child that a datapath cannot carry.
 #[derive(Debug, Error)]
 pub(crate) enum Untranslatable {
-    /// AES-CBC without an authenticator.
-    #[error("AES-CBC without an authenticator")]
-    NotAuthenticated,
+    /// A cipher that does not authenticate, without an authenticator.
+    #[error("{0} without an authenticator")]
+    NotAuthenticated(Encryption),
     /// An address, a port or a number of prefixes that kernel policies cannot say.
     #[error("traffic selectors that kernel policies cannot express: {0}")]
     Selectors(String),
@@ -81,17 +82,7 @@ fn esp_sa(sa: EspSa) -> Result<esp::Sa, Untranslatable> {
         encryption_key,
         integrity,
     } = sa.keys;
-    let keys = match (encryption, integrity) {
-        (Encryption::AesGcm16(_), _) => esp::Keys::AesGcm16 {
-            key_and_salt: encryption_key,
-        },
-        (Encryption::AesCbc(_), Some((integrity, integrity_key))) => esp::Keys::AesCbc {
-            key: encryption_key,
-            integrity: esp_integrity(integrity),
-            integrity_key,
-        },
-        (Encryption::AesCbc(_), None) => return Err(Untranslatable::NotAuthenticated),
-    };
+    let keys = esp_keys(encryption, encryption_key, integrity)?;
     Ok(esp::Sa {
         spi: sa.spi,
         keys,
@@ -99,8 +90,55 @@ fn esp_sa(sa: EspSa) -> Result<esp::Sa, Untranslatable> {
     })
 }
 
+fn esp_keys(
+    encryption: Encryption,
+    key: SecretSlice<u8>,
+    integrity: Option<(Integrity, SecretSlice<u8>)>,
+) -> Result<esp::Keys, Untranslatable> {
+    let authenticator = || {
+        let (integrity, key) = integrity.ok_or(Untranslatable::NotAuthenticated(encryption))?;
+        Ok((esp_integrity(integrity), key))
+    };
+    Ok(match encryption {
+        Encryption::AesGcm16(_) => esp::Keys::AesGcm16 { key_and_salt: key },
+        Encryption::ChaCha20Poly1305 => esp::Keys::ChaCha20Poly1305 { key_and_salt: key },
+        Encryption::AesCbc(_) => {
+            let (integrity, integrity_key) = authenticator()?;
+            esp::Keys::AesCbc {
+                key,
+                integrity,
+                integrity_key,
+            }
+        }
+        Encryption::TripleDes => {
+            let (integrity, integrity_key) = authenticator()?;
+            esp::Keys::TripleDes {
+                key,
+                integrity,
+                integrity_key,
+            }
+        }
+        Encryption::Des => {
+            let (integrity, integrity_key) = authenticator()?;
+            esp::Keys::Des {
+                key,
+                integrity,
+                integrity_key,
+            }
+        }
+        Encryption::Null => {
+            let (integrity, integrity_key) = authenticator()?;
+            esp::Keys::Null {
+                integrity,
+                integrity_key,
+            }
+        }
+    })
+}
+
 fn esp_integrity(integrity: Integrity) -> esp::Integrity {
     match integrity {
+        Integrity::HmacMd5_96 => esp::Integrity::HmacMd5_96,
         Integrity::HmacSha1_96 => esp::Integrity::HmacSha1_96,
         Integrity::HmacSha2_256_128 => esp::Integrity::HmacSha2_256_128,
         Integrity::HmacSha2_384_192 => esp::Integrity::HmacSha2_384_192,
@@ -253,13 +291,7 @@ fn state(
         encryption_key,
         integrity,
     } = sa.keys;
-    let (algorithm, integrity) = match (encryption, integrity) {
-        (Encryption::AesGcm16(_), _) => (kernel::Algorithm::AesGcm16, None),
-        (Encryption::AesCbc(_), Some((integrity, key))) => {
-            (kernel::Algorithm::AesCbc(authenticator(integrity)), Some(key))
-        }
-        (Encryption::AesCbc(_), None) => return Err(Untranslatable::NotAuthenticated),
-    };
+    let (algorithm, integrity) = algorithm(encryption, integrity)?;
     Ok(kernel::XfrmState {
         destination: destination.ip(),
         spi: sa.spi,
@@ -289,8 +321,26 @@ fn state(
     })
 }
 
+/// The kernel's algorithm, and the authenticator's key.
+fn algorithm(
+    encryption: Encryption,
+    integrity: Option<(Integrity, SecretSlice<u8>)>,
+) -> Result<(kernel::Algorithm, Option<SecretSlice<u8>>), Untranslatable> {
+    let separate: fn(kernel::Authenticator) -> kernel::Algorithm = match encryption {
+        Encryption::AesGcm16(_) => return Ok((kernel::Algorithm::AesGcm16, None)),
+        Encryption::ChaCha20Poly1305 => return Ok((kernel::Algorithm::ChaCha20Poly1305, None)),
+        Encryption::AesCbc(_) => kernel::Algorithm::AesCbc,
+        Encryption::TripleDes => kernel::Algorithm::TripleDes,
+        Encryption::Des => kernel::Algorithm::Des,
+        Encryption::Null => kernel::Algorithm::Null,
+    };
+    let (integrity, key) = integrity.ok_or(Untranslatable::NotAuthenticated(encryption))?;
+    Ok((separate(authenticator(integrity)), Some(key)))
+}
+
 fn authenticator(integrity: Integrity) -> kernel::Authenticator {
     match integrity {
+        Integrity::HmacMd5_96 => kernel::Authenticator::HmacMd5_96,
         Integrity::HmacSha1_96 => kernel::Authenticator::HmacSha1_96,
         Integrity::HmacSha2_256_128 => kernel::Authenticator::HmacSha2_256_128,
         Integrity::HmacSha2_384_192 => kernel::Authenticator::HmacSha2_384_192,

@@ -7,6 +7,8 @@ mod cipher;
 mod coalesce;
 mod counters;
 mod datapath;
+mod des;
+mod mac;
 mod meter;
 mod notice;
 mod packet;

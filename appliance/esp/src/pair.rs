@@ -88,6 +88,11 @@ pub enum Keys {
         /// The key and after it the four octets of salt (RFC 4106 §8.1).
         key_and_salt: SecretSlice<u8>,
     },
+    /// ChaCha20-Poly1305 (RFC 7634).
+    ChaCha20Poly1305 {
+        /// The key of 32 octets and after it the four octets of salt (RFC 7634 §2).
+        key_and_salt: SecretSlice<u8>,
+    },
     /// AES-CBC (RFC 3602) under an HMAC.
     AesCbc {
         /// The cipher's key.
@@ -97,11 +102,38 @@ pub enum Keys {
         /// The authenticator's key, of its hash's output length.
         integrity_key: SecretSlice<u8>,
     },
+    /// 3DES-CBC (RFC 2451) under an HMAC: weak.
+    TripleDes {
+        /// The cipher's three keys, 24 octets with their parity bits, which are not looked at.
+        key: SecretSlice<u8>,
+        /// The authenticator.
+        integrity: Integrity,
+        /// The authenticator's key, of its hash's output length.
+        integrity_key: SecretSlice<u8>,
+    },
+    /// DES-CBC (RFC 2405) under an HMAC: broken.
+    Des {
+        /// The cipher's key, 8 octets with their parity bits, which are not looked at.
+        key: SecretSlice<u8>,
+        /// The authenticator.
+        integrity: Integrity,
+        /// The authenticator's key, of its hash's output length.
+        integrity_key: SecretSlice<u8>,
+    },
+    /// No encryption (RFC 2410) under an HMAC: anyone on the way can read.
+    Null {
+        /// The authenticator.
+        integrity: Integrity,
+        /// The authenticator's key, of its hash's output length.
+        integrity_key: SecretSlice<u8>,
+    },
 }
 
-/// An authenticator beside AES-CBC.
+/// An authenticator beside a cipher that has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Integrity {
+    /// HMAC-MD5-96 (RFC 2403): weak.
+    HmacMd5_96,
     /// HMAC-SHA1-96 (RFC 2404).
     HmacSha1_96,
     /// HMAC-SHA-256-128 (RFC 4868).

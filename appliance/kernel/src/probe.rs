@@ -64,8 +64,10 @@ async fn attempt(netlink: &mut Netlink, what: &str, object: Object) -> Result<()
 
 fn trial_state(algorithm: Algorithm, encapsulation: Option<UdpPorts>) -> XfrmState {
     let (encryption, integrity) = match algorithm {
-        Algorithm::AesCbc(_) => (16, Some(vec![0; 32].into())),
-        Algorithm::AesGcm16 | Algorithm::Foreign(_) => (20, None),
+        Algorithm::AesCbc(_) | Algorithm::TripleDes(_) | Algorithm::Des(_) | Algorithm::Null(_) => {
+            (16, Some(vec![0; 32].into()))
+        }
+        Algorithm::AesGcm16 | Algorithm::ChaCha20Poly1305 | Algorithm::Foreign(_) => (20, None),
     };
     XfrmState {
         // A loopback address: no packet from outside can meet the state in its short life.

@@ -17,7 +17,7 @@ use netlink_packet_xfrm::{
 };
 use secrecy::ExposeSecret;
 
-use crate::algorithm::{self, Algorithm, EspKeys};
+use crate::algorithm::{AEAD_ICV_BITS, Algorithm, EspKeys, Names};
 use crate::mark;
 
 /// One direction of a Child SA.
@@ -333,19 +333,19 @@ pub(crate) fn ip(address: &Address, family: u16) -> Option<IpAddr> {
 
 fn key_attributes(algorithm: &Algorithm, keys: &EspKeys) -> Option<Vec<XfrmAttrs>> {
     let encryption = keys.encryption.expose_secret();
-    match (algorithm, &keys.integrity) {
-        (Algorithm::AesGcm16, None) => Some(vec![XfrmAttrs::EncryptionAlgAead(AlgAead {
-            alg_name: padded(algorithm::GCM),
+    match (algorithm.names(), &keys.integrity) {
+        (Names::Aead(name), None) => Some(vec![XfrmAttrs::EncryptionAlgAead(AlgAead {
+            alg_name: padded(name),
             alg_key_len: bits(encryption)?,
-            alg_icv_len: algorithm::GCM_ICV_BITS,
+            alg_icv_len: AEAD_ICV_BITS,
             alg_key: encryption.to_vec(),
         })]),
-        (Algorithm::AesCbc(authenticator), Some(integrity)) => {
+        (Names::Separate(cipher, authenticator), Some(integrity)) => {
             let (name, truncated) = authenticator.kernel_name();
             let integrity = integrity.expose_secret();
             Some(vec![
                 XfrmAttrs::EncryptionAlg(Alg {
-                    alg_name: padded(algorithm::CBC),
+                    alg_name: padded(cipher),
                     alg_key_len: bits(encryption)?,
                     alg_key: encryption.to_vec(),
                 }),
@@ -357,7 +357,7 @@ fn key_attributes(algorithm: &Algorithm, keys: &EspKeys) -> Option<Vec<XfrmAttrs
                 }),
             ])
         }
-        (Algorithm::AesGcm16, Some(_)) | (Algorithm::AesCbc(_), None) | (Algorithm::Foreign(_), _) => None,
+        (Names::Aead(_), Some(_)) | (Names::Separate(..), None) | (Names::Foreign(_), _) => None,
     }
 }
 
@@ -393,8 +393,10 @@ mod tests {
 
     fn state(algorithm: Algorithm, encapsulation: Option<UdpPorts>) -> XfrmState {
         let integrity = match algorithm {
-            Algorithm::AesCbc(_) => Some(vec![2; 32].into()),
-            Algorithm::AesGcm16 | Algorithm::Foreign(_) => None,
+            Algorithm::AesCbc(_) | Algorithm::TripleDes(_) | Algorithm::Des(_) | Algorithm::Null(_) => {
+                Some(vec![2; 32].into())
+            }
+            Algorithm::AesGcm16 | Algorithm::ChaCha20Poly1305 | Algorithm::Foreign(_) => None,
         };
         XfrmState {
             destination: "192.0.2.1".parse().unwrap(),
@@ -428,7 +430,9 @@ mod tests {
         };
         for (algorithm, encapsulation) in [
             (Algorithm::AesGcm16, None),
+            (Algorithm::ChaCha20Poly1305, None),
             (Algorithm::AesCbc(Authenticator::HmacSha2_384_192), Some(ports)),
+            (Algorithm::TripleDes(Authenticator::HmacMd5_96), None),
         ] {
             let state = state(algorithm, encapsulation);
             let message = state.create().unwrap();

@@ -1,8 +1,11 @@
-use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, ECDH_P521, PrivateKey, UnparsedPublicKey, X25519};
+use aws_lc_rs::agreement::{
+    self, Algorithm, ECDH_P256, ECDH_P384, ECDH_P521, PrivateKey, UnparsedPublicKey, X25519,
+};
 use aws_lc_rs::constant_time;
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
+use super::mlkem::{self, KeyPair};
 use super::modp::{self, Modulus};
 use super::{Group, Secret};
 use crate::Random;
@@ -11,7 +14,7 @@ use crate::Random;
 /// is broken.
 const DRAWS: usize = 16;
 
-/// Our half of one Diffie-Hellman exchange, for use once.
+/// The initiator's half of one key exchange, for use once.
 pub struct KeyExchange {
     group: Group,
     public: Vec<u8>,
@@ -21,15 +24,29 @@ pub struct KeyExchange {
 enum Private {
     Modp(&'static Modulus, Zeroizing<Vec<u8>>),
     Curve(PrivateKey),
+    Encapsulation(KeyPair),
+}
+
+/// The responder's half of one key exchange: what it answers is known at once, and the secret when it is asked for.
+pub struct KeyAnswer {
+    group: Group,
+    public: Vec<u8>,
+    secret: Owed,
+}
+
+/// A secret, or what it is calculated from.
+enum Owed {
+    Made(Secret),
+    DiffieHellman(Box<KeyExchange>, Vec<u8>),
 }
 
 /// Why an exchange gives no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ExchangeError {
-    /// The peer's public value has not the length of its group (RFC 7296 §3.4).
+    /// The peer's value has not the length that its method gives it (RFC 7296 §3.4).
     #[error("the public value has the wrong length")]
     Length,
-    /// The peer's public value is not one of the group, or would give the secret away (RFC 6989 §2, RFC 8031 §5).
+    /// The peer's value is not one of the group, or would give the secret away (RFC 6989 §2, RFC 8031 §5, FIPS 203 §7.2).
     #[error("the public value is not allowed in its group")]
     Public,
     /// The generator gave no usable private value, or memory is short.
@@ -41,12 +58,17 @@ impl KeyExchange {
     /// Draws a private value and calculates the public one.
     pub fn start(group: Group, random: &mut dyn Random) -> Result<Self, ExchangeError> {
         match group {
-            Group::Modp1024
+            Group::Modp768
+            | Group::Modp1024
             | Group::Modp2048
             | Group::Modp3072
             | Group::Modp4096
             | Group::Modp2048Subgroup256 => Self::start_modp(group, random),
-            Group::Ecp256 | Group::Ecp384 | Group::Ecp521 | Group::X25519 => Self::start_curve(group, random),
+            Group::Ecp256 => Self::start_curve(group, (&ECDH_P256, 32), random),
+            Group::Ecp384 => Self::start_curve(group, (&ECDH_P384, 48), random),
+            Group::Ecp521 => Self::start_curve(group, (&ECDH_P521, 66), random),
+            Group::X25519 => Self::start_curve(group, (&X25519, 32), random),
+            Group::MlKem512 | Group::MlKem768 | Group::MlKem1024 => Self::start_encapsulation(group, random),
         }
     }
 
@@ -55,15 +77,16 @@ impl KeyExchange {
         self.group
     }
 
-    /// Our public value, as it stands in a KE payload.
+    /// Our public value or encapsulation key, as it stands in a KE payload.
     pub fn public(&self) -> &[u8] {
         &self.public
     }
 
-    /// Checks the peer's public value and calculates the shared secret: as long as the prime for MODP
-    /// (RFC 7296 §2.14), the x coordinate for ECP (RFC 5903 §7).
+    /// Checks what the responder sent and calculates the shared secret: as long as the prime for MODP
+    /// (RFC 7296 §2.14), the x coordinate for ECP (RFC 5903 §7). A ciphertext of the right length that was not made for
+    /// our key gives a secret too, which nobody else has.
     pub fn finish(self, peer_public: &[u8]) -> Result<Secret, ExchangeError> {
-        if peer_public.len() != self.group.public_octets() {
+        if peer_public.len() != self.group.responder_octets() {
             return Err(ExchangeError::Length);
         }
         match self.private {
@@ -74,6 +97,7 @@ impl KeyExchange {
                     .ok_or(ExchangeError::Private)
             }
             Private::Curve(private) => agree(self.group, &private, peer_public),
+            Private::Encapsulation(pair) => pair.open(peer_public).ok_or(ExchangeError::Private),
         }
     }
 
@@ -85,18 +109,18 @@ impl KeyExchange {
         Self::with_private(group, private)
     }
 
-    fn start_curve(group: Group, random: &mut dyn Random) -> Result<Self, ExchangeError> {
-        let (algorithm, octets) = match group {
-            Group::Ecp256 => (&ECDH_P256, 32),
-            Group::Ecp384 => (&ECDH_P384, 48),
-            Group::Ecp521 => (&ECDH_P521, 66),
-            Group::X25519 => (&X25519, 32),
-            Group::Modp1024
-            | Group::Modp2048
-            | Group::Modp3072
-            | Group::Modp4096
-            | Group::Modp2048Subgroup256 => return Err(ExchangeError::Private),
-        };
+    fn start_encapsulation(group: Group, random: &mut dyn Random) -> Result<Self, ExchangeError> {
+        let mut seed = Zeroizing::new([0; mlkem::SEED]);
+        random.fill(seed.as_mut());
+        let pair = KeyPair::new(group, &seed).ok_or(ExchangeError::Private)?;
+        Self::with_private(group, Private::Encapsulation(pair))
+    }
+
+    fn start_curve(
+        group: Group,
+        (algorithm, octets): (&'static Algorithm, usize),
+        random: &mut dyn Random,
+    ) -> Result<Self, ExchangeError> {
         let mut drawn = Zeroizing::new(vec![0; octets]);
         for _ in 0..DRAWS {
             random.fill(&mut drawn);
@@ -123,12 +147,64 @@ impl KeyExchange {
                     .unwrap_or(octets)
                     .to_vec()
             }
+            Private::Encapsulation(pair) => pair.public().ok_or(ExchangeError::Private)?,
         };
         Ok(Self {
             group,
             public,
             private,
         })
+    }
+}
+
+impl KeyAnswer {
+    /// Answers what the initiator sent. A Diffie-Hellman exchange costs one public value now and the rest when the secret
+    /// is asked for, so that a stranger's first message costs little; an encapsulation is done at once.
+    ///
+    /// # Errors
+    /// What the initiator sent has the wrong length, or is no encapsulation key.
+    pub fn new(group: Group, initiator: &[u8], random: &mut dyn Random) -> Result<Self, ExchangeError> {
+        if initiator.len() != group.initiator_octets() {
+            return Err(ExchangeError::Length);
+        }
+        if !matches!(group, Group::MlKem512 | Group::MlKem768 | Group::MlKem1024) {
+            let exchange = KeyExchange::start(group, random)?;
+            return Ok(Self {
+                group,
+                public: exchange.public.clone(),
+                secret: Owed::DiffieHellman(Box::new(exchange), initiator.to_vec()),
+            });
+        }
+        let mut message = Zeroizing::new([0; mlkem::MESSAGE]);
+        random.fill(message.as_mut());
+        let made = mlkem::encapsulate(group, initiator, &message);
+        let (public, secret) = made.ok_or(ExchangeError::Public)?;
+        Ok(Self {
+            group,
+            public,
+            secret: Owed::Made(secret),
+        })
+    }
+
+    /// The group.
+    pub fn group(&self) -> Group {
+        self.group
+    }
+
+    /// Our public value or the ciphertext, as it stands in a KE payload.
+    pub fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// The shared secret, as [`KeyExchange::finish`] gives it to the initiator.
+    ///
+    /// # Errors
+    /// What the initiator sent is not allowed in the group.
+    pub fn finish(self) -> Result<Secret, ExchangeError> {
+        match self.secret {
+            Owed::Made(secret) => Ok(secret),
+            Owed::DiffieHellman(exchange, initiator) => exchange.finish(&initiator),
+        }
     }
 }
 
@@ -200,7 +276,8 @@ mod tests {
         }
     }
 
-    const ALL: [Group; 9] = [
+    const ALL: [Group; 13] = [
+        Group::Modp768,
         Group::Modp1024,
         Group::Modp2048,
         Group::Modp3072,
@@ -210,16 +287,27 @@ mod tests {
         Group::Ecp384,
         Group::Ecp521,
         Group::X25519,
+        Group::MlKem512,
+        Group::MlKem768,
+        Group::MlKem1024,
     ];
 
     fn start(group: Group, private: &[u8]) -> KeyExchange {
         KeyExchange::start(group, &mut Octets(private.to_vec())).unwrap()
     }
 
-    /// What `finish` says of a public value.
+    /// What an initiator, and then a responder, says of the other's value.
+    fn verdicts(group: Group, public: &[u8]) -> [Result<(), ExchangeError>; 2] {
+        let initiator = KeyExchange::start(group, &mut Varied(1)).unwrap();
+        let responder = KeyAnswer::new(group, public, &mut Varied(1)).and_then(KeyAnswer::finish);
+        [initiator.finish(public).map(|_| ()), responder.map(|_| ())]
+    }
+
+    /// What both say.
     fn verdict(group: Group, public: &[u8]) -> Result<(), ExchangeError> {
-        let ours = KeyExchange::start(group, &mut Varied(1)).unwrap();
-        ours.finish(public).map(|_| ())
+        let [initiator, responder] = verdicts(group, public);
+        assert_eq!(initiator, responder, "{group}");
+        initiator
     }
 
     /// Both sides have the published public value and the published secret.
@@ -229,7 +317,8 @@ mod tests {
         [private_r, public_r]: [&[u8]; 2],
         secret: &[u8],
     ) {
-        let (initiator, responder) = (start(group, private_i), start(group, private_r));
+        let initiator = start(group, private_i);
+        let responder = KeyAnswer::new(group, public_i, &mut Octets(private_r.to_vec())).unwrap();
         assert_eq!(initiator.public(), public_i, "{group}");
         assert_eq!(responder.public(), public_r, "{group}");
         assert_eq!(
@@ -237,11 +326,7 @@ mod tests {
             secret,
             "{group}"
         );
-        assert_eq!(
-            responder.finish(public_i).unwrap().expose_secret(),
-            secret,
-            "{group}"
-        );
+        assert_eq!(responder.finish().unwrap().expose_secret(), secret, "{group}");
     }
 
     /// RFC 5903 §8.1.
@@ -328,13 +413,9 @@ mod tests {
     /// RFC 5114 and values of an independent implementation: the file says which. One secret begins with zeros.
     #[test]
     fn modp_agrees_with_others() {
-        let vectors: BTreeMap<&str, Vec<u8>> = include_str!("../../tests/vectors/modp.txt")
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| line.split_once(" = "))
-            .map(|(name, value)| (name, octets(value)))
-            .collect();
+        let vectors = named(include_str!("../../tests/vectors/modp.txt"));
         for (name, group) in [
+            ("modp768", Group::Modp768),
             ("modp1024", Group::Modp1024),
             ("modp2048", Group::Modp2048),
             ("modp2048padded", Group::Modp2048),
@@ -352,6 +433,51 @@ mod tests {
         }
     }
 
+    /// NIST's samples: a key from its seed, and a ciphertext and its secret from what was drawn for them. A ciphertext
+    /// that was made for another key gives the secret of FIPS 203 §6.3, which only the owner of the key has.
+    #[test]
+    fn ml_kem_agrees_with_others() {
+        let vectors = named(include_str!("../../tests/vectors/mlkem.txt"));
+        for (name, group) in [
+            ("mlkem512", Group::MlKem512),
+            ("mlkem768", Group::MlKem768),
+            ("mlkem1024", Group::MlKem1024),
+        ] {
+            let value = |what: &str| vectors[format!("{name} {what}").as_str()].as_slice();
+            let initiator = start(group, value("seed"));
+            assert_eq!(initiator.public(), value("key"), "{group}");
+            let mut drawn = Octets(value("message").to_vec());
+            let responder = KeyAnswer::new(group, value("peer"), &mut drawn).unwrap();
+            assert_eq!(responder.public(), value("ciphertext"), "{group}");
+            assert_eq!(
+                responder.finish().unwrap().expose_secret(),
+                value("secret"),
+                "{group}"
+            );
+            let rejected = initiator.finish(value("ciphertext")).unwrap();
+            assert_eq!(rejected.expose_secret(), value("rejected"), "{group}");
+        }
+    }
+
+    /// FIPS 203 §7.2: an encapsulation key whose numbers are not below q is none.
+    #[test]
+    fn encapsulation_keys_out_of_range_are_refused() {
+        for group in &ALL[10..] {
+            let mut key = start(*group, &[7; 64]).public().to_vec();
+            key[..2].fill(0xff);
+            let answer = KeyAnswer::new(*group, &key, &mut Varied(1));
+            assert_eq!(answer.err(), Some(ExchangeError::Public), "{group}");
+        }
+    }
+
+    fn named(text: &'static str) -> BTreeMap<&'static str, Vec<u8>> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .filter_map(|line| line.split_once(" = "))
+            .map(|(name, value)| (name, octets(value)))
+            .collect()
+    }
+
     fn octets(hex: &str) -> Vec<u8> {
         hex.as_bytes()
             .chunks(2)
@@ -365,44 +491,41 @@ mod tests {
         let mut random = Varied(7);
         for group in ALL {
             let ours = KeyExchange::start(group, &mut random).unwrap();
-            let theirs = KeyExchange::start(group, &mut random).unwrap();
-            assert_eq!(ours.public().len(), group.public_octets());
+            let theirs = KeyAnswer::new(group, ours.public(), &mut random).unwrap();
+            assert_eq!(ours.public().len(), group.initiator_octets());
+            assert_eq!(theirs.public().len(), group.responder_octets());
             assert_ne!(ours.public(), theirs.public());
-            let (public_ours, public_theirs) = (ours.public().to_vec(), theirs.public().to_vec());
-            let secret = ours.finish(&public_theirs).unwrap();
+            let answered = theirs.public().to_vec();
+            let secret = ours.finish(&answered).unwrap();
             assert_eq!(
                 secret.expose_secret(),
-                theirs.finish(&public_ours).unwrap().expose_secret()
+                theirs.finish().unwrap().expose_secret(),
+                "{group}"
             );
         }
     }
 
     #[test]
     fn other_lengths_are_refused() {
+        let length = Err(ExchangeError::Length);
         for group in ALL {
-            let public = KeyExchange::start(group, &mut Varied(2))
-                .unwrap()
-                .public()
-                .to_vec();
-            assert_eq!(verdict(group, &public), Ok(()));
-            assert_eq!(
-                verdict(group, &public[1..]),
-                Err(ExchangeError::Length),
-                "{group}"
-            );
-            assert_eq!(
-                verdict(group, &[&[0], &public[..]].concat()),
-                Err(ExchangeError::Length),
-                "{group}"
-            );
-            assert_eq!(verdict(group, &[]), Err(ExchangeError::Length), "{group}");
+            let ours = KeyExchange::start(group, &mut Varied(2)).unwrap();
+            let theirs = KeyAnswer::new(group, ours.public(), &mut Varied(3)).unwrap();
+            assert_eq!(verdicts(group, theirs.public())[0], Ok(()), "{group}");
+            assert_eq!(verdicts(group, ours.public())[1], Ok(()), "{group}");
+            for (role, public) in [theirs.public(), ours.public()].into_iter().enumerate() {
+                assert_eq!(verdicts(group, &public[1..])[role], length, "{group}");
+                let longer = [&[0], public].concat();
+                assert_eq!(verdicts(group, &longer)[role], length, "{group}");
+                assert_eq!(verdicts(group, &[])[role], length, "{group}");
+            }
         }
     }
 
     /// RFC 6989 §2.1: 1 < y < p - 1.
     #[test]
     fn modp_values_that_give_the_secret_away_are_refused() {
-        for group in &ALL[..5] {
+        for group in &ALL[..6] {
             let prime = &modp::modulus(*group).unwrap().octets;
             let with_last = |base: &[u8], last: u8| [&base[..base.len() - 1], &[last]].concat();
             let zeros = vec![0; prime.len()];

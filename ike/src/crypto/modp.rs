@@ -1,4 +1,4 @@
-//! Modular exponentiation in constant time: the only unsafe code of this crate.
+//! Modular exponentiation in constant time.
 #![allow(unsafe_code)]
 
 use std::ptr::{self, NonNull};
@@ -33,6 +33,7 @@ unsafe impl Send for Modulus {}
 // SAFETY: as above.
 unsafe impl Sync for Modulus {}
 
+static MODP_768: LazyLock<Option<Modulus>> = LazyLock::new(|| Modulus::new(&PRIME_768, &[2], None));
 static MODP_1024: LazyLock<Option<Modulus>> = LazyLock::new(|| Modulus::new(&PRIME_1024, &[2], None));
 static MODP_2048: LazyLock<Option<Modulus>> =
     LazyLock::new(|| Modulus::rfc3526(lc::BN_get_rfc3526_prime_2048));
@@ -46,12 +47,19 @@ static MODP_2048_256: LazyLock<Option<Modulus>> =
 /// The modulus of a MODP group; `None` for other groups, and when there was no memory for it.
 pub(super) fn modulus(group: Group) -> Option<&'static Modulus> {
     match group {
+        Group::Modp768 => MODP_768.as_ref(),
         Group::Modp1024 => MODP_1024.as_ref(),
         Group::Modp2048 => MODP_2048.as_ref(),
         Group::Modp3072 => MODP_3072.as_ref(),
         Group::Modp4096 => MODP_4096.as_ref(),
         Group::Modp2048Subgroup256 => MODP_2048_256.as_ref(),
-        Group::Ecp256 | Group::Ecp384 | Group::Ecp521 | Group::X25519 => None,
+        Group::Ecp256
+        | Group::Ecp384
+        | Group::Ecp521
+        | Group::X25519
+        | Group::MlKem512
+        | Group::MlKem768
+        | Group::MlKem1024 => None,
     }
 }
 
@@ -245,6 +253,11 @@ impl Drop for Context {
     }
 }
 
+/// RFC 2409 §6.1.
+const PRIME_768: [u8; 96] = hex!(
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"
+    "EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A63A3620FFFFFFFFFFFFFFFF"
+);
 /// RFC 2409 §6.2.
 const PRIME_1024: [u8; 128] = hex!(
     "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"

@@ -2,13 +2,15 @@ use aws_lc_rs::{constant_time, hmac};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
+use super::mac::Mac;
 use super::{Prf, Secret};
 
 impl Prf {
     /// prf(key, parts one after the other); the key may have any length.
     pub fn compute(self, key: &[u8], parts: &[&[u8]]) -> Secret {
         let mut output = vec![0; self.octets()];
-        sign(&self.key(key), &Zeroizing::new(parts.concat()), &mut output);
+        self.keyed(key)
+            .sign_secret(&Zeroizing::new(parts.concat()), &mut output);
         output.into()
     }
 
@@ -18,7 +20,7 @@ impl Prf {
     /// If more than 255 outputs of the function are asked for, which prf+ cannot give.
     pub fn expand(self, key: &[u8], seed: &[&[u8]], octets: usize) -> Secret {
         assert!(octets <= 255 * self.octets(), "prf+ ends after 255 blocks");
-        let key = self.key(key);
+        let key = self.keyed(key);
         let seed = Zeroizing::new(seed.concat());
         let mut material = vec![0; octets];
         let mut input = Zeroizing::new(Vec::with_capacity(self.octets() + seed.len() + 1));
@@ -30,7 +32,7 @@ impl Prf {
             }
             input.extend_from_slice(&seed);
             input.push(counter);
-            sign(&key, &input, &mut block);
+            key.sign_secret(&input, &mut block);
             part.iter_mut()
                 .zip(block.iter())
                 .for_each(|(to, from)| *to = *from);
@@ -44,21 +46,15 @@ impl Prf {
         constant_time::verify_slices_are_equal(expected.expose_secret(), claimed).is_ok()
     }
 
-    fn key(self, key: &[u8]) -> hmac::Key {
-        let algorithm = match self {
-            Self::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Self::HmacSha2_256 => hmac::HMAC_SHA256,
-            Self::HmacSha2_384 => hmac::HMAC_SHA384,
-            Self::HmacSha2_512 => hmac::HMAC_SHA512,
-        };
-        hmac::Key::new(algorithm, key)
+    fn keyed(self, key: &[u8]) -> Mac {
+        match self {
+            Self::HmacMd5 => Mac::md5(key),
+            Self::HmacSha1 => Mac::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key),
+            Self::HmacSha2_256 => Mac::new(hmac::HMAC_SHA256, key),
+            Self::HmacSha2_384 => Mac::new(hmac::HMAC_SHA384, key),
+            Self::HmacSha2_512 => Mac::new(hmac::HMAC_SHA512, key),
+        }
     }
-}
-
-/// Writes the code straight into memory that will be wiped: `hmac::Tag` is not.
-fn sign(key: &hmac::Key, data: &[u8], output: &mut [u8]) {
-    let signed = hmac::sign_to_buffer(key, data, output);
-    assert!(signed.is_ok(), "HMAC cannot fail on a buffer of its length");
 }
 
 #[cfg(test)]
@@ -67,14 +63,15 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Prf; 4] = [
+    const ALL: [Prf; 5] = [
+        Prf::HmacMd5,
         Prf::HmacSha1,
         Prf::HmacSha2_256,
         Prf::HmacSha2_384,
         Prf::HmacSha2_512,
     ];
 
-    fn check(key: &[u8], data: &[u8], expected: [&[u8]; 4]) {
+    fn check(key: &[u8], data: &[u8], expected: [&[u8]; 5]) {
         for (prf, expected) in ALL.into_iter().zip(expected) {
             assert_eq!(prf.compute(key, &[data]).expose_secret(), expected, "{prf}");
             let (left, right) = data.split_at(data.len() / 2);
@@ -87,10 +84,19 @@ mod tests {
         }
     }
 
-    /// RFC 2202 §3 and RFC 4231 §4.2: a short key.
+    /// RFC 2202 §2: its first case has a key of another length than the others.
+    #[test]
+    fn published_md5() {
+        let code = hex!("9294727a3638bb1c13f48ef8158bfc9d");
+        let ours = Prf::HmacMd5.compute(&[0x0b; 16], &[b"Hi There"]);
+        assert_eq!(ours.expose_secret(), code);
+    }
+
+    /// RFC 2202 §3 and RFC 4231 §4.2: a short key; for MD5 by Python's hmac.
     #[test]
     fn published_case_1() {
-        let expected: [&[u8]; 4] = [
+        let expected: [&[u8]; 5] = [
+            &hex!("5ccec34ea9656392457fa1ac27f08fbc"),
             &hex!("b617318655057264e28bc0b6fb378c8ef146be00"),
             &hex!("b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
             &hex!(
@@ -104,10 +110,11 @@ mod tests {
         check(&[0x0b; 20], b"Hi There", expected);
     }
 
-    /// RFC 2202 §3 and RFC 4231 §4.3: a key that is a word.
+    /// RFC 2202 §2, §3 and RFC 4231 §4.3: a key that is a word.
     #[test]
     fn published_case_2() {
-        let expected: [&[u8]; 4] = [
+        let expected: [&[u8]; 5] = [
+            &hex!("750c783e6ab0b503eaa86e310a5db738"),
             &hex!("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
             &hex!("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
             &hex!(
@@ -121,12 +128,14 @@ mod tests {
         check(b"Jefe", b"what do ya want for nothing?", expected);
     }
 
-    /// RFC 2202 §3 and RFC 4231 §4.7: a key longer than a block.
+    /// RFC 2202 §2, §3 and RFC 4231 §4.7: a key longer than a block.
     #[test]
     fn published_case_6() {
         let data = b"Test Using Larger Than Block-Size Key - Hash Key First";
         let sha1 = hex!("aa4ae5e15272d00e95705637ce8a3b55ed402112");
         assert_eq!(Prf::HmacSha1.compute(&[0xaa; 80], &[data]).expose_secret(), sha1);
+        let md5 = hex!("6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
+        assert_eq!(Prf::HmacMd5.compute(&[0xaa; 80], &[data]).expose_secret(), md5);
         let sha2: [&[u8]; 3] = [
             &hex!("60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"),
             &hex!(
@@ -137,7 +146,7 @@ mod tests {
                 "6b56d037e05f2598bd0fd2215d6a1e5295e64f73f63f0aec8b915a985d786598"
             ),
         ];
-        for (prf, expected) in ALL.into_iter().skip(1).zip(sha2) {
+        for (prf, expected) in ALL.into_iter().skip(2).zip(sha2) {
             assert_eq!(
                 prf.compute(&[0xaa; 131], &[data]).expose_secret(),
                 expected,

@@ -8,7 +8,7 @@ use super::payloads;
 use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
 use super::staging::overdue;
 use super::state::{Common, Established, State};
-use crate::crypto::{Group, KeyExchange, Secret};
+use crate::crypto::{Group, KeyAnswer, KeyExchange, Secret};
 use crate::engine::Engine;
 use crate::proposal::{EspSuite, Keying};
 use crate::rejection::error;
@@ -92,7 +92,10 @@ impl Engine {
         let keying = Keying::Negotiated(guessed);
         let [offer, initiator, responder] = child::offer(inbound, &settings, &wanted, keying);
         let mut payloads = vec![rekeys, offer];
-        payloads.extend(fresh_payloads(&nonce, exchange.as_ref()));
+        let public = exchange
+            .as_ref()
+            .map(|exchange| (exchange.group(), exchange.public()));
+        payloads.extend(fresh_payloads(&nonce, public));
         payloads.extend([initiator, responder]);
         self.ask(&common, &mut state, (exchange::CREATE_CHILD_SA, &payloads), now);
         state.asked = Some(Asked::Child(Box::new(ChildRekey {
@@ -267,10 +270,10 @@ impl Engine {
             return Err(error(notify::INVALID_KE_PAYLOAD, wanted));
         };
         let invalid = |_| error(notify::INVALID_SYNTAX, Vec::new());
-        let exchange = KeyExchange::start(group, self.random.as_mut()).map_err(invalid)?;
-        let (group, data) = (group.id(), exchange.public().to_vec());
+        let answer = KeyAnswer::new(group, &public.data, self.random.as_mut()).map_err(invalid)?;
+        let (group, data) = (group.id(), answer.public().to_vec());
         let ours = Payload::KeyExchange(KeyExchangePayload { group, data });
-        let shared = exchange.finish(&public.data).map_err(invalid)?;
+        let shared = answer.finish().map_err(invalid)?;
         Ok(Some((ours, shared)))
     }
 

@@ -180,7 +180,7 @@ fn request(common: &Common, state: (&KeyExchange, &[u8], Option<&[u8]>), setting
     payloads.push(Payload::SecurityAssociation(proposal::offer_ike(
         &settings.ike_proposals,
     )));
-    payloads.extend(exchange_payloads(exchange, nonce));
+    payloads.extend(exchange_payloads((exchange.group(), exchange.public()), nonce));
     payloads.extend(
         common
             .path
@@ -191,8 +191,8 @@ fn request(common: &Common, state: (&KeyExchange, &[u8], Option<&[u8]>), setting
     Message { header, payloads }.encode()
 }
 
-pub(super) fn exchange_payloads(exchange: &KeyExchange, nonce: &[u8]) -> [Payload; 2] {
-    let (group, data) = (exchange.group().id(), exchange.public().to_vec());
+pub(super) fn exchange_payloads((group, public): (Group, &[u8]), nonce: &[u8]) -> [Payload; 2] {
+    let (group, data) = (group.id(), public.to_vec());
     [
         Payload::KeyExchange(KeyExchangePayload { group, data }),
         Payload::Nonce(NoncePayload { data: nonce.to_vec() }),

@@ -8,7 +8,7 @@ use super::nat::Path;
 use super::payloads::{self, Datagram};
 use super::state::{Common, IkeSa, InitAnswered, Secrets, State};
 use super::timers::Timer;
-use crate::crypto::KeyExchange;
+use crate::crypto::KeyAnswer;
 use crate::engine::Engine;
 use crate::half_open::{Admission, Newcomer};
 use crate::proposal::{self, IkeSuite};
@@ -136,10 +136,8 @@ impl Engine {
             let wanted = suite.group.id().to_be_bytes().to_vec();
             return Err(Rejection::answered(None, notify::INVALID_KE_PAYLOAD, wanted));
         }
-        if request.key_exchange.data.len() != suite.group.public_octets() {
-            return Err(malformed());
-        }
-        let exchange = KeyExchange::start(suite.group, self.random.as_mut()).map_err(|_| malformed())?;
+        let exchange = KeyAnswer::new(suite.group, &request.key_exchange.data, self.random.as_mut())
+            .map_err(|_| malformed())?;
         let settings = candidates.iter().filter_map(|name| self.settings_of(name));
         let settings: Vec<_> = settings.collect();
         let forced = settings.iter().any(|settings| settings.force_encapsulation);
@@ -147,7 +145,7 @@ impl Engine {
         let path = datagram.path();
         let nonce = self.drawn(NONCE);
         let mut payloads = vec![Payload::SecurityAssociation(chosen)];
-        payloads.extend(exchange_payloads(&exchange, &nonce));
+        payloads.extend(exchange_payloads((suite.group, exchange.public()), &nonce));
         payloads.extend(path.notifies((initiator_spi, spi), forced));
         payloads.extend(extensions::announcements());
         let header = Header::new(initiator_spi, spi, exchange::IKE_SA_INIT, Header::RESPONSE, 0);
@@ -166,7 +164,7 @@ impl Engine {
             nat: path.detect((initiator_spi, 0), request.payloads, forced),
             longest,
             candidates,
-            secrets: Secrets::Owed(exchange, request.key_exchange.data.clone()),
+            secrets: Secrets::Owed(exchange),
         };
         let expiry = now + self.limits.half_open_timeout;
         common.timers.set(Timer::Expiry, Some(expiry));

@@ -9,7 +9,7 @@ use super::payloads::{self, Datagram};
 use super::state::{Common, Established, IkeSa, State};
 use super::successor::IkeRekey;
 use super::timers::Lifetime;
-use crate::crypto::{Group, KeyExchange};
+use crate::crypto::Group;
 use crate::engine::Engine;
 use crate::rejection::error;
 use crate::wire::registry::{exchange, notify, protocol};
@@ -104,10 +104,10 @@ impl Established {
 }
 
 /// The payloads of both kinds of rekey that hold a nonce and a public value.
-pub(crate) fn fresh_payloads(nonce: &[u8], exchange: Option<&KeyExchange>) -> Vec<Payload> {
+pub(crate) fn fresh_payloads(nonce: &[u8], exchange: Option<(Group, &[u8])>) -> Vec<Payload> {
     let mut fresh = vec![Payload::Nonce(NoncePayload { data: nonce.to_vec() })];
-    fresh.extend(exchange.map(|exchange| {
-        let (group, data) = (exchange.group().id(), exchange.public().to_vec());
+    fresh.extend(exchange.map(|(group, public)| {
+        let (group, data) = (group.id(), public.to_vec());
         Payload::KeyExchange(KeyExchangePayload { group, data })
     }));
     fresh

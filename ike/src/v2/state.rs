@@ -14,7 +14,7 @@ use super::nat::{Nat, Path};
 use super::rekey::Asked;
 use super::timers::{Lifetime, Timer, Timers};
 use super::window::Window;
-use crate::crypto::KeyExchange;
+use crate::crypto::KeyAnswer;
 use crate::proposal::IkeSuite;
 use crate::wire::Payload;
 use crate::{ConnectionName, Identity, IkeSnapshot};
@@ -78,10 +78,10 @@ pub(crate) struct InitAnswered {
 
 /// What the keys are made of, until they are made.
 pub(crate) enum Secrets {
-    /// Our private and the peer's public value.
-    Owed(KeyExchange, Vec<u8>),
+    /// Our half of the key exchange, with what the peer sent.
+    Owed(KeyAnswer),
     /// The keys.
-    Made(Channel),
+    Made(Box<Channel>),
     /// The peer's public value is no good.
     Impossible,
 }
@@ -269,8 +269,8 @@ impl IkeSa {
 impl InitAnswered {
     /// The keys, calculated when they are needed first. `None` if the peer's public value is no good.
     pub(crate) fn channel(&mut self, common: &Common) -> Option<&mut Channel> {
-        if let Secrets::Owed(..) = self.secrets
-            && let Secrets::Owed(exchange, public) = std::mem::replace(&mut self.secrets, Secrets::Impossible)
+        if let Secrets::Owed(_) = self.secrets
+            && let Secrets::Owed(exchange) = std::mem::replace(&mut self.secrets, Secrets::Impossible)
         {
             let said = Said {
                 initiator_nonce: &self.initiator_nonce,
@@ -278,22 +278,22 @@ impl InitAnswered {
                 initiator_spi: common.peer_spi,
                 responder_spi: common.spi,
             };
-            let shared = exchange.finish(&public).ok();
+            let shared = exchange.finish().ok();
             let channel = shared.and_then(|shared| Channel::new(self.suite, &said, &shared, false));
             let channel = channel.map(|channel| channel.with_fragments(self.longest));
-            self.secrets = channel.map_or(Secrets::Impossible, Secrets::Made);
+            self.secrets = channel.map_or(Secrets::Impossible, |made| Secrets::Made(Box::new(made)));
         }
         match &mut self.secrets {
             Secrets::Made(channel) => Some(channel),
-            Secrets::Owed(..) | Secrets::Impossible => None,
+            Secrets::Owed(_) | Secrets::Impossible => None,
         }
     }
 
     /// The keys, for good.
     pub(crate) fn into_channel(self) -> Option<Channel> {
         match self.secrets {
-            Secrets::Made(channel) => Some(channel),
-            Secrets::Owed(..) | Secrets::Impossible => None,
+            Secrets::Made(channel) => Some(*channel),
+            Secrets::Owed(_) | Secrets::Impossible => None,
         }
     }
 }

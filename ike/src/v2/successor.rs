@@ -11,7 +11,7 @@ use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
 use super::state::{Closing, Common, Established, IkeSa, State};
 use super::timers::{Timer, Timers};
 use super::window::{Retransmission, Window};
-use crate::crypto::{Group, KeyExchange};
+use crate::crypto::{Group, KeyAnswer, KeyExchange};
 use crate::engine::Engine;
 use crate::proposal::{self, IkeSuite};
 use crate::rejection::error;
@@ -73,7 +73,10 @@ impl Engine {
         let (spi, nonce) = (self.fresh_spi(), self.drawn(NONCE));
         let offer = proposal::reoffer_ike(&settings.ike_proposals, spi);
         let mut payloads = vec![Payload::SecurityAssociation(offer)];
-        payloads.extend(fresh_payloads(&nonce, Some(&exchange)));
+        payloads.extend(fresh_payloads(
+            &nonce,
+            Some((exchange.group(), exchange.public())),
+        ));
         self.ask(&common, &mut state, (exchange::CREATE_CHILD_SA, &payloads), now);
         state.asked = Some(Asked::Ike(Box::new(IkeRekey {
             spi,
@@ -140,11 +143,12 @@ impl Engine {
             let wanted = suite.group.id().to_be_bytes().to_vec();
             return Err(error(notify::INVALID_KE_PAYLOAD, wanted));
         }
-        let exchange = KeyExchange::start(suite.group, self.random.as_mut()).map_err(|_| invalid())?;
+        let exchange = KeyAnswer::new(suite.group, &public.data, self.random.as_mut());
+        let exchange = exchange.map_err(|_| invalid())?;
         let nonce = self.drawn(NONCE);
         let mut answer = vec![Payload::SecurityAssociation(chosen)];
-        answer.extend(fresh_payloads(&nonce, Some(&exchange)));
-        let shared = exchange.finish(&public.data).map_err(|_| invalid())?;
+        answer.extend(fresh_payloads(&nonce, Some((suite.group, exchange.public()))));
+        let shared = exchange.finish().map_err(|_| invalid())?;
         let said = Said {
             initiator_nonce: theirs,
             responder_nonce: &nonce,

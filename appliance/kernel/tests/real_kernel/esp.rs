@@ -91,10 +91,13 @@ fn all_kinds() -> Vec<XfrmState> {
         Authenticator::HmacSha2_384_192,
         Authenticator::HmacSha2_512_256,
     ];
-    let algorithms = authenticators
-        .map(Algorithm::AesCbc)
-        .into_iter()
-        .chain([Algorithm::AesGcm16]);
+    let algorithms = authenticators.map(Algorithm::AesCbc).into_iter().chain([
+        Algorithm::AesGcm16,
+        Algorithm::ChaCha20Poly1305,
+        Algorithm::TripleDes(Authenticator::HmacMd5_96),
+        Algorithm::Des(Authenticator::HmacSha1_96),
+        Algorithm::Null(Authenticator::HmacSha2_256_128),
+    ]);
     let mut states: Vec<XfrmState> = (1..)
         .zip(algorithms)
         .map(|(spi, algorithm)| state(A, B, 0x0b00 + spi, algorithm))
@@ -124,6 +127,11 @@ fn lost_states_are_reported() {
             "reqid 1129775105",
             "auth-trunc hmac(sha384)",
             "rfc4106(gcm(aes))",
+            "rfc7539esp(chacha20,poly1305)",
+            "cbc(des3_ede)",
+            "auth-trunc hmac(md5)",
+            "cbc(des)",
+            "ecb(cipher_null)",
             "sport 4500 dport 1024",
             "flag af-unspec esn",
         ] {

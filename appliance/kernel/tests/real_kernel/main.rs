@@ -157,6 +157,13 @@ pub(crate) fn state(from: &str, to: &str, spi: u32, algorithm: Algorithm) -> Xfr
     let octet = u8::try_from(spi & 0xff).unwrap();
     let (encryption, integrity) = match algorithm {
         Algorithm::AesCbc(_) => (vec![octet; 32], Some(vec![octet; 48].into())),
+        Algorithm::TripleDes(_) => (
+            [[octet; 8], [octet ^ 0x55; 8], [octet ^ 0xaa; 8]].concat(),
+            Some(vec![octet; 16].into()),
+        ),
+        Algorithm::Des(_) => (vec![octet; 8], Some(vec![octet; 20].into())),
+        Algorithm::Null(_) => (vec![], Some(vec![octet; 32].into())),
+        Algorithm::ChaCha20Poly1305 => (vec![octet; 36], None),
         Algorithm::AesGcm16 | Algorithm::Foreign(_) => (vec![octet; 20], None),
     };
     XfrmState {

@@ -1,5 +1,5 @@
 //! What one side of an IKEv2 handshake spends on cryptography alone, on one core: a key pair and a shared secret in
-//! each group, the key schedule, and one message sealed and one opened.
+//! each group (of ML-KEM all that both sides calculate), the key schedule, and one message sealed and one opened.
 //!
 //! Against `openssl speed ecdhx25519 ecdhp256 ffdh2048`, whose operations are one derivation each.
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ike::Random;
-use ike::crypto::{Encryption, Group, KeyExchange, Prf, Secret};
+use ike::crypto::{Encryption, Group, KeyAnswer, KeyExchange, Prf, Secret};
 use ike::v2::keys::{IkeKeys, Said, Suite};
 use system_bench::print;
 
@@ -48,6 +48,15 @@ fn main() -> Result<()> {
         report(&format!("exchange/{group}"), || {
             let ours = KeyExchange::start(group, &mut random)?;
             black_box(ours.finish(public)?);
+            Ok(())
+        })?;
+    }
+    for group in [Group::MlKem512, Group::MlKem768, Group::MlKem1024] {
+        report(&format!("both-sides/{group}"), || {
+            let initiator = KeyExchange::start(group, &mut random)?;
+            let responder = KeyAnswer::new(group, initiator.public(), &mut random)?;
+            black_box(initiator.finish(responder.public())?);
+            black_box(responder.finish()?);
             Ok(())
         })?;
     }

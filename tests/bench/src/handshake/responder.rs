@@ -126,6 +126,7 @@ fn document_for(plan: &Plan) -> Document {
 
 fn suite(group: Group) -> Suite {
     let group = match group {
+        Group::Modp768 => "DHGroup1",
         Group::Modp1024 => "DHGroup2",
         Group::Modp2048 => "DHGroup14",
         Group::Modp3072 => "DHGroup15",
@@ -135,6 +136,9 @@ fn suite(group: Group) -> Suite {
         Group::Ecp384 => "ECP384",
         Group::Ecp521 => "ECP521",
         Group::X25519 => "X25519",
+        Group::MlKem512 => "MLKEM512",
+        Group::MlKem768 => "MLKEM768",
+        Group::MlKem1024 => "MLKEM1024",
     };
     Suite { group, ..USUAL }
 }
