@@ -2,5 +2,6 @@
 
 mod figure;
 pub mod handshake;
+pub mod scale;
 
 pub use figure::{median, print};

@@ -1,0 +1,7 @@
+//! Thousands of connections in one engine, in memory and in virtual time.
+
+mod heap;
+mod hub;
+
+pub use heap::{held, resident};
+pub use hub::{Cost, Hub};
