@@ -4,6 +4,7 @@
 //! randomness that it was not handed, so all of the protocol can be tested in memory.
 
 mod action;
+mod candidates;
 mod connection;
 pub mod crypto;
 mod distinguished_name;
@@ -16,6 +17,7 @@ mod proposal;
 mod random;
 mod reason;
 mod rejection;
+mod resolution;
 mod selector;
 mod settings;
 mod snapshot;
@@ -31,7 +33,7 @@ pub use reason::{Outage, Reason, Side, Stage};
 pub use selector::TrafficSelector;
 pub use settings::{
     Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
-    ResponderSelectors, SelectorLine, Settings,
+    Remote, ResponderSelectors, SelectorLine, Settings,
 };
 pub use snapshot::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, Snapshot,

@@ -71,8 +71,6 @@ pub(crate) struct InitAnswered {
     pub(crate) nat: Nat,
     /// How long our messages may be, if fragments are understood.
     pub(crate) longest: Option<usize>,
-    /// The connections that it may turn out to be.
-    pub(crate) candidates: Vec<ConnectionName>,
     pub(crate) secrets: Secrets,
 }
 
