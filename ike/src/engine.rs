@@ -80,8 +80,7 @@ impl Engine {
             Input::ChildSpent(child, spent) => self.spent(child, spent, now),
             // Nothing is watched yet.
             Input::Wanted(..) => {}
-            Input::Resolved(name, host, found) => self.resolved(&name, &host, found, now),
-            Input::Connect(name) => self.connect_anew(&name, now),
+            Input::Connect(name) => self.connect(&name, now),
             Input::RekeyChild(name) => self.rekey_now(&name, false, now),
             Input::RekeyIke(name) => self.rekey_now(&name, true, now),
             Input::Shutdown => self.stop(now),
@@ -162,16 +161,19 @@ impl Engine {
             State::InitSent(state) if answers(exchange::IKE_SA_INIT, 0) => {
                 return self.init_answer(common, state, datagram, now);
             }
-            State::AuthSent(state) if answers(exchange::IKE_AUTH, 1) => {
+            State::IntermediateSent(state) if answers(exchange::IKE_INTERMEDIATE, state.agreement.next) => {
+                return self.intermediate_answer(common, state, datagram, now);
+            }
+            State::AuthSent(state) if answers(exchange::IKE_AUTH, state.agreement.next) => {
                 return self.auth_answer(common, state, datagram, now);
             }
-            State::InitAnswered(state) => return self.auth_arrived(common, state, datagram, now),
+            State::InitAnswered(state) => return self.half_open_arrived(common, state, datagram, now),
             State::Refused(state) => return self.refused_again(common, state, datagram),
             State::Established(state) => return self.exchange(common, state, datagram, now),
             State::Closing(state) => return self.closing(common, state, datagram, now),
             // The request comes again while its answer is owed; nothing else can (window of one).
             State::Answering(state) => return self.keep(common, State::Answering(state)),
-            unexpected @ (State::InitSent(_) | State::AuthSent(_)) => unexpected,
+            unexpected @ (State::InitSent(_) | State::IntermediateSent(_) | State::AuthSent(_)) => unexpected,
         };
         self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
         self.keep(common, unexpected);
@@ -212,7 +214,7 @@ impl Engine {
     pub(crate) fn reject(&mut self, datagram: &Datagram, rejection: Rejection, now: Instant) {
         self.dropped(datagram.remote, rejection.cause);
         if let Some(outage) = &rejection.outage {
-            for name in self.suspects(datagram.path()) {
+            for name in self.candidates(datagram.path()) {
                 self.noted(&name, outage, now);
             }
         }

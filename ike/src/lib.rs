@@ -4,7 +4,7 @@
 //! randomness that it was not handed, so all of the protocol can be tested in memory.
 
 mod action;
-mod candidates;
+mod additional;
 mod connection;
 pub mod crypto;
 mod distinguished_name;
@@ -17,7 +17,6 @@ mod proposal;
 mod random;
 mod reason;
 mod rejection;
-mod resolution;
 mod selector;
 mod settings;
 mod snapshot;
@@ -33,7 +32,7 @@ pub use reason::{Outage, Reason, Side, Stage};
 pub use selector::TrafficSelector;
 pub use settings::{
     Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
-    Remote, ResponderSelectors, SelectorLine, Settings,
+    ResponderSelectors, SelectorLine, Settings,
 };
 pub use snapshot::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, Snapshot,

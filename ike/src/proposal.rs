@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::additional::{self, Additional};
 use crate::crypto::{Encryption, Group, Integrity, Prf};
 use crate::v2::keys::Suite;
 use crate::wire::registry::{encryption, esn, group, integrity, prf, protocol, transform};
@@ -15,6 +16,8 @@ pub(crate) struct IkeSuite {
     pub(crate) integrity: Option<Integrity>,
     pub(crate) prf: Prf,
     pub(crate) group: Group,
+    /// The exchanges that follow it (RFC 9370).
+    pub(crate) additional: Additional,
 }
 
 /// What one Child SA uses.
@@ -25,6 +28,8 @@ pub(crate) struct EspSuite {
     pub(crate) extended_sequence_numbers: bool,
     /// The group of its own key exchange.
     pub(crate) group: Option<Group>,
+    /// The exchanges that follow it (RFC 9370).
+    pub(crate) additional: Additional,
 }
 
 /// Where a Child SA takes its keys from.
@@ -47,6 +52,7 @@ pub(crate) fn offer_ike(configured: &[IkeProposal]) -> SecurityAssociationPayloa
                 .iter()
                 .map(|group| plain(transform::KE, group.id())),
         );
+        transforms.extend(additional::offer(&proposal.additional));
         Proposal {
             number,
             protocol: protocol::IKE,
@@ -70,6 +76,8 @@ pub(crate) fn offer_esp(configured: &[EspProposal], spi: u32, keying: Keying) ->
         if keying != Keying::Inherited {
             let groups = proposal.groups.iter();
             transforms.extend(groups.map(|group| plain(transform::KE, group.id())));
+            transforms
+                .extend(additional::offer(&proposal.additional).filter(|_| !proposal.groups.is_empty()));
         }
         Proposal {
             number,
@@ -107,6 +115,7 @@ pub(crate) fn choose_ike(
     let mut transforms = chosen_ciphers(chosen, suite.encryption, suite.integrity);
     transforms.push(plain(transform::PRF, suite.prf.id()));
     transforms.push(plain(transform::KE, suite.group.id()));
+    transforms.extend(suite.additional.answer(chosen));
     let answer = Proposal {
         number: chosen.number,
         protocol: protocol::IKE,
@@ -185,7 +194,10 @@ pub(crate) fn choose_esp(
         transforms.push(plain(transform::ESN, number));
     }
     match suite.group {
-        Some(group) => transforms.push(plain(transform::KE, group.id())),
+        Some(group) => {
+            transforms.push(plain(transform::KE, group.id()));
+            transforms.extend(suite.additional.answer(chosen));
+        }
         None if keying != Keying::Inherited && has(chosen, transform::KE, group::NONE) => {
             transforms.push(plain(transform::KE, group::NONE));
         }
@@ -236,6 +248,7 @@ pub(crate) fn allows(configured: &[IkeProposal], suite: IkeSuite) -> bool {
         (proposal.encryption, proposal.integrity, proposal.prf)
             == (suite.encryption, suite.integrity, suite.prf)
             && proposal.groups.contains(&suite.group)
+            && suite.additional.is_among(&proposal.additional)
     })
 }
 
@@ -265,7 +278,7 @@ impl std::fmt::Display for IkeSuite {
         if let Some(integrity) = self.integrity {
             write!(f, "{integrity}/")?;
         }
-        write!(f, "{}/{}", self.prf, self.group)
+        write!(f, "{}/{}{}", self.prf, self.group, self.additional)
     }
 }
 
@@ -280,7 +293,8 @@ impl std::fmt::Display for EspSuite {
         } else {
             ""
         })?;
-        self.group.map_or(Ok(()), |group| write!(f, "/{group}"))
+        let group = self.group.map(|group| format!("/{group}"));
+        write!(f, "{}{}", group.unwrap_or_default(), self.additional)
     }
 }
 
@@ -291,6 +305,7 @@ fn transform_word(offered: &Transform) -> Option<String> {
         transform::INTEG if offered.id == integrity::NONE => return None,
         transform::INTEG => Integrity::from_id(offered.id).map(|known| known.to_string()),
         transform::KE => Group::from_id(offered.id).map(|known| known.to_string()),
+        kind if additional::is_additional(kind) => return additional::word(offered),
         transform::ESN if offered.id == esn::NONE => return None,
         transform::ESN if offered.id == esn::EXTENDED => Some("ESN".to_owned()),
         _ => None,
@@ -328,7 +343,7 @@ fn ike_suite(proposal: &Proposal, wanted: &IkeProposal, guessed: u16) -> Option<
         matches!(
             kind,
             transform::ENCR | transform::PRF | transform::INTEG | transform::KE
-        )
+        ) || additional::is_additional(kind)
     };
     if !proposal.transforms.iter().all(|transform| known(transform.kind)) {
         return None;
@@ -350,6 +365,7 @@ fn ike_suite(proposal: &Proposal, wanted: &IkeProposal, guessed: u16) -> Option<
         integrity,
         prf,
         group,
+        additional: Additional::choose(proposal, &wanted.additional, Some(group))?,
     })
 }
 
@@ -358,7 +374,7 @@ fn esp_suite(proposal: &Proposal, wanted: &EspProposal, keying: Keying) -> Optio
         matches!(
             kind,
             transform::ENCR | transform::INTEG | transform::KE | transform::ESN
-        )
+        ) || additional::is_additional(kind)
     };
     if !proposal.transforms.iter().all(|transform| known(transform.kind)) {
         return None;
@@ -375,6 +391,7 @@ fn esp_suite(proposal: &Proposal, wanted: &EspProposal, keying: Keying) -> Optio
         integrity: wanted.integrity,
         extended_sequence_numbers: extended,
         group,
+        additional: additional::of_child(proposal, wanted, group)?,
     })
 }
 

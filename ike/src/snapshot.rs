@@ -72,6 +72,8 @@ pub struct IkeSnapshot {
 pub enum Extension {
     /// IKE messages too long for one packet travel in several (RFC 7383).
     Fragmentation,
+    /// More exchanges may come between IKE_SA_INIT and IKE_AUTH (RFC 9242).
+    Intermediate,
 }
 
 impl Extension {
@@ -79,6 +81,7 @@ impl Extension {
     pub fn word(self) -> &'static str {
         match self {
             Self::Fragmentation => "fragmentation",
+            Self::Intermediate => "intermediate",
         }
     }
 }

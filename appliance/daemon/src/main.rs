@@ -13,7 +13,6 @@ mod journal;
 mod kernel_owner;
 mod privileges;
 mod randomness;
-mod resolver;
 mod runtime_directory;
 mod sandbox;
 mod secrets;

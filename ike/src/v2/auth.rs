@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::channel::{Channel, Unopened};
+use super::channel::Unopened;
 use super::child::{self, AgreedChild};
-use super::nat::Nat;
+use super::intermediate::Agreement;
 use super::payloads::{self, Datagram};
 use super::proof::{prove, proves};
 use super::state::{Closing, Common, Established, State};
@@ -12,7 +12,7 @@ use super::timers::Timer;
 use super::window::{Retransmission, Window};
 use crate::engine::Engine;
 use crate::identity;
-use crate::proposal::{IkeSuite, Keying};
+use crate::proposal::Keying;
 use crate::rejection::{error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
@@ -20,15 +20,22 @@ use crate::{Connection, ConnectionName, DropCause, Identity, Outage, Reason, Sid
 
 /// Initiator: we proved who we are and wait for the peer to do so.
 pub(crate) struct AuthSent {
-    pub(crate) channel: Channel,
-    pub(crate) suite: IkeSuite,
-    pub(crate) nat: Nat,
+    pub(crate) agreement: Agreement,
     /// The SPI that we offered to receive on.
     pub(crate) inbound: u32,
-    pub(crate) init_answer: Vec<u8>,
-    pub(crate) initiator_nonce: Vec<u8>,
-    pub(crate) responder_nonce: Vec<u8>,
     pub(crate) request: Retransmission,
+}
+
+impl Agreement {
+    /// The IKE SA is to be closed with these words, after IKE_AUTH.
+    fn closing(self, farewell: Vec<Payload>) -> Closing {
+        Closing {
+            channel: self.channel,
+            window: Window::new(self.next.saturating_add(1), 0),
+            farewell: Some(farewell),
+            asked: None,
+        }
+    }
 }
 
 impl AuthSent {
@@ -53,8 +60,12 @@ impl AuthSent {
         if !identity::matches(said, &settings.remote_identity) {
             return Err(unexpected(said, &settings.remote_identity));
         }
-        let proven = (self.init_answer.as_slice(), self.initiator_nonce.as_slice());
-        if proves(&self.channel, (proof, said), proven, settings) {
+        let agreement = &self.agreement;
+        let proven = (
+            agreement.init_answer.as_slice(),
+            agreement.initiator_nonce.as_slice(),
+        );
+        if proves(&agreement.channel, (proof, said), proven, settings) {
             Ok(())
         } else {
             Err(refused(Reason::AuthenticationFailed, Side::We))
@@ -73,32 +84,34 @@ pub(super) fn unexpected(said: &IdentificationPayload, expected: &Identity) -> O
 }
 
 impl Engine {
-    /// Proves who we are and asks for the child; `init_request` is our IKE_SA_INIT message.
-    pub(crate) fn auth_request(
-        &mut self,
-        common: Common,
-        mut state: AuthSent,
-        init_request: &[u8],
-        now: Instant,
-    ) {
+    /// Proves who we are and asks for the child.
+    pub(crate) fn auth_request(&mut self, common: Common, mut agreement: Agreement, now: Instant) {
         let Some(name) = common.connection.clone() else {
             return;
         };
         let Some(settings) = self.settings_of(&name) else {
             return;
         };
-        let (said, proof) = prove(&state.channel, (init_request, &state.responder_nonce), &settings);
+        let proven = (
+            agreement.init_request.as_slice(),
+            agreement.responder_nonce.as_slice(),
+        );
+        let (said, proof) = prove(&agreement.channel, proven, &settings);
         let mut payloads = vec![Payload::IdentificationInitiator(said)];
         payloads.extend(self.first_contact(&name));
         let expected = identity::to_payload(&settings.remote_identity);
         payloads.extend([Payload::IdentificationResponder(expected), proof]);
         let first = child::first_line(&settings);
-        payloads.extend(child::offer(state.inbound, &settings, &first, Keying::Inherited));
-        let bytes = state
-            .channel
-            .request(exchange::IKE_AUTH, 1, &payloads, self.random.as_mut());
+        let inbound = self.fresh_child_spi();
+        payloads.extend(child::offer(inbound, &settings, &first, Keying::Inherited));
+        let (kind, id, random) = (exchange::IKE_AUTH, agreement.next, self.random.as_mut());
+        let bytes = agreement.channel.request(kind, id, &payloads, random);
         self.send(common.path, bytes.clone());
-        state.request = Retransmission::new(bytes, now);
+        let state = AuthSent {
+            agreement,
+            inbound,
+            request: Retransmission::new(bytes, now),
+        };
         self.keep(common, State::AuthSent(Box::new(state)));
     }
 
@@ -113,7 +126,7 @@ impl Engine {
         let Some(settings) = common.connection.as_ref().and_then(|name| self.settings_of(name)) else {
             return;
         };
-        let payloads = match state.channel.open(&datagram.bytes) {
+        let payloads = match state.agreement.channel.open(&datagram.bytes) {
             Ok(payloads) => payloads,
             Err(Unopened::Forged(cause)) => {
                 self.dropped(datagram.remote, Some(cause));
@@ -140,12 +153,7 @@ impl Engine {
     /// For the peer the IKE SA stands, perhaps without a child (§1.2): close it and try again later.
     fn childless(&mut self, common: Common, state: AuthSent, outage: Outage, now: Instant) {
         self.forget_child_spi(state.inbound);
-        let closing = Closing {
-            channel: state.channel,
-            window: Window::new(2, 0),
-            farewell: Some(vec![payloads::delete_ike()]),
-            asked: None,
-        };
+        let closing = state.agreement.closing(vec![payloads::delete_ike()]);
         self.ended(&common, Some(outage), now);
         self.close(common, closing, now);
     }
@@ -157,13 +165,7 @@ impl Engine {
         self.ended(&common, Some(outage), now);
         if we {
             let error = Payload::Notify(error(notify::AUTHENTICATION_FAILED, Vec::new()));
-            let farewell = Some(vec![error, payloads::delete_ike()]);
-            let closing = Closing {
-                channel: state.channel,
-                window: Window::new(2, 0),
-                farewell,
-                asked: None,
-            };
+            let closing = state.agreement.closing(vec![error, payloads::delete_ike()]);
             self.close(common, closing, now);
         }
     }
@@ -177,19 +179,23 @@ impl Engine {
             return;
         };
         self.contacted(&name);
-        let nonces = (state.initiator_nonce.as_slice(), state.responder_nonce.as_slice());
-        let keys = state.channel.child_keys(child.suite, nonces, None);
-        let child = self.install(&common, (child, keys, state.nat.encapsulation()), true, now);
+        let agreement = state.agreement;
+        let nonces = (
+            agreement.initiator_nonce.as_slice(),
+            agreement.responder_nonce.as_slice(),
+        );
+        let keys = agreement.channel.child_keys(child.suite, nonces, None);
+        let child = self.install(&common, (child, keys, agreement.nat.encapsulation()), true, now);
         let lifetime = self.lifetime(settings.ike_lifetime, now);
         let mut established = Established::new(
-            (state.channel, state.suite),
-            Window::new(2, 0),
-            state.nat,
+            (agreement.channel, agreement.suite),
+            Window::new(agreement.next.saturating_add(1), 0),
+            agreement.nat,
             (lifetime, settings.dpd_timeout),
             now,
         );
         established.children.begin(child);
-        established.initiator_nonce = state.initiator_nonce.into();
+        established.initiator_nonce = agreement.initiator_nonce.into();
         common
             .timers
             .set(Timer::Keepalive, established.first_keepalive(now));

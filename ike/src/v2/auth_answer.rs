@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::auth::unexpected;
 use super::channel::Unopened;
 use super::child;
-use super::nat::Path;
 use super::payloads::{self, Datagram};
 use super::proof::{prove, proves};
 use super::state::{Answering, Common, Established, InitAnswered, Refused, State};
@@ -14,7 +13,7 @@ use super::timers::Timer;
 use super::window::Window;
 use crate::engine::Engine;
 use crate::identity;
-use crate::proposal::{IkeSuite, Keying};
+use crate::proposal::Keying;
 use crate::rejection::{Rejection, error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
@@ -32,26 +31,20 @@ struct Authenticated {
 
 impl Engine {
     /// A request under the SPI of a half-open IKE SA arrived.
-    pub(crate) fn auth_arrived(
+    pub(crate) fn half_open_arrived(
         &mut self,
         common: Common,
         mut state: Box<InitAnswered>,
         datagram: &Datagram,
         now: Instant,
     ) {
-        let header = &datagram.header;
-        let opened = if header.exchange_type != exchange::IKE_AUTH || header.is_response() {
-            Err(Unopened::Forged(DropCause::UnexpectedExchange))
-        } else if header.message_id != 1 {
-            Err(Unopened::Forged(DropCause::UnexpectedMessageId))
-        } else if !state.nat.remote && datagram.remote.ip() != common.path.remote.ip() {
-            // NAT detection says that the peer's address is its own: a copy from elsewhere would draw us there.
-            Err(Unopened::Forged(DropCause::NoConnection))
-        } else {
-            let channel = state.channel(&common);
-            channel.map_or(Err(Unopened::Forged(DropCause::IntegrityFailed)), |keys| {
-                keys.open(&datagram.bytes)
-            })
+        let opened = match state.repeated(datagram) {
+            Some(Ok(answer)) => {
+                self.send(datagram.path(), answer);
+                return self.keep(common, State::InitAnswered(state));
+            }
+            Some(Err(unopened)) => Err(unopened),
+            None => state.open(&common, datagram),
         };
         let payloads = match opened {
             Ok(payloads) => payloads,
@@ -66,8 +59,10 @@ impl Engine {
                 return self.auth_refused(common, *state, (rejection, datagram), now);
             }
         };
-        let judged = self.judge_auth(&common, &mut state, &payloads, now);
-        match judged {
+        if state.group_awaited().is_some() {
+            return self.intermediate_asked(common, state, (&payloads, datagram), now);
+        }
+        match self.judge_auth(&common, &mut state, &payloads, now) {
             Ok(authenticated) => {
                 self.auth_accepted(common, *state, (authenticated, &payloads, datagram), now);
             }
@@ -88,12 +83,7 @@ impl Engine {
         }
         let said = payloads::initiator_identity(payloads);
         let said = said.ok_or_else(|| Rejection::answered(None, notify::INVALID_SYNTAX, Vec::new()))?;
-        let (name, settings) = self.identified(
-            (common.path, state.suite),
-            said,
-            payloads::responder_identity(payloads),
-            now,
-        )?;
+        let (name, settings) = self.identified(state, said, payloads::responder_identity(payloads), now)?;
         let proven = (state.request.clone(), state.responder_nonce.clone());
         let proof = payloads::authentication(payloads);
         let nonce = state.initiator_nonce.clone();
@@ -119,40 +109,42 @@ impl Engine {
         })
     }
 
-    /// The connection that expects this peer.
+    /// The candidate that expects this peer.
     fn identified(
         &mut self,
-        (path, suite): (Path, IkeSuite),
+        state: &InitAnswered,
         said: &IdentificationPayload,
         wanted: Option<&IdentificationPayload>,
         now: Instant,
     ) -> Result<(ConnectionName, Arc<Connection>), Rejection> {
+        let known: Vec<_> = state
+            .candidates
+            .iter()
+            .filter_map(|name| Some((name.clone(), self.settings_of(name)?)))
+            .collect();
         let expects = |settings: &Connection| {
             identity::matches(said, &settings.remote_identity)
                 && wanted.is_none_or(|wanted| identity::matches(wanted, &settings.local_identity))
         };
-        if let Some(found) = self.expecting(path, suite, expects) {
-            return Ok(found);
+        if let Some(found) = known.iter().find(|(_, settings)| expects(settings)) {
+            return Ok(found.clone());
         }
         let mut rejection = Rejection::answered(None, notify::AUTHENTICATION_FAILED, Vec::new());
-        for name in self.suspects(path) {
-            let Some(settings) = self.settings_of(&name) else {
-                continue;
-            };
+        for (name, settings) in &known {
             let outage = match wanted {
                 Some(wanted) if identity::matches(said, &settings.remote_identity) => {
                     unexpected(wanted, &settings.local_identity)
                 }
                 _ => unexpected(said, &settings.remote_identity),
             };
-            self.noted(&name, &outage, now);
+            self.noted(name, &outage, now);
             rejection.outage = Some(outage);
         }
         Err(rejection)
     }
 
     /// Answers with an error; the answer is kept for repeated requests.
-    fn auth_refused(
+    pub(super) fn auth_refused(
         &mut self,
         common: Common,
         state: InitAnswered,
@@ -164,9 +156,15 @@ impl Engine {
             return;
         };
         let payloads: Vec<_> = rejection.answer.into_iter().map(Payload::Notify).collect();
-        let answer = channel.answer(exchange::IKE_AUTH, 1, &payloads, self.random.as_mut());
+        let request = (datagram.header.exchange_type, datagram.header.message_id);
+        let answer = channel.answer(request.0, request.1, &payloads, self.random.as_mut());
         self.send(datagram.path(), answer.clone());
-        self.keep(common, State::Refused(Box::new(Refused { channel, answer })));
+        let refused = Refused {
+            channel,
+            answer,
+            request,
+        };
+        self.keep(common, State::Refused(Box::new(refused)));
     }
 
     /// The peer is who it says: from here on the SA is the connection's only one.
@@ -182,7 +180,7 @@ impl Engine {
             settings,
             initial_contact,
         } = peer;
-        let (nat, suite) = (state.nat, state.suite);
+        let (nat, suite, id) = (state.nat, state.suite, state.next);
         let nonces = (state.initiator_nonce.clone(), state.responder_nonce.clone());
         let init_answer = state.answer.clone();
         let Some(channel) = state.into_channel() else {
@@ -198,7 +196,7 @@ impl Engine {
         let lifetime = self.lifetime(settings.ike_lifetime, now);
         let mut established = Established::new(
             (channel, suite),
-            Window::new(0, 1),
+            Window::new(0, id),
             nat,
             (lifetime, settings.dpd_timeout),
             now,
@@ -252,9 +250,10 @@ impl Engine {
         payloads: &[Payload],
         now: Instant,
     ) {
+        let (kind, id) = (exchange::IKE_AUTH, established.window.expected());
         let answer = established
             .channel
-            .answer(exchange::IKE_AUTH, 1, payloads, self.random.as_mut());
+            .answer(kind, id, payloads, self.random.as_mut());
         self.send(common.path, answer.clone());
         established.window.answered(answer);
         common

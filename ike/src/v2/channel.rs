@@ -1,10 +1,11 @@
 //! The protected messages of one IKE SA (RFC 7296 §3.14), whole or in fragments (RFC 7383).
 
 use super::fragments::{self, Assemblies};
+use super::int_auth::IntAuth;
 use super::keys::{ChildKeys, IkeKeys, Said, SideKeys};
 use crate::crypto::{OpenError, Opened, Protection, ProtectionError, Secret};
 use crate::proposal::{EspSuite, IkeSuite};
-use crate::wire::registry::payload;
+use crate::wire::registry::{exchange, payload};
 use crate::wire::{FragmentPayload, Header, Payload, chain};
 use crate::{DropCause, Random};
 
@@ -18,6 +19,8 @@ pub(crate) struct Channel {
     /// No message is sent in one piece that has more octets; `None` if the peer cannot put fragments together.
     longest: Option<usize>,
     assemblies: Assemblies,
+    /// Over the IKE_INTERMEDIATE messages, until the proofs are made.
+    int_auth: Option<Box<IntAuth>>,
 }
 
 /// Why a protected message was not opened.
@@ -61,6 +64,7 @@ impl Channel {
             incoming,
             longest: None,
             assemblies: Assemblies::default(),
+            int_auth: None,
             keys,
         })
     }
@@ -90,6 +94,22 @@ impl Channel {
         let keys = self.keys.rekey(suite.keys(), said, shared);
         let successor = Self::ready(keys, said, initiator)?;
         Some(successor.with_fragments(self.longest))
+    }
+
+    /// The keys after one more key exchange before IKE_AUTH: SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr)
+    /// (RFC 9370 §2.2.2). `None` as for [`Channel::new`].
+    pub(crate) fn updated(&mut self, suite: IkeSuite, said: &Said<'_>, shared: &Secret) -> Option<Self> {
+        let mut updated = self.rekeyed(suite, said, shared, self.initiator)?;
+        updated.int_auth = self.int_auth.take();
+        Some(updated)
+    }
+
+    /// IntAuth, which both sides prove; empty without IKE_INTERMEDIATE exchanges (RFC 9242 §3.3.2).
+    pub(crate) fn int_auth(&self) -> Vec<u8> {
+        self.int_auth
+            .as_ref()
+            .map(|chain| chain.octets())
+            .unwrap_or_default()
     }
 
     /// The keys of a child, from the nonces of IKE_SA_INIT or of the exchange that makes it and from that exchange's
@@ -153,10 +173,28 @@ impl Channel {
     }
 
     fn inside(&mut self, bytes: &[u8]) -> Result<Opened, Unopened> {
-        if self.longest.is_some() && is_fragment(bytes) {
-            return self.assemblies.take(&self.incoming, bytes);
+        let opened = if self.longest.is_some() && is_fragment(bytes) {
+            self.assemblies.take(&self.incoming, bytes)?
+        } else {
+            self.incoming.open_message(bytes)?
+        };
+        if let Ok(header) = Header::decode(bytes) {
+            self.witness(&header, opened.first, &opened.payloads);
         }
-        Ok(self.incoming.open_message(bytes)?)
+        Ok(opened)
+    }
+
+    /// What IKE_INTERMEDIATE messages say becomes part of the proofs.
+    fn witness(&mut self, header: &Header, first: u8, inside: &[u8]) {
+        if header.exchange_type == exchange::IKE_INTERMEDIATE {
+            let keys = if header.is_initiator() {
+                &self.keys.initiator
+            } else {
+                &self.keys.responder
+            };
+            let chain = self.int_auth.get_or_insert_default();
+            chain.add(keys, header, (first, inside));
+        }
     }
 
     /// Sealing fails only for messages beyond 64 KiB or after 2⁶⁴ of them; what is then not sent is as good as
@@ -167,6 +205,7 @@ impl Channel {
         let (initiator_spi, responder_spi) = self.spis;
         let header = Header::new(initiator_spi, responder_spi, exchange, flags, id);
         let (first, inside) = chain::encode(payloads);
+        self.witness(&header, first, &inside);
         let sealed = match self.longest {
             Some(longest) if self.outgoing.message_octets(inside.len()) > longest => {
                 self.seal_fragments(header, (first, &inside), longest, random)

@@ -73,7 +73,7 @@ impl Engine {
                 }
                 self.keep(common, State::Closing(state));
             }
-            State::InitSent(_) | State::InitAnswered(_) | State::Refused(_) => {}
+            State::InitSent(_) | State::IntermediateSent(_) | State::InitAnswered(_) | State::Refused(_) => {}
         }
     }
 
@@ -185,6 +185,7 @@ impl Engine {
             State::Established(state) => self.child_carried(common, state, child, now),
             other @ (State::InitSent(_)
             | State::InitAnswered(_)
+            | State::IntermediateSent(_)
             | State::AuthSent(_)
             | State::Refused(_)
             | State::Closing(_)) => return self.keep(common, other),
@@ -228,6 +229,7 @@ impl Engine {
             }
             other @ (State::InitSent(_)
             | State::InitAnswered(_)
+            | State::IntermediateSent(_)
             | State::AuthSent(_)
             | State::Refused(_)
             | State::Closing(_)) => self.keep(common, other),

@@ -10,6 +10,8 @@ use crate::wire::registry::notify;
 pub(crate) struct Extensions {
     /// RFC 7383.
     pub(crate) fragmentation: bool,
+    /// RFC 9242.
+    pub(crate) intermediate: bool,
 }
 
 impl Extensions {
@@ -18,12 +20,16 @@ impl Extensions {
         let announced = |kind| payloads::notify(payloads, kind).is_some();
         Self {
             fragmentation: announced(notify::IKEV2_FRAGMENTATION_SUPPORTED),
+            intermediate: announced(notify::INTERMEDIATE_EXCHANGE_SUPPORTED),
         }
     }
 
     /// A view for status.
     pub(crate) fn snapshot(self) -> Vec<Extension> {
-        let used = [(self.fragmentation, Extension::Fragmentation)];
+        let used = [
+            (self.fragmentation, Extension::Fragmentation),
+            (self.intermediate, Extension::Intermediate),
+        ];
         used.into_iter()
             .filter_map(|(used, extension)| used.then_some(extension))
             .collect()
@@ -31,9 +37,9 @@ impl Extensions {
 }
 
 /// What we announce.
-pub(crate) fn announcements() -> [Payload; 1] {
-    [payloads::status(
-        notify::IKEV2_FRAGMENTATION_SUPPORTED,
-        Vec::new(),
-    )]
+pub(crate) fn announcements() -> [Payload; 2] {
+    [
+        payloads::status(notify::IKEV2_FRAGMENTATION_SUPPORTED, Vec::new()),
+        payloads::status(notify::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()),
+    ]
 }

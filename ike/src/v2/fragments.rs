@@ -168,6 +168,7 @@ mod tests {
             integrity: None,
             prf: Prf::HmacSha2_256,
             group: Group::X25519,
+            additional: Default::default(),
         };
         let said = Said {
             initiator_nonce: &[1; 32],
@@ -283,5 +284,32 @@ mod tests {
         let mut sender = side(true, 300).with_fragments(None);
         let sent = sender.request(exchange::INFORMATIONAL, 7, &long(1000), &mut Zeros);
         assert_eq!(receiver.open(&sent), Ok(long(1000)));
+    }
+    /// RFC 9242 §3.3.2: both sides prove the same, whether a message came whole or in fragments, and every message and
+    /// the order of the keys count.
+    #[test]
+    fn what_intermediate_messages_add_to_the_proofs_is_the_same_on_both_sides() {
+        let run = |longest: usize, octets: usize| {
+            let (mut initiator, mut responder) = (side(true, longest), side(false, longest));
+            assert!(initiator.int_auth().is_empty());
+            let kind = exchange::IKE_INTERMEDIATE;
+            let request = initiator.request(kind, 1, &long(octets), &mut Zeros);
+            let mut rest = request.as_slice();
+            while !rest.is_empty() {
+                let (first, others) = Header::split_first(rest);
+                let opened = responder.open(first);
+                assert_eq!(opened.is_ok(), others.is_empty());
+                rest = others;
+            }
+            let answer = responder.answer(kind, 1, &long(20), &mut Zeros);
+            assert!(initiator.open(&answer).is_ok());
+            assert_eq!(initiator.int_auth(), responder.int_auth());
+            initiator.int_auth()
+        };
+        let proved = run(2000, 1000);
+        assert_eq!(proved, run(300, 1000));
+        assert_ne!(proved, run(2000, 1001));
+        assert_eq!(proved.len(), 2 * 32 + 4);
+        assert!(proved.ends_with(&[0, 0, 0, 2]), "the id of IKE_AUTH");
     }
 }

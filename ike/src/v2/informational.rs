@@ -300,7 +300,7 @@ impl Engine {
     /// A repeated IKE_AUTH request that we refused gets the same answer.
     pub(crate) fn refused_again(&mut self, common: Common, state: Box<Refused>, datagram: &Datagram) {
         let header = &datagram.header;
-        let repeated = header.exchange_type == exchange::IKE_AUTH && header.message_id == 1;
+        let repeated = (header.exchange_type, header.message_id) == state.request;
         if !repeated || header.is_response() {
             self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
         } else {

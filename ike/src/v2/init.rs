@@ -1,11 +1,10 @@
 //! IKE_SA_INIT as initiator (RFC 7296 §1.2, §2.6, §2.7).
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::auth::AuthSent;
 use super::channel::Channel;
 use super::extensions::{self, Extensions};
+use super::intermediate::Agreement;
 use super::keys::Said;
 use super::nat::{Nat, Path};
 use super::payloads::{self, Datagram};
@@ -93,6 +92,8 @@ impl InitSent {
             return Err(malformed());
         }
         let suite = proposal::accept_ike(chosen, &settings.ike_proposals, self.exchange.group());
+        let extensions = Extensions::announced(payloads);
+        let suite = suite.filter(|suite| suite.additional.is_empty() || extensions.intermediate);
         let nat_spis = (common.spi, message.header.responder_spi);
         Ok(Answer::Agreed(Agreed {
             suite: suite.ok_or_else(malformed)?,
@@ -101,7 +102,7 @@ impl InitSent {
             nat: common
                 .path
                 .detect(nat_spis, payloads, settings.force_encapsulation),
-            extensions: Extensions::announced(payloads),
+            extensions,
         }))
     }
 
@@ -202,14 +203,14 @@ pub(super) fn exchange_payloads((group, public): (Group, &[u8]), nonce: &[u8]) -
 
 impl Engine {
     /// Starts an IKE SA for a connection that has none.
-    pub(crate) fn initiate(&mut self, name: &ConnectionName, remote: SocketAddr, now: Instant) {
+    pub(crate) fn initiate(&mut self, name: &ConnectionName, now: Instant) {
         let Some(settings) = self.settings_of(name) else {
             return;
         };
         let spi = self.fresh_spi();
         let path = Path {
             local: settings.local,
-            remote,
+            remote: settings.remote,
         };
         let mut common = Common::new((spi, 0), path, now);
         (common.initiator, common.connection) = (true, Some(name.clone()));
@@ -329,16 +330,16 @@ impl Engine {
         common.path = agreed.nat.path(common.path);
         common.extensions = agreed.extensions;
         let longest = common.longest_message(settings.fragment_size);
-        let proof = AuthSent {
+        let agreement = Agreement {
             channel: channel.with_fragments(longest),
             suite: agreed.suite,
             nat: agreed.nat,
-            inbound: self.fresh_child_spi(),
+            init_request: state.request.bytes,
             init_answer: datagram.bytes.clone(),
             initiator_nonce: state.nonce,
             responder_nonce: agreed.responder_nonce,
-            request: Retransmission::new(Vec::new(), now),
+            next: 1,
         };
-        self.auth_request(common, proof, &state.request.bytes, now);
+        self.agree_further(common, agreement, now);
     }
 }

@@ -68,6 +68,8 @@ pub struct Proven<'a> {
     pub peer_nonce: &'a [u8],
     /// The body of that side's ID payload: type, three reserved octets, value.
     pub identity: &'a [u8],
+    /// IntAuth, if there were IKE_INTERMEDIATE exchanges; else nothing (RFC 9242 §3.3.2).
+    pub intermediate: &'a [u8],
 }
 
 impl IkeKeys {
@@ -173,7 +175,12 @@ impl SideKeys {
         let prf = self.suite.prf;
         let pad = prf.compute(secret.expose_secret(), &[b"Key Pad for IKEv2"]);
         let maced = self.maced_identity(proven);
-        let signed = [proven.message, proven.peer_nonce, maced.expose_secret()];
+        let signed = [
+            proven.message,
+            proven.peer_nonce,
+            maced.expose_secret(),
+            proven.intermediate,
+        ];
         prf.compute(pad.expose_secret(), &signed).expose_secret().to_vec()
     }
 
@@ -181,6 +188,16 @@ impl SideKeys {
     pub fn verify_shared_key(&self, secret: &Secret, proven: &Proven<'_>, claimed: &[u8]) -> bool {
         let expected = Zeroizing::new(self.shared_key_proof(secret, proven));
         aws_lc_rs::constant_time::verify_slices_are_equal(&expected, claimed).is_ok()
+    }
+
+    /// The next link of this side's chain over its IKE_INTERMEDIATE messages: prf(SK_p, former | message)
+    /// (RFC 9242 §3.3.2).
+    pub fn link(&self, former: &[u8], message: &[u8]) -> Vec<u8> {
+        let link = self
+            .suite
+            .prf
+            .compute(self.proof.expose_secret(), &[former, message]);
+        link.expose_secret().to_vec()
     }
 
     /// MACedIDForI or MACedIDForR: prf(SK_p, body of the ID payload).
@@ -398,6 +415,7 @@ mod tests {
             message: b"first message",
             peer_nonce: &nonce,
             identity: &[1, 0, 0, 0, 192, 0, 2, 1],
+            intermediate: &[],
         };
         let expected: [(Prf, &[u8]); 4] = [
             (Prf::HmacSha1, &hex!("c67888ccc300ab19e08815382843faddf975a535")),

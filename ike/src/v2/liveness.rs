@@ -47,6 +47,7 @@ impl Engine {
     fn overdue(&mut self, common: Common, mut state: State, now: Instant) {
         let overdue = match &mut state {
             State::InitSent(state) => state.request.tick(now),
+            State::IntermediateSent(state) => state.request.tick(now),
             State::AuthSent(state) => state.request.tick(now),
             State::Established(state) => state.window.tick(now),
             State::Closing(state) => state.window.tick(now),
@@ -74,6 +75,13 @@ impl Engine {
             State::InitSent(state) => {
                 let silent = gone(Reason::PeerUnreachable, Stage::IkeSaInit);
                 self.ended(common, Some(state.refused.unwrap_or(silent)), now);
+            }
+            State::IntermediateSent(_) => {
+                self.ended(
+                    common,
+                    Some(gone(Reason::PeerSilent, Stage::IkeIntermediate)),
+                    now,
+                );
             }
             State::AuthSent(state) => {
                 self.forget_child_spi(state.inbound);
@@ -106,7 +114,9 @@ impl Engine {
                     self.not_carried(child, now);
                 }
             }
-            state @ (State::InitSent(_) | State::AuthSent(_)) => self.keep(common, state),
+            state @ (State::InitSent(_) | State::IntermediateSent(_) | State::AuthSent(_)) => {
+                self.keep(common, state)
+            }
         }
     }
 

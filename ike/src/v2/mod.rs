@@ -13,6 +13,8 @@ mod fragments;
 mod informational;
 mod init;
 mod init_answer;
+mod int_auth;
+mod intermediate;
 /// The key schedule (§2.13 to §2.18), and hashes that need no keys.
 pub mod keys;
 mod liveness;

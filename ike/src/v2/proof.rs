@@ -21,6 +21,7 @@ pub(crate) fn proves(
         message,
         peer_nonce,
         identity: &body,
+        intermediate: &channel.int_auth(),
     };
     let Authentication::PreSharedKey(secret) = &settings.authentication;
     let (_, peer) = channel.sides();
@@ -44,6 +45,7 @@ pub(crate) fn prove(
             message,
             peer_nonce,
             identity: &body,
+            intermediate: &channel.int_auth(),
         },
     );
     (

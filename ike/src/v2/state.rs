@@ -9,6 +9,7 @@ use super::children::Children;
 use super::extensions::Extensions;
 use super::fragments;
 use super::init::InitSent;
+use super::intermediate::IntermediateSent;
 use super::keys::Said;
 use super::nat::{Nat, Path};
 use super::rekey::Asked;
@@ -49,6 +50,8 @@ pub(crate) enum State {
     InitSent(Box<InitSent>),
     /// Responder: IKE_SA_INIT was answered; half-open.
     InitAnswered(Box<InitAnswered>),
+    /// Initiator: an additional key exchange is under way.
+    IntermediateSent(Box<IntermediateSent>),
     /// Initiator: keys are agreed and IKE_AUTH was sent.
     AuthSent(Box<AuthSent>),
     /// Responder: the peer is authenticated; the answer is owed until the datapath carries the child.
@@ -71,7 +74,19 @@ pub(crate) struct InitAnswered {
     pub(crate) nat: Nat,
     /// How long our messages may be, if fragments are understood.
     pub(crate) longest: Option<usize>,
+    /// The connections that it may turn out to be.
+    pub(crate) candidates: Vec<ConnectionName>,
     pub(crate) secrets: Secrets,
+    /// The id of the peer's next request.
+    pub(crate) next: u32,
+    /// The last IKE_INTERMEDIATE request, answered.
+    pub(crate) answered: Option<Answered>,
+}
+
+/// An answer, with the keys that its request came under.
+pub(crate) struct Answered {
+    pub(crate) channel: Channel,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What the keys are made of, until they are made.
@@ -97,6 +112,8 @@ pub(crate) struct Answering {
 pub(crate) struct Refused {
     pub(crate) channel: Channel,
     pub(crate) answer: Vec<u8>,
+    /// The exchange and the id of what was refused.
+    pub(crate) request: (u8, u32),
 }
 
 /// Both sides are authenticated.
@@ -200,6 +217,7 @@ impl IkeSa {
         let (mut retransmission, mut liveness, mut lifetime) = (None, None, None);
         match &self.state {
             State::InitSent(state) => retransmission = Some(state.request.due()),
+            State::IntermediateSent(state) => retransmission = Some(state.request.due()),
             State::AuthSent(state) => retransmission = Some(state.request.due()),
             State::Closing(state) => retransmission = state.window.due(),
             State::Established(state) => {
@@ -223,6 +241,7 @@ impl IkeSa {
             State::Answering(answering) => Some(&answering.established),
             State::InitSent(_)
             | State::InitAnswered(_)
+            | State::IntermediateSent(_)
             | State::AuthSent(_)
             | State::Refused(_)
             | State::Closing(_) => None,
@@ -232,7 +251,7 @@ impl IkeSa {
     /// The answer to IKE_SA_INIT, while it may be asked for again.
     pub(crate) fn init_answer(&self) -> Option<&Vec<u8>> {
         if let State::InitAnswered(state) = &self.state {
-            Some(&state.answer)
+            state.answered.is_none().then_some(&state.answer)
         } else {
             None
         }
@@ -242,7 +261,8 @@ impl IkeSa {
     pub(crate) fn snapshot(&self, remote_identity: &Identity) -> IkeSnapshot {
         let (initiator_spi, responder_spi) = self.common.spis();
         let (suite, nat) = match &self.state {
-            State::AuthSent(state) => (Some(state.suite), state.nat),
+            State::IntermediateSent(state) => (Some(state.agreement.suite), state.agreement.nat),
+            State::AuthSent(state) => (Some(state.agreement.suite), state.agreement.nat),
             State::Answering(state) => (Some(state.established.suite), state.established.nat),
             State::Established(state) => (Some(state.suite), state.nat),
             State::InitSent(_) | State::InitAnswered(_) | State::Refused(_) | State::Closing(_) => {

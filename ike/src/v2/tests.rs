@@ -73,7 +73,6 @@ impl Two {
                     | Action::Watch(..)
                     | Action::MoveChild { .. }
                     | Action::Keepalive { .. }
-                    | Action::Resolve(..)
                     | Action::Report(_) => {}
                 }
             }
@@ -155,7 +154,6 @@ impl Two {
                 | Action::Watch(..)
                 | Action::MoveChild { .. }
                 | Action::Keepalive { .. }
-                | Action::Resolve(..)
                 | Action::Report(_) => {}
             }
         }

@@ -57,6 +57,7 @@ mod tests {
             integrity: None,
             extended_sequence_numbers,
             group: None,
+            additional: Default::default(),
         };
         AgreedChild {
             inbound,

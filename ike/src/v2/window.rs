@@ -129,6 +129,11 @@ impl Window {
         self.pending.is_some() && u64::from(id) + 1 == self.next_request
     }
 
+    /// The id of the peer's next request.
+    pub(crate) fn expected(&self) -> u32 {
+        u32::try_from(self.expected).unwrap_or(u32::MAX)
+    }
+
     /// The expected request was answered with this.
     pub(crate) fn answered(&mut self, answer: Vec<u8>) {
         self.expected += 1;

@@ -83,6 +83,10 @@ pub mod transform {
     pub const KE: u8 = 4;
     /// ESN (5).
     pub const ESN: u8 = 5;
+    /// ADDKE1 (6), the first of seven in a row (RFC 9370).
+    pub const ADDKE1: u8 = 6;
+    /// ADDKE7 (12), the last of them.
+    pub const ADDKE7: u8 = 12;
 }
 
 /// Transform type 1.
@@ -295,6 +299,8 @@ pub mod notify {
     pub const TEMPORARY_FAILURE: u16 = 43;
     /// CHILD_SA_NOT_FOUND (44).
     pub const CHILD_SA_NOT_FOUND: u16 = 44;
+    /// STATE_NOT_FOUND (47) (RFC 9370).
+    pub const STATE_NOT_FOUND: u16 = 47;
     /// INITIAL_CONTACT (16384).
     pub const INITIAL_CONTACT: u16 = 16_384;
     /// SET_WINDOW_SIZE (16385).
@@ -341,8 +347,14 @@ pub mod notify {
     pub const SIGNATURE_HASH_ALGORITHMS: u16 = 16_431;
     /// USE_PPK (16435) (RFC 8784).
     pub const USE_PPK: u16 = 16_435;
+    /// PPK_IDENTITY (16436) (RFC 8784).
+    pub const PPK_IDENTITY: u16 = 16_436;
+    /// NO_PPK_AUTH (16437) (RFC 8784).
+    pub const NO_PPK_AUTH: u16 = 16_437;
     /// INTERMEDIATE_EXCHANGE_SUPPORTED (16438) (RFC 9242).
     pub const INTERMEDIATE_EXCHANGE_SUPPORTED: u16 = 16_438;
+    /// ADDITIONAL_KEY_EXCHANGE (16441) (RFC 9370).
+    pub const ADDITIONAL_KEY_EXCHANGE: u16 = 16_441;
     /// SUPPORTED_AUTH_METHODS (16443) (RFC 9593).
     pub const SUPPORTED_AUTH_METHODS: u16 = 16_443;
 }

@@ -14,6 +14,7 @@ mod connections;
 mod establish;
 mod fragmentation;
 mod hostile;
+mod intermediate;
 mod loss;
 mod nat;
 mod network;
