@@ -40,6 +40,8 @@ pub enum Action {
         /// The peer.
         remote: SocketAddr,
     },
+    /// Find out the addresses of this host name and answer with [`crate::Input::Resolved`].
+    Resolve(ConnectionName, String),
     /// Something an operator or a user would want to know.
     Report(Event),
 }

@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::candidates::Places;
 use crate::engine::{Engine, Task};
+use crate::resolution::Resolution;
 use crate::v2::child::Child;
-use crate::v2::nat::Path;
 use crate::v2::state::{Common, IkeSa, State};
 use crate::{
-    Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, Mode, Outage, Reason,
-    Settings, Side, Stage,
+    Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, Outage, Reason, Settings,
+    Side, Stage,
 };
 
 /// The wait after the first failure; it doubles with each further one.
@@ -35,20 +36,23 @@ pub(crate) struct Standing {
     noted: Option<Instant>,
     /// The peer heard from us since we started, so that INITIAL_CONTACT would be a lie (RFC 7296 §2.4).
     contacted: bool,
+    /// Where the peer's name leads.
+    resolution: Resolution,
 }
 
-/// Every configured connection, found by name and by outer addresses.
+/// Every configured connection, found by name and by where its peer may come from.
 #[derive(Default)]
 pub(crate) struct Connections {
     standings: BTreeMap<ConnectionName, Standing>,
-    between: BTreeMap<(IpAddr, IpAddr), BTreeSet<ConnectionName>>,
+    pub(crate) places: Places,
 }
 
 impl Standing {
     fn new(settings: Connection, now: Instant, contacted: bool) -> Self {
-        let reason = match settings.mode {
-            Mode::Default | Mode::InitiatorOnly => Reason::Starting,
-            Mode::ResponderOnly => Reason::Configuration,
+        let reason = if settings.may_start() {
+            Reason::Starting
+        } else {
+            Reason::Configuration
         };
         Self {
             settings: Arc::new(settings),
@@ -60,6 +64,7 @@ impl Standing {
             retry: None,
             noted: None,
             contacted,
+            resolution: Resolution::default(),
         }
     }
 
@@ -70,7 +75,7 @@ impl Standing {
     }
 
     fn may_initiate(&self) -> bool {
-        self.sa.is_none() && self.settings.mode != Mode::ResponderOnly
+        self.sa.is_none() && self.settings.may_start()
     }
 }
 
@@ -80,21 +85,36 @@ impl Connections {
     }
 
     fn insert(&mut self, name: ConnectionName, standing: Standing) {
-        let between = (standing.settings.local.ip(), standing.settings.remote.ip());
-        self.between.entry(between).or_default().insert(name.clone());
+        let address = standing.resolution.address(&standing.settings);
+        self.places.insert(&name, &standing.settings, address);
         self.standings.insert(name, standing);
     }
 
     fn remove(&mut self, name: &ConnectionName) -> Option<Standing> {
         let standing = self.standings.remove(name)?;
-        let between = (standing.settings.local.ip(), standing.settings.remote.ip());
-        if let Some(names) = self.between.get_mut(&between) {
-            names.remove(name);
-            if names.is_empty() {
-                self.between.remove(&between);
-            }
-        }
+        let address = standing.resolution.address(&standing.settings);
+        self.places.remove(name, &standing.settings, address);
         Some(standing)
+    }
+
+    fn settle(&mut self) {
+        let standings = &self.standings;
+        self.places
+            .settle(|name| standings.get(name).map(|standing| &standing.settings));
+    }
+
+    /// The settings of a connection, and what is known of where its peer's name leads.
+    pub(crate) fn resolution(&mut self, name: &ConnectionName) -> Option<(Arc<Connection>, &mut Resolution)> {
+        let standing = self.standings.get_mut(name)?;
+        Some((Arc::clone(&standing.settings), &mut standing.resolution))
+    }
+
+    /// The peer's name leads there.
+    pub(crate) fn found_at(&mut self, name: &ConnectionName, found: (IpAddr, Instant)) {
+        if let Some(mut standing) = self.remove(name) {
+            standing.resolution.found(found);
+            self.insert(name.clone(), standing);
+        }
     }
 }
 
@@ -135,13 +155,17 @@ impl Engine {
                 self.connect(&name, now);
             }
         }
+        self.connections.settle();
     }
 
     /// Starts a connection now if it has no IKE SA and may be started.
     pub(crate) fn connect(&mut self, name: &ConnectionName, now: Instant) {
         self.unschedule(name);
-        if !self.stopping && self.connections.get(name).is_some_and(Standing::may_initiate) {
-            self.initiate(name, now);
+        if !self.stopping
+            && self.connections.get(name).is_some_and(Standing::may_initiate)
+            && let Some(remote) = self.destination(name, now)
+        {
+            self.initiate(name, remote, now);
         }
     }
 
@@ -180,17 +204,6 @@ impl Engine {
         self.connections
             .get(name)
             .map(|standing| Arc::clone(&standing.settings))
-    }
-
-    /// The connections between these addresses; none once we stop.
-    pub(crate) fn candidates(&self, path: Path) -> Vec<ConnectionName> {
-        let between = self.connections.between.get(&(path.local.ip(), path.remote.ip()));
-        between
-            .filter(|_| !self.stopping)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect()
     }
 
     /// An attempt of ours is under way.
@@ -286,7 +299,7 @@ impl Engine {
             let event = if was_up { Event::Down } else { Event::AttemptFailed };
             self.out.push(Action::Report(event(name.clone(), outage)));
         }
-        if !self.stopping && standing.settings.mode != Mode::ResponderOnly {
+        if !self.stopping && standing.settings.may_start() {
             self.schedule(name, failures, now);
         }
     }
@@ -395,7 +408,11 @@ impl Engine {
         self.unschedule(name);
         let wait = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(DOUBLINGS));
         let drawn: u32 = self.drawn(1).first().copied().unwrap_or_default().into();
-        let at = now + wait + wait / 4 * drawn / 256;
+        self.retry_at(name, now + wait + wait / 4 * drawn / 256);
+    }
+
+    /// Tries again then.
+    pub(crate) fn retry_at(&mut self, name: &ConnectionName, at: Instant) {
         if let Some(standing) = self.connections.standings.get_mut(name) {
             standing.retry = Some(at);
             self.agenda.insert((at, Task::Retry(name.clone())));

@@ -80,7 +80,8 @@ impl Engine {
             Input::ChildSpent(child, spent) => self.spent(child, spent, now),
             // Nothing is watched yet.
             Input::Wanted(..) => {}
-            Input::Connect(name) => self.connect(&name, now),
+            Input::Resolved(name, host, found) => self.resolved(&name, &host, found, now),
+            Input::Connect(name) => self.connect_anew(&name, now),
             Input::RekeyChild(name) => self.rekey_now(&name, false, now),
             Input::RekeyIke(name) => self.rekey_now(&name, true, now),
             Input::Shutdown => self.stop(now),
@@ -214,7 +215,7 @@ impl Engine {
     pub(crate) fn reject(&mut self, datagram: &Datagram, rejection: Rejection, now: Instant) {
         self.dropped(datagram.remote, rejection.cause);
         if let Some(outage) = &rejection.outage {
-            for name in self.candidates(datagram.path()) {
+            for name in self.suspects(datagram.path()) {
                 self.noted(&name, outage, now);
             }
         }

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::{ChildId, ConnectionName, Settings};
@@ -25,7 +25,9 @@ pub enum Input {
     ChildSpent(ChildId, Spent),
     /// A packet of this watched line finds no child; told again at most once a second.
     Wanted(ConnectionName, usize),
-    /// Start this connection now, whatever its back-off says.
+    /// The addresses of the host name that was asked for, most wanted first, or why there are none.
+    Resolved(ConnectionName, String, Result<Vec<IpAddr>, String>),
+    /// Start this connection now, whatever its back-off says; a peer's name is asked for anew.
     Connect(ConnectionName),
     /// Replace the Child SA of this connection now, as at the end of its lifetime.
     RekeyChild(ConnectionName),

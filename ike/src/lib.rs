@@ -5,6 +5,7 @@
 
 mod action;
 mod additional;
+mod candidates;
 mod connection;
 pub mod crypto;
 mod distinguished_name;
@@ -17,6 +18,7 @@ mod proposal;
 mod random;
 mod reason;
 mod rejection;
+mod resolution;
 mod selector;
 mod settings;
 mod snapshot;
@@ -32,7 +34,7 @@ pub use reason::{Outage, Reason, Side, Stage};
 pub use selector::TrafficSelector;
 pub use settings::{
     Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
-    ResponderSelectors, SelectorLine, Settings,
+    Remote, ResponderSelectors, SelectorLine, Settings,
 };
 pub use snapshot::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, Snapshot,

@@ -15,6 +15,8 @@ pub enum Reason {
     AuthenticationFailed,
     /// The peer proved an identity that no connection expects.
     PeerIdentityUnexpected,
+    /// The peer's host name leads to no address that we can use.
+    NameDoesNotResolve,
     /// The peer never answered.
     PeerUnreachable,
     /// The peer answered once and then fell silent.
@@ -125,6 +127,7 @@ impl Reason {
             Self::KeyExchangeGroupRefused => "key-exchange-group-refused",
             Self::AuthenticationFailed => "authentication-failed",
             Self::PeerIdentityUnexpected => "peer-identity-unexpected",
+            Self::NameDoesNotResolve => "name-does-not-resolve",
             Self::PeerUnreachable => "peer-unreachable",
             Self::PeerSilent => "peer-silent",
             Self::Redirected => "redirected",
@@ -171,6 +174,7 @@ impl Reason {
             (Self::PeerIdentityUnexpected, _) => {
                 "Make the identity that the peer sends and the remote identity configured here the same."
             }
+            (Self::NameDoesNotResolve, _) => "Check the host name of the peer, and our name servers.",
             (Self::PeerUnreachable, _) => {
                 "Check the peer's address, its daemon, and that UDP 500 and 4500 pass both ways."
             }

@@ -28,8 +28,8 @@ pub struct Settings {
 pub struct Connection {
     /// Our address and IKE port, normally 500; from there NAT traversal moves to 4500 of the same address.
     pub local: SocketAddr,
-    /// The peer's address and IKE port, normally 500.
-    pub remote: SocketAddr,
+    /// Where the peer is.
+    pub remote: Remote,
     /// Who may start the first IKE SA.
     pub mode: Mode,
     /// Who we say we are.
@@ -74,13 +74,24 @@ impl Connection {
     /// A connection between two addresses with the usual settings, each side named by its address, without proposals:
     /// any IPv4 packet may pass. What else is to be said is said over it (`Connection { mode, ..Connection::between(…) }`).
     pub fn between(local: SocketAddr, remote: SocketAddr, authentication: Authentication) -> Self {
+        let remote_identity = Identity::Address(remote.ip());
+        Self::with_peer(local, Remote::Address(remote), remote_identity, authentication)
+    }
+
+    /// The same with a peer of which no more than this is known.
+    pub fn with_peer(
+        local: SocketAddr,
+        remote: Remote,
+        remote_identity: Identity,
+        authentication: Authentication,
+    ) -> Self {
         let any = vec![TrafficSelector::any_ipv4()];
         Self {
             local,
             remote,
             mode: Mode::Default,
             local_identity: Identity::Address(local.ip()),
-            remote_identity: Identity::Address(remote.ip()),
+            remote_identity,
             authentication,
             ike_proposals: Vec::new(),
             esp_proposals: Vec::new(),
@@ -95,6 +106,28 @@ impl Connection {
             child_packets: None,
         }
     }
+
+    /// Whether we may start its first IKE SA.
+    pub(crate) fn may_start(&self) -> bool {
+        self.mode != Mode::ResponderOnly && self.remote != Remote::Any
+    }
+}
+
+/// Where a peer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remote {
+    /// At this address, with this IKE port, normally 500.
+    Address(SocketAddr),
+    /// Where its name leads: asked for before an attempt ([`crate::Action::Resolve`]), and good for five minutes. It may
+    /// come from anywhere itself.
+    Name {
+        /// The host name.
+        host: String,
+        /// Its IKE port, normally 500.
+        port: u16,
+    },
+    /// Anywhere: only the peer can start, and it is found by its identity.
+    Any,
 }
 
 /// The selectors of one Child SA, as we propose them and, unless all is taken, as we narrow the peer's to.

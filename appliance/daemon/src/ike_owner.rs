@@ -16,6 +16,7 @@ use tracing::debug;
 use crate::datapath::Request;
 use crate::history::Moment;
 use crate::journal::{Journal, Pages};
+use crate::resolver::Resolver;
 use crate::sockets::{ENCAPSULATION_PORT, Ports, Received, addresses};
 
 /// How often the wall clock is looked at.
@@ -61,6 +62,8 @@ pub(crate) struct IkeOwner {
     pub(crate) datapath: mpsc::Sender<Request>,
     /// Where it answers.
     pub(crate) answers: mpsc::Sender<Input>,
+    /// Where names of peers lead.
+    pub(crate) resolver: Resolver,
     /// What happened.
     pub(crate) journal: Journal,
     /// Where status looks.
@@ -132,6 +135,7 @@ impl IkeOwner {
             Action::RemoveChild(child) => self.request(Request::Remove(child)).await,
             Action::SendBy(child) => self.request(Request::SendBy(child)).await,
             Action::Watch(connection, lines) => self.request(Request::Watch(connection, lines)).await,
+            Action::Resolve(connection, host) => self.resolver.ask(connection, host),
             Action::Report(event) => self.journal.record(event, Moment::now()),
         }
         None

@@ -13,6 +13,7 @@ mod journal;
 mod kernel_owner;
 mod privileges;
 mod randomness;
+mod resolver;
 mod runtime_directory;
 mod sandbox;
 mod secrets;

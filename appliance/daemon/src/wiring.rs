@@ -7,6 +7,7 @@
 //! | requests | IKE owner, control, API → kernel owner | they wait; the API shows the last counters |
 //! | answers | kernel owner → IKE owner | cannot be: room is taken with the request, or the child is refused |
 //! | told unasked | kernel owner → IKE owner, among the answers | they wait with the kernel owner; wanted lines are told again |
+//! | answers | resolver → IKE owner, among those | the resolver waits |
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::{Journal, Pages};
 use crate::kernel_owner::{self, Carrier, KernelOwner};
 use crate::randomness::SystemRandom;
+use crate::resolver::Resolver;
 use crate::runtime_directory::RuntimeDirectory;
 use crate::sandbox::{self, Reach};
 use crate::sockets::{self, BindError, ENCAPSULATION_PORT, IKE_PORT, Ports};
@@ -278,6 +280,7 @@ fn start_engine(
         received,
         user_datapath,
         datapath: network.clone(),
+        resolver: Resolver::new(answers.clone()),
         answers,
         journal: Journal::new(),
         snapshot,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::auth::unexpected;
 use super::channel::Unopened;
 use super::child;
+use super::nat::Path;
 use super::payloads::{self, Datagram};
 use super::proof::{prove, proves};
 use super::state::{Answering, Common, Established, InitAnswered, Refused, State};
@@ -13,7 +14,7 @@ use super::timers::Timer;
 use super::window::Window;
 use crate::engine::Engine;
 use crate::identity;
-use crate::proposal::Keying;
+use crate::proposal::{IkeSuite, Keying};
 use crate::rejection::{Rejection, error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
@@ -83,7 +84,12 @@ impl Engine {
         }
         let said = payloads::initiator_identity(payloads);
         let said = said.ok_or_else(|| Rejection::answered(None, notify::INVALID_SYNTAX, Vec::new()))?;
-        let (name, settings) = self.identified(state, said, payloads::responder_identity(payloads), now)?;
+        let (name, settings) = self.identified(
+            (common.path, state.suite),
+            said,
+            payloads::responder_identity(payloads),
+            now,
+        )?;
         let proven = (state.request.clone(), state.responder_nonce.clone());
         let proof = payloads::authentication(payloads);
         let nonce = state.initiator_nonce.clone();
@@ -109,35 +115,33 @@ impl Engine {
         })
     }
 
-    /// The candidate that expects this peer.
+    /// The connection that expects this peer.
     fn identified(
         &mut self,
-        state: &InitAnswered,
+        (path, suite): (Path, IkeSuite),
         said: &IdentificationPayload,
         wanted: Option<&IdentificationPayload>,
         now: Instant,
     ) -> Result<(ConnectionName, Arc<Connection>), Rejection> {
-        let known: Vec<_> = state
-            .candidates
-            .iter()
-            .filter_map(|name| Some((name.clone(), self.settings_of(name)?)))
-            .collect();
         let expects = |settings: &Connection| {
             identity::matches(said, &settings.remote_identity)
                 && wanted.is_none_or(|wanted| identity::matches(wanted, &settings.local_identity))
         };
-        if let Some(found) = known.iter().find(|(_, settings)| expects(settings)) {
-            return Ok(found.clone());
+        if let Some(found) = self.expecting(path, suite, expects) {
+            return Ok(found);
         }
         let mut rejection = Rejection::answered(None, notify::AUTHENTICATION_FAILED, Vec::new());
-        for (name, settings) in &known {
+        for name in self.suspects(path) {
+            let Some(settings) = self.settings_of(&name) else {
+                continue;
+            };
             let outage = match wanted {
                 Some(wanted) if identity::matches(said, &settings.remote_identity) => {
                     unexpected(wanted, &settings.local_identity)
                 }
                 _ => unexpected(said, &settings.remote_identity),
             };
-            self.noted(name, &outage, now);
+            self.noted(&name, &outage, now);
             rejection.outage = Some(outage);
         }
         Err(rejection)

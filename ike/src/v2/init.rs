@@ -1,5 +1,6 @@
 //! IKE_SA_INIT as initiator (RFC 7296 §1.2, §2.6, §2.7).
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::channel::Channel;
@@ -203,14 +204,14 @@ pub(super) fn exchange_payloads((group, public): (Group, &[u8]), nonce: &[u8]) -
 
 impl Engine {
     /// Starts an IKE SA for a connection that has none.
-    pub(crate) fn initiate(&mut self, name: &ConnectionName, now: Instant) {
+    pub(crate) fn initiate(&mut self, name: &ConnectionName, remote: SocketAddr, now: Instant) {
         let Some(settings) = self.settings_of(name) else {
             return;
         };
         let spi = self.fresh_spi();
         let path = Path {
             local: settings.local,
-            remote: settings.remote,
+            remote,
         };
         let mut common = Common::new((spi, 0), path, now);
         (common.initiator, common.connection) = (true, Some(name.clone()));

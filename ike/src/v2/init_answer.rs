@@ -1,5 +1,6 @@
 //! IKE_SA_INIT as responder (RFC 7296 §1.2, §2.6, §2.7).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::extensions::{self, Extensions};
@@ -16,10 +17,10 @@ use crate::proposal::{self, IkeSuite};
 use crate::rejection::{Rejection, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{Header, KeyExchangePayload, Message, Payload, SecurityAssociationPayload};
-use crate::{Connection, ConnectionName, DropCause, Mode, Outage, Reason, Side, Stage};
+use crate::{Connection, DropCause, Mode, Outage, Reason, Side, Stage};
 
-/// What the responder chose, the payload that says so, and the connections that allow it.
-type Choice = (IkeSuite, SecurityAssociationPayload, Vec<ConnectionName>);
+/// What the responder chose, the payload that says so, and what may be meant that allows it.
+type Choice = (IkeSuite, SecurityAssociationPayload, Vec<Arc<Connection>>);
 
 /// The parts of a request.
 struct Request<'a> {
@@ -93,7 +94,7 @@ impl Engine {
 
     /// Keeps the cost of strangers within bounds (§2.6).
     fn admit(&mut self, request: &Request<'_>, datagram: &Datagram, now: Instant) -> Result<(), Rejection> {
-        if self.candidates(datagram.path()).is_empty() {
+        if self.welcomes(datagram.path()).is_empty() {
             return Err(Rejection::silent(DropCause::NoConnection));
         }
         let newcomer = Newcomer {
@@ -132,16 +133,14 @@ impl Engine {
         datagram: &Datagram,
         now: Instant,
     ) -> Result<(), Rejection> {
-        let (suite, chosen, candidates) = self.choose(request, datagram.path())?;
+        let (suite, chosen, welcoming) = self.choose(request, datagram.path())?;
         if request.key_exchange.group != suite.group.id() {
             let wanted = suite.group.id().to_be_bytes().to_vec();
             return Err(Rejection::answered(None, notify::INVALID_KE_PAYLOAD, wanted));
         }
         let exchange = KeyAnswer::new(suite.group, &request.key_exchange.data, self.random.as_mut())
             .map_err(|_| malformed())?;
-        let settings = candidates.iter().filter_map(|name| self.settings_of(name));
-        let settings: Vec<_> = settings.collect();
-        let forced = settings.iter().any(|settings| settings.force_encapsulation);
+        let forced = welcoming.iter().any(|settings| settings.force_encapsulation);
         let (initiator_spi, spi) = (datagram.header.initiator_spi, self.fresh_spi());
         let path = datagram.path();
         let nonce = self.drawn(NONCE);
@@ -154,7 +153,7 @@ impl Engine {
         self.send(path, answer.clone());
         let mut common = Common::new((spi, initiator_spi), path, now);
         common.extensions = Extensions::announced(request.payloads);
-        let smallest = settings.iter().map(|settings| settings.fragment_size).min();
+        let smallest = welcoming.iter().map(|settings| settings.fragment_size).min();
         let longest = common.longest_message(smallest.unwrap_or(Connection::FRAGMENT_SIZE));
         let state = InitAnswered {
             request: datagram.bytes.clone(),
@@ -164,7 +163,6 @@ impl Engine {
             responder_nonce: nonce,
             nat: path.detect((initiator_spi, 0), request.payloads, forced),
             longest,
-            candidates,
             next: 1,
             answered: None,
             secrets: Secrets::Owed(exchange),
@@ -176,22 +174,13 @@ impl Engine {
         Ok(())
     }
 
-    /// The first connection between these addresses with a common proposal, and all that allow the same.
+    /// What the first connection with a common proposal takes that may be meant.
     fn choose(&self, request: &Request<'_>, path: Path) -> Result<Choice, Rejection> {
         let group = request.key_exchange.group;
-        let mut allowed = Vec::new();
-        let mut expected = Vec::new();
-        for name in self.candidates(path) {
-            let Some(settings) = self.settings_of(&name) else {
-                continue;
-            };
-            if settings.mode != Mode::InitiatorOnly {
-                expected.push(proposal::words(&proposal::offer_ike(&settings.ike_proposals)));
-                allowed.push((name, settings));
-            }
-        }
+        let mut allowed = self.welcomes(path);
+        allowed.retain(|settings| settings.mode != Mode::InitiatorOnly);
         let intermediate = Extensions::announced(request.payloads).intermediate;
-        let chosen = allowed.iter().find_map(|(_, settings)| {
+        let chosen = allowed.iter().find_map(|settings| {
             let usable = additional::usable(&settings.ike_proposals, intermediate);
             proposal::choose_ike(request.offered, &usable, group)
         });
@@ -200,15 +189,18 @@ impl Engine {
                 let cause = Some(DropCause::NoConnection);
                 return Err(Rejection::answered(cause, notify::NO_PROPOSAL_CHOSEN, Vec::new()));
             }
-            let (offered, expected) = (proposal::words(request.offered), expected.join(", "));
+            let expected = allowed
+                .iter()
+                .map(|settings| proposal::words(&proposal::offer_ike(&settings.ike_proposals)));
+            let expected = expected.collect::<Vec<_>>().join(", ");
             let outage = Outage {
-                offered,
+                offered: proposal::words(request.offered),
                 expected,
                 ..Outage::plain(Reason::IkeProposalMismatch, Side::We, Stage::IkeSaInit)
             };
             return Err(Rejection::refused(notify::NO_PROPOSAL_CHOSEN, outage));
         };
-        allowed.retain(|(_, settings)| proposal::allows(&settings.ike_proposals, suite));
-        Ok((suite, answer, allowed.into_iter().map(|(name, _)| name).collect()))
+        allowed.retain(|settings| proposal::allows(&settings.ike_proposals, suite));
+        Ok((suite, answer, allowed))
     }
 }

@@ -74,8 +74,6 @@ pub(crate) struct InitAnswered {
     pub(crate) nat: Nat,
     /// How long our messages may be, if fragments are understood.
     pub(crate) longest: Option<usize>,
-    /// The connections that it may turn out to be.
-    pub(crate) candidates: Vec<ConnectionName>,
     pub(crate) secrets: Secrets,
     /// The id of the peer's next request.
     pub(crate) next: u32,

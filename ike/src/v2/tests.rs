@@ -73,6 +73,7 @@ impl Two {
                     | Action::Watch(..)
                     | Action::MoveChild { .. }
                     | Action::Keepalive { .. }
+                    | Action::Resolve(..)
                     | Action::Report(_) => {}
                 }
             }
@@ -154,6 +155,7 @@ impl Two {
                 | Action::Watch(..)
                 | Action::MoveChild { .. }
                 | Action::Keepalive { .. }
+                | Action::Resolve(..)
                 | Action::Report(_) => {}
             }
         }

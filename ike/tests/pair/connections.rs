@@ -1,8 +1,12 @@
 //! Which connection a peer belongs to: by its identity, by its name, by whatever it proves.
 
-use ike::{Identity, Reason};
+use std::time::Duration;
 
-use crate::pair::Pair;
+use ike::{
+    Authentication, Connection, ConnectionState, DropCause, Identity, Input, Mode, Reason, Remote, Settings,
+};
+
+use crate::{Pair, connection, name};
 
 /// O=Acme, CN=`name`, its texts encoded as `tag` says: 12 UTF8String, 19 PrintableString.
 fn distinguished_name(tag: u8, organization: &[u8; 4], name: &[u8; 4]) -> Identity {
@@ -57,4 +61,242 @@ fn another_distinguished_name_is_told_in_words() {
         (outage.offered.as_str(), outage.expected.as_str()),
         ("CN=gw 2,O=Acme", "CN=gw 1,O=Acme")
     );
+}
+
+/// West waits for east.
+fn named() -> Pair {
+    let mut pair = Pair::new();
+    let mut west = connection("192.0.2.2", "192.0.2.1");
+    west.mode = Mode::ResponderOnly;
+    pair.configure_west([("to-east", west)]);
+    pair
+}
+
+/// East's connection to a west that it knows by name.
+pub(crate) fn by_name(host: &str) -> Connection {
+    let remote = Remote::Name {
+        host: host.to_owned(),
+        port: 500,
+    };
+    Connection {
+        remote,
+        ..connection("192.0.2.1", "192.0.2.2")
+    }
+}
+
+#[test]
+fn a_peer_is_found_by_its_name() {
+    let mut pair = named();
+    pair.east
+        .names
+        .insert("west.example", vec!["2001:db8::2", "192.0.2.2", "192.0.2.9"]);
+    pair.configure_east([("to-west", by_name("west.example"))]);
+    pair.run_until_quiet();
+    pair.assert_up();
+    assert_eq!(pair.east.asked, ["west.example"]);
+}
+
+/// What the resolver says of a name that leads nowhere is the reason, and the name is asked for again with back-off.
+#[test]
+fn a_name_that_leads_nowhere_is_the_reason_and_is_asked_for_again() {
+    for (answer, expected) in [
+        (vec![], "no IPv4 address of a peer among []"),
+        (
+            vec!["2001:db8::2", "192.0.2.1", "0.0.0.0"],
+            "no IPv4 address of a peer among [2001:db8::2, 192.0.2.1, 0.0.0.0]",
+        ),
+    ] {
+        let mut pair = named();
+        pair.east.names.insert("west.example", answer);
+        pair.configure_east([("to-west", by_name("west.example"))]);
+        let outage = pair.east.outage();
+        assert_eq!(outage.reason, Reason::NameDoesNotResolve);
+        assert_eq!(
+            (outage.offered.as_str(), outage.expected.as_str()),
+            ("west.example", expected)
+        );
+        assert!(!outage.reason.next_step(outage.side).is_empty());
+        pair.run_for(Duration::from_secs(600));
+        let asked = pair.east.asked.len();
+        assert!((8..20).contains(&asked), "asked {asked} times in ten minutes");
+        pair.east.names.insert("west.example", vec!["192.0.2.2"]);
+        pair.run_for(Duration::from_secs(81));
+        pair.assert_up();
+    }
+}
+
+#[test]
+fn a_resolver_that_never_answers_holds_nothing_up_for_ever() {
+    let mut pair = named();
+    pair.configure_east([("to-west", by_name("west.example"))]);
+    pair.run_for(Duration::from_secs(31));
+    let outage = pair.east.outage();
+    assert_eq!(outage.reason, Reason::NameDoesNotResolve);
+    assert_eq!(outage.expected, "no answer within 30 s");
+    pair.east.names.insert("west.example", vec!["192.0.2.2"]);
+    pair.run_for(Duration::from_secs(3));
+    pair.assert_up();
+}
+
+/// An answer that comes late, or to a question of before, starts nothing.
+#[test]
+fn an_answer_that_nobody_waits_for_changes_nothing() {
+    let mut pair = named();
+    pair.configure_east([("to-west", by_name("old.example"))]);
+    pair.configure_east([("to-west", by_name("west.example"))]);
+    let answer = |host: &str, address: &str| {
+        let addresses = Ok(vec![address.parse().unwrap()]);
+        Input::Resolved(name("to-west"), host.to_owned(), addresses)
+    };
+    pair.tell_east(answer("old.example", "192.0.2.9"));
+    assert!(pair.network.history.is_empty());
+    pair.tell_east(answer("west.example", "192.0.2.2"));
+    pair.run_until_quiet();
+    pair.assert_up();
+    let sent = pair.network.history.len();
+    pair.tell_east(answer("west.example", "192.0.2.9"));
+    pair.run_until_quiet();
+    assert_eq!(pair.network.history.len(), sent);
+    pair.assert_up();
+}
+
+/// An answer is good for five minutes. Only then, or when somebody says "now", is the name asked for again, and never
+/// while the tunnel is up.
+#[test]
+fn a_name_is_asked_for_again_only_while_the_tunnel_is_down() {
+    let mut pair = named();
+    pair.east.names.insert("west.example", vec!["192.0.2.2"]);
+    pair.configure_east([("to-west", by_name("west.example"))]);
+    pair.run_until_quiet();
+    pair.east.names.insert("west.example", vec!["192.0.2.77"]);
+    pair.run_for(Duration::from_secs(3600));
+    pair.assert_up();
+    assert_eq!(pair.east.asked.len(), 1, "it was up all the time");
+
+    pair.network.cut = true;
+    pair.run_for(Duration::from_secs(46));
+    assert!(!pair.east.is_up());
+    assert_eq!(pair.east.asked.len(), 2, "the answer was an hour old");
+    pair.run_for(Duration::from_secs(200));
+    assert_eq!(pair.east.asked.len(), 2, "the answer was fresh");
+    let latest = pair.network.history.back().unwrap();
+    assert_eq!(latest.destination.ip().to_string(), "192.0.2.77");
+    pair.run_for(Duration::from_secs(200));
+    assert_eq!(pair.east.asked.len(), 3);
+
+    pair.network.cut = false;
+    pair.east.names.insert("west.example", vec!["192.0.2.2"]);
+    // The attempt that is under way ends first.
+    pair.run_for(Duration::from_secs(12));
+    pair.tell_east(Input::Connect(name("to-west")));
+    pair.run_for(Duration::from_secs(90));
+    pair.assert_up();
+}
+
+/// West knows its peers by what they prove: from whatever address, and each is told from the others.
+#[test]
+fn a_peer_from_anywhere_is_found_by_its_identity() {
+    let mut pair = Pair::new();
+    let anywhere = |remote: Remote, id: &str, secret: &[u8]| Connection {
+        remote,
+        mode: Mode::Default,
+        remote_identity: Identity::Fqdn(id.to_owned()),
+        authentication: Authentication::PreSharedKey(secret.to_vec().into()),
+        ..connection("192.0.2.2", "192.0.2.1")
+    };
+    pair.configure_west([
+        ("a", anywhere(Remote::Any, "a.example", b"secret a")),
+        ("b", anywhere(Remote::Any, "b.example", b"secret b")),
+        ("c", {
+            let host = "never-answered.example".to_owned();
+            anywhere(Remote::Name { host, port: 500 }, "c.example", b"secret c")
+        }),
+    ]);
+    for (known, id, secret) in [("b", "b.example", b"secret b"), ("c", "c.example", b"secret c")] {
+        let east = Connection {
+            local_identity: Identity::Fqdn(id.to_owned()),
+            authentication: Authentication::PreSharedKey(secret.to_vec().into()),
+            ..connection("192.0.2.1", "192.0.2.2")
+        };
+        pair.configure_east([("to-west", east)]);
+        pair.run_until_quiet();
+        assert!(pair.east.is_up(), "{:?}", pair.east.standing());
+        let west = pair.west.snapshot().connections;
+        assert_eq!(west[&name(known)].state, ConnectionState::Up, "{id}: {west:?}");
+        assert_eq!(west[&name("a")].state, ConnectionState::Down);
+    }
+}
+
+/// An identity alone opens nothing, and what is wrong is told of the connection that it names.
+#[test]
+fn a_peer_from_anywhere_must_prove_its_identity() {
+    let mut pair = Pair::with(|east, west| {
+        west.remote = Remote::Any;
+        west.remote_identity = Identity::Fqdn("east.example".to_owned());
+        east.local_identity = Identity::Fqdn("east.example".to_owned());
+        east.authentication = Authentication::PreSharedKey(b"another".to_vec().into());
+    });
+    pair.run_until_quiet();
+    assert!(!pair.west.is_up());
+    assert_eq!(pair.west.outage().reason, Reason::AuthenticationFailed);
+}
+
+/// Whatever its mode, a connection without an address starts nothing.
+#[test]
+fn a_connection_to_anywhere_never_starts() {
+    let mut pair = Pair::new();
+    let east = Connection {
+        remote: Remote::Any,
+        ..connection("192.0.2.1", "192.0.2.2")
+    };
+    pair.configure_east([("to-west", east)]);
+    pair.tell_east(Input::Connect(name("to-west")));
+    pair.run_for(Duration::from_secs(600));
+    assert!(pair.network.history.is_empty());
+    assert_eq!(pair.east.outage().reason, Reason::Configuration);
+}
+
+/// Where several peers may come from anywhere, a stranger's refusal is told of none: it could fill every status.
+#[test]
+fn a_stranger_is_told_of_only_where_one_connection_can_be_meant() {
+    let two = |pair: &mut Pair, names: &[&'static str]| {
+        let anywhere = |id: &str| Connection {
+            remote: Remote::Any,
+            remote_identity: Identity::Fqdn(id.to_owned()),
+            ..connection("192.0.2.2", "192.0.2.1")
+        };
+        let connections = names.iter().map(|id| (name(id), anywhere(id))).collect();
+        pair.tell_west(Input::Settings(Box::new(Settings {
+            connections,
+            ..Settings::default()
+        })));
+    };
+    for (names, expected) in [
+        (&["a"][..], Reason::PeerIdentityUnexpected),
+        (&["a", "b"][..], Reason::Configuration),
+    ] {
+        let mut pair = Pair::new();
+        two(&mut pair, names);
+        pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+        pair.run_until_quiet();
+        let outage = pair.west.snapshot().connections[&name("a")].outage.clone();
+        assert_eq!(outage.unwrap().reason, expected);
+        assert_eq!(pair.east.outage().reason, Reason::AuthenticationFailed);
+    }
+}
+
+/// A connection that is gone answers nobody any more.
+#[test]
+fn a_peer_from_anywhere_is_refused_once_its_connection_is_gone() {
+    let mut pair = Pair::new();
+    let anywhere = Connection {
+        remote: Remote::Any,
+        ..connection("192.0.2.2", "192.0.2.1")
+    };
+    pair.configure_west([("a", anywhere)]);
+    pair.configure_west([]);
+    pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+    pair.run_until_quiet();
+    assert!(pair.west.drops(DropCause::NoConnection) > 0);
+    assert!(!pair.east.is_up());
 }

@@ -11,6 +11,7 @@ use ike::{
 };
 use strum::VariantArray;
 
+use crate::connections::by_name;
 use crate::{Pair, connection, name, rekey};
 
 const MOMENT: Duration = Duration::from_millis(900);
@@ -43,6 +44,7 @@ fn provoked(reason: Reason) -> Result<Outage, Elsewhere> {
             pair.0.authentication = Authentication::PreSharedKey(b"another".to_vec().into());
         }),
         Reason::PeerIdentityUnexpected => unexpected_identity(),
+        Reason::NameDoesNotResolve => unresolved(),
         Reason::PeerUnreachable => unreachable(),
         Reason::PeerSilent => silent(),
         Reason::Redirected => redirected(),
@@ -109,6 +111,15 @@ fn unexpected_identity() -> Outage {
     let mut pair = Pair::with(|east, _| east.local_identity = Identity::Fqdn("other.example".into()));
     pair.run_for(MOMENT);
     pair.west.outage()
+}
+
+/// East knows west by a name that leads nowhere.
+fn unresolved() -> Outage {
+    let mut pair = Pair::new();
+    pair.east.names.insert("west.example", Vec::new());
+    let east = by_name("west.example");
+    pair.configure_east([("to-west", east)]);
+    pair.east.outage()
 }
 
 fn unreachable() -> Outage {

@@ -27,6 +27,10 @@ pub(crate) struct Site {
     pub(crate) hesitates: bool,
     pub(crate) waiting: Vec<ChildId>,
     pub(crate) keepalives: usize,
+    /// Where names lead; what is not in here is never answered.
+    pub(crate) names: BTreeMap<&'static str, Vec<&'static str>>,
+    /// The names that were asked for.
+    pub(crate) asked: Vec<String>,
     /// How often the last child was taken away.
     pub(crate) emptied: usize,
     /// By which child packets leave, by what they are (as the side with the lower address sees it).
@@ -57,6 +61,8 @@ impl Site {
             hesitates: false,
             waiting: Vec::new(),
             keepalives: 0,
+            names: BTreeMap::new(),
+            asked: Vec::new(),
             emptied: 0,
             senders: BTreeMap::new(),
             seed,
@@ -129,6 +135,7 @@ impl Site {
                 self.send_by(child);
             }
             Action::Watch(..) => {}
+            Action::Resolve(connection, host) => return self.resolve(connection, host),
             Action::MoveChild { child, local, remote } => {
                 let pair = self.installed(child);
                 (pair.local, pair.remote) = (local, remote);
@@ -184,6 +191,14 @@ impl Site {
             panic!("{}: {children:?}", self.address)
         };
         &self.datapath[&child.id]
+    }
+
+    fn resolve(&mut self, connection: ConnectionName, host: String) -> Option<Input> {
+        self.asked.push(host.clone());
+        let found = self.names.get(host.as_str())?;
+        let addresses = found.iter().map(|address| address.parse().unwrap());
+        let found = Ok(addresses.collect());
+        Some(Input::Resolved(connection, host, found))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -272,6 +272,7 @@ impl Net {
             }
             Action::RemoveChild(child) => self.end(side).owed.retain(|owed| *owed != child),
             Action::SendBy(_)
+            | Action::Resolve(..)
             | Action::Watch(..)
             | Action::MoveChild { .. }
             | Action::Keepalive { .. }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ike::crypto::{Encryption, Group, Prf};
-use ike::{ConnectionName, Identity, LineStart, Mode, ResponderSelectors, TrafficSelector};
+use ike::{ConnectionName, Identity, LineStart, Mode, Remote, ResponderSelectors, TrafficSelector};
 
 use super::{Desired, derive};
 use crate::datapath::Kind;
@@ -43,8 +43,11 @@ fn a_connection_becomes_what_the_engine_negotiates() {
     let desired = desired(DOCUMENT, Kind::Kernel);
     let connection = &desired.ike.connections[&name("to-b")];
     assert_eq!(
-        (connection.local, connection.remote),
-        ("192.0.2.1:500".parse().unwrap(), "192.0.2.2:500".parse().unwrap())
+        (connection.local, &connection.remote),
+        (
+            "192.0.2.1:500".parse().unwrap(),
+            &Remote::Address("192.0.2.2:500".parse().unwrap())
+        )
     );
     assert_eq!(connection.mode, Mode::InitiatorOnly);
     assert_eq!(

@@ -191,6 +191,7 @@ impl Initiators {
                     Action::Report(_)
                     | Action::RemoveChild(_)
                     | Action::SendBy(_)
+                    | Action::Resolve(..)
                     | Action::Watch(..)
                     | Action::MoveChild { .. }
                     | Action::Keepalive { .. } => {}

@@ -207,6 +207,7 @@ fn follow(by: End, action: Action) -> Option<(End, Input)> {
         Action::RemoveChild(_)
         | Action::SendBy(_)
         | Action::Watch(..)
+        | Action::Resolve(..)
         | Action::MoveChild { .. }
         | Action::Keepalive { .. }
         | Action::Report(_) => None,

@@ -1,0 +1,155 @@
+//! Which connections somebody may be who has proved nothing yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::proposal::{self, IkeSuite};
+use crate::v2::nat::Path;
+use crate::{Connection, ConnectionName, Mode, Remote};
+
+/// The names of connections by where their peers may come from.
+#[derive(Default)]
+pub(crate) struct Places {
+    /// By our address and the peer's.
+    between: BTreeMap<(IpAddr, IpAddr), BTreeSet<ConnectionName>>,
+    /// By our address: their peers may come from anywhere.
+    anywhere: BTreeMap<IpAddr, Anywhere>,
+}
+
+/// Connections whose peers may come from anywhere.
+#[derive(Default)]
+struct Anywhere {
+    names: BTreeSet<ConnectionName>,
+    /// One for each way to answer IKE_SA_INIT: strangers must not cost more the more connections there are.
+    ways: Vec<Arc<Connection>>,
+}
+
+impl Places {
+    /// A connection is there, its peer at this address if it is known.
+    pub(crate) fn insert(
+        &mut self,
+        name: &ConnectionName,
+        settings: &Arc<Connection>,
+        address: Option<IpAddr>,
+    ) {
+        let local = settings.local.ip();
+        if let Some(address) = address {
+            let names = self.between.entry((local, address)).or_default();
+            names.insert(name.clone());
+        }
+        if comes_from_anywhere(settings) {
+            let anywhere = self.anywhere.entry(local).or_default();
+            anywhere.names.insert(name.clone());
+            if !anywhere.ways.iter().any(|way| same_way(way, settings)) {
+                anywhere.ways.push(Arc::clone(settings));
+            }
+        }
+    }
+
+    /// A connection is gone, whose peer was at this address if it was known.
+    pub(crate) fn remove(&mut self, name: &ConnectionName, settings: &Connection, address: Option<IpAddr>) {
+        let local = settings.local.ip();
+        let between = address.map(|address| (local, address));
+        if let Some(names) = between.and_then(|between| self.between.get_mut(&between)) {
+            names.remove(name);
+            if names.is_empty() {
+                between.map(|between| self.between.remove(&between));
+            }
+        }
+        if let Some(anywhere) = self.anywhere.get_mut(&local) {
+            anywhere.names.remove(name);
+        }
+    }
+
+    /// Forgets the ways in which no connection answers any more.
+    pub(crate) fn settle<'c>(&mut self, all: impl Fn(&ConnectionName) -> Option<&'c Arc<Connection>>) {
+        self.anywhere.retain(|_, anywhere| !anywhere.names.is_empty());
+        for anywhere in self.anywhere.values_mut() {
+            anywhere.ways.clear();
+            for settings in anywhere.names.iter().filter_map(&all) {
+                if !anywhere.ways.iter().any(|way| same_way(way, settings)) {
+                    anywhere.ways.push(Arc::clone(settings));
+                }
+            }
+        }
+    }
+
+    fn at(&self, path: Path) -> impl Iterator<Item = &ConnectionName> {
+        let names = self.between.get(&(path.local.ip(), path.remote.ip()));
+        names.into_iter().flatten()
+    }
+
+    fn those_anywhere(&self, path: Path) -> Option<&Anywhere> {
+        self.anywhere.get(&path.local.ip())
+    }
+}
+
+fn comes_from_anywhere(settings: &Connection) -> bool {
+    match settings.remote {
+        Remote::Address(_) => false,
+        Remote::Name { .. } | Remote::Any => settings.mode != Mode::InitiatorOnly,
+    }
+}
+
+/// Whether both answer an IKE_SA_INIT alike: in all that its answer depends on.
+fn same_way(one: &Connection, other: &Connection) -> bool {
+    let way = |settings: &Connection| (settings.force_encapsulation, settings.fragment_size);
+    way(one) == way(other) && one.ike_proposals == other.ike_proposals
+}
+
+impl Engine {
+    /// What may answer an IKE_SA_INIT on this path: those whose peer is at its other end, then one for each way in
+    /// which those answer whose peers may come from anywhere. None once we stop.
+    pub(crate) fn welcomes(&self, path: Path) -> Vec<Arc<Connection>> {
+        if self.stopping {
+            return Vec::new();
+        }
+        let places = &self.connections.places;
+        let here = places.at(path).filter_map(|name| self.settings_of(name));
+        let anywhere = places.those_anywhere(path).into_iter();
+        here.chain(anywhere.flat_map(|anywhere| anywhere.ways.iter().cloned()))
+            .collect()
+    }
+
+    /// The connection that expects this peer, among those that may be on this path with this suite: the same
+    /// address first.
+    pub(crate) fn expecting(
+        &self,
+        path: Path,
+        suite: IkeSuite,
+        expects: impl Fn(&Connection) -> bool,
+    ) -> Option<(ConnectionName, Arc<Connection>)> {
+        let places = &self.connections.places;
+        let anywhere = places.those_anywhere(path).into_iter();
+        let names = places
+            .at(path)
+            .chain(anywhere.flat_map(|anywhere| &anywhere.names));
+        let mut found = names
+            .filter(|_| !self.stopping)
+            .filter_map(|name| Some((name, self.settings_of(name)?)));
+        let (name, settings) = found.find(|(_, settings)| {
+            settings.mode != Mode::InitiatorOnly
+                && proposal::allows(&settings.ike_proposals, suite)
+                && expects(settings)
+        })?;
+        Some((name.clone(), settings))
+    }
+
+    /// Whose peer somebody on this path may have been whom we refused: those with its address, or else the only one
+    /// whose peer may come from anywhere. Of several nobody can say which was meant.
+    pub(crate) fn suspects(&self, path: Path) -> Vec<ConnectionName> {
+        if self.stopping {
+            return Vec::new();
+        }
+        let places = &self.connections.places;
+        let here: Vec<_> = places.at(path).cloned().collect();
+        let only = places
+            .those_anywhere(path)
+            .filter(|anywhere| here.is_empty() && anywhere.names.len() == 1);
+        here.into_iter()
+            .chain(only.into_iter().flat_map(|anywhere| anywhere.names.clone()))
+            .collect()
+    }
+}
