@@ -22,6 +22,9 @@ pub enum Action {
     /// Tell with [`crate::Input::Wanted`] when a packet of one of these lines finds no child. Replaces what was watched for this
     /// connection before; empty for nothing. Needs no answer.
     Watch(ConnectionName, Vec<Watched>),
+    /// Tell with [`crate::Input::Received`] how many packets each of these children has received. Without an answer within
+    /// a second the peer is asked whether it is there.
+    AskTraffic(Vec<ChildId>),
     /// Take both directions of a Child SA away. Needs no answer.
     RemoveChild(ChildId),
     /// The outer addresses of an installed, encapsulated Child SA changed (RFC 7296 §2.23). Needs no answer.

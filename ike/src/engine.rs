@@ -78,6 +78,7 @@ impl Engine {
             Input::ChildInstalled(child) => self.installed(child, now),
             Input::ChildRefused(child, why) => self.refused(child, why, now),
             Input::ChildSpent(child, spent) => self.spent(child, spent, now),
+            Input::Received(children) => self.received_by(&children, now),
             // Nothing is watched yet.
             Input::Wanted(..) => {}
             Input::Resolved(name, host, found) => self.resolved(&name, &host, found, now),

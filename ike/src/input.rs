@@ -21,6 +21,9 @@ pub enum Input {
     ChildInstalled(ChildId),
     /// The datapath refused this child, or lost it later, and holds nothing of it; the text names the object, the attribute and the reason.
     ChildRefused(ChildId, String),
+    /// How many packets these children have received since they were installed: what came by them shows that the peer is
+    /// there.
+    Received(Vec<(ChildId, u64)>),
     /// A direction of this child has carried what it may.
     ChildSpent(ChildId, Spent),
     /// A packet of this watched line finds no child; told again at most once a second.

@@ -49,6 +49,8 @@ pub(crate) enum Request {
         /// The peer's end from now on.
         remote: SocketAddr,
     },
+    /// Tell how many packets each of these children has received; the permit is the room that the answer is sure to have.
+    Traffic(Vec<ChildId>, mpsc::OwnedPermit<Input>),
     /// Carry a child no longer.
     Remove(ChildId),
     /// Publish fresh counters, then answer.

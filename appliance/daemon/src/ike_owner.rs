@@ -136,6 +136,12 @@ impl IkeOwner {
             Action::SendBy(child) => self.request(Request::SendBy(child)).await,
             Action::Watch(connection, lines) => self.request(Request::Watch(connection, lines)).await,
             Action::Resolve(connection, host) => self.resolver.ask(connection, host),
+            Action::AskTraffic(children) => {
+                // Without room there is no answer, and the engine goes on without one.
+                if let Ok(answer) = self.answers.clone().try_reserve_owned() {
+                    self.request(Request::Traffic(children, answer)).await;
+                }
+            }
             Action::Report(event) => self.journal.record(event, Moment::now()),
         }
         None

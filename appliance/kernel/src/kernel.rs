@@ -195,6 +195,18 @@ impl Kernel {
         }
     }
 
+    /// What has passed through one state of ours.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there, or the kernel cannot be read.
+    pub async fn counters_of(&mut self, key: &StateKey) -> Result<Counters, Refusal> {
+        match &mut self.port {
+            Port::Netlink(netlink) => netlink.counters_of(key).await,
+            Port::Fake(fake) => Ok(fake.counters().get(key).copied().unwrap_or_default()),
+        }
+    }
+
     /// Whether this kernel has all that the kernel datapath needs; tries it, and leaves nothing behind.
     ///
     /// # Errors

@@ -192,16 +192,25 @@ impl XfrmState {
 
     /// Takes the state with this key away.
     pub(crate) fn delete(key: &StateKey) -> XfrmMessage {
+        XfrmMessage::DeleteSa(XfrmState::named(key))
+    }
+
+    /// Asks for the state with this key.
+    pub(crate) fn query(key: &StateKey) -> XfrmMessage {
+        XfrmMessage::GetSa(XfrmState::named(key))
+    }
+
+    fn named(key: &StateKey) -> DelGetMessage {
         let mut id = UserSaId {
             spi: key.spi,
             proto: IPPROTO_ESP,
             ..UserSaId::default()
         };
         id.destination(&key.destination);
-        XfrmMessage::DeleteSa(DelGetMessage {
+        DelGetMessage {
             user_sa_id: id,
             nlas: vec![],
-        })
+        }
     }
 
     /// Reads the body of a message about a state that bears our mark, without touching its keys.

@@ -34,6 +34,8 @@ pub(crate) struct Child {
     pub(crate) replaces: Option<u32>,
     /// Whether packets leave by it.
     pub(crate) sends: bool,
+    /// How many packets it had received when the datapath was asked last.
+    pub(crate) received: u64,
 }
 
 /// What both sides agreed on.

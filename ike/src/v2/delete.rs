@@ -123,6 +123,7 @@ impl Engine {
             lifetime: self.lifetime(length, now),
             replaces: None,
             sends,
+            received: 0,
         };
         if let Some(name) = common.connection.clone() {
             let pair = EspPair {

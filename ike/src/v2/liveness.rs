@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::nat;
-use super::state::{Common, Established, State};
+use super::state::{Common, Established, IkeSa, State};
 use super::timers::Timer;
 use super::window::{Overdue, Retransmission};
 use crate::engine::Engine;
 use crate::wire::registry::exchange;
-use crate::{Action, Outage, Reason, Side, Stage};
+use crate::{Action, ChildId, Outage, Reason, Side, Stage};
+
+/// How long the datapath may take to tell what came.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Established {
     /// How long the peer may be silent before it must show that it is there: so late that the check, with all its
@@ -31,7 +34,7 @@ impl Engine {
         match (timer, state) {
             (Timer::Retransmission, state) => self.overdue(common, state, now),
             (Timer::Lifetime, State::Established(state)) => self.aged(common, state, now),
-            (Timer::Liveness, State::Established(state)) => self.probe(common, state, now),
+            (Timer::Liveness, State::Established(state)) => self.look(common, state, now),
             (Timer::Keepalive, State::Established(state)) => {
                 let (local, remote) = (common.path.local, common.path.remote);
                 self.out.push(Action::Keepalive { local, remote });
@@ -117,6 +120,49 @@ impl Engine {
             state @ (State::InitSent(_) | State::IntermediateSent(_) | State::AuthSent(_)) => {
                 self.keep(common, state)
             }
+        }
+    }
+
+    /// The peer has been silent for long. What came by its children shows as well that it is there, so the datapath is
+    /// asked first.
+    fn look(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
+        let asked = state.looking.take().is_some();
+        let carried = state.children.iter().filter(|child| child.installed.is_some());
+        let children: Vec<ChildId> = carried.map(|child| child.id).collect();
+        if asked || children.is_empty() {
+            return self.probe(common, state, now);
+        }
+        self.out.push(Action::AskTraffic(children));
+        state.looking = Some(now + LOOK);
+        self.keep(common, State::Established(state));
+    }
+
+    /// What came by the children of an IKE SA until now.
+    pub(crate) fn received_by(&mut self, counts: &[(ChildId, u64)], now: Instant) {
+        let known = counts.iter().find_map(|(id, _)| self.take_child(*id));
+        let Some(IkeSa { common, mut state }) = known else {
+            return;
+        };
+        let State::Established(established) = &mut state else {
+            return self.keep(common, state);
+        };
+        let mut moved = false;
+        for (id, packets) in counts {
+            if let Some(child) = established.children.get_mut(*id) {
+                moved |= *packets > child.received;
+                child.received = *packets;
+            }
+        }
+        if moved {
+            // The peer may have gone right after the last look: half as long until the next one, so that the last of its
+            // packets is not long past when its silence is noticed.
+            let about = now.checked_sub(established.probe_after() / 2).unwrap_or(now);
+            established.heard = about.max(established.heard);
+        }
+        let looking = established.looking.take().is_some();
+        match state {
+            State::Established(state) if looking && !moved => self.probe(common, state, now),
+            state => self.keep(common, state),
         }
     }
 

@@ -128,8 +128,10 @@ pub(crate) struct Established {
     /// The answer that waits for the datapath.
     pub(crate) owed: Option<Owed>,
     pub(crate) lifetime: Lifetime,
-    /// When an authenticated, fresh message of the peer arrived last.
+    /// When an authenticated, fresh message of the peer arrived last, or what came by a child showed that it is there.
     pub(crate) heard: Instant,
+    /// The datapath is asked what came; it has until then to answer.
+    pub(crate) looking: Option<Instant>,
     /// When it was established.
     pub(crate) since: Instant,
     /// How long the peer may be silent.
@@ -168,6 +170,7 @@ impl Established {
             owed: None,
             lifetime,
             heard: now,
+            looking: None,
             since: now,
             dpd_timeout,
             initiator_nonce: Box::default(),
@@ -223,7 +226,7 @@ impl IkeSa {
                 retransmission = state.window.due();
                 liveness = retransmission
                     .is_none()
-                    .then(|| state.heard + state.probe_after());
+                    .then(|| state.looking.unwrap_or(state.heard + state.probe_after()));
             }
             State::InitAnswered(_) | State::Answering(_) | State::Refused(_) => {}
         }

@@ -69,6 +69,10 @@ impl Two {
                     }
                     Action::InstallChild(child, _) => inputs.push((side, Input::ChildInstalled(child))),
                     Action::RemoveChild(child) => self.removed[side].push(child),
+                    Action::AskTraffic(children) => {
+                        let none = children.into_iter().map(|child| (child, 0)).collect();
+                        inputs.push((side, Input::Received(none)));
+                    }
                     Action::SendBy(_)
                     | Action::Watch(..)
                     | Action::MoveChild { .. }
@@ -153,6 +157,7 @@ impl Two {
                 Action::InstallChild(..)
                 | Action::SendBy(_)
                 | Action::Watch(..)
+                | Action::AskTraffic(_)
                 | Action::MoveChild { .. }
                 | Action::Keepalive { .. }
                 | Action::Resolve(..)

@@ -15,6 +15,7 @@ mod establish;
 mod fragmentation;
 mod hostile;
 mod intermediate;
+mod liveness;
 mod loss;
 mod nat;
 mod network;

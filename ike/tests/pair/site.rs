@@ -26,6 +26,8 @@ pub(crate) struct Site {
     /// The datapath answers only when told to.
     pub(crate) hesitates: bool,
     pub(crate) waiting: Vec<ChildId>,
+    /// How many packets every child has received; the datapath does not tell if there is nothing here.
+    pub(crate) received: Option<u64>,
     pub(crate) keepalives: usize,
     /// Where names lead; what is not in here is never answered.
     pub(crate) names: BTreeMap<&'static str, Vec<&'static str>>,
@@ -60,6 +62,7 @@ impl Site {
             refuses: None,
             hesitates: false,
             waiting: Vec::new(),
+            received: Some(0),
             keepalives: 0,
             names: BTreeMap::new(),
             asked: Vec::new(),
@@ -109,18 +112,7 @@ impl Site {
                     now,
                 );
             }
-            Action::InstallChild(child, pair) => {
-                if let Some(why) = self.refuses {
-                    return Some(Input::ChildRefused(child, why.to_owned()));
-                }
-                let known = self.datapath.insert(child, *pair);
-                assert!(known.is_none(), "a child id was used twice");
-                if self.hesitates {
-                    self.waiting.push(child);
-                } else {
-                    return Some(Input::ChildInstalled(child));
-                }
-            }
+            Action::InstallChild(child, pair) => return self.install(child, *pair),
             Action::RemoveChild(child) => {
                 assert!(
                     self.datapath.remove(&child).is_some(),
@@ -136,6 +128,11 @@ impl Site {
             }
             Action::Watch(..) => {}
             Action::Resolve(connection, host) => return self.resolve(connection, host),
+            Action::AskTraffic(children) => {
+                let received = self.received?;
+                let all = children.into_iter().map(|child| (child, received));
+                return Some(Input::Received(all.collect()));
+            }
             Action::MoveChild { child, local, remote } => {
                 let pair = self.installed(child);
                 (pair.local, pair.remote) = (local, remote);
@@ -154,6 +151,19 @@ impl Site {
             Action::Report(event) => self.events.push(event),
         }
         None
+    }
+
+    fn install(&mut self, child: ChildId, pair: EspPair) -> Option<Input> {
+        if let Some(why) = self.refuses {
+            return Some(Input::ChildRefused(child, why.to_owned()));
+        }
+        let known = self.datapath.insert(child, pair);
+        assert!(known.is_none(), "a child id was used twice");
+        if self.hesitates {
+            self.waiting.push(child);
+            return None;
+        }
+        Some(Input::ChildInstalled(child))
     }
 
     fn send_by(&mut self, child: ChildId) {

@@ -274,6 +274,7 @@ impl Net {
             Action::SendBy(_)
             | Action::Resolve(..)
             | Action::Watch(..)
+            | Action::AskTraffic(_)
             | Action::MoveChild { .. }
             | Action::Keepalive { .. }
             | Action::Report(_) => {}

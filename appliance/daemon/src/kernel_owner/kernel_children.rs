@@ -205,6 +205,19 @@ impl KernelChildren {
         self.states.get(&state).copied()
     }
 
+    /// How many packets each of these children has received.
+    pub(super) async fn received(&self, kernel: &mut Kernel, children: &[ChildId]) -> Vec<(ChildId, u64)> {
+        let mut received = Vec::new();
+        for id in children {
+            if let Some(child) = self.children.get(id)
+                && let Ok(counters) = kernel.counters_of(&child.inbound).await
+            {
+                received.push((*id, counters.packets));
+            }
+        }
+        received
+    }
+
     /// What each child carried.
     pub(super) async fn counters(&self, kernel: &mut Kernel) -> BTreeMap<ChildId, Counters> {
         let states = kernel.counters().await.unwrap_or_default();

@@ -148,6 +148,13 @@ impl KernelOwner {
                     self.telling.tell(Input::ChildSpent(child, Spent::Soft));
                 }
             }
+            Request::Traffic(children, answer) => {
+                let received = match &self.carrier {
+                    Carrier::Kernel(carried) => carried.received(&mut self.kernel, &children).await,
+                    Carrier::User(carried) => carried.received(&children),
+                };
+                answer.send(Input::Received(received));
+            }
             Request::Remove(child) => self.remove(child).await,
             Request::Refresh(answer) => {
                 self.publish().await;

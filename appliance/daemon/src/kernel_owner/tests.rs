@@ -486,6 +486,29 @@ async fn a_busy_engine_hears_of_everything_later() {
 }
 
 #[tokio::test]
+async fn what_the_peers_sent_is_told_by_child() {
+    let kernel = FakeKernel::new();
+    let mut rig = Rig::start(&kernel).await;
+    rig.install(1, 0x100).await;
+    rig.install_pair(2, towards(0x200, "10.3.0.0/24")).await;
+    let Key::State(key) = inbound(0x200) else { panic!() };
+    let counters = appliance_kernel::Counters {
+        packets: 7,
+        ..Default::default()
+    };
+    kernel.count(key, counters);
+    let permit = rig.answers.clone().try_reserve_owned().unwrap();
+    let children = [1, 2, 3].map(ChildId).into();
+    rig.tell(Request::Traffic(children, permit)).await;
+    let told = rig.answered.recv().await.unwrap();
+    let expected = [(ChildId(1), 0), (ChildId(2), 7)];
+    assert!(
+        matches!(&told, Input::Received(counts) if counts[..] == expected),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_peer_that_moved_gets_a_successor_at_once() {
     let kernel = FakeKernel::new();
     let mut rig = Rig::start(&kernel).await;

@@ -107,6 +107,12 @@ impl UserChildren {
         self.datapath.redirect(id.0, local, remote)
     }
 
+    /// How many packets each of these children has received.
+    pub(super) fn received(&self, children: &[ChildId]) -> Vec<(ChildId, u64)> {
+        let of = |id: &ChildId| Some((*id, self.datapath.counters(id.0)?.packets_in));
+        children.iter().filter_map(of).collect()
+    }
+
     pub(super) fn counters(&self) -> BTreeMap<ChildId, Counters> {
         let of = |id: &ChildId| {
             let counters = self.datapath.counters(id.0)?;

@@ -13,7 +13,7 @@ use netlink_packet_xfrm::constants::{
     XFRM_MSG_GETPOLICY, XFRM_MSG_GETSA, XFRM_MSG_NEWPOLICY, XFRM_MSG_NEWSA,
 };
 
-use super::message::{Outgoing, Protocol};
+use super::message::{Incoming, Outgoing, Protocol};
 use super::socket::{RequestError, Socket};
 use super::subscription::{link_names, parse};
 use crate::address::Address;
@@ -242,12 +242,8 @@ impl Netlink {
             return Ok(vec![]);
         };
         let request = Outgoing::xfrm(&XfrmMessage::Other((XFRM_MSG_GETSA, vec![])), NLM_F_DUMP);
-        let found = socket.dump(&request, |message| {
-            (message.kind == XFRM_MSG_NEWSA)
-                .then(|| XfrmState::from_body(message.body))
-                .flatten()
-        });
-        found.await.map_err(|error| refusal("ESP states", error))
+        let found = socket.dump(&request, state_of).await;
+        found.map_err(|error| refusal("ESP states", error))
     }
 
     async fn policies(&mut self) -> Result<Vec<XfrmPolicy>, Refusal> {
@@ -263,6 +259,19 @@ impl Netlink {
         found.await.map_err(|error| refusal("policies", error))
     }
 
+    /// What has passed through one state.
+    pub(crate) async fn counters_of(&mut self, key: &StateKey) -> Result<Counters, Refusal> {
+        let object = Key::State(*key);
+        let socket = self.xfrm.as_mut().map_err(|why| why.clone())?;
+        let request = Outgoing::xfrm(&XfrmState::query(key), 0);
+        let found = socket.dump(&request, state_of).await;
+        let mut found = found.map_err(|error| refusal(&object, error))?;
+        found
+            .pop()
+            .map(|(_, counters)| counters)
+            .ok_or_else(|| refused(&object, libc::ESRCH, "no such state of ours"))
+    }
+
     /// What has passed through each state of ours.
     pub(crate) async fn counters(&mut self) -> Result<BTreeMap<StateKey, Counters>, Refusal> {
         Ok(self
@@ -276,6 +285,12 @@ impl Netlink {
 
 /// What the kernel says when the object to be removed is not there.
 const ABSENT: [i32; 4] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL];
+
+fn state_of(message: &Incoming<'_>) -> Option<(XfrmState, Counters)> {
+    (message.kind == XFRM_MSG_NEWSA)
+        .then(|| XfrmState::from_body(message.body))
+        .flatten()
+}
 
 fn ours(message: RouteNetlinkMessage, names: &LinkNames) -> Option<Object> {
     match message {

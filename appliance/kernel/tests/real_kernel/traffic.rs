@@ -69,10 +69,11 @@ impl End {
 
     async fn packets(&mut self, spi: u32) -> u64 {
         let counters = self.kernel.counters().await.unwrap();
-        counters
-            .iter()
-            .find(|(key, _)| key.spi == spi)
-            .map_or(0, |(_, counters)| counters.packets)
+        let Some((key, counters)) = counters.iter().find(|(key, _)| key.spi == spi) else {
+            return 0;
+        };
+        assert_eq!(self.kernel.counters_of(key).await.unwrap(), *counters);
+        counters.packets
     }
 }
 

@@ -204,6 +204,10 @@ fn follow(by: End, action: Action) -> Option<(End, Input)> {
             Some((to, Input::Datagram { local, remote, bytes }))
         }
         Action::InstallChild(child, _) => Some((by, Input::ChildInstalled(child))),
+        Action::AskTraffic(children) => {
+            let none = children.into_iter().map(|child| (child, 0)).collect();
+            Some((by, Input::Received(none)))
+        }
         Action::RemoveChild(_)
         | Action::SendBy(_)
         | Action::Watch(..)
