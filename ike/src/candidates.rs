@@ -13,7 +13,7 @@ use crate::{Connection, ConnectionName, Mode, Remote};
 #[derive(Default)]
 pub(crate) struct Places {
     /// By our address and the peer's.
-    between: BTreeMap<(IpAddr, IpAddr), BTreeSet<ConnectionName>>,
+    between: BTreeSet<(IpAddr, IpAddr, ConnectionName)>,
     /// By our address: their peers may come from anywhere.
     anywhere: BTreeMap<IpAddr, Anywhere>,
 }
@@ -36,8 +36,7 @@ impl Places {
     ) {
         let local = settings.local.ip();
         if let Some(address) = address {
-            let names = self.between.entry((local, address)).or_default();
-            names.insert(name.clone());
+            self.between.insert((local, address, name.clone()));
         }
         if comes_from_anywhere(settings) {
             let anywhere = self.anywhere.entry(local).or_default();
@@ -51,12 +50,8 @@ impl Places {
     /// A connection is gone, whose peer was at this address if it was known.
     pub(crate) fn remove(&mut self, name: &ConnectionName, settings: &Connection, address: Option<IpAddr>) {
         let local = settings.local.ip();
-        let between = address.map(|address| (local, address));
-        if let Some(names) = between.and_then(|between| self.between.get_mut(&between)) {
-            names.remove(name);
-            if names.is_empty() {
-                between.map(|between| self.between.remove(&between));
-            }
+        if let Some(address) = address {
+            self.between.remove(&(local, address, name.clone()));
         }
         if let Some(anywhere) = self.anywhere.get_mut(&local) {
             anywhere.names.remove(name);
@@ -77,8 +72,14 @@ impl Places {
     }
 
     fn at(&self, path: Path) -> impl Iterator<Item = &ConnectionName> {
-        let names = self.between.get(&(path.local.ip(), path.remote.ip()));
-        names.into_iter().flatten()
+        let (local, remote) = (path.local.ip(), path.remote.ip());
+        let first = (local, remote, ConnectionName(Arc::from("")));
+        let here =
+            move |(ours, theirs, _): &&(IpAddr, IpAddr, ConnectionName)| (*ours, *theirs) == (local, remote);
+        self.between
+            .range(first..)
+            .take_while(here)
+            .map(|(.., name)| name)
     }
 
     fn those_anywhere(&self, path: Path) -> Option<&Anywhere> {

@@ -14,19 +14,20 @@ const HEADER: usize = 28;
 /// Octets of a generic payload header (§3.2).
 const GENERIC: usize = 4;
 
-/// The keys that protect one direction of an IKE SA, made ready once (RFC 7296 §3.14, RFC 5282).
+/// The keys that protect one direction of an IKE SA (RFC 7296 §3.14, RFC 5282).
 pub struct Protection {
     encryption: Encryption,
-    keys: Keys,
+    /// With the salt of an AEAD cipher.
+    key: Secret,
+    integrity: Option<(Integrity, Secret)>,
+    /// How many messages an AEAD cipher has sealed: the next IV.
+    sealed: u64,
 }
 
+/// The keys made ready for one message: they take many times the room of a key, and IKE sends few messages.
 enum Keys {
-    Aead {
-        key: LessSafeKey,
-        salt: [u8; 4],
-        sealed: u64,
-    },
-    Separate(Box<Separate>),
+    Aead(LessSafeKey, [u8; 4]),
+    Separate(Separate),
 }
 
 /// Why keys cannot protect anything, or not any more.
@@ -73,25 +74,34 @@ pub struct Opened {
 }
 
 impl Protection {
-    /// Makes keys ready. `encryption_key` is as long as `Encryption::key_octets` says: with the salt of an
+    /// Takes keys that can protect. `key` is as long as `Encryption::key_octets` says: with the salt of an
     /// AEAD cipher, which takes no authenticator.
     pub fn new(
         encryption: Encryption,
-        encryption_key: &Secret,
-        integrity: Option<(Integrity, &Secret)>,
+        key: Secret,
+        integrity: Option<(Integrity, Secret)>,
     ) -> Result<Self, ProtectionError> {
-        let material = encryption_key.expose_secret();
-        if material.len() != encryption.key_octets() {
+        let protection = Self {
+            encryption,
+            key,
+            integrity,
+            sealed: 0,
+        };
+        protection.ready().map(|_| protection)
+    }
+
+    fn ready(&self) -> Result<Keys, ProtectionError> {
+        let material = self.key.expose_secret();
+        if material.len() != self.encryption.key_octets() {
             return Err(ProtectionError::KeyLength);
         }
-        let keys = match (encryption.is_aead(), integrity) {
-            (true, None) => Keys::aead(encryption, material)?,
-            (false, Some(integrity)) => {
-                Keys::Separate(Box::new(Separate::new(encryption, material, integrity)?))
+        match (self.encryption.is_aead(), &self.integrity) {
+            (true, None) => Keys::aead(self.encryption, material),
+            (false, Some((integrity, key))) => {
+                Separate::new(self.encryption, material, (*integrity, key)).map(Keys::Separate)
             }
-            (true, Some(_)) | (false, None) => return Err(ProtectionError::Mismatch),
-        };
-        Ok(Self { encryption, keys })
+            (true, Some(_)) | (false, None) => Err(ProtectionError::Mismatch),
+        }
     }
 
     /// Octets that protecting adds at most: IV, padding with its length, and ICV.
@@ -154,12 +164,12 @@ impl Protection {
         random: &mut dyn Random,
     ) -> Result<Vec<u8>, ProtectionError> {
         let padding = self.padding(plaintext.len());
-        match &mut self.keys {
-            Keys::Aead { key, salt, sealed } => {
-                let iv = sealed.to_be_bytes();
-                *sealed = sealed.checked_add(1).ok_or(ProtectionError::Exhausted)?;
+        match self.ready()? {
+            Keys::Aead(key, salt) => {
+                let iv = self.sealed.to_be_bytes();
+                self.sealed = self.sealed.checked_add(1).ok_or(ProtectionError::Exhausted)?;
                 let mut body = padded(plaintext, padding, 16);
-                let nonce = Nonce::assume_unique_for_key(nonce(*salt, iv));
+                let nonce = Nonce::assume_unique_for_key(nonce(salt, iv));
                 key.seal_in_place_append_tag(nonce, Aad::from(&message), &mut body)
                     .map_err(|_| ProtectionError::Failed)?;
                 message.extend_from_slice(&iv);
@@ -176,8 +186,9 @@ impl Protection {
 
     /// Checks and opens the body of an SK payload (IV, ciphertext, ICV); `associated` is the message up to it.
     pub fn open(&self, associated: &[u8], body: &[u8]) -> Result<Vec<u8>, OpenError> {
-        let plaintext = match &self.keys {
-            Keys::Aead { key, salt, .. } => open_aead(key, *salt, associated, body)?,
+        // Keys that were taken can be made ready; if memory is short, the message is as good as lost.
+        let plaintext = match self.ready().map_err(|_| OpenError::Integrity)? {
+            Keys::Aead(key, salt) => open_aead(&key, salt, associated, body)?,
             Keys::Separate(keys) => keys.open(associated, body)?,
         };
         without_padding(plaintext)
@@ -203,9 +214,9 @@ impl Protection {
     }
 
     fn icv_octets(&self) -> usize {
-        match &self.keys {
-            Keys::Aead { .. } => self.encryption.icv_octets(),
-            Keys::Separate(keys) => keys.icv_octets(),
+        match &self.integrity {
+            None => self.encryption.icv_octets(),
+            Some((integrity, _)) => integrity.icv_octets(),
         }
     }
 
@@ -232,11 +243,7 @@ impl Keys {
             .split_last_chunk::<4>()
             .ok_or(ProtectionError::KeyLength)?;
         let key = UnboundKey::new(algorithm, key).map_err(|_| ProtectionError::KeyLength)?;
-        Ok(Self::Aead {
-            key: LessSafeKey::new(key),
-            salt: *salt,
-            sealed: 0,
-        })
+        Ok(Self::Aead(LessSafeKey::new(key), *salt))
     }
 }
 
@@ -303,8 +310,12 @@ mod tests {
 
     impl Vector {
         fn protection(&self) -> Protection {
-            let integrity = self.integrity.as_ref().map(|(algorithm, key)| (*algorithm, key));
-            Protection::new(self.encryption, &self.encryption_key, integrity).unwrap()
+            Protection::new(
+                self.encryption,
+                self.encryption_key.clone(),
+                self.integrity.clone(),
+            )
+            .unwrap()
         }
 
         fn header(&self) -> [u8; HEADER] {
@@ -448,8 +459,8 @@ mod tests {
         ];
         for (bits, sealed) in sealed {
             let material: Secret = [&key[..usize::from(bits / 8)], &hex!("cafebabe")].concat().into();
-            let protection = Protection::new(Encryption::AesGcm16(bits), &material, None).unwrap();
-            let Keys::Aead { key, salt, .. } = protection.keys else {
+            let protection = Protection::new(Encryption::AesGcm16(bits), material, None).unwrap();
+            let Ok(Keys::Aead(key, salt)) = protection.ready() else {
                 panic!()
             };
             let body = [&hex!("facedbaddecaf888")[..], sealed].concat();
@@ -465,8 +476,8 @@ mod tests {
     #[test]
     fn published_chacha20_poly1305() {
         let material: Vec<u8> = (0x80..=0xa3).collect();
-        let protection = Protection::new(Encryption::ChaCha20Poly1305, &material.into(), None).unwrap();
-        let Keys::Aead { key, salt, .. } = protection.keys else {
+        let protection = Protection::new(Encryption::ChaCha20Poly1305, material.into(), None).unwrap();
+        let Ok(Keys::Aead(key, salt)) = protection.ready() else {
             panic!()
         };
         let body = hex!(
@@ -487,16 +498,14 @@ mod tests {
     #[test]
     fn explicit_iv_counts() {
         let key: Secret = vec![7; 20].into();
-        let mut protection = Protection::new(Encryption::AesGcm16(128), &key, None).unwrap();
+        let mut protection = Protection::new(Encryption::AesGcm16(128), key, None).unwrap();
         for count in 0..3_u64 {
             let message = protection
                 .seal_message(&[0; HEADER], 0, &[], &mut Fixed(vec![]))
                 .unwrap();
             assert_eq!(message[HEADER + GENERIC..][..8], count.to_be_bytes());
         }
-        if let Keys::Aead { sealed, .. } = &mut protection.keys {
-            *sealed = u64::MAX;
-        }
+        protection.sealed = u64::MAX;
         let exhausted = protection.seal_message(&[0; HEADER], 0, &[], &mut Fixed(vec![]));
         assert_eq!(exhausted, Err(ProtectionError::Exhausted));
     }
@@ -515,8 +524,7 @@ mod tests {
         let key = |octets| Secret::from(vec![0; octets]);
         let new = |encryption, octets, integrity: Option<(Integrity, usize)>| {
             let integrity = integrity.map(|(algorithm, octets)| (algorithm, key(octets)));
-            let integrity = integrity.as_ref().map(|(algorithm, key)| (*algorithm, key));
-            Protection::new(encryption, &key(octets), integrity).err()
+            Protection::new(encryption, key(octets), integrity).err()
         };
         let sha2 = Integrity::HmacSha2_256_128;
         assert_eq!(new(Encryption::AesGcm16(128), 20, None), None);
@@ -555,7 +563,7 @@ mod tests {
     #[test]
     fn too_long_messages_are_refused() {
         let key: Secret = vec![7; 20].into();
-        let mut protection = Protection::new(Encryption::AesGcm16(128), &key, None).unwrap();
+        let mut protection = Protection::new(Encryption::AesGcm16(128), key, None).unwrap();
         let payloads = vec![0; 65_535];
         let sealed = protection.seal_message(&[0; HEADER], 0, &payloads, &mut Fixed(vec![]));
         assert_eq!(sealed, Err(ProtectionError::TooLong));

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use super::mac::Mac;
 use super::{Encryption, Integrity, OpenError, ProtectionError, Secret};
 
-/// A cipher and an authenticator, made ready once.
+/// A cipher and an authenticator, made ready.
 pub(super) struct Separate {
     cipher: Cipher,
     integrity: Integrity,
@@ -43,7 +43,7 @@ impl Separate {
         })
     }
 
-    pub(super) fn icv_octets(&self) -> usize {
+    fn icv_octets(&self) -> usize {
         self.integrity.icv_octets()
     }
 

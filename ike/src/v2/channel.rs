@@ -50,11 +50,11 @@ impl Channel {
         Self::ready(IkeKeys::derive(suite.keys(), said, shared), said, initiator)
     }
 
-    fn ready(keys: IkeKeys, said: &Said<'_>, initiator: bool) -> Option<Self> {
+    fn ready(mut keys: IkeKeys, said: &Said<'_>, initiator: bool) -> Option<Self> {
         let (ours, theirs) = if initiator {
-            (&keys.initiator, &keys.responder)
+            (&mut keys.initiator, &mut keys.responder)
         } else {
-            (&keys.responder, &keys.initiator)
+            (&mut keys.responder, &mut keys.initiator)
         };
         let (outgoing, incoming) = (ours.protection().ok()?, theirs.protection().ok()?);
         Some(Self {
@@ -72,6 +72,12 @@ impl Channel {
     /// Both sides understand fragments: none of ours is longer than `longest` octets, and the peer's are taken.
     pub(crate) fn with_fragments(self, longest: Option<usize>) -> Self {
         Self { longest, ..self }
+    }
+
+    /// Both sides have proved who they are.
+    pub(crate) fn proved(mut self) -> Self {
+        self.keys.forget_proofs();
+        self
     }
 
     /// The keys of our side and the peer's.

@@ -55,7 +55,9 @@ impl Slot {
             return Some(child);
         }
         let place = self.others.iter().position(is_it)?;
-        Some(self.others.remove(place))
+        let taken = self.others.remove(place);
+        self.others.shrink_to_fit();
+        Some(taken)
     }
 }
 
@@ -134,6 +136,8 @@ impl Children {
     /// The first child of its selectors carries their traffic.
     pub(crate) fn begin(&mut self, child: Child) {
         let (current, others) = (Some(child), Vec::new());
+        // Nearly always there is only this one, and rooms for four take half of an IKE SA's memory.
+        self.slots.reserve_exact(1);
         self.slots.push(Slot { current, others });
     }
 

@@ -106,7 +106,7 @@ impl Engine {
     fn carry(
         &mut self,
         common: &Common,
-        (agreed, keys, encapsulation): Made,
+        (mut agreed, keys, encapsulation): Made,
         (initiator, sends): (bool, bool),
         now: Instant,
     ) -> Child {
@@ -114,6 +114,8 @@ impl Engine {
         let settings = settings.as_deref();
         let length = settings.map_or(Connection::CHILD_LIFETIME, |settings| settings.child_lifetime);
         let volume = volume(&agreed, settings);
+        agreed.selectors.local.shrink_to_fit();
+        agreed.selectors.remote.shrink_to_fit();
         let child = Child {
             id: self.fresh_child(common.spi),
             agreed,

@@ -73,6 +73,11 @@ pub struct Proven<'a> {
 }
 
 impl IkeKeys {
+    /// Forgets what proves who each side is, which is needed but once.
+    pub(crate) fn forget_proofs(&mut self) {
+        (self.initiator.proof, self.responder.proof) = (Secret::default(), Secret::default());
+    }
+
     /// The keys after IKE_SA_INIT: SKEYSEED = prf(Ni | Nr, g^ir) (§2.14).
     pub fn derive(suite: Suite, said: &Said<'_>, shared: &Secret) -> Self {
         let nonces = [said.initiator_nonce, said.responder_nonce].concat();
@@ -159,14 +164,18 @@ impl IkeKeys {
 }
 
 impl SideKeys {
-    /// Makes the keys ready to protect what this side sends. To be called once: sealing twice from the start
-    /// would use an IV twice.
+    /// Hands out the keys that protect what this side sends. They are gone then: sealing twice from the start would
+    /// use an IV twice.
     ///
     /// # Errors
     /// If the suite has an authenticator where there must be none, or the other way round.
-    pub fn protection(&self) -> Result<Protection, ProtectionError> {
-        let integrity = self.suite.integrity.map(|algorithm| (algorithm, &self.integrity));
-        Protection::new(self.suite.encryption, &self.encryption, integrity)
+    pub fn protection(&mut self) -> Result<Protection, ProtectionError> {
+        let (key, integrity_key) = (
+            std::mem::take(&mut self.encryption),
+            std::mem::take(&mut self.integrity),
+        );
+        let integrity = self.suite.integrity.map(|algorithm| (algorithm, integrity_key));
+        Protection::new(self.suite.encryption, key, integrity)
     }
 
     /// The value of this side's AUTH payload with a pre-shared key:
@@ -384,7 +393,7 @@ mod tests {
             integrity: None,
             ..SUITE
         };
-        let keys = IkeKeys::derive(aead, &SAID, &secret(&SHARED));
+        let mut keys = IkeKeys::derive(aead, &SAID, &secret(&SHARED));
         assert_eq!(joined(&keys), MATERIAL, "20 + 2 * 36 + 2 * 20 octets are as many");
         assert_eq!(keys.initiator.encryption.expose_secret(), &MATERIAL[20..56]);
         assert!(keys.initiator.protection().is_ok());
@@ -466,18 +475,11 @@ mod tests {
                 bytes.fill(0);
             }
         }
-        let keys = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
+        let mut keys = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
         let mut ours = keys.initiator.protection().unwrap();
         let message = ours.seal_message(&[0; 28], 41, b"payloads", &mut Zeros).unwrap();
-        assert_eq!(
-            keys.initiator
-                .protection()
-                .unwrap()
-                .open_message(&message)
-                .unwrap()
-                .payloads,
-            b"payloads"
-        );
+        assert!(keys.initiator.protection().is_err(), "they are handed out once");
+        assert_eq!(ours.open_message(&message).unwrap().payloads, b"payloads");
         assert!(
             keys.responder
                 .protection()

@@ -160,7 +160,7 @@ impl Established {
         now: Instant,
     ) -> Self {
         Self {
-            channel,
+            channel: channel.proved(),
             window,
             suite,
             nat,

@@ -76,7 +76,7 @@ fn main() -> Result<()> {
         black_box(IkeKeys::derive(suite, &said, &shared));
         Ok(())
     })?;
-    let keys = IkeKeys::derive(suite, &said, &shared);
+    let mut keys = IkeKeys::derive(suite, &said, &shared);
     let mut protection = keys.initiator.protection()?;
     report("seal-and-open/AES_GCM_16_128/200-octets", || {
         let sealed = protection.seal_message(&[0; 28], 35, &[7; 200], &mut random)?;
