@@ -15,6 +15,7 @@ pub(crate) const LAB: &[&str] = &[
     "kmod",
     "libcharon-extra-plugins",
     "libstrongswan-extra-plugins",
+    "libstrongswan-standard-plugins",
     "nftables",
     "strongswan-swanctl",
     "util-linux",
