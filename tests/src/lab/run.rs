@@ -64,7 +64,7 @@ impl Run {
     }
 
     /// Keeps the logs of a failed test readable after the folder is gone.
-    fn print_logs(&self) {
+    pub fn print_logs(&self) {
         let logs = fs::read_dir(&self.folder)
             .into_iter()
             .flatten()

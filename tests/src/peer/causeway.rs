@@ -114,6 +114,19 @@ impl Causeway {
         self.causeway(&["connect", name]).map(|_| ())
     }
 
+    /// Has it replace the keys of a connection: those of the IKE SA, or those that carry traffic.
+    ///
+    /// # Errors
+    /// What the command line says.
+    pub fn rekey(&self, name: &str, ike: bool) -> Result<()> {
+        let arguments = if ike {
+            &["rekey", name, "--ike"][..]
+        } else {
+            &["rekey", name]
+        };
+        self.causeway(arguments).map(|_| ())
+    }
+
     /// Puts another document in place of the present one and tells the daemon.
     ///
     /// # Errors
@@ -249,10 +262,14 @@ pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
         sites.insert((*name).to_owned(), site);
         let policy = json!({
             "ike": { "encryption": suite.ike_encryption, "integrity": suite.hash, "dh_group": suite.group },
-            "ipsec": { "encryption": suite.esp_encryption, "integrity": suite.esp_integrity } });
-        policies.insert((*name).to_owned(), policy);
+            "ipsec": { "encryption": suite.esp_encryption, "integrity": suite.esp_integrity,
+                       "pfs_group": suite.pfs_group } });
+        if tunnel.built_in.is_none() {
+            policies.insert((*name).to_owned(), policy);
+        }
         let connection = json!({
-            "site": name, "policy": name, "mode": tunnel.mode,
+            "site": name, "policy": tunnel.built_in.unwrap_or(name), "mode": tunnel.mode,
+            "dpd_timeout_s": tunnel.dpd_timeout,
             "authentication": { "method": "psk", "secret": secret,
                                 "local_id": tunnel.local_id, "remote_id": tunnel.remote_id },
             "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });

@@ -24,15 +24,19 @@ const START: Duration = Duration::from_secs(30);
 /// A strongSwan gateway with one tunnel.
 pub struct StrongSwan {
     process: Process,
+    gateway: Namespace,
     folder: PathBuf,
 }
 
 impl StrongSwan {
-    /// Starts it in a gateway's namespace and loads the tunnel; nothing is initiated.
+    /// Starts it in a gateway's namespace and loads the tunnel; nothing is initiated. Without the tunnel nothing leaves
+    /// for the other site, which strongSwan by itself does not see to.
     ///
     /// # Errors
     /// When it does not start or refuses the configuration.
     pub fn start(run: &Run, gateway: &Namespace, tunnel: &Tunnel, datapath: Datapath) -> Result<Self> {
+        let closed = format!("route add unreachable {} metric 9999", tunnel.remote_prefix);
+        gateway.ip(&[&closed])?;
         if datapath == Datapath::Kernel {
             gateway.ip(&[
                 &format!("link add ipsec0 type xfrm dev wan if_id {IF_ID}"),
@@ -59,21 +63,34 @@ impl StrongSwan {
         fs::create_dir_all(folder.join("swanctl"))?;
         fs::write(folder.join("strongswan.conf"), settings(&folder))?;
         fs::write(folder.join("swanctl/swanctl.conf"), connections)?;
-        let mut charon = Command::new("/usr/sbin/charon-systemd");
-        charon
-            .env("STRONGSWAN_CONF", folder.join("strongswan.conf"))
-            .env_remove("NOTIFY_SOCKET");
-        let process = gateway.spawn(&format!("{}-charon", gateway.name()), &mut charon)?;
-        let mut peer = Self { process, folder };
+        let mut peer = Self {
+            process: charon(gateway, &folder)?,
+            gateway: gateway.clone(),
+            folder,
+        };
+        peer.load()?;
+        Ok(peer)
+    }
+
+    /// Starts it again with the same files after it ended.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = charon(&self.gateway, &self.folder)?;
+        self.load()
+    }
+
+    fn load(&mut self) -> Result<()> {
         wait::until("strongSwan to take its configuration", START, || {
             ensure!(
-                peer.process.ended()?.is_none(),
+                self.process.ended()?.is_none(),
                 "charon ended: {}",
-                peer.process.log()
+                self.process.log()
             );
-            peer.swanctl(&["--load-all", "--noprompt"])
+            self.swanctl(&["--load-all", "--noprompt"])
         })?;
-        Ok(peer)
+        Ok(())
     }
 
     /// Brings the tunnel up from this side.
@@ -134,6 +151,14 @@ impl StrongSwan {
         self.process.kill()
     }
 
+    /// Stops it in an orderly way.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop(&mut self) -> Result<()> {
+        self.process.terminate(START).map(|_| ())
+    }
+
     fn swanctl(&self, arguments: &[&str]) -> Result<String> {
         let socket = format!("unix://{}", self.folder.join("vici.sock").display());
         let output = Command::new("swanctl")
@@ -154,6 +179,14 @@ impl StrongSwan {
     }
 }
 
+fn charon(gateway: &Namespace, folder: &Path) -> Result<Process> {
+    let mut charon = Command::new("/usr/sbin/charon-systemd");
+    charon
+        .env("STRONGSWAN_CONF", folder.join("strongswan.conf"))
+        .env_remove("NOTIFY_SOCKET");
+    gateway.spawn(&format!("{}-charon", gateway.name()), &mut charon)
+}
+
 fn daemon_settings(folder: &Path, datapath: Datapath) -> String {
     // The first plugin that offers to carry ESP wins; the second is needed for addresses and routes all the same.
     let carriers = match datapath {
@@ -167,6 +200,8 @@ fn daemon_settings(folder: &Path, datapath: Datapath) -> String {
     format!(
         "charon-systemd {{
   load = {PLUGINS} {carriers} socket-default vici updown
+  retransmit_timeout = 0.5
+  retransmit_base = 1.5
   plugins {{
     vici {{ socket = unix://{folder}/vici.sock }}
     kernel-libipsec {{ allow_peer_ts = no }}
@@ -212,6 +247,7 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
     };
     let (ike, esp) = (tunnel.suite.strongswan_ike(), tunnel.suite.strongswan_esp());
     let encap = if tunnel.encapsulate { "yes" } else { "no" };
+    let (ike_upkeep, child_upkeep) = upkeep(tunnel);
     format!(
         "connections {{ net {{
   version = 2
@@ -220,6 +256,7 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
   proposals = {ike}
   encap = {encap}
   rekey_time = 0
+  {ike_upkeep}
   local {{ auth = psk
     id = {local_id} }}
   remote {{ auth = psk
@@ -229,9 +266,22 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
     remote_ts = {remote_ts}
     esp_proposals = {esp}
     rekey_time = 0
+    {child_upkeep}
     {if_id} }} }}
 }} }}
 secrets {{ ike-1 {{ secret = \"{secret}\" }} }}
 "
     )
+}
+
+/// What makes strongSwan start a tunnel by itself, and again whenever it is gone.
+fn upkeep(tunnel: &Tunnel) -> (&'static str, &'static str) {
+    if tunnel.keeps_up {
+        (
+            "keyingtries = 0\n  dpd_delay = 3s",
+            "start_action = start\n    close_action = start\n    dpd_action = restart",
+        )
+    } else {
+        ("", "")
+    }
 }

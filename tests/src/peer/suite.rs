@@ -13,6 +13,8 @@ pub struct Suite {
     pub esp_encryption: &'static str,
     /// Authenticator of the Child SA; the cipher again when that authenticates by itself.
     pub esp_integrity: &'static str,
+    /// Group of the key exchange at a rekey of the Child SA, in the words of Causeway's document; `None` for none.
+    pub pfs_group: &'static str,
 }
 
 const fn suite(ike: [&'static str; 3], esp: [&'static str; 2]) -> Suite {
@@ -24,11 +26,22 @@ const fn suite(ike: [&'static str; 3], esp: [&'static str; 2]) -> Suite {
         group,
         esp_encryption,
         esp_integrity,
+        pfs_group: "None",
     }
 }
 
 /// What scenarios use that are not about algorithms.
 pub const USUAL: Suite = suite(["GCMAES128", "SHA256", "X25519"], ["GCMAES128", "GCMAES128"]);
+
+/// What a peer uses that knows nothing older: its group is not the one that Causeway's `modern` offers first.
+pub const MODERN: Suite = suite(["GCMAES256", "SHA384", "ECP384"], ["GCMAES256", "GCMAES256"]);
+/// What a peer uses that is made for Azure's defaults.
+pub const AZURE: Suite = suite(["AES256", "SHA1", "DHGroup2"], ["AES256", "SHA256"]);
+/// A choice of an administrator's own, with a key exchange at each rekey.
+pub const CUSTOM: Suite = Suite {
+    pfs_group: "ECP256",
+    ..suite(["AES256", "SHA384", "DHGroup14"], ["AES256", "SHA256"])
+};
 
 /// Every cipher, hash and group at least once.
 pub const ALL: [Suite; 9] = [
@@ -56,15 +69,14 @@ impl Suite {
 
     /// The ESP proposal in strongSwan's words.
     pub fn strongswan_esp(&self) -> String {
-        if self.esp_encryption.starts_with("GCM") {
-            cipher(self.esp_encryption).to_owned()
-        } else {
-            format!(
-                "{}-{}",
-                cipher(self.esp_encryption),
-                self.esp_integrity.to_lowercase()
-            )
+        let mut words = cipher(self.esp_encryption).to_owned();
+        if !self.esp_encryption.starts_with("GCM") {
+            words += &format!("-{}", self.esp_integrity.to_lowercase());
         }
+        if self.pfs_group != "None" {
+            words += &format!("-{}", group(self.pfs_group));
+        }
+        words
     }
 }
 
@@ -103,7 +115,8 @@ mod tests {
     fn every_suite_has_words_for_strongswan() {
         assert_eq!(USUAL.strongswan_ike(), "aes128gcm16-prfsha256-x25519");
         assert_eq!(ALL[2].strongswan_esp(), "aes128-sha1");
-        for suite in ALL {
+        assert_eq!(CUSTOM.strongswan_esp(), "aes256-sha256-ecp256");
+        for suite in ALL.into_iter().chain([MODERN, AZURE, CUSTOM]) {
             let words = suite.strongswan_ike() + &suite.strongswan_esp();
             assert!(!words.contains("no word"), "{suite:?}");
         }

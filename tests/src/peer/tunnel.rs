@@ -36,6 +36,12 @@ pub struct Tunnel {
     pub secret: String,
     /// Algorithms.
     pub suite: Suite,
+    /// A policy that Causeway has built in, which it is to use instead of just these algorithms.
+    pub built_in: Option<&'static str>,
+    /// Seconds of silence after which Causeway gives the peer up.
+    pub dpd_timeout: u32,
+    /// Whether strongSwan starts the tunnel by itself, and again whenever it is gone.
+    pub keeps_up: bool,
     /// UDP encapsulation without a NAT between.
     pub encapsulate: bool,
     /// Traffic selectors, local and remote, that strongSwan is to ask for instead of the usual ones.
@@ -56,6 +62,9 @@ impl Tunnel {
             remote_prefix: far.prefix.to_owned(),
             secret: "rig.only.not.a.secret".to_owned(),
             suite: USUAL,
+            built_in: None,
+            dpd_timeout: 45,
+            keeps_up: false,
             encapsulate: false,
             selectors: None,
             mode: "Default",

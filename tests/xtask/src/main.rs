@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
 mod demo;
+mod matrix;
 mod packages;
 mod step;
 mod steps;
@@ -37,7 +38,8 @@ enum Command {
     Test {
         /// Tiers to run; all of them when none is named.
         tiers: Vec<tier::Tier>,
-        /// Adds what takes longer: licences and sources of dependencies, a minute of search per fuzz target.
+        /// Adds what takes longer: licences and sources of dependencies, a minute of search per fuzz target, every
+        /// combination of the interop matrix over the user-space datapath.
         #[arg(long)]
         full: bool,
     },

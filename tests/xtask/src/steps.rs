@@ -25,6 +25,8 @@ pub(crate) fn check(full: bool) -> Result<Vec<Step>> {
         "system-tests",
         "--test",
         "interop",
+        "--test",
+        "matrix",
         "--",
         "-D",
         "warnings",
@@ -142,8 +144,8 @@ fn search(target: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The scenarios, natively.
-pub(crate) fn interop() -> Result<Vec<Step>> {
+/// The scenarios and the matrix, natively; in full, every combination of the matrix.
+pub(crate) fn interop(full: bool) -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     let mut scenarios = cargo(&[
         "test",
@@ -155,9 +157,15 @@ pub(crate) fn interop() -> Result<Vec<Step>> {
         "--test-threads=2",
     ]);
     scenarios.env("CAUSEWAY_DATAPATH", "user");
+    let mut matrix = cargo(&["test", "-p", "system-tests", "--test", "matrix", "--"]);
+    matrix
+        .args(["--rows", "--threads=4"])
+        .args(full.then_some("--full"));
+    matrix.env("CAUSEWAY_DATAPATH", "user");
     Ok(vec![
         step("the programs", programs()),
         step("scenarios over the user-space datapath", scenarios),
+        step("the interop matrix over the user-space datapath", matrix),
     ])
 }
 
@@ -166,19 +174,22 @@ pub(crate) fn programs() -> Command {
     cargo(&["build", "--release", "-p", "causewayd", "-p", "causeway"])
 }
 
-/// The scenarios, and what the kernel package tests, in the machine.
+/// What the kernel package tests, the scenarios and the matrix, in the machine.
 pub(crate) fn vm() -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     packages::install(packages::MACHINE)?;
     let scenarios = machine("system-tests", &["--test", "interop"], "--test-threads=1")?;
+    let matrix = machine("system-tests", &["--test", "matrix"], "--rows --threads=2")?;
     let kernel = machine("appliance-kernel", &["--test", "real_kernel"], "--test-threads=1")?;
     let mut both = Command::new(std::env::current_exe()?);
-    let script = format!("status=0; {kernel} || status=1; {scenarios} || status=1; exit $status");
-    both.args(["vm", "--limit", "1800", "--", &script])
+    let script = format!(
+        "status=0; {kernel} || status=1; {scenarios} || status=1; {matrix} || status=1; exit $status"
+    );
+    both.args(["vm", "--limit", "3000", "--", &script])
         .current_dir(step::root());
     Ok(vec![
         step("the programs", programs()),
-        step("scenarios over the kernel's datapath", both),
+        step("scenarios and interop matrix over the kernel's datapath", both),
     ])
 }
 

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use system_tests::matrix::row::Row;
 
+use crate::matrix;
 use crate::step;
 use crate::steps::{self, Step};
 
@@ -42,7 +44,7 @@ impl Tier {
             Self::Unit => steps::unit(),
             Self::Pair => Ok(steps::pair()),
             Self::Fuzz => steps::fuzz(full),
-            Self::Interop => steps::interop(),
+            Self::Interop => steps::interop(full),
             Self::Vm => steps::vm(),
         }
     }
@@ -64,13 +66,16 @@ impl fmt::Display for Tier {
 /// Runs the tiers named, or all, and prints what became of each.
 pub(crate) fn run(tiers: &[Tier], full: bool) -> Result<bool> {
     let chosen = if tiers.is_empty() { &Tier::ALL[..] } else { tiers };
-    let mut results = Vec::new();
+    let (mut results, mut rows) = (Vec::new(), Vec::new());
     for tier in chosen {
         println!("\n=== {tier}");
         let start = Instant::now();
-        let failed = run_tier(*tier, full);
+        let before = rows.len();
+        let failed = run_tier(*tier, full, &mut rows);
+        matrix::show(rows.get(before..).unwrap_or_default());
         results.push((*tier, failed, start.elapsed()));
     }
+    matrix::keep(&rows)?;
     println!("\n=== summary");
     for (tier, failed, took) in &results {
         println!("{}", summary(*tier, failed, *took));
@@ -78,15 +83,15 @@ pub(crate) fn run(tiers: &[Tier], full: bool) -> Result<bool> {
     Ok(results.iter().all(|(_, failed, _)| failed.is_empty()))
 }
 
-/// The steps of one tier that failed; all are run.
-fn run_tier(tier: Tier, full: bool) -> Vec<String> {
+/// The steps of one tier that failed; all are run, and what they tell of the interop matrix is added to `rows`.
+fn run_tier(tier: Tier, full: bool, rows: &mut Vec<Row>) -> Vec<String> {
     let steps = match tier.steps(full) {
         Ok(steps) => steps,
         Err(error) => return vec![format!("preparation ({error:#})")],
     };
     let mut failed = Vec::new();
     for (title, mut command) in steps {
-        match step::run(&title, &mut command) {
+        match step::run_for_rows(&title, &mut command, rows) {
             Ok(true) => (),
             Ok(false) => failed.push(title),
             Err(error) => failed.push(format!("{title} ({error:#})")),
