@@ -104,7 +104,7 @@ impl Course<'_> {
         traffic.flows().context("before")?;
         action(scene, &traffic)?;
         traffic.flows().context("after")?;
-        let answers = traffic.finish();
+        let answers = traffic.finish()?;
         let by_link = self.lost_by_link(scene)? - lost_before;
         let most = by_link + self.allowed(name);
         let told = format!("{answers:?}, of which the link lost {by_link} at most");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use system_tests::lab::namespace::Namespace;
 use system_tests::lab::sites::Sites;
 use system_tests::lab::traffic::{Answers, Ping};
@@ -56,19 +56,27 @@ impl Traffic {
     }
 
     /// Ends it and tells what became of it, both ways together.
-    pub(crate) fn finish(self) -> Answers {
-        let [one, other] = self.0.map(Ping::finish);
-        Answers {
+    pub(crate) fn finish(self) -> Result<Answers> {
+        let [one, other] = self.0;
+        let other = std::thread::spawn(move || other.finish());
+        let (one, other) = (
+            one.finish(),
+            other.join().map_err(|_| anyhow!("a ping panicked"))?,
+        );
+        Ok(Answers {
             sent: one.sent + other.sent,
             lost: one.lost + other.lost,
             longest_silence: one.longest_silence.max(other.longest_silence),
-        }
+        })
     }
 }
 
-/// Makes the cable between two gateways lossy.
+/// Makes the cable between two gateways lossy. Several packets sent as one would be lost, and counted, as one.
 pub(crate) fn lose_some(sites: &Sites) -> Result<()> {
-    gateways(sites).try_for_each(|gateway| gateway.nft(LOSSY))
+    gateways(sites).try_for_each(|gateway| {
+        gateway.ip(&["link set wan gso_max_segs 1"])?;
+        gateway.nft(LOSSY)
+    })
 }
 
 /// ESP packets that the outer link lost up to now.
