@@ -82,9 +82,11 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
         .interface
         .as_ref()
         .map_or_else(String::new, |name| format!(", interface {name}"));
+    let standby = if connection.standby { ", standby" } else { "" };
+    let since = duration(connection.since_s);
     push(
         &mut text,
-        &format!("{name}: {state} for {}{interface}", duration(connection.since_s)),
+        &format!("{name}: {state} for {since}{interface}{standby}"),
     );
     if let Some(outage) = &connection.outage {
         push_outage(&mut text, outage);

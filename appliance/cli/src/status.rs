@@ -45,6 +45,9 @@ pub(crate) struct Connection {
     pub(crate) since_s: u64,
     pub(crate) outage: Option<Outage>,
     pub(crate) interface: Option<String>,
+    /// Another connection has the routes of its site.
+    #[serde(default)]
+    pub(crate) standby: bool,
     pub(crate) ike: Option<IkeSa>,
     #[serde(default)]
     pub(crate) children: Vec<ChildSa>,

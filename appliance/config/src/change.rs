@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::ValidConfig;
 use crate::model::{Connection, Name};
+use crate::{Problem, Reason, ValidConfig};
 
 /// What a new document does to one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,25 @@ pub fn changes(old: &ValidConfig, new: &ValidConfig) -> BTreeMap<Name, Change> {
     changes
 }
 
+/// What `new` may not do, coming from `old`: a connection keeps the protocol that it was made with.
+pub fn refusals(old: &ValidConfig, new: &ValidConfig) -> Vec<Problem> {
+    let both = new
+        .connections
+        .iter()
+        .filter_map(|(name, new)| Some((name, old.connections.get(name)?, new)));
+    let changed = both.filter(|(_, old, new)| old.protocol != new.protocol);
+    changed
+        .map(|(name, old, new)| Problem {
+            path: format!("/connections/{name}/protocol"),
+            reason: Reason::ProtocolImmutable,
+            detail: format!(
+                "the connection is there with {} and cannot become {}: delete it and create it anew",
+                old.protocol, new.protocol
+            ),
+        })
+        .collect()
+}
+
 fn change(old: &Connection, new: &Connection) -> Change {
     if old == new {
         Change::Unchanged
@@ -51,6 +70,7 @@ fn agree(old: &Connection, new: &Connection) -> bool {
     alike.tcp_mss = old.tcp_mss;
     alike.addresses.clone_from(&old.addresses);
     alike.site_name.clone_from(&old.site_name);
-    alike.site.address_space.clone_from(&old.site.address_space);
+    alike.site.clone_from(&old.site);
+    alike.priority = old.priority;
     alike == *old
 }

@@ -1,6 +1,7 @@
 //! The configuration document and its rules.
 
 mod change;
+mod distinct;
 mod document;
 pub mod model;
 mod problem;
@@ -11,7 +12,7 @@ mod secret;
 mod tests;
 mod validate;
 
-pub use change::{Change, changes};
+pub use change::{Change, changes, refusals};
 pub use problem::{Problem, Reason};
 pub use secret::{PreSharedKeyFault, check_pre_shared_key};
 pub use validate::{Config, ValidConfig, parse};

@@ -87,10 +87,12 @@ reasons! {
     SelectorNotRouted = "selector-not-routed",
     /// The same selectors in two lines.
     DuplicateSelectors = "duplicate-selectors",
-    /// Two connections to one site.
-    SiteInUse = "site-in-use",
+    /// A mode that the endpoint does not allow.
+    ModeImpossible = "mode-impossible",
     /// Two connections whose peers could not be told apart.
-    AmbiguousConnection = "ambiguous-connection",
+    ConnectionsIndistinguishable = "connections-indistinguishable",
+    /// Another protocol for a connection that is there already.
+    ProtocolImmutable = "protocol-immutable",
     /// More problems than are listed.
     TooManyProblems = "too-many-problems",
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::Reason;
-use crate::model::{Authentication, Connection, GatewayDraft, Name, Site};
+use crate::model::{Connection, GatewayDraft, Name, Site};
 use crate::reader::{Collection, Report};
+use crate::{Reason, distinct};
 
 /// Checks all that could be read.
 pub(crate) fn check(
@@ -16,12 +16,12 @@ pub(crate) fn check(
     connections: &Collection<Connection>,
     report: &Report,
 ) {
-    check_prefixes(gateway, sites, report);
+    check_prefixes(gateway, sites, connections, report);
     check_addresses(gateway, sites, connections, report);
     for (name, connection) in connections.iter() {
         check_families(name, connection, report);
     }
-    check_distinct(connections, report);
+    distinct::check(connections, report);
 }
 
 /// A prefix or an outer address, and whose it is.
@@ -40,8 +40,22 @@ enum Owner<'c> {
 }
 
 /// No two owners share an inner address, and no outer address lies inside a site: no packet has two ways to go.
-fn check_prefixes(gateway: &GatewayDraft, sites: &Collection<Site>, report: &Report) {
+fn check_prefixes(
+    gateway: &GatewayDraft,
+    sites: &Collection<Site>,
+    connections: &Collection<Connection>,
+    report: &Report,
+) {
     let mut claims = claims(gateway, sites);
+    claims.extend(
+        endpoints(sites, connections)
+            .into_iter()
+            .map(|(address, path)| Claim {
+                net: address.into(),
+                owner: Owner::Outer,
+                path,
+            }),
+    );
     claims.sort_by_key(|claim| (claim.net.network(), claim.net.prefix_len(), claim.owner));
     let mut around: Vec<&Claim<'_>> = Vec::new();
     for claim in &claims {
@@ -95,12 +109,22 @@ fn claims<'c>(gateway: &GatewayDraft, sites: &'c Collection<Site>) -> Vec<Claim<
             .iter()
             .map(|(name, address)| outer(*address, own_address(name))),
     );
-    claims.extend(
-        sites
-            .iter()
-            .map(|(name, site)| outer(site.endpoint, format!("/sites/{name}/endpoint"))),
-    );
     claims
+}
+
+/// The address of every peer that has one, and where it stands.
+fn endpoints(sites: &Collection<Site>, connections: &Collection<Connection>) -> Vec<(IpAddr, String)> {
+    let of_sites = sites
+        .iter()
+        .map(|(name, site)| (&site.endpoint, format!("/sites/{name}/endpoint")));
+    let own = connections
+        .iter()
+        .filter(|(_, connection)| connection.endpoint != connection.site.endpoint);
+    let own = own.map(|(name, connection)| (&connection.endpoint, format!("/connections/{name}/endpoint")));
+    of_sites
+        .chain(own)
+        .filter_map(|(endpoint, path)| Some((endpoint.address()?, path)))
+        .collect()
 }
 
 fn own_address(name: &Name) -> String {
@@ -146,14 +170,10 @@ fn check_addresses(
             }
         }
     }
-    for (name, site) in sites.iter() {
-        if let Some(first) = ours.get(&site.endpoint) {
-            let detail = format!("{} is our own address, that of {first}", site.endpoint);
-            report.add(
-                &format!("/sites/{name}/endpoint"),
-                Reason::DuplicateAddress,
-                detail,
-            );
+    for (address, path) in endpoints(sites, connections) {
+        if let Some(first) = ours.get(&address) {
+            let detail = format!("{address} is our own address, that of {first}");
+            report.add(&path, Reason::DuplicateAddress, detail);
         }
     }
 }
@@ -162,8 +182,10 @@ fn check_addresses(
 fn check_families(name: &Name, connection: &Connection, report: &Report) {
     /// The smallest MTU that IPv6 takes (RFC 8200 §5).
     const IPV6_MTU: u16 = 1280;
-    let (local, remote) = (connection.local_address, connection.site.endpoint);
-    if local.is_ipv4() != remote.is_ipv4() {
+    let local = connection.local_address;
+    if let Some(remote) = connection.endpoint.address()
+        && local.is_ipv4() != remote.is_ipv4()
+    {
         let detail = format!("our address {local} and the endpoint {remote} are of different IP versions");
         report.add(
             &format!("/connections/{name}"),
@@ -175,39 +197,5 @@ fn check_families(name: &Name, connection: &Connection, report: &Report) {
     if connection.mtu < IPV6_MTU && inner.any(|net| net.addr().is_ipv6()) {
         let detail = format!("{}; IPv6 in the tunnel needs at least {IPV6_MTU}", connection.mtu);
         report.add(&format!("/connections/{name}/mtu"), Reason::OutOfRange, detail);
-    }
-}
-
-/// Both addresses, and both identities as `Identity::folded` gives them.
-type Ends = (IpAddr, IpAddr, (u8, String), (u8, String));
-
-/// No two enabled connections have the same ends and identities, or lead to the same site.
-fn check_distinct(connections: &Collection<Connection>, report: &Report) {
-    let mut by_ends: BTreeMap<Ends, &Name> = BTreeMap::new();
-    let mut by_site: BTreeMap<&Name, &Name> = BTreeMap::new();
-    for (name, connection) in connections.iter().filter(|(_, connection)| connection.enabled) {
-        let path = format!("/connections/{name}");
-        let Authentication::PreSharedKey {
-            local_identity,
-            remote_identity,
-            ..
-        } = &connection.authentication;
-        let ends = (
-            connection.local_address,
-            connection.site.endpoint,
-            local_identity.folded(),
-            remote_identity.folded(),
-        );
-        if let Some(first) = by_ends.insert(ends, name) {
-            let detail = format!("the same addresses and identities as {first}: one of its ids must differ");
-            report.add(&path, Reason::AmbiguousConnection, detail);
-        }
-        if let Some(first) = by_site.insert(&connection.site_name, name) {
-            let detail = format!(
-                "{first} leads to site {} already; disable one",
-                connection.site_name
-            );
-            report.add(&path, Reason::SiteInUse, detail);
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use appliance_config::{Change, ValidConfig, changes};
+use appliance_config::{Change, ValidConfig, changes, refusals};
 use ike::Input;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -160,7 +160,15 @@ impl Control {
     }
 
     async fn reload(&mut self) {
-        match self.files.load() {
+        let loaded = self.files.load().and_then(|loaded| {
+            let refused = refusals(&self.running, &loaded.config);
+            if refused.is_empty() {
+                Ok(loaded)
+            } else {
+                Err(Invalid::of(&refused))
+            }
+        });
+        match loaded {
             Ok(Loaded { config, secrets }) => {
                 let desired = derive(&config, &secrets, self.datapath);
                 if self.needs_restart(&desired) {

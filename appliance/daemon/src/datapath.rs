@@ -1,6 +1,6 @@
 //! What the daemon asks of the datapath, and what the datapath lets be known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -68,6 +68,8 @@ pub(crate) struct DatapathSnapshot {
     pub(crate) why: String,
     /// The tunnel link of each connection.
     pub(crate) interfaces: BTreeMap<ConnectionName, String>,
+    /// The connections whose site another connection has the routes of.
+    pub(crate) idle: BTreeSet<ConnectionName>,
     /// What each child carried.
     pub(crate) counters: BTreeMap<ChildId, Counters>,
     /// What the kernel does not take, at this moment.
@@ -81,6 +83,7 @@ impl DatapathSnapshot {
             kind,
             why,
             interfaces: BTreeMap::new(),
+            idle: BTreeSet::new(),
             counters: BTreeMap::new(),
             refused: Vec::new(),
         }

@@ -35,8 +35,20 @@ pub(crate) struct Reach<'a> {
     pub(crate) write: &'a [&'a Path],
 }
 
-/// What `nft` and the C library need, and /proc for the names of those who hold a port.
-const READ: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
+/// What `nft` and the C library need, and /proc for the names of those who hold a port. Resolver configuration is often
+/// a link from /etc to what writes it.
+const READ: [&str; 10] = [
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/etc",
+    "/run/systemd/resolve",
+    "/run/NetworkManager",
+    "/run/resolvconf",
+    "/run/connman",
+];
 const WRITE: [&str; 2] = ["/proc", "/dev"];
 
 /// System calls that no gateway makes: each one is a way out of a broken process.
@@ -127,6 +139,7 @@ fn refuse_calls() -> Result<BpfProgram, BackendError> {
 mod tests {
     use std::fs;
     use std::io::ErrorKind;
+    use std::net::ToSocketAddrs;
 
     use nix::errno::Errno;
     use nix::sched::{CloneFlags, unshare};
@@ -201,6 +214,17 @@ mod tests {
             || unshare(CloneFlags::CLONE_NEWUTS),
         );
         assert_eq!(refused, Err(Errno::EPERM));
+    }
+
+    /// By all the modules that nsswitch.conf names.
+    #[test]
+    fn names_are_still_looked_up() {
+        let reach = Reach {
+            read: &[],
+            write: &[],
+        };
+        let look = || ("localhost", 0).to_socket_addrs().map(Iterator::count);
+        assert!(confined(&reach, look).unwrap() > 0);
     }
 
     #[test]

@@ -2,26 +2,20 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::identity::is_host_name;
 use crate::Reason;
 use crate::reader::{Value, shown};
 
-/// The outer address of a gateway.
+/// Our outer address.
 pub(super) fn outer_address(value: &Value<'_>) -> Option<IpAddr> {
     let text = value.text()?;
     let Ok(address) = text.parse::<IpAddr>() else {
-        if is_host_name(text) {
-            let detail = format!("{} is a host name; this version needs an address", shown(text));
-            value.problem(Reason::NotInThisVersion, detail);
-        } else {
-            value.problem(
-                Reason::InvalidAddress,
-                format!("\"{}\" is not an IP address", shown(text)),
-            );
-        }
+        value.problem(
+            Reason::InvalidAddress,
+            format!("\"{}\" is not an IP address", shown(text)),
+        );
         return None;
     };
-    one_host(value, address)
+    host_address(value, address)
 }
 
 /// A prefix without host bits.
@@ -39,7 +33,7 @@ pub(super) fn prefix(value: &Value<'_>) -> Option<IpNet> {
 /// An address of a link with the length of its prefix.
 pub(super) fn link_address(value: &Value<'_>) -> Option<IpNet> {
     let network = network(value)?;
-    one_host(value, network.addr()).map(|_| network)
+    host_address(value, network.addr()).map(|_| network)
 }
 
 fn network(value: &Value<'_>) -> Option<IpNet> {
@@ -54,7 +48,8 @@ fn network(value: &Value<'_>) -> Option<IpNet> {
     found.ok()
 }
 
-fn one_host(value: &Value<'_>, address: IpAddr) -> Option<IpAddr> {
+/// An address that one host can have.
+pub(super) fn host_address(value: &Value<'_>, address: IpAddr) -> Option<IpAddr> {
     let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     if address.is_unspecified() || address.is_multicast() || broadcast || address != address.to_canonical() {
         value.problem(

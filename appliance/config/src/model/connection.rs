@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -5,7 +6,8 @@ use ipnet::IpNet;
 
 use super::address::link_address;
 use super::selectors::{Selectors, Spaces};
-use super::{Identity, Name, Policy, Site};
+use super::{Authentication, Endpoint, Name, Policy, Site};
+use crate::Reason;
 use crate::reader::{Collection, Object, Value};
 
 /// One tunnel to one site, every reference followed and every default filled in.
@@ -13,6 +15,8 @@ use crate::reader::{Collection, Object, Value};
 pub struct Connection {
     /// It is to run; a disabled one still keeps its site closed.
     pub enabled: bool,
+    /// The version of IKE.
+    pub protocol: Protocol,
     /// Who may start the first IKE SA.
     pub mode: Mode,
     /// Our outer address.
@@ -21,6 +25,11 @@ pub struct Connection {
     pub site_name: Name,
     /// The site.
     pub site: Site,
+    /// Where the peer's gateway is: that of the site, unless the connection has one of its own.
+    pub endpoint: Endpoint,
+    /// Which of several connections to its site carries the traffic: of those that are up, the one with the smallest,
+    /// and of these the one whose name comes first.
+    pub priority: u16,
     /// How both sides prove who they are.
     pub authentication: Authentication,
     /// What may be agreed on.
@@ -50,18 +59,22 @@ pub enum Mode {
     ResponderOnly,
 }
 
-/// How both sides prove who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Authentication {
-    /// The same secret on both sides.
-    PreSharedKey {
-        /// The name of the secret.
-        secret: Name,
-        /// Who we say we are.
-        local_identity: Identity,
-        /// Who the peer must prove to be.
-        remote_identity: Identity,
-    },
+/// The version of IKE that negotiates a connection; it cannot change once the connection is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 2409; not in this version.
+    IkeV1,
+    /// RFC 7296.
+    IkeV2,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IkeV1 => "IKEv1",
+            Self::IkeV2 => "IKEv2",
+        })
+    }
 }
 
 /// When ESP travels in UDP.
@@ -83,6 +96,7 @@ pub(crate) struct References<'c> {
 }
 
 /// What is done where the document leaves it open.
+const PRIORITY: u16 = 100;
 const DPD_TIMEOUT_S: u64 = 45;
 const MTU: u16 = 1400;
 const TCP_MSS: u16 = 1350;
@@ -105,14 +119,20 @@ impl Connection {
         object.later(&["bgp", "nat"]);
         let site = object.required("site", |value| references.sites.follow(value, "site"));
         let local_address = local_address(&mut object, references.ip_configurations);
-        let ends = local_address.zip(site.as_ref().map(|(_, site)| site.endpoint));
+        let endpoint = match object.take("endpoint") {
+            Some(value) => Endpoint::read(&value),
+            None => site.as_ref().map(|(_, site)| site.endpoint.clone()),
+        };
+        let priority = object.optional("priority", PRIORITY, |value| value.whole(0..=65_535));
         let policy = object.optional("policy", Policy::modern(), |value| {
             references
                 .policies
                 .follow(value, "policy")
                 .map(|(_, policy)| policy)
         });
-        let protocol = object.optional("protocol", (), |value| value.word(&[("IKEv2", ())], &["IKEv1"]));
+        let protocol = object.optional("protocol", Protocol::IkeV2, |value| {
+            value.word(&[("IKEv2", Protocol::IkeV2)], &["IKEv1"])
+        });
         let spaces = Spaces {
             local: references.address_space,
             remote: site.as_ref().map(|(_, site)| site.address_space.as_slice()),
@@ -121,23 +141,27 @@ impl Connection {
             Some(value) => Selectors::read(&value, spaces),
             None => Selectors::route_based(spaces),
         };
-        let authentication = object.required("authentication", |value| Authentication::read(value, ends));
+        let authentication = object.required("authentication", |value| {
+            Authentication::read(value, local_address, endpoint.as_ref())
+        });
         let enabled = object.optional("enabled", true, Value::boolean);
-        let mode = object.optional("mode", Mode::Default, |value| value.word(MODE, &[]));
+        let mode = mode(&mut object, endpoint.as_ref());
         let dpd_timeout_s = object.optional("dpd_timeout_s", DPD_TIMEOUT_S, |value| value.whole(9..=3600));
         let (mtu, tcp_mss) = sizes(&mut object);
         let udp_encapsulation = object.optional("udp_encapsulation", UdpEncapsulation::Auto, |value| {
             value.word(UDP_ENCAPSULATION, &[])
         });
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
-        protocol?;
         let (site_name, site) = site?;
         Some(Self {
             enabled: enabled?,
+            protocol: protocol?,
             mode: mode?,
             local_address: local_address?,
             site_name,
             site,
+            endpoint: endpoint?,
+            priority: priority?,
             authentication: authentication?,
             policy: policy?,
             selectors: selectors?,
@@ -166,6 +190,25 @@ fn local_address(object: &mut Object<'_>, configurations: &Collection<IpAddr>) -
     configurations.only()
 }
 
+/// A peer that comes from anywhere cannot be called.
+fn mode(object: &mut Object<'_>, endpoint: Option<&Endpoint>) -> Option<Mode> {
+    let only_they = endpoint == Some(&Endpoint::Any);
+    let default = if only_they {
+        Mode::ResponderOnly
+    } else {
+        Mode::Default
+    };
+    object.optional("mode", default, |value| {
+        let mode = value.word(MODE, &[])?;
+        let possible = !only_they || mode == Mode::ResponderOnly;
+        if !possible {
+            let detail = "a peer that may be anywhere cannot be called: leave it out, or ResponderOnly";
+            value.problem(Reason::ModeImpossible, detail);
+        }
+        possible.then_some(mode)
+    })
+}
+
 /// MTU and TCP MSS; the default of either follows the other where it must.
 fn sizes(object: &mut Object<'_>) -> (Option<u16>, Option<u16>) {
     let mtu = object.optional("mtu", MTU, |value| value.whole(576..=9000));
@@ -174,28 +217,4 @@ fn sizes(object: &mut Object<'_>) -> (Option<u16>, Option<u16>) {
         value.whole(536..=u64::from(most))
     });
     (mtu, mss)
-}
-
-impl Authentication {
-    /// `ends` are our address and the peer's: the identities that are left out.
-    fn read(value: &Value<'_>, ends: Option<(IpAddr, IpAddr)>) -> Option<Self> {
-        let mut object = value.object()?;
-        let method = object.required("method", |value| value.word(&[("psk", ())], &["certificate"]));
-        object.later(&["certificate", "peer"]);
-        let secret = match method {
-            Some(()) => object.required("secret", Value::name),
-            None => object.take("secret").and_then(|value| value.name()),
-        };
-        let local = object.take("local_id").map(|value| Identity::read(&value));
-        let remote = object.take("remote_id").map(|value| Identity::read(&value));
-        let address = |address: Option<IpAddr>| address.map(Identity::Address);
-        let local_identity = local.unwrap_or_else(|| address(ends.map(|(local, _)| local)));
-        let remote_identity = remote.unwrap_or_else(|| address(ends.map(|(_, remote)| remote)));
-        method?;
-        Some(Self::PreSharedKey {
-            secret: secret?,
-            local_identity: local_identity?,
-            remote_identity: remote_identity?,
-        })
-    }
 }

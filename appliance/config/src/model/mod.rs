@@ -1,8 +1,10 @@
 //! What the document says, once it is checked.
 
 mod address;
+mod authentication;
 mod connection;
 mod distinguished_name;
+mod endpoint;
 mod gateway;
 mod identity;
 mod name;
@@ -10,9 +12,11 @@ mod policy;
 mod selectors;
 mod site;
 
+pub use authentication::Authentication;
 pub(crate) use connection::References;
-pub use connection::{Authentication, Connection, Mode, UdpEncapsulation};
+pub use connection::{Connection, Mode, Protocol, UdpEncapsulation};
 pub use distinguished_name::DistinguishedName;
+pub use endpoint::Endpoint;
 pub use gateway::Gateway;
 pub(crate) use gateway::GatewayDraft;
 pub use identity::Identity;

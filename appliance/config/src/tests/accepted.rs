@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::sample::{check, faults, sample, with, without};
 use crate::model::{
-    Accept, Authentication, Connection, Encryption, Group, Hash, Identity, IkeProposal, IpsecProposal, Mode,
-    UdpEncapsulation,
+    Accept, Authentication, Connection, Encryption, Endpoint, Group, Hash, Identity, IkeProposal,
+    IpsecProposal, Mode, Protocol, UdpEncapsulation,
 };
-use crate::{Change, Reason, changes};
+use crate::{Change, Reason, changes, refusals};
 
 fn connection(document: &serde_json::Value, name: &str) -> Connection {
     check(document).unwrap().connections[name].clone()
@@ -25,7 +25,9 @@ fn every_default_is_filled_in() {
     assert!(found.enabled);
     assert_eq!(found.mode, Mode::Default);
     assert_eq!(found.local_address, local);
-    assert_eq!(found.site.endpoint, IpAddr::from([192, 0, 2, 3]));
+    let remote = IpAddr::from([192, 0, 2, 3]);
+    assert_eq!(found.endpoint, Endpoint::Address(remote));
+    assert_eq!((found.protocol, found.priority), (Protocol::IkeV2, 100));
     let Authentication::PreSharedKey {
         secret,
         local_identity,
@@ -33,7 +35,7 @@ fn every_default_is_filled_in() {
     } = found.authentication;
     assert_eq!(secret.as_str(), "psk-c");
     assert_eq!(local_identity, Identity::Address(local));
-    assert_eq!(remote_identity, Identity::Address(found.site.endpoint));
+    assert_eq!(remote_identity, Identity::Address(remote));
     assert_eq!(found.dpd_timeout, Duration::from_secs(45));
     assert_eq!((found.mtu, found.tcp_mss), (1400, 1350));
     assert_eq!(found.udp_encapsulation, UdpEncapsulation::Auto);
@@ -58,6 +60,8 @@ fn a_default_written_out_is_no_change() {
         ("selectors", json!({"kind": "route-based"})),
         ("policy", json!("modern")),
         ("dpd_timeout_s", json!(45)),
+        ("endpoint", json!("192.0.2.3")),
+        ("priority", json!(100)),
         ("mtu", json!(1400)),
         ("tcp_mss", json!(1350)),
         ("udp_encapsulation", json!("auto")),
@@ -315,6 +319,71 @@ fn a_distinguished_name_becomes_der() {
     assert_eq!(local(r"CN=a\, b+UID=7, O=x").0, r"CN=a\, b+UID=7,O=x");
 }
 
+fn remote_identity(document: &serde_json::Value, name: &str) -> Identity {
+    let Authentication::PreSharedKey { remote_identity, .. } = connection(document, name).authentication;
+    remote_identity
+}
+
+#[test]
+fn a_peer_may_be_known_by_its_name() {
+    let document = with(sample(), "/sites/c/endpoint", json!("C.Example.net"));
+    let host = "c.example.net".to_owned();
+    assert_eq!(
+        connection(&document, "to-c").endpoint,
+        Endpoint::Name(host.clone())
+    );
+    assert_eq!(remote_identity(&document, "to-c"), Identity::Fqdn(host));
+}
+
+#[test]
+fn a_peer_that_comes_from_anywhere_is_waited_for() {
+    let document = with(sample(), "/sites/c/endpoint", json!("any"));
+    let id = json!("c.example");
+    let document = with(document, "/connections/to-c/authentication/remote_id", id);
+    let found = connection(&document, "to-c");
+    assert_eq!((found.endpoint, found.mode), (Endpoint::Any, Mode::ResponderOnly));
+}
+
+#[test]
+fn a_site_may_have_several_connections_each_with_an_endpoint_of_its_own() {
+    let second = json!({
+        "site": "b", "ip_configuration": "default", "endpoint": "192.0.2.22", "priority": 7,
+        "authentication": { "method": "psk", "secret": "psk-b" }
+    });
+    let document = with(sample(), "/connections/to-b-again", second);
+    let found = connection(&document, "to-b-again");
+    let endpoint = IpAddr::from([192, 0, 2, 22]);
+    assert_eq!((found.endpoint, found.priority), (Endpoint::Address(endpoint), 7));
+    assert_eq!(
+        remote_identity(&document, "to-b-again"),
+        Identity::Address(endpoint)
+    );
+    assert_eq!(
+        found.site.address_space,
+        connection(&document, "to-b").site.address_space
+    );
+}
+
+#[test]
+fn a_connection_keeps_its_protocol() {
+    let old = check(&sample()).unwrap();
+    let mut new = old.clone();
+    assert_eq!(refusals(&old, &new), []);
+    new.connections.get_mut("to-b").unwrap().protocol = Protocol::IkeV1;
+    let problems = refusals(&old, &new);
+    assert_eq!(
+        faults(&problems),
+        [("/connections/to-b/protocol", Reason::ProtocolImmutable)]
+    );
+    assert!(
+        problems[0].detail.contains("IKEv2 and cannot become IKEv1"),
+        "{}",
+        problems[0]
+    );
+    let without_it = check(&without(sample(), "/connections/to-b")).unwrap();
+    assert_eq!(refusals(&without_it, &new), [], "it is new");
+}
+
 #[test]
 fn ipv6_is_accepted_outside_and_inside() {
     let document = with(sample(), "/sites/b/endpoint", json!("2001:db8::2"));
@@ -357,6 +426,8 @@ fn changes_are_told_by_connection() {
     assert_eq!(to_b("dpd_timeout_s", json!(60)), Change::InPlace);
     assert_eq!(to_b("mtu", json!(1500)), Change::InPlace);
     assert_eq!(to_b("addresses", json!([])), Change::InPlace);
+    assert_eq!(to_b("priority", json!(1)), Change::InPlace);
+    assert_eq!(to_b("endpoint", json!("192.0.2.22")), Change::Reset);
     assert_eq!(to_b("policy", json!("modern")), Change::Reset);
     assert_eq!(to_b("enabled", json!(false)), Change::Reset);
     assert_eq!(to_b("authentication/secret", json!("other")), Change::Reset);

@@ -44,7 +44,8 @@ fn every_fault_is_told_with_its_path() {
         Reason::NotUtf8,
         Reason::NotJson,
         Reason::DuplicateKey,
-        Reason::AmbiguousConnection,
+        Reason::ConnectionsIndistinguishable,
+        Reason::ProtocolImmutable,
         Reason::TooManyProblems,
     ];
     let tested: BTreeSet<Reason> = seen.into_iter().chain(elsewhere).collect();
@@ -89,22 +90,49 @@ fn what_refers_to_a_faulty_item_is_not_faulty() {
     assert_eq!(faults(&check(&document).unwrap_err()), expected);
 }
 
+/// The second of two connections that could not be told apart names the first.
 #[test]
 fn peers_that_could_not_be_told_apart_are_refused() {
-    let document = with(sample(), "/sites/c/endpoint", json!("192.0.2.2"));
-    let problems = check(&document).unwrap_err();
-    assert_eq!(
-        faults(&problems),
-        [("/connections/to-c", Reason::AmbiguousConnection)]
-    );
-    assert!(problems[0].detail.contains("to-b"), "{}", problems[0]);
-    check(&with(document.clone(), "/connections/to-b/enabled", json!(false))).unwrap();
-    check(&with(
-        document,
-        "/connections/to-c/authentication/remote_id",
-        json!("c.example"),
-    ))
-    .unwrap();
+    let psk = |remote_id: &str| json!({ "method": "psk", "secret": "s", "remote_id": remote_id });
+    let two = |one: (&str, &str), other: (&str, &str), configuration: &str| {
+        let to = |(endpoint, id): (&str, &str), configuration: &str| {
+            let connection = json!({ "site": "b", "endpoint": endpoint, "ip_configuration": configuration });
+            with(connection, "/authentication", psk(id))
+        };
+        let document = with(sample(), "/sites/b/endpoint", json!("any"));
+        let document = with(
+            document,
+            "/gateway/ip_configurations/other",
+            json!({"address": "192.0.2.99"}),
+        );
+        let document = without(document, "/connections/to-b");
+        let document = with(document, "/connections/one", to(one, "default"));
+        with(document, "/connections/two", to(other, configuration))
+    };
+    let indistinguishable = [
+        (("192.0.2.7", "x.example"), ("192.0.2.7", "X.Example")),
+        (("192.0.2.7", "x.example"), ("any", "x.example")),
+        (("any", "x.example"), ("192.0.2.7", "x.example")),
+        (("any", "CN=x, O=y"), ("any", "dn:CN=X,O=y")),
+        (("host.example", "x.example"), ("other.example", "x.example")),
+        (("host.example", "keyid:0a"), ("any", "keyid:0A")),
+    ];
+    for (one, other) in indistinguishable {
+        let document = two(one, other, "default");
+        let problems = check(&document).expect_err(&format!("{one:?} {other:?}"));
+        let expected = [("/connections/two", Reason::ConnectionsIndistinguishable)];
+        assert_eq!(faults(&problems), expected, "{problems:?}");
+        assert!(problems[0].detail.contains("/connections/one"), "{}", problems[0]);
+        check(&with(document, "/connections/one/enabled", json!(false))).unwrap();
+        check(&two(one, other, "other")).unwrap();
+    }
+    for (one, other) in [
+        (("192.0.2.7", "x.example"), ("192.0.2.8", "x.example")),
+        (("192.0.2.7", "x.example"), ("192.0.2.7", "y.example")),
+        (("any", "x.example"), ("any", "email:x.example")),
+    ] {
+        check(&two(one, other, "default")).unwrap();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use appliance_config::model::{self, UdpEncapsulation};
 use ike::crypto::{Encryption, Group, Integrity, Prf};
 use ike::{
     Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
-    ResponderSelectors, SelectorLine, Settings, TrafficSelector,
+    Remote, ResponderSelectors, SelectorLine, Settings, TrafficSelector,
 };
 use ipnet::IpNet;
 
@@ -38,11 +38,18 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         remote_identity,
     } = &settings.authentication;
     let port = |address| SocketAddr::new(address, IKE_PORT);
+    let remote = match &settings.endpoint {
+        model::Endpoint::Address(address) => Remote::Address(port(*address)),
+        model::Endpoint::Name(host) => Remote::Name {
+            host: host.clone(),
+            port: IKE_PORT,
+        },
+        model::Endpoint::Any => Remote::Any,
+    };
     let authentication = Authentication::PreSharedKey(secrets.value(secret)?.clone());
     Some(Connection {
         mode: mode(settings.mode),
         local_identity: identity(local_identity),
-        remote_identity: identity(remote_identity),
         ike_proposals: settings.policy.ike.iter().map(ike_proposal).collect(),
         esp_proposals: settings.policy.ipsec.iter().map(esp_proposal).collect(),
         lines: settings.selectors.lines.iter().map(line).collect(),
@@ -54,9 +61,10 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         dpd_timeout: settings.dpd_timeout,
         ike_lifetime: settings.policy.ike_lifetime,
         child_lifetime: settings.policy.ipsec_lifetime,
-        ..Connection::between(
+        ..Connection::with_peer(
             port(settings.local_address),
-            port(settings.site.endpoint),
+            remote,
+            identity(remote_identity),
             authentication,
         )
     })

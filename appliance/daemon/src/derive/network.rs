@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::Connection;
+use appliance_config::model::{Connection, Name};
 use ike::ConnectionName;
 use ipnet::IpNet;
 
@@ -26,6 +26,10 @@ pub(crate) struct NetworkSettings {
 pub(crate) struct TunnelSettings {
     /// What the kernel knows it by.
     pub(crate) numbering: Numbering,
+    /// The site that lies behind it.
+    pub(crate) site: Name,
+    /// Among several tunnels to one site the smallest is preferred.
+    pub(crate) priority: u16,
     /// MTU of the link, in bytes.
     pub(crate) mtu: u16,
     /// Upper bound for the TCP MSS of what passes it, in bytes.
@@ -70,6 +74,8 @@ pub(crate) fn network(config: &ValidConfig) -> NetworkSettings {
 fn tunnel(numbering: Numbering, connection: &Connection) -> TunnelSettings {
     TunnelSettings {
         numbering,
+        site: connection.site_name.clone(),
+        priority: connection.priority,
         mtu: connection.mtu,
         tcp_mss: connection.tcp_mss,
         addresses: connection.addresses.clone(),

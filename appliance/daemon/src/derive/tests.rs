@@ -141,6 +141,44 @@ fn custom_selectors_become_lines_of_which_the_first_comes_with_the_tunnel() {
 }
 
 #[test]
+fn a_peer_may_be_a_name_or_come_from_anywhere() {
+    let remote = |endpoint: &str| {
+        let endpoint = format!(r#""endpoint": "{endpoint}""#);
+        let document = DOCUMENT.replace(r#""endpoint": "192.0.2.2""#, &endpoint);
+        let document = document.replace(r#""mode": "InitiatorOnly", "#, "");
+        let connection = desired(&document, Kind::Kernel)
+            .ike
+            .connections
+            .remove(&name("to-b"))
+            .unwrap();
+        assert_eq!(connection.remote_identity, Identity::Fqdn("b.example".to_owned()));
+        (connection.remote, connection.mode)
+    };
+    let host = "gw.b.example".to_owned();
+    assert_eq!(
+        remote("gw.b.example"),
+        (Remote::Name { host, port: 500 }, Mode::Default)
+    );
+    assert_eq!(remote("any"), (Remote::Any, Mode::ResponderOnly));
+}
+
+#[test]
+fn every_kind_of_identity_reads_as_it_was_written() {
+    for written in [
+        "2001:db8::7",
+        "gw.example",
+        "ops@gw.example",
+        "CN=gw\\, 1,O=Acme",
+        "keyid:00ff",
+    ] {
+        let json = serde_json::to_string(written).unwrap();
+        let document = DOCUMENT.replace(r#""remote_id": "b.example""#, &format!(r#""remote_id": {json}"#));
+        let connection = &desired(&document, Kind::Kernel).ike.connections[&name("to-b")];
+        assert_eq!(connection.remote_identity.to_string(), written);
+    }
+}
+
+#[test]
 fn switching_one_connection_on_moves_no_other() {
     let enabled = DOCUMENT.replace(r#""enabled": false, "#, "");
     let (before, after) = (

@@ -7,6 +7,7 @@ mod telling;
 #[cfg(test)]
 mod tests;
 mod user_children;
+mod ways;
 
 pub(crate) use network::close;
 pub(crate) use owner::{Carrier, KernelOwner};

@@ -1,8 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use appliance_kernel::{
     Address, Kernel, Key, Link, LinkKind, LinkName, Object, Refusal, Request, Route, Ruleset, Target,
 };
+use ike::ConnectionName;
+use ipnet::IpNet;
 
 use crate::datapath::Kind;
 use crate::derive::{NetworkSettings, TunnelSettings};
@@ -22,20 +24,27 @@ pub(crate) async fn close(kernel: &mut Kernel, network: &NetworkSettings) -> Res
         .await
 }
 
-/// Every object that follows from the configuration.
-pub(super) fn objects(network: &NetworkSettings, datapath: Kind) -> BTreeMap<Key, Object> {
+/// Every object that follows from the configuration. Idle connections have no routes.
+pub(super) fn objects(
+    network: &NetworkSettings,
+    datapath: Kind,
+    idle: &BTreeSet<ConnectionName>,
+) -> BTreeMap<Key, Object> {
     let last_resort = network
         .closed
         .iter()
         .map(|prefix| Object::from(Route::last_resort(*prefix)));
     let mut ruleset = Ruleset::default();
     let mut objects: Vec<Object> = last_resort.collect();
-    for tunnel in network.tunnels.values() {
+    for (name, tunnel) in &network.tunnels {
         let Ok(link) = LinkName::try_from(tunnel.numbering.link.as_str()) else {
             continue;
         };
         ruleset.maximum_segments.insert(link.clone(), tunnel.tcp_mss);
         objects.extend(tunnel_objects(tunnel, &link, datapath));
+        if !idle.contains(name) {
+            objects.extend(tunnel.prefixes.iter().map(|prefix| route(*prefix, &link)));
+        }
     }
     objects.push(ruleset.into());
     objects.into_iter().map(|object| (object.key(), object)).collect()
@@ -64,18 +73,19 @@ fn tunnel_objects(tunnel: &TunnelSettings, link: &LinkName, datapath: Kind) -> V
             network: *network,
         })
     }));
-    objects.extend(tunnel.prefixes.iter().map(|prefix| {
-        let target = Target::Link {
-            link: link.clone(),
-            source: None,
-        };
-        Object::from(Route {
-            prefix: *prefix,
-            metric: TUNNEL_METRIC,
-            target,
-        })
-    }));
     objects
+}
+
+fn route(prefix: IpNet, link: &LinkName) -> Object {
+    let target = Target::Link {
+        link: link.clone(),
+        source: None,
+    };
+    Object::from(Route {
+        prefix,
+        metric: TUNNEL_METRIC,
+        target,
+    })
 }
 
 /// What leads from one set of objects to another.

@@ -15,6 +15,7 @@ use super::kernel_children::KernelChildren;
 use super::network;
 use super::telling::Telling;
 use super::user_children::UserChildren;
+use super::ways::Ways;
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::derive::NetworkSettings;
 use crate::{forwarding, journal};
@@ -71,6 +72,9 @@ pub(crate) struct KernelOwner {
     refused_links: Vec<Refused>,
     refused_children: BTreeMap<ConnectionName, Refused>,
     releases: Vec<(Instant, Scope)>,
+    ways: Ways,
+    /// The connections that have no routes, for another one to their site has them.
+    idle: BTreeSet<ConnectionName>,
     telling: Telling,
     snapshot: watch::Sender<Arc<DatapathSnapshot>>,
 }
@@ -92,6 +96,8 @@ impl KernelOwner {
             refused_links: Vec::new(),
             refused_children: BTreeMap::new(),
             releases: vec![(Instant::now() + HOLD, Scope::Everything)],
+            ways: Ways::default(),
+            idle: BTreeSet::new(),
             telling: Telling::new(engine),
             snapshot,
         }
@@ -123,6 +129,7 @@ impl KernelOwner {
                 () = sleep_until(release.unwrap_or_else(Instant::now)), if release.is_some() => self.release().await,
                 _ = audit.tick() => self.audit().await,
             }
+            self.reroute().await;
         }
     }
 
@@ -166,7 +173,9 @@ impl KernelOwner {
 
     /// Makes the network look like this. Sites are closed first, and opened by nothing but their tunnel.
     pub(super) async fn apply(&mut self, network: NetworkSettings) {
-        let configured = network::objects(&network, self.carrier.kind());
+        self.ways.configure(&network);
+        let idle = self.idle_of(&network);
+        let configured = network::objects(&network, self.carrier.kind(), &idle);
         let prefixes = network.tunnels.values().flat_map(|tunnel| &tunnel.prefixes);
         forwarding::enable(prefixes);
         if let Carrier::User(children) = &mut self.carrier {
@@ -190,8 +199,34 @@ impl KernelOwner {
         }
         self.refused_children
             .retain(|connection, _| network.tunnels.contains_key(connection));
-        (self.network, self.configured) = (network, configured);
+        (self.network, self.configured, self.idle) = (network, configured, idle);
         self.publish().await;
+    }
+
+    /// The connections that are to have no routes. States that a daemon before this one left may still carry traffic.
+    fn idle_of(&self, network: &NetworkSettings) -> BTreeSet<ConnectionName> {
+        let adopted = self.kernel.adopted_children();
+        self.ways.idle(|name| {
+            let tunnel = network.tunnels.get(name);
+            tunnel.is_some_and(|tunnel| adopted.contains(&tunnel.numbering.interface_id))
+        })
+    }
+
+    /// Gives the routes of each site to the first of its connections that is up.
+    async fn reroute(&mut self) {
+        let idle = self.idle_of(&self.network);
+        if idle == self.idle {
+            return;
+        }
+        let configured = network::objects(&self.network, self.carrier.kind(), &idle);
+        for name in self.idle.difference(&idle) {
+            journal::span(name).in_scope(|| info!("has the routes of its site now"));
+        }
+        let _shown = self
+            .kernel
+            .apply(network::difference(&self.configured, &configured))
+            .await;
+        (self.configured, self.idle) = (configured, idle);
     }
 
     /// Lets go of states that were found for connections that are no longer configured.
@@ -220,6 +255,7 @@ impl KernelOwner {
         match installed {
             Ok(()) => {
                 self.refused_children.remove(&connection);
+                self.ways.opened(id, connection);
                 if self.kernel.adopted_children().contains(&interface_id) {
                     self.releases
                         .push((Instant::now() + OVERLAP, Scope::Child(interface_id)));
@@ -251,6 +287,7 @@ impl KernelOwner {
     }
 
     async fn remove(&mut self, id: ChildId) {
+        self.ways.closed(id);
         match &mut self.carrier {
             Carrier::Kernel(children) => children.remove(&mut self.kernel, id).await,
             Carrier::User(children) => children.remove(id),
@@ -346,6 +383,7 @@ impl KernelOwner {
         };
         let Some(child) = children.of(state) else { return };
         children.remove(&mut self.kernel, child).await;
+        self.ways.closed(child);
         self.telling.tell(Input::ChildRefused(
             child,
             format!("{state} vanished from the kernel"),
@@ -406,12 +444,14 @@ impl KernelOwner {
         let interfaces = tunnels
             .map(|(name, tunnel)| (name.clone(), tunnel.numbering.link.clone()))
             .collect();
+        let idle = &self.idle;
         self.snapshot.send_modify(|snapshot| {
             let (kind, why) = (snapshot.kind, snapshot.why.clone());
             *snapshot = Arc::new(DatapathSnapshot {
                 kind,
                 why,
                 interfaces,
+                idle: idle.clone(),
                 counters,
                 refused,
             });

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use appliance_kernel::fake::FakeKernel;
-use appliance_kernel::{Direction, Kernel, Key, Notice, Object, Op, StateKey};
+use appliance_kernel::{Direction, Kernel, Key, Notice, Object, Op, StateKey, Target};
 use ike::crypto::Encryption;
 use ike::{
     ChildId, ConnectionName, Encapsulation, EspKeys, EspPair, EspSa, Input, Spent, TrafficSelector, Volume,
@@ -28,6 +28,10 @@ struct Rig {
 
 impl Rig {
     async fn start(kernel: &FakeKernel) -> Self {
+        Self::with(kernel, network()).await
+    }
+
+    async fn with(kernel: &FakeKernel, network: NetworkSettings) -> Self {
         let (requests, heard) = mpsc::channel(8);
         let (answers, answered) = mpsc::channel(8);
         let first = DatapathSnapshot::first(Kind::Kernel, String::new());
@@ -42,7 +46,7 @@ impl Rig {
             snapshot,
             task,
         };
-        rig.ask(|answer| Request::Network(Box::new(network()), answer))
+        rig.ask(|answer| Request::Network(Box::new(network), answer))
             .await;
         rig
     }
@@ -88,6 +92,8 @@ fn network() -> NetworkSettings {
             interface_id: INTERFACE_ID,
             link: "cw-to-b".to_owned(),
         },
+        site: "b".parse().unwrap(),
+        priority: 100,
         mtu: 1400,
         tcp_mss: 1350,
         addresses: vec!["169.254.21.2/30".parse().unwrap()],
@@ -629,4 +635,96 @@ async fn a_site_taken_out_of_the_configuration_is_no_longer_closed() {
         classes(&kernel),
         ["address", "last resort", "link", "route", "ruleset"]
     );
+}
+
+/// The link that has the route of a prefix.
+fn way_to(kernel: &FakeKernel, prefix: &str) -> Option<String> {
+    let prefix = prefix.parse().unwrap();
+    kernel.objects().values().find_map(|object| match object {
+        Object::Route(route) if route.prefix == prefix => match &route.target {
+            Target::Link { link, .. } => Some(link.to_string()),
+            Target::Unreachable => None,
+        },
+        _ => None,
+    })
+}
+
+/// A second tunnel to the same site, wanted less than the first.
+fn with_second() -> NetworkSettings {
+    let mut network = network();
+    let mut second = network.tunnels[&name()].clone();
+    second.numbering = Numbering {
+        interface_id: INTERFACE_ID + 1,
+        link: "cw-second".to_owned(),
+    };
+    second.priority = 200;
+    second.addresses.clear();
+    network.tunnels.insert(ConnectionName("second".into()), second);
+    network
+}
+
+/// Of two tunnels to one site the first that is up has its routes, and at every step there is a way or none in clear
+/// text.
+#[tokio::test]
+async fn the_routes_of_a_site_go_over_the_first_of_its_tunnels_that_is_up() {
+    let kernel = FakeKernel::new();
+    let mut rig = Rig::with(&kernel, with_second()).await;
+    let way = || way_to(&kernel, "10.2.0.0/24");
+    assert_eq!(
+        way().as_deref(),
+        Some("cw-to-b"),
+        "none is up: the smallest priority"
+    );
+    let before = kernel.performed().len();
+
+    let second = EspPair {
+        connection: ConnectionName("second".into()),
+        remote: "192.0.2.3:500".parse().unwrap(),
+        ..pair(0x200)
+    };
+    rig.install_pair(1, second).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(way().as_deref(), Some("cw-second"));
+    assert!(rig.snapshot.borrow().idle.contains(&name()));
+
+    rig.install(2, 0x100).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(way().as_deref(), Some("cw-to-b"));
+
+    rig.tell(Request::Remove(ChildId(2))).await;
+    assert_eq!(way().as_deref(), Some("cw-second"));
+
+    kernel.lose(&inbound(0x200));
+    rig.answered.recv().await.unwrap();
+    rig.ask(Request::Refresh).await;
+    assert_eq!(way().as_deref(), Some("cw-to-b"));
+
+    let steps = kernel.performed().split_off(before);
+    let routes = steps.iter().filter(|step| matches!(step.key(), Key::Route(_)));
+    let removed = routes.filter(|step| matches!(step, Op::Delete(..)));
+    assert_eq!(
+        removed.count(),
+        0,
+        "routes are replaced, not taken away: {steps:?}"
+    );
+}
+
+/// A daemon that died left the second tunnel carrying traffic: its routes stay there until the first is up.
+#[tokio::test]
+async fn the_routes_stay_where_a_daemon_before_left_traffic() {
+    let kernel = FakeKernel::new();
+    let mut rig = Rig::with(&kernel, with_second()).await;
+    let second = EspPair {
+        connection: ConnectionName("second".into()),
+        ..pair(0x200)
+    };
+    rig.install_pair(1, second).await;
+    rig.ask(Request::Refresh).await;
+    rig.crash();
+
+    let mut rig = Rig::with(&kernel, with_second()).await;
+    assert_eq!(way_to(&kernel, "10.2.0.0/24").as_deref(), Some("cw-second"));
+    rig.install(1, 0x100).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(way_to(&kernel, "10.2.0.0/24").as_deref(), Some("cw-to-b"));
 }

@@ -39,6 +39,8 @@ pub(crate) struct ConnectionStatus {
     since_s: u64,
     outage: Option<OutageStatus>,
     interface: Option<String>,
+    /// Another connection has the routes of its site.
+    standby: bool,
     ike: Option<IkeStatus>,
     children: Vec<ChildStatus>,
     /// Told of a single connection only.
@@ -94,10 +96,7 @@ impl Status {
         now: Instant,
     ) -> Self {
         let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
-            (
-                name.0.to_string(),
-                connection(snapshot, datapath.interfaces.get(name).cloned(), datapath, now),
-            )
+            (name.0.to_string(), connection(snapshot, name, datapath, now))
         };
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -122,7 +121,7 @@ impl Status {
 
 fn connection(
     snapshot: &ConnectionSnapshot,
-    interface: Option<String>,
+    name: &ike::ConnectionName,
     datapath: &DatapathSnapshot,
     now: Instant,
 ) -> ConnectionStatus {
@@ -130,7 +129,8 @@ fn connection(
         state: state(snapshot.state),
         since_s: now.saturating_duration_since(snapshot.since).as_secs(),
         outage: snapshot.outage.as_ref().map(outage),
-        interface,
+        interface: datapath.interfaces.get(name).cloned(),
+        standby: datapath.idle.contains(name),
         ike: snapshot.ike.as_ref().map(ike_sa),
         children: snapshot
             .children
