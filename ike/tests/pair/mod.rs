@@ -9,11 +9,17 @@
     clippy::disallowed_methods
 )]
 
+mod child_collision;
+mod child_rekey;
 mod collision;
 mod connections;
+mod crossing;
 mod establish;
 mod fragmentation;
 mod hostile;
+mod ike_collision;
+mod ike_delete;
+mod ike_rekey;
 mod intermediate;
 mod liveness;
 mod loss;
@@ -25,6 +31,7 @@ mod reasons;
 mod rekey;
 mod restart;
 mod site;
+mod situation;
 mod traffic;
 mod volume;
 

@@ -12,6 +12,17 @@ pub(crate) struct Packet {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// What happens to one message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fate {
+    /// What the network does to any.
+    Ordinary,
+    /// It takes this much longer.
+    Late(Duration),
+    /// It does not arrive.
+    Lost,
+}
+
 /// What happens to packets.
 pub(crate) struct Network {
     under_way: BTreeMap<(Instant, u64), Packet>,
@@ -28,6 +39,10 @@ pub(crate) struct Network {
     pub(crate) history: VecDeque<Packet>,
     /// Nothing arrives any more.
     pub(crate) cut: bool,
+    /// What is to happen to the next messages of a host.
+    fates: BTreeMap<IpAddr, VecDeque<Fate>>,
+    /// What hosts sent whose messages are held back.
+    held: BTreeMap<IpAddr, Vec<Packet>>,
     /// The packet with this place in the history is lost.
     pub(crate) loses: Option<usize>,
 }
@@ -87,8 +102,33 @@ impl Network {
             nat: None,
             history: VecDeque::new(),
             cut: false,
+            fates: BTreeMap::new(),
+            held: BTreeMap::new(),
             loses: None,
         }
+    }
+
+    /// What is to happen to the next messages of a host.
+    pub(crate) fn fate<const N: usize>(&mut self, source: IpAddr, fates: [Fate; N]) {
+        self.fates.insert(source, fates.into());
+    }
+
+    /// Holds back what a host sends from now on.
+    pub(crate) fn hold(&mut self, source: IpAddr) {
+        self.held.entry(source).or_default();
+    }
+
+    /// What was held back goes on its way.
+    pub(crate) fn release(&mut self, source: IpAddr, now: Instant) {
+        for packet in self.held.remove(&source).into_iter().flatten() {
+            self.deliver(packet, Duration::ZERO, now);
+        }
+    }
+
+    /// From now on everything arrives, once and in order.
+    pub(crate) fn heal(&mut self) {
+        (self.loss, self.duplicates, self.jitter) = (0, 0, Duration::ZERO);
+        self.fates.clear();
     }
 
     /// As bad as a network can be that still lets an exchange through; another seed is another fate.
@@ -115,6 +155,18 @@ impl Network {
             },
             _ => {}
         }
+        if let Some(held) = self.held.get_mut(&packet.source.ip()) {
+            return held.push(packet);
+        }
+        let fates = self.fates.get_mut(&packet.source.ip());
+        match fates.and_then(VecDeque::pop_front) {
+            Some(Fate::Lost) => {}
+            Some(Fate::Late(by)) => self.deliver(packet, by, now),
+            Some(Fate::Ordinary) | None => self.deliver(packet, Duration::ZERO, now),
+        }
+    }
+
+    fn deliver(&mut self, packet: Packet, late: Duration, now: Instant) {
         let copies = 1 + u64::from(self.percent() < self.duplicates);
         for _ in 0..copies {
             if self.cut || self.percent() < self.loss {
@@ -123,7 +175,7 @@ impl Network {
             let jitter = self.jitter.mul_f64(self.percent() as f64 / 100.0);
             self.sent += 1;
             self.under_way.insert(
-                (now + Duration::from_millis(10) + jitter, self.sent),
+                (now + Duration::from_millis(10) + jitter + late, self.sent),
                 packet.clone(),
             );
         }

@@ -19,6 +19,10 @@ pub(crate) struct Pair {
     pub(crate) network: Network,
     pub(crate) now: Instant,
     pub(crate) traffic: Traffic,
+    /// The network is sound, so that it can be told what happens next.
+    pub(crate) calm: bool,
+    /// Nothing goes on any more.
+    pub(crate) settled: bool,
 }
 
 impl Pair {
@@ -31,6 +35,8 @@ impl Pair {
             network: Network::new(7),
             now: Instant::now(),
             traffic: Traffic::default(),
+            calm: true,
+            settled: false,
         }
     }
 

@@ -1,8 +1,9 @@
 //! One engine with a datapath that remembers what it was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Instant;
 
 use ike::crypto::{Encryption, Group, Prf};
@@ -14,6 +15,9 @@ use ike::{
 use secrecy::ExposeSecret;
 
 use crate::network::{Network, Packet};
+
+/// No octet.
+const ANY: u16 = 256;
 
 /// One side of a pair.
 pub(crate) struct Site {
@@ -37,26 +41,41 @@ pub(crate) struct Site {
     pub(crate) emptied: usize,
     /// By which child packets leave, by what they are (as the side with the lower address sees it).
     pub(crate) senders: BTreeMap<String, ChildId>,
+    /// The children that came of a wish of ours.
+    pub(crate) begun: BTreeSet<ChildId>,
+    draws: Arc<AtomicU16>,
     seed: u64,
 }
 
-struct Seeded(u64);
+/// `draws` is the first octet of nonces, which have 32 of them; 256 for any.
+struct Seeded {
+    state: u64,
+    draws: Arc<AtomicU16>,
+}
 
 impl Random for Seeded {
     fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        for byte in bytes.iter_mut() {
+            self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             *byte = ((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 56) as u8;
+        }
+        if let (Ok(first), 32) = (u8::try_from(self.draws.load(Relaxed)), bytes.len()) {
+            bytes[0] = first;
         }
     }
 }
 
 impl Site {
     pub(crate) fn new(address: &str, seed: u64) -> Self {
+        let draws = Arc::new(AtomicU16::new(ANY));
+        let random = Seeded {
+            state: seed,
+            draws: Arc::clone(&draws),
+        };
         Self {
             address: address.parse().unwrap(),
-            engine: Engine::new(Box::new(Seeded(seed))),
+            engine: Engine::new(Box::new(random)),
             datapath: BTreeMap::new(),
             events: Vec::new(),
             refuses: None,
@@ -68,8 +87,15 @@ impl Site {
             asked: Vec::new(),
             emptied: 0,
             senders: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            draws,
             seed,
         }
+    }
+
+    /// The nonces that it draws from now on begin with this octet; `None` for any.
+    pub(crate) fn draws(&mut self, first: Option<u8>) {
+        self.draws.store(first.map_or(ANY, u16::from), Relaxed);
     }
 
     /// The process died and starts again, knowing nothing.
@@ -156,6 +182,9 @@ impl Site {
     fn install(&mut self, child: ChildId, pair: EspPair) -> Option<Input> {
         if let Some(why) = self.refuses {
             return Some(Input::ChildRefused(child, why.to_owned()));
+        }
+        if pair.sends {
+            self.begun.insert(child);
         }
         let known = self.datapath.insert(child, pair);
         assert!(known.is_none(), "a child id was used twice");
