@@ -14,6 +14,7 @@ mod esp;
 mod half_open;
 mod identity;
 mod input;
+mod ppk;
 mod proposal;
 mod random;
 mod reason;
@@ -29,12 +30,13 @@ pub use action::{Action, Event};
 pub use engine::Engine;
 pub use esp::{ChildId, Encapsulation, EspKeys, EspPair, EspSa, Volume, Watched};
 pub use input::{Deadline, Input, Spent};
+pub use ppk::PostQuantumPresharedKey;
 pub use random::Random;
 pub use reason::{Outage, Reason, Side, Stage};
 pub use selector::TrafficSelector;
 pub use settings::{
-    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
-    Remote, ResponderSelectors, SelectorLine, Settings,
+    Authentication, Childless, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits,
+    LineStart, Mode, Remote, ResponderSelectors, SelectorLine, Settings,
 };
 pub use snapshot::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, Snapshot,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretSlice};
 use subtle::ConstantTimeEq;
 
-use crate::TrafficSelector;
 use crate::crypto::{Encryption, Group, Integrity, Prf};
+use crate::{PostQuantumPresharedKey, TrafficSelector};
 
 /// The name of a connection in the configuration document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,10 @@ pub struct Connection {
     pub remote_identity: Identity,
     /// How both sides prove it.
     pub authentication: Authentication,
+    /// A secret that is mixed into the keys besides.
+    pub ppk: Option<PostQuantumPresharedKey>,
+    /// Whether the first Child SA is made in IKE_AUTH.
+    pub childless: Childless,
     /// IKE proposals, most wanted first.
     pub ike_proposals: Vec<IkeProposal>,
     /// ESP proposals, most wanted first.
@@ -93,6 +97,8 @@ impl Connection {
             local_identity: Identity::Address(local.ip()),
             remote_identity,
             authentication,
+            ppk: None,
+            childless: Childless::Allow,
             ike_proposals: Vec::new(),
             esp_proposals: Vec::new(),
             lines: vec![SelectorLine::with_tunnel(any.clone(), any)],
@@ -165,6 +171,18 @@ pub enum ResponderSelectors {
     Narrowed,
     /// All of them, whatever our lines say, as Azure VPN Gateway does.
     AsProposed,
+}
+
+/// Whether IKE_AUTH makes an IKE SA alone, and CREATE_CHILD_SA its first Child SA (RFC 6023).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Childless {
+    /// As initiator IKE_AUTH makes a Child SA; as responder the peer decides.
+    Allow,
+    /// As initiator IKE_AUTH makes none, so that the first Child SA has a key exchange of its own too; as responder the
+    /// peer decides.
+    Force,
+    /// IKE_AUTH makes a Child SA, or there is no IKE SA.
+    Never,
 }
 
 /// Who may start the first IKE SA.

@@ -70,8 +70,14 @@ pub struct IkeSnapshot {
 /// What two peers may use beyond RFC 7296.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extension {
+    /// IKE_AUTH may make an IKE SA alone (RFC 6023).
+    Childless,
     /// IKE messages too long for one packet travel in several (RFC 7383).
     Fragmentation,
+    /// Which hashes signatures may use was said (RFC 7427).
+    SignatureHashes,
+    /// A post-quantum preshared key is mixed into the keys (RFC 8784).
+    PostQuantumPresharedKey,
     /// More exchanges may come between IKE_SA_INIT and IKE_AUTH (RFC 9242).
     Intermediate,
 }
@@ -80,6 +86,9 @@ impl Extension {
     /// The extension in one stable word.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Childless => "childless",
+            Self::SignatureHashes => "signature-hashes",
+            Self::PostQuantumPresharedKey => "ppk",
             Self::Fragmentation => "fragmentation",
             Self::Intermediate => "intermediate",
         }

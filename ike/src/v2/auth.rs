@@ -6,7 +6,7 @@ use super::channel::Unopened;
 use super::child::{self, AgreedChild};
 use super::intermediate::Agreement;
 use super::payloads::{self, Datagram};
-use super::proof::{prove, proves};
+use super::proof::{self, Said};
 use super::state::{Closing, Common, Established, State};
 use super::timers::Timer;
 use super::window::{Retransmission, Window};
@@ -16,7 +16,9 @@ use crate::proposal::Keying;
 use crate::rejection::{error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
-use crate::{Connection, ConnectionName, DropCause, Identity, Outage, Reason, Side, Stage};
+use crate::{
+    Connection, ConnectionName, DropCause, Identity, Outage, PostQuantumPresharedKey, Reason, Side, Stage,
+};
 
 /// Initiator: we proved who we are and wait for the peer to do so.
 pub(crate) struct AuthSent {
@@ -39,8 +41,14 @@ impl Agreement {
 }
 
 impl AuthSent {
-    /// Judges the proof in an answer. What comes back is why the SA cannot be.
-    fn check(&self, payloads: &[Payload], settings: &Connection) -> Result<(), Outage> {
+    /// Judges the proof in an answer, and says which post-quantum preshared key it was made with. What comes back else
+    /// is why the SA cannot be.
+    fn check<'a>(
+        &self,
+        common: &Common,
+        payloads: &[Payload],
+        settings: &'a Connection,
+    ) -> Result<Option<&'a PostQuantumPresharedKey>, Outage> {
         let refused = |reason, side| Outage::plain(reason, side, Stage::IkeAuth);
         let Some(proof) = payloads::authentication(payloads) else {
             return Err(match payloads::error(payloads) {
@@ -54,22 +62,40 @@ impl AuthSent {
         if unsupported(payloads).is_some() {
             return Err(refused(Reason::ProtocolError, Side::We));
         }
-        let Some(said) = payloads::responder_identity(payloads) else {
+        let Some(identity) = payloads::responder_identity(payloads) else {
             return Err(refused(Reason::ProtocolError, Side::We));
         };
-        if !identity::matches(said, &settings.remote_identity) {
-            return Err(unexpected(said, &settings.remote_identity));
+        if !identity::matches(identity, &settings.remote_identity) {
+            return Err(unexpected(identity, &settings.remote_identity));
         }
-        let agreement = &self.agreement;
-        let proven = (
-            agreement.init_answer.as_slice(),
-            agreement.initiator_nonce.as_slice(),
-        );
-        if proves(&agreement.channel, (proof, said), proven, settings) {
-            Ok(())
+        let used = if common.extensions.ppk {
+            proof::used(payloads, settings).ok_or_else(|| without_ppk(settings))?
+        } else {
+            None
+        };
+        let said = Said {
+            message: &self.agreement.init_answer,
+            peer_nonce: &self.agreement.initiator_nonce,
+            identity,
+        };
+        if proof::proves(&self.agreement.channel, (proof, said), settings, used) {
+            Ok(used)
         } else {
             Err(refused(Reason::AuthenticationFailed, Side::We))
         }
+    }
+}
+
+/// A post-quantum preshared key is required, and the peer used none.
+pub(super) fn without_ppk(settings: &Connection) -> Outage {
+    let id = settings
+        .ppk
+        .as_ref()
+        .map(|ppk| String::from_utf8_lossy(&ppk.id).into_owned());
+    Outage {
+        offered: "no PPK, or another".to_owned(),
+        expected: id.map_or_else(String::new, |id| format!("PPK {id}")),
+        ..Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::IkeAuth)
     }
 }
 
@@ -92,15 +118,18 @@ impl Engine {
         let Some(settings) = self.settings_of(&name) else {
             return;
         };
-        let proven = (
-            agreement.init_request.as_slice(),
-            agreement.responder_nonce.as_slice(),
-        );
-        let (said, proof) = prove(&agreement.channel, proven, &settings);
-        let mut payloads = vec![Payload::IdentificationInitiator(said)];
+        let identity = proof::our_identity(&settings);
+        let said = Said {
+            message: &agreement.init_request,
+            peer_nonce: &agreement.responder_nonce,
+            identity: &identity,
+        };
+        let proof = proof::prove_first(&agreement.channel, said, &settings, common.extensions.ppk);
+        let mut payloads = vec![Payload::IdentificationInitiator(identity)];
         payloads.extend(self.first_contact(&name));
         let expected = identity::to_payload(&settings.remote_identity);
-        payloads.extend([Payload::IdentificationResponder(expected), proof]);
+        payloads.push(Payload::IdentificationResponder(expected));
+        payloads.extend(proof);
         let first = child::first_line(&settings);
         let inbound = self.fresh_child_spi();
         payloads.extend(child::offer(inbound, &settings, &first, Keying::Inherited));
@@ -118,7 +147,7 @@ impl Engine {
     /// An answer to our IKE_AUTH arrived.
     pub(crate) fn auth_answer(
         &mut self,
-        common: Common,
+        mut common: Common,
         mut state: Box<AuthSent>,
         datagram: &Datagram,
         now: Instant,
@@ -139,8 +168,13 @@ impl Engine {
                 return self.childless(common, *state, outage, now);
             }
         };
-        if let Err(outage) = state.check(&payloads, &settings) {
-            return self.auth_failed(common, *state, outage, now);
+        match state.check(&common, &payloads, &settings) {
+            Ok(ppk) => {
+                common.extensions.ppk = ppk.is_some();
+                ppk.into_iter()
+                    .for_each(|ppk| state.agreement.channel.mix(&ppk.secret));
+            }
+            Err(outage) => return self.auth_failed(common, *state, outage, now),
         }
         let first = child::first_line(&settings);
         let keying = (settings.as_ref(), Keying::Inherited);

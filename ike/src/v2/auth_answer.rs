@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::auth::unexpected;
-use super::channel::Unopened;
+use super::auth::{unexpected, without_ppk};
+use super::channel::{Channel, Unopened};
 use super::child;
 use super::nat::Path;
 use super::payloads::{self, Datagram};
-use super::proof::{prove, proves};
+use super::proof::{self, Said};
 use super::state::{Answering, Common, Established, InitAnswered, Refused, State};
 use super::timers::Timer;
 use super::window::Window;
@@ -18,16 +18,73 @@ use crate::proposal::{IkeSuite, Keying};
 use crate::rejection::{Rejection, error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
-use crate::{Connection, ConnectionName, DropCause, Outage, Reason, Side, Stage};
+use crate::{
+    Childless, Connection, ConnectionName, DropCause, Outage, PostQuantumPresharedKey, Reason, Side, Stage,
+};
 
 /// How long an IKE SA whose only child was refused may stay for the peer to close it.
 const CHILDLESS: Duration = Duration::from_secs(5);
+
+/// How long an IKE SA that was made alone may be without a child.
+const FIRST_CHILD: Duration = Duration::from_secs(60);
 
 /// What an authenticated peer asks for.
 struct Authenticated {
     name: ConnectionName,
     settings: Arc<Connection>,
     initial_contact: bool,
+    /// The post-quantum preshared key that both sides use.
+    ppk: Option<PostQuantumPresharedKey>,
+}
+
+impl InitAnswered {
+    /// Whether the peer proves who it is, and the post-quantum preshared key that it does so with.
+    fn proven(
+        &mut self,
+        common: &Common,
+        (payloads, identity): (&[Payload], &IdentificationPayload),
+        settings: &Connection,
+    ) -> Result<Option<PostQuantumPresharedKey>, Outage> {
+        let chosen = proof::choose(payloads, settings);
+        let (ppk, proof) = chosen.ok_or_else(|| without_ppk(settings))?;
+        let (message, peer_nonce) = (self.request.clone(), self.responder_nonce.clone());
+        let said = Said {
+            message: &message,
+            peer_nonce: &peer_nonce,
+            identity,
+        };
+        let good = self
+            .channel(common)
+            .is_some_and(|channel| proof::proves(channel, (&proof, said), settings, ppk));
+        good.then(|| ppk.cloned()).ok_or_else(|| Outage {
+            offered: identity::words(identity),
+            ..Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::IkeAuth)
+        })
+    }
+}
+
+/// IDr and AUTH; `message` is our IKE_SA_INIT answer.
+fn our_proof(
+    channel: &Channel,
+    (message, peer_nonce): (&[u8], &[u8]),
+    settings: &Connection,
+) -> [Payload; 2] {
+    let identity = proof::our_identity(settings);
+    let said = Said {
+        message,
+        peer_nonce,
+        identity: &identity,
+    };
+    let proof = proof::prove(channel, said, settings, None);
+    [
+        Payload::IdentificationResponder(identity),
+        Payload::Authentication(proof),
+    ]
+}
+
+/// RFC 6023 §3: neither SA nor selectors.
+fn wants_no_child(payloads: &[Payload]) -> bool {
+    payloads::security_association(payloads).is_none() && payloads::selectors(payloads).is_none()
 }
 
 impl Engine {
@@ -90,28 +147,21 @@ impl Engine {
             payloads::responder_identity(payloads),
             now,
         )?;
-        let proven = (state.request.clone(), state.responder_nonce.clone());
-        let proof = payloads::authentication(payloads);
-        let nonce = state.initiator_nonce.clone();
-        let good = proof.zip(state.channel(common)).is_some_and(|(proof, channel)| {
-            proves(channel, (proof, said), (&proven.0, &proven.1), &settings)
-        });
-        if !good {
-            let outage = Outage {
-                offered: identity::words(said),
-                ..Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::IkeAuth)
-            };
-            self.noted(&name, &outage, now);
-            return Err(Rejection::refused(notify::AUTHENTICATION_FAILED, outage));
-        }
+        let ppk = state
+            .proven(common, (payloads, said), &settings)
+            .map_err(|outage| {
+                self.noted(&name, &outage, now);
+                Rejection::refused(notify::AUTHENTICATION_FAILED, outage)
+            })?;
         let initial_contact = payloads::notify(payloads, notify::INITIAL_CONTACT).is_some();
-        if self.rival_wins(&name, common, &nonce) {
+        if self.rival_wins(&name, common, &state.initiator_nonce) {
             return Err(Rejection::answered(None, notify::TEMPORARY_FAILURE, Vec::new()));
         }
         Ok(Authenticated {
             name,
             settings,
             initial_contact,
+            ppk,
         })
     }
 
@@ -183,19 +233,22 @@ impl Engine {
             name,
             settings,
             initial_contact,
+            ppk,
         } = peer;
         let (nat, suite, id) = (state.nat, state.suite, state.next);
         let nonces = (state.initiator_nonce.clone(), state.responder_nonce.clone());
         let init_answer = state.answer.clone();
-        let Some(channel) = state.into_channel() else {
+        let Some(mut channel) = state.into_channel() else {
             return;
         };
+        ppk.iter().for_each(|ppk| channel.mix(&ppk.secret));
+        (common.extensions.ppk, common.extensions.childless) = (ppk.is_some(), false);
         self.half_open.remove(common.spi);
         common.path = datagram.path();
         common.connection = Some(name.clone());
         common.timers.set(Timer::Expiry, Some(now + child::PATIENCE));
-        let (said, proof) = prove(&channel, (&init_answer, &nonces.0), &settings);
-        let mut proof = vec![Payload::IdentificationResponder(said), proof];
+        let mut proof = our_proof(&channel, (&init_answer, &nonces.0), &settings).to_vec();
+        proof.extend(ppk.map(|_| proof::confirmation()));
         proof.extend(self.first_contact(&name));
         let lifetime = self.lifetime(settings.ike_lifetime, now);
         let mut established = Established::new(
@@ -206,15 +259,32 @@ impl Engine {
             now,
         );
         established.initiator_nonce = nonces.0.clone().into();
-        let inbound = self.fresh_child_spi();
         let replaced = self.replace(&name, common.spi, now);
         self.contacted(&name);
-        match child::choose(inbound, payloads, (&settings, Keying::Inherited), None) {
+        if wants_no_child(payloads) && settings.childless != Childless::Never {
+            common.extensions.childless = true;
+            common.timers.set(Timer::Expiry, Some(now + FIRST_CHILD));
+            self.answer_auth(common, established, &proof, now);
+            return self.retire(replaced, initial_contact, now);
+        }
+        let request = (payloads, (nonces.0.as_slice(), nonces.1.as_slice()));
+        self.first_child(common, (established, proof), (request, &settings), now);
+        self.retire(replaced, initial_contact, now);
+    }
+
+    /// The child that IKE_AUTH asks for: the answer, which begins with our proof, waits until the datapath carries it.
+    fn first_child(
+        &mut self,
+        common: Common,
+        (mut established, proof): (Established, Vec<Payload>),
+        ((payloads, nonces), settings): ((&[Payload], (&[u8], &[u8])), &Connection),
+        now: Instant,
+    ) {
+        let inbound = self.fresh_child_spi();
+        match child::choose(inbound, payloads, (settings, Keying::Inherited), None) {
             Ok((child, agreed)) => {
-                let keys = established
-                    .channel
-                    .child_keys(child.suite, (&nonces.0, &nonces.1), None);
-                let child = (child, keys, nat.encapsulation());
+                let keys = established.channel.child_keys(child.suite, nonces, None);
+                let child = (child, keys, established.nat.encapsulation());
                 let child = self.install(&common, child, false, now);
                 established.children.begin(child);
                 let answering = Answering {
@@ -226,11 +296,12 @@ impl Engine {
             }
             Err((kind, outage)) => {
                 self.forget_child_spi(inbound);
-                self.lost(&name, Some(outage), now);
+                if let Some(name) = common.connection.clone() {
+                    self.lost(&name, Some(outage), now);
+                }
                 self.answer_childless(common, (established, proof), kind, now);
             }
         }
-        self.retire(replaced, initial_contact, now);
     }
 
     /// The answer to IKE_AUTH with an error for the child; the IKE SA stands (§1.2).

@@ -110,6 +110,11 @@ impl Channel {
         Some(updated)
     }
 
+    /// Mixes a post-quantum preshared key into the keys, once and for good (RFC 8784 §3).
+    pub(crate) fn mix(&mut self, ppk: &Secret) {
+        self.keys.mix(ppk);
+    }
+
     /// IntAuth, which both sides prove; empty without IKE_INTERMEDIATE exchanges (RFC 9242 §3.3.2).
     pub(crate) fn int_auth(&self) -> Vec<u8> {
         self.int_auth

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::auth::without_ppk;
 use super::channel::Channel;
 use super::extensions::{self, Extensions};
 use super::intermediate::Agreement;
@@ -17,7 +18,7 @@ use crate::proposal::{self, IkeSuite};
 use crate::rejection::{Rejection, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{Header, KeyExchangePayload, Message, NoncePayload, Payload};
-use crate::{Connection, ConnectionName, DropCause, Outage, Reason, Side, Stage};
+use crate::{Childless, Connection, ConnectionName, DropCause, Outage, Reason, Side, Stage};
 
 /// How often one attempt may start again for a cookie or another group, which anyone may have asked for.
 const RESTARTS: u8 = 6;
@@ -93,7 +94,7 @@ impl InitSent {
             return Err(malformed());
         }
         let suite = proposal::accept_ike(chosen, &settings.ike_proposals, self.exchange.group());
-        let extensions = Extensions::announced(payloads);
+        let extensions = usable_extensions(payloads, settings)?;
         let suite = suite.filter(|suite| suite.additional.is_empty() || extensions.intermediate);
         let nat_spis = (common.spi, message.header.responder_spi);
         Ok(Answer::Agreed(Agreed {
@@ -156,6 +157,27 @@ fn redirected(data: &[u8], common: &Common) -> Rejection {
     }
 }
 
+/// What the peer announces, if that is all that we insist on; anyone may have sent it.
+fn usable_extensions(payloads: &[Payload], settings: &Connection) -> Result<Extensions, Rejection> {
+    let mut extensions = Extensions::announced(payloads);
+    extensions.ppk &= settings.ppk.is_some();
+    let required = settings.ppk.as_ref().is_some_and(|ppk| ppk.required);
+    let lacks_child = settings.childless == Childless::Force && !extensions.childless;
+    let outage = match (required && !extensions.ppk, lacks_child) {
+        (true, _) => without_ppk(settings),
+        (false, true) => Outage {
+            expected: "CHILDLESS_IKEV2_SUPPORTED".to_owned(),
+            ..Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeSaInit)
+        },
+        (false, false) => return Ok(extensions),
+    };
+    Err(Rejection {
+        cause: None,
+        answer: None,
+        outage: Some(outage),
+    })
+}
+
 pub(super) fn malformed() -> Rejection {
     Rejection::silent(DropCause::Malformed)
 }
@@ -190,6 +212,7 @@ fn request(common: &Common, state: (&KeyExchange, &[u8], Option<&[u8]>), setting
             .notifies((common.spi, 0), settings.force_encapsulation),
     );
     payloads.extend(extensions::announcements());
+    payloads.extend(settings.ppk.as_ref().map(|_| extensions::use_ppk()));
     let header = Header::new(common.spi, 0, exchange::IKE_SA_INIT, Header::INITIATOR, 0);
     Message { header, payloads }.encode()
 }

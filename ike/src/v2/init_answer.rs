@@ -147,12 +147,15 @@ impl Engine {
         let mut payloads = vec![Payload::SecurityAssociation(chosen)];
         payloads.extend(exchange_payloads((suite.group, exchange.public()), &nonce));
         payloads.extend(path.notifies((initiator_spi, spi), forced));
+        let announced = Extensions::announced(request.payloads);
+        let (agreed, answers) = extensions::answered(announced, welcoming.iter().map(AsRef::as_ref));
         payloads.extend(extensions::announcements());
+        payloads.extend(answers);
         let header = Header::new(initiator_spi, spi, exchange::IKE_SA_INIT, Header::RESPONSE, 0);
         let answer = Message { header, payloads }.encode();
         self.send(path, answer.clone());
         let mut common = Common::new((spi, initiator_spi), path, now);
-        common.extensions = Extensions::announced(request.payloads);
+        common.extensions = agreed;
         let smallest = welcoming.iter().map(|settings| settings.fragment_size).min();
         let longest = common.longest_message(smallest.unwrap_or(Connection::FRAGMENT_SIZE));
         let state = InitAnswered {

@@ -43,6 +43,7 @@ pub struct IkeKeys {
 }
 
 /// The keys that one side of an IKE SA sends with.
+#[derive(Clone)]
 pub struct SideKeys {
     suite: Suite,
     integrity: Secret,
@@ -91,6 +92,14 @@ impl IkeKeys {
         let parts = [shared.expose_secret(), said.initiator_nonce, said.responder_nonce];
         let seed = self.suite.prf.compute(self.derivation.expose_secret(), &parts);
         Self::from_seed(suite, said, &seed)
+    }
+
+    /// Mixes a post-quantum preshared key into what proofs and Child SAs depend on: SK_d = prf+(PPK, SK_d'), and
+    /// likewise SK_pi and SK_pr (RFC 8784 §3).
+    pub fn mix(&mut self, ppk: &Secret) {
+        self.derivation = mixed(self.suite.prf, ppk, &self.derivation);
+        self.initiator = self.initiator.mixed(ppk);
+        self.responder = self.responder.mixed(ppk);
     }
 
     /// The algorithms that the keys are for.
@@ -199,6 +208,15 @@ impl SideKeys {
         aws_lc_rs::constant_time::verify_slices_are_equal(&expected, claimed).is_ok()
     }
 
+    /// The same with a post-quantum preshared key mixed into the key of proofs.
+    pub fn mixed(&self, ppk: &Secret) -> Self {
+        let proof = mixed(self.suite.prf, ppk, &self.proof);
+        Self {
+            proof,
+            ..self.clone()
+        }
+    }
+
     /// The next link of this side's chain over its IKE_INTERMEDIATE messages: prf(SK_p, former | message)
     /// (RFC 9242 §3.3.2).
     pub fn link(&self, former: &[u8], message: &[u8]) -> Vec<u8> {
@@ -215,6 +233,10 @@ impl SideKeys {
             .prf
             .compute(self.proof.expose_secret(), &[proven.identity])
     }
+}
+
+fn mixed(prf: Prf, ppk: &Secret, key: &Secret) -> Secret {
+    prf.expand(ppk.expose_secret(), &[key.expose_secret()], prf.octets())
 }
 
 /// Key material, from which keys are taken in order.

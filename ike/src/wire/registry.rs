@@ -243,6 +243,16 @@ pub mod authentication {
     pub const DIGITAL_SIGNATURE: u8 = 14;
 }
 
+/// Hash algorithms of signatures (RFC 7427).
+pub mod hash {
+    /// SHA2_256 (2).
+    pub const SHA2_256: u16 = 2;
+    /// SHA2_384 (3).
+    pub const SHA2_384: u16 = 3;
+    /// SHA2_512 (4).
+    pub const SHA2_512: u16 = 4;
+}
+
 /// Traffic selector types.
 pub mod selector {
     /// IPV4_ADDR_RANGE (7).

@@ -27,6 +27,7 @@ mod nat;
 mod network;
 mod pair;
 mod patience;
+mod ppk;
 mod reasons;
 mod rekey;
 mod restart;
