@@ -37,6 +37,13 @@ struct Authenticated {
     ppk: Option<PostQuantumPresharedKey>,
 }
 
+/// The child that IKE_AUTH asks for, with the nonces of IKE_SA_INIT.
+struct FirstChild<'a> {
+    payloads: &'a [Payload],
+    nonces: (&'a [u8], &'a [u8]),
+    settings: &'a Connection,
+}
+
 impl InitAnswered {
     /// Whether the peer proves who it is, and the post-quantum preshared key that it does so with.
     fn proven(
@@ -267,8 +274,12 @@ impl Engine {
             self.answer_auth(common, established, &proof, now);
             return self.retire(replaced, initial_contact, now);
         }
-        let request = (payloads, (nonces.0.as_slice(), nonces.1.as_slice()));
-        self.first_child(common, (established, proof), (request, &settings), now);
+        let asked = FirstChild {
+            payloads,
+            nonces: (&nonces.0, &nonces.1),
+            settings: &settings,
+        };
+        self.first_child(common, (established, proof), asked, now);
         self.retire(replaced, initial_contact, now);
     }
 
@@ -277,13 +288,14 @@ impl Engine {
         &mut self,
         common: Common,
         (mut established, proof): (Established, Vec<Payload>),
-        ((payloads, nonces), settings): ((&[Payload], (&[u8], &[u8])), &Connection),
+        asked: FirstChild<'_>,
         now: Instant,
     ) {
         let inbound = self.fresh_child_spi();
-        match child::choose(inbound, payloads, (settings, Keying::Inherited), None) {
+        let keying = (asked.settings, Keying::Inherited);
+        match child::choose(inbound, asked.payloads, keying, None) {
             Ok((child, agreed)) => {
-                let keys = established.channel.child_keys(child.suite, nonces, None);
+                let keys = established.channel.child_keys(child.suite, asked.nonces, None);
                 let child = (child, keys, established.nat.encapsulation());
                 let child = self.install(&common, child, false, now);
                 established.children.begin(child);
