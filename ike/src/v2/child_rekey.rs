@@ -59,6 +59,23 @@ struct Fresh {
     shared: Option<Secret>,
 }
 
+impl Established {
+    /// The group that the peer will want: the one that another exchange came to, or else the one that we want most.
+    fn guess(&self, settings: &Connection) -> Option<Group> {
+        let groups = || {
+            let proposals = settings.esp_proposals.iter();
+            proposals.flat_map(|proposal| &proposal.groups).copied()
+        };
+        let mut known = self
+            .children
+            .current()
+            .filter_map(|child| child.agreed.suite.group);
+        known
+            .find(|known| groups().any(|group| group == *known))
+            .or_else(|| groups().next())
+    }
+}
+
 impl Engine {
     /// Asks for another child in the place of the one that we receive on under `old`; `group` is what the peer wants, if
     /// it said so.
@@ -76,12 +93,8 @@ impl Engine {
             return self.keep(common, State::Established(state));
         };
         let (inbound, nonce) = (self.fresh_child_spi(), self.drawn(NONCE));
-        let mut groups = settings
-            .esp_proposals
-            .iter()
-            .flat_map(|proposal| &proposal.groups);
         let exchange = group
-            .or_else(|| groups.next().copied())
+            .or_else(|| state.guess(&settings))
             .and_then(|group| KeyExchange::start(group, self.random.as_mut()).ok());
         let guessed = exchange.as_ref().map(|exchange| exchange.group().id());
         let rekeys = Payload::Notify(NotifyPayload {

@@ -21,8 +21,10 @@ mod ike_collision;
 mod ike_delete;
 mod ike_rekey;
 mod intermediate;
+mod key_exchange;
 mod liveness;
 mod loss;
+mod message_ids;
 mod nat;
 mod network;
 mod pair;
@@ -33,6 +35,7 @@ mod rekey;
 mod restart;
 mod site;
 mod situation;
+mod table;
 mod traffic;
 mod volume;
 
