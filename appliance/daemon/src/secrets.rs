@@ -46,12 +46,18 @@ impl Secrets {
             .iter()
             .filter(|(_, connection)| connection.enabled)
         {
-            let Authentication::PreSharedKey { secret, .. } = &settings.authentication;
-            match read(&directory.join(secret.as_str())) {
-                Ok(value) => drop(secrets.insert(secret.clone(), value)),
-                Err((reason, detail)) => {
-                    let path = format!("/connections/{connection}/authentication/secret");
-                    problems.push(SecretProblem { path, reason, detail });
+            let Authentication::PreSharedKey { secret, ppk, .. } = &settings.authentication;
+            let named = [
+                Some(("secret", secret)),
+                ppk.as_ref().map(|ppk| ("ppk/secret", &ppk.secret)),
+            ];
+            for (key, secret) in named.into_iter().flatten() {
+                match read(&directory.join(secret.as_str())) {
+                    Ok(value) => drop(secrets.insert(secret.clone(), value)),
+                    Err((reason, detail)) => {
+                        let path = format!("/connections/{connection}/authentication/{key}");
+                        problems.push(SecretProblem { path, reason, detail });
+                    }
                 }
             }
         }

@@ -1,7 +1,8 @@
 use std::net::IpAddr;
 
 use super::{Endpoint, Identity, Name};
-use crate::reader::{Object, Value};
+use crate::Reason;
+use crate::reader::{Object, Value, shown};
 
 /// How both sides prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,8 +15,24 @@ pub enum Authentication {
         local_identity: Identity,
         /// Who the peer must prove to be.
         remote_identity: Identity,
+        /// Another secret, which is mixed into the keys.
+        ppk: Option<PostQuantumPresharedKey>,
     },
 }
+
+/// A secret that a quantum computer cannot find (RFC 8784).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostQuantumPresharedKey {
+    /// What both sides call it.
+    pub id: String,
+    /// The name of the secret.
+    pub secret: Name,
+    /// Whether there is no tunnel without it.
+    pub required: bool,
+}
+
+/// The longest name of a post-quantum preshared key, in octets.
+const LONGEST_ID: usize = 255;
 
 impl Authentication {
     /// Our address and the peer's endpoint are the identities that are left out.
@@ -35,13 +52,45 @@ impl Authentication {
             Some(value) => Identity::read(&value),
             None => remote.and_then(|endpoint| identity_of(endpoint, &object)),
         };
+        let ppk = match object.take("ppk") {
+            Some(value) => PostQuantumPresharedKey::read(&value).map(Some),
+            None => Some(None),
+        };
         method?;
         Some(Self::PreSharedKey {
             secret: secret?,
             local_identity: local_identity?,
             remote_identity: remote_identity?,
+            ppk: ppk?,
         })
     }
+}
+
+impl PostQuantumPresharedKey {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let mut object = value.object()?;
+        let id = object.required("id", ppk_id);
+        let secret = object.required("secret", Value::name);
+        let required = object.optional("required", true, Value::boolean);
+        Some(Self {
+            id: id?,
+            secret: secret?,
+            required: required?,
+        })
+    }
+}
+
+fn ppk_id(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
+    let fits = (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits {
+        let detail = format!(
+            "\"{}\": expected 1 to {LONGEST_ID} printable ASCII characters without spaces",
+            shown(text)
+        );
+        value.problem(Reason::InvalidIdentity, detail);
+    }
+    fits.then(|| text.to_owned())
 }
 
 /// What a peer is expected to call itself that is there.

@@ -44,8 +44,23 @@ pub struct Connection {
     pub tcp_mss: u16,
     /// When ESP travels in UDP.
     pub udp_encapsulation: UdpEncapsulation,
+    /// Bytes of the longest IP packet with a part of an IKE message.
+    pub fragment_size: u16,
+    /// Whether the first Child SA is made in IKE_AUTH.
+    pub childless: Childless,
     /// Addresses on the tunnel link, each with its prefix length.
     pub addresses: Vec<IpNet>,
+}
+
+/// Whether IKE_AUTH makes an IKE SA alone (RFC 6023).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Childless {
+    /// Where the peer begins so.
+    Allow,
+    /// Where we begin, too.
+    Force,
+    /// In no case.
+    Never,
 }
 
 /// Who may start the first IKE SA.
@@ -100,6 +115,7 @@ const PRIORITY: u16 = 100;
 const DPD_TIMEOUT_S: u64 = 45;
 const MTU: u16 = 1400;
 const TCP_MSS: u16 = 1350;
+const FRAGMENT_SIZE: u16 = 1280;
 /// Bytes of an IPv4 and a TCP header without options.
 const IPV4_TCP_HEADERS: u16 = 40;
 
@@ -111,6 +127,12 @@ const MODE: &[(&str, Mode)] = &[
 const UDP_ENCAPSULATION: &[(&str, UdpEncapsulation)] = &[
     ("auto", UdpEncapsulation::Auto),
     ("always", UdpEncapsulation::Always),
+];
+
+const CHILDLESS: &[(&str, Childless)] = &[
+    ("allow", Childless::Allow),
+    ("force", Childless::Force),
+    ("never", Childless::Never),
 ];
 
 impl Connection {
@@ -148,9 +170,7 @@ impl Connection {
         let mode = mode(&mut object, endpoint.as_ref());
         let dpd_timeout_s = object.optional("dpd_timeout_s", DPD_TIMEOUT_S, |value| value.whole(9..=3600));
         let (mtu, tcp_mss) = sizes(&mut object);
-        let udp_encapsulation = object.optional("udp_encapsulation", UdpEncapsulation::Auto, |value| {
-            value.word(UDP_ENCAPSULATION, &[])
-        });
+        let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
         let (site_name, site) = site?;
         Some(Self {
@@ -169,9 +189,21 @@ impl Connection {
             mtu: mtu?,
             tcp_mss: tcp_mss?,
             udp_encapsulation: udp_encapsulation?,
+            fragment_size: fragment_size?,
+            childless: childless?,
             addresses: addresses?,
         })
     }
+}
+
+/// How ESP and IKE travel, and how IKE begins.
+fn transport(object: &mut Object<'_>) -> (Option<UdpEncapsulation>, Option<u16>, Option<Childless>) {
+    let encapsulation = object.optional("udp_encapsulation", UdpEncapsulation::Auto, |value| {
+        value.word(UDP_ENCAPSULATION, &[])
+    });
+    let size = object.optional("fragment_size", FRAGMENT_SIZE, |value| value.whole(576..=9000));
+    let childless = object.optional("childless", Childless::Allow, |value| value.word(CHILDLESS, &[]));
+    (encapsulation, size, childless)
 }
 
 /// The address of the IP configuration that is named, or of the only one there is.

@@ -12,9 +12,9 @@ mod policy;
 mod selectors;
 mod site;
 
-pub use authentication::Authentication;
+pub use authentication::{Authentication, PostQuantumPresharedKey};
 pub(crate) use connection::References;
-pub use connection::{Connection, Mode, Protocol, UdpEncapsulation};
+pub use connection::{Childless, Connection, Mode, Protocol, UdpEncapsulation};
 pub use distinguished_name::DistinguishedName;
 pub use endpoint::Endpoint;
 pub use gateway::Gateway;

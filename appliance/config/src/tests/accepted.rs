@@ -32,7 +32,11 @@ fn every_default_is_filled_in() {
         secret,
         local_identity,
         remote_identity,
-    } = found.authentication;
+        ppk: None,
+    } = found.authentication
+    else {
+        panic!("a post-quantum preshared key that nobody named")
+    };
     assert_eq!(secret.as_str(), "psk-c");
     assert_eq!(local_identity, Identity::Address(local));
     assert_eq!(remote_identity, Identity::Address(remote));
@@ -65,6 +69,8 @@ fn a_default_written_out_is_no_change() {
         ("mtu", json!(1400)),
         ("tcp_mss", json!(1350)),
         ("udp_encapsulation", json!("auto")),
+        ("fragment_size", json!(1280)),
+        ("childless", json!("allow")),
         ("addresses", json!([])),
     ] {
         written = with(written, &format!("/connections/to-c/{key}"), value);

@@ -5,8 +5,9 @@ use appliance_config::ValidConfig;
 use appliance_config::model::{self, UdpEncapsulation};
 use ike::crypto::{Encryption, Group, Integrity, Prf};
 use ike::{
-    Authentication, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits, LineStart, Mode,
-    Remote, ResponderSelectors, SelectorLine, Settings, TrafficSelector,
+    Authentication, Childless, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits,
+    LineStart, Mode, PostQuantumPresharedKey, Remote, ResponderSelectors, SelectorLine, Settings,
+    TrafficSelector,
 };
 use ipnet::IpNet;
 
@@ -36,6 +37,7 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         secret,
         local_identity,
         remote_identity,
+        ppk,
     } = &settings.authentication;
     let port = |address| SocketAddr::new(address, IKE_PORT);
     let remote = match &settings.endpoint {
@@ -50,6 +52,12 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
     Some(Connection {
         mode: mode(settings.mode),
         local_identity: identity(local_identity),
+        ppk: match ppk {
+            Some(ppk) => Some(post_quantum(ppk, secrets)?),
+            None => None,
+        },
+        childless: childless(settings.childless),
+        fragment_size: settings.fragment_size,
         ike_proposals: settings.policy.ike.iter().map(ike_proposal).collect(),
         esp_proposals: settings.policy.ipsec.iter().map(esp_proposal).collect(),
         lines: settings.selectors.lines.iter().map(line).collect(),
@@ -68,6 +76,23 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
             authentication,
         )
     })
+}
+
+/// `None` without its secret, which the loading of secrets has ruled out.
+fn post_quantum(ppk: &model::PostQuantumPresharedKey, secrets: &Secrets) -> Option<PostQuantumPresharedKey> {
+    Some(PostQuantumPresharedKey {
+        id: ppk.id.clone().into_bytes(),
+        secret: secrets.value(&ppk.secret)?.clone(),
+        required: ppk.required,
+    })
+}
+
+fn childless(childless: model::Childless) -> Childless {
+    match childless {
+        model::Childless::Allow => Childless::Allow,
+        model::Childless::Force => Childless::Force,
+        model::Childless::Never => Childless::Never,
+    }
 }
 
 /// Only UDP sockets can send and receive many packets at once, which the user-space datapath lives on.

@@ -1,7 +1,11 @@
 use std::time::Duration;
 
 use ike::crypto::{Encryption, Group, Prf};
-use ike::{ConnectionName, Identity, LineStart, Mode, Remote, ResponderSelectors, TrafficSelector};
+use ike::{
+    Childless, ConnectionName, Identity, LineStart, Mode, Remote, ResponderSelectors, TrafficSelector,
+};
+
+use secrecy::ExposeSecret;
 
 use super::{Desired, derive};
 use crate::datapath::Kind;
@@ -20,7 +24,9 @@ const DOCUMENT: &str = r#"{
   "connections": {
     "to-b": { "site": "b", "mode": "InitiatorOnly", "policy": "gcm", "dpd_timeout_s": 30, "tcp_mss": 1200,
               "addresses": ["169.254.21.2/30"],
-              "authentication": { "method": "psk", "secret": "psk-b", "remote_id": "b.example" } },
+              "authentication": { "method": "psk", "secret": "psk-b", "remote_id": "b.example",
+                                  "ppk": { "id": "office", "secret": "ppk-b" } },
+              "childless": "force", "fragment_size": 900 },
     "to-c": { "site": "c", "enabled": false, "authentication": { "method": "psk", "secret": "psk-c" } }
   }
 }"#;
@@ -29,7 +35,7 @@ fn desired(document: &str, datapath: Kind) -> Desired {
     let config = appliance_config::parse(document.as_bytes()).unwrap();
     derive(
         &config,
-        &Secrets::of(&[("psk-b", "secret"), ("psk-c", "other")]),
+        &Secrets::of(&[("psk-b", "secret"), ("psk-c", "other"), ("ppk-b", "quantum")]),
         datapath,
     )
 }
@@ -56,6 +62,13 @@ fn a_connection_becomes_what_the_engine_negotiates() {
     );
     assert_eq!(connection.remote_identity, Identity::Fqdn("b.example".to_owned()));
     assert_eq!(connection.dpd_timeout, Duration::from_secs(30));
+    let ppk = connection.ppk.as_ref().unwrap();
+    assert_eq!((ppk.id.as_slice(), ppk.required), (&b"office"[..], true));
+    assert_eq!(ppk.secret.expose_secret(), b"quantum");
+    assert_eq!(
+        (connection.childless, connection.fragment_size),
+        (Childless::Force, 900)
+    );
     let proposal = &connection.ike_proposals[0];
     assert_eq!(
         (proposal.encryption, proposal.integrity, proposal.prf),
