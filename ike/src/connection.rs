@@ -10,9 +10,10 @@ use crate::engine::{Engine, Task};
 use crate::resolution::Resolution;
 use crate::v2::child::Child;
 use crate::v2::state::{Common, IkeSa, State};
+use crate::watch::Watch;
 use crate::{
-    Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, Outage, Reason, Settings,
-    Side, Stage,
+    Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, LineSnapshot,
+    LineStanding, Outage, Reason, Settings, Side, Stage,
 };
 
 /// The wait after the first failure; it doubles with each further one.
@@ -21,6 +22,12 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const BETWEEN_NOTES: Duration = Duration::from_secs(1);
 /// It doubles so often at most: to 64 seconds.
 const DOUBLINGS: u32 = 6;
+
+/// How long to wait after so many failures: longer after each, and not as long as all others do.
+pub(crate) fn wait(failures: u32, drawn: u8) -> Duration {
+    let wait = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(DOUBLINGS));
+    wait + wait / 4 * drawn.into() / 256
+}
 
 /// One configured connection. It has at most one IKE SA; those on their way out do not count.
 pub(crate) struct Standing {
@@ -32,6 +39,8 @@ pub(crate) struct Standing {
     sa: Option<u64>,
     failures: u32,
     retry: Option<Instant>,
+    /// What the datapath watches.
+    watch: Watch,
     /// When the outage was last set for somebody whom we refused.
     noted: Option<Instant>,
     /// The peer heard from us since we started, so that INITIAL_CONTACT would be a lie (RFC 7296 §2.4).
@@ -62,6 +71,7 @@ impl Standing {
             sa: None,
             failures: 0,
             retry: None,
+            watch: Watch::default(),
             noted: None,
             contacted,
             resolution: Resolution::default(),
@@ -136,12 +146,13 @@ impl Engine {
         let mut contacted = BTreeSet::new();
         for name in gone {
             self.unschedule(&name);
-            let Some(standing) = self.connections.remove(&name) else {
+            let Some(mut standing) = self.connections.remove(&name) else {
                 continue;
             };
             if standing.contacted {
                 contacted.insert(name.clone());
             }
+            self.out.extend(standing.watch.end(&name));
             if standing.state == ConnectionState::Up {
                 let outage = Outage::plain(Reason::Configuration, Side::We, Stage::Established);
                 self.out.push(Action::Report(Event::Down(name, outage)));
@@ -253,6 +264,15 @@ impl Engine {
         }
     }
 
+    /// A line works that did not.
+    pub(crate) fn mended(&mut self, common: &Common) {
+        let name = common.connection.as_ref();
+        let standing = name.and_then(|name| self.connections.standings.get_mut(name));
+        if let Some(standing) = standing.filter(|standing| standing.state == ConnectionState::Up) {
+            standing.outage = None;
+        }
+    }
+
     /// What is known to be wrong with a connection.
     pub(crate) fn amiss(&self, name: &ConnectionName) -> Option<&Outage> {
         self.connections.get(name)?.outage.as_ref()
@@ -285,11 +305,41 @@ impl Engine {
         }
     }
 
+    /// The IKE SA of a connection stands, but no child of it carries traffic.
+    pub(crate) fn without_child(&mut self, common: &Common, outage: &Outage, now: Instant) {
+        let Some(name) = common.connection.clone() else {
+            return;
+        };
+        let standing = self.connections.standings.get_mut(&name);
+        let Some(standing) = standing.filter(|standing| standing.sa == Some(common.spi)) else {
+            return;
+        };
+        let outage = outage.abridged();
+        let was_up = standing.state == ConnectionState::Up;
+        standing.enter(ConnectionState::Down, now);
+        if was_up || standing.outage.as_ref() != Some(&outage) {
+            standing.outage = Some(outage.clone());
+            let event = if was_up { Event::Down } else { Event::AttemptFailed };
+            self.out.push(Action::Report(event(name, outage)));
+        }
+    }
+
+    /// The datapath is to tell about packets of lines on demand, if this IKE SA can make a child for them.
+    pub(crate) fn watch(&mut self, common: &Common) {
+        let Some(name) = &common.connection else { return };
+        let standing = self.connections.standings.get_mut(name);
+        if let Some(standing) = standing.filter(|standing| standing.sa == Some(common.spi)) {
+            let watch = standing.watch.begin(name, &standing.settings, common.path);
+            self.out.extend(watch);
+        }
+    }
+
     /// A connection is down; it is tried again later.
     pub(crate) fn lost(&mut self, name: &ConnectionName, outage: Option<Outage>, now: Instant) {
         let Some(standing) = self.connections.standings.get_mut(name) else {
             return;
         };
+        self.out.extend(standing.watch.end(name));
         let was_up = standing.state == ConnectionState::Up;
         standing.enter(ConnectionState::Down, now);
         standing.failures = standing.failures.saturating_add(1);
@@ -388,12 +438,19 @@ impl Engine {
             let established = sa.and_then(IkeSa::established);
             let children = established.map(|sa| sa.children.iter());
             let children = children.into_iter().flatten().filter_map(Child::snapshot);
+            let amiss = established.and_then(|sa| sa.lines.first_outage());
+            let absent = |line| LineSnapshot::new(line, LineStanding::Pending);
+            let lines = match established {
+                Some(sa) => sa.line_snapshots(&standing.settings),
+                None => standing.settings.lines.iter().map(absent).collect(),
+            };
             ConnectionSnapshot {
                 state: standing.state,
                 since: standing.since,
-                outage: standing.outage.clone(),
+                outage: standing.outage.clone().or_else(|| amiss.cloned()),
                 ike: sa.map(|sa| sa.snapshot(&standing.settings.remote_identity)),
                 children: children.collect(),
+                lines,
             }
         };
         self.connections
@@ -406,9 +463,8 @@ impl Engine {
     /// Waits longer after each failure, and not as long as all others do.
     fn schedule(&mut self, name: &ConnectionName, failures: u32, now: Instant) {
         self.unschedule(name);
-        let wait = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(DOUBLINGS));
-        let drawn: u32 = self.drawn(1).first().copied().unwrap_or_default().into();
-        self.retry_at(name, now + wait + wait / 4 * drawn / 256);
+        let drawn = self.drawn(1).first().copied().unwrap_or_default();
+        self.retry_at(name, now + wait(failures, drawn));
     }
 
     /// Tries again then.

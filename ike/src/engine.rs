@@ -79,8 +79,7 @@ impl Engine {
             Input::ChildRefused(child, why) => self.refused(child, why, now),
             Input::ChildSpent(child, spent) => self.spent(child, spent, now),
             Input::Received(children) => self.received_by(&children, now),
-            // Nothing is watched yet.
-            Input::Wanted(..) => {}
+            Input::Wanted(name, line) => self.wanted(&name, line, now),
             Input::Resolved(name, host, found) => self.resolved(&name, &host, found, now),
             Input::Connect(name) => self.connect_anew(&name, now),
             Input::RekeyChild(name) => self.rekey_now(&name, false, now),
@@ -278,6 +277,9 @@ impl Engine {
 
     /// Puts an IKE SA back, with the timers that follow from its state.
     pub(crate) fn keep(&mut self, common: Common, state: State) {
+        if matches!(state, State::Established(_)) {
+            self.watch(&common);
+        }
         let mut sa = IkeSa { common, state };
         sa.set_timers();
         let spi = sa.common.spi;

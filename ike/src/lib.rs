@@ -24,6 +24,7 @@ mod selector;
 mod settings;
 mod snapshot;
 pub mod v2;
+mod watch;
 pub mod wire;
 
 pub use action::{Action, Event};
@@ -39,5 +40,6 @@ pub use settings::{
     LineStart, Mode, Remote, ResponderSelectors, SelectorLine, Settings,
 };
 pub use snapshot::{
-    ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, Snapshot,
+    ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, LineSnapshot,
+    LineStanding, Snapshot,
 };

@@ -141,26 +141,29 @@ impl Selectors {
 
     /// How well `ours` fits this offer. The first selector of each side is what the initiator wants most, perhaps the
     /// very packet that it waits with (RFC 7296 §2.9).
-    fn fit(&self, ours: &Self) -> (bool, bool, bool) {
+    fn fit(&self, ours: &Self) -> (u8, bool, bool) {
         let first = |offered: &[TrafficSelector], ours: &[TrafficSelector]| {
             let first = offered.first();
             first.is_some_and(|first| ours.iter().any(|ours| ours.contains(first)))
         };
         (
-            first(&self.local, &ours.local) && first(&self.remote, &ours.remote),
+            u8::from(first(&self.local, &ours.local)) + u8::from(first(&self.remote, &ours.remote)),
             self.are_those_of(ours),
             self.are_within(ours),
         )
     }
 
-    /// The line that fits this offer best, the earlier of two that fit equally well, and what it leaves of it.
-    pub(crate) fn best<'a>(
+    /// The line that fits this offer best, and what it leaves of it. Of two that fit equally well it is the one that is
+    /// not `served` yet, or the earlier one.
+    pub(crate) fn best(
         &self,
-        lines: impl Iterator<Item = (usize, &'a SelectorLine)>,
+        lines: &[SelectorLine],
+        served: impl Fn(usize) -> bool,
     ) -> Option<(usize, Self)> {
-        let fitting = lines.filter_map(|(place, line)| {
+        let fitting = lines.iter().enumerate().filter_map(|(place, line)| {
             let ours = Self::of(line);
-            Some((self.fit(&ours), place, self.narrowed(&ours)?))
+            let fit = (self.fit(&ours), !served(place));
+            Some((fit, place, self.narrowed(&ours)?))
         });
         let best = fitting.reduce(|best, next| if next.0 > best.0 { next } else { best });
         best.map(|(_, place, narrowed)| (place, narrowed))
@@ -312,7 +315,7 @@ mod tests {
             line(&["10.1.1.0/24"], &["10.2.0.0/16"]),
             line(&["10.1.0.0/16"], &["10.2.0.0/16"]),
         ];
-        let chosen = |offered: &Selectors| offered.best(lines.iter().enumerate());
+        let chosen = |offered: &Selectors| offered.best(&lines, |place| place == 0);
         let packet = both(&["10.1.1.7/32", "10.1.0.0/16"], &["10.2.3.4/32", "10.2.0.0/16"]);
         assert_eq!(
             chosen(&packet),
@@ -329,7 +332,8 @@ mod tests {
         assert_eq!(chosen(&same), Some((1, same.clone())));
         assert_eq!(
             chosen(&both(&["0.0.0.0/0"], &["0.0.0.0/0"])),
-            Some((0, both(&["10.1.0.0/24"], &["10.2.0.0/16"])))
+            Some((1, both(&["10.1.1.0/24"], &["10.2.0.0/16"]))),
+            "the first that is not there yet"
         );
         assert_eq!(chosen(&both(&["10.9.0.0/16"], &["10.2.0.0/16"])), None);
     }

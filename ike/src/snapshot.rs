@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::{ChildId, ConnectionName, Encapsulation, Identity, Outage, TrafficSelector};
+use crate::{ChildId, ConnectionName, Encapsulation, Identity, Outage, SelectorLine, TrafficSelector};
 
 /// A read-only view for status.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,43 @@ pub struct ConnectionSnapshot {
     pub ike: Option<IkeSnapshot>,
     /// Its Child SAs.
     pub children: Vec<ChildSnapshot>,
+    /// Its selector lines, as configured.
+    pub lines: Vec<LineSnapshot>,
+}
+
+/// One selector line of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineSnapshot {
+    /// Our side.
+    pub local: Vec<TrafficSelector>,
+    /// The peer's side.
+    pub remote: Vec<TrafficSelector>,
+    /// Where it stands.
+    pub standing: LineStanding,
+}
+
+impl LineSnapshot {
+    pub(crate) fn new(line: &SelectorLine, standing: LineStanding) -> Self {
+        let (local, remote) = (line.local.clone(), line.remote.clone());
+        Self {
+            local,
+            remote,
+            standing,
+        }
+    }
+}
+
+/// Where a selector line stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineStanding {
+    /// The datapath carries a Child SA of it.
+    Up,
+    /// Its Child SA is made when a packet wants through.
+    Waiting,
+    /// Its Child SA is being made, or will be with the tunnel.
+    Pending,
+    /// Its Child SA could not be made, or is gone, for this reason.
+    Refused(Outage),
 }
 
 /// Where a connection stands.

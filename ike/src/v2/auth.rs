@@ -179,7 +179,12 @@ impl Engine {
         let first = child::first_line(&settings);
         let keying = (settings.as_ref(), Keying::Inherited);
         match child::accept(state.inbound, &payloads, keying, (Some(0), &first)) {
-            Ok(child) => self.auth_completed(common, *state, child, now),
+            Ok(child) => self.auth_completed(common, *state, Ok(child), now),
+            // The IKE SA stands without this child (§1.2), and other lines may fare better.
+            Err(outage) if settings.lines.len() > 1 => {
+                self.forget_child_spi(state.inbound);
+                self.auth_completed(common, *state, Err(outage), now);
+            }
             Err(outage) => self.childless(common, *state, outage, now),
         }
     }
@@ -204,8 +209,14 @@ impl Engine {
         }
     }
 
-    /// Both sides are authenticated and agree on a child.
-    fn auth_completed(&mut self, mut common: Common, state: AuthSent, child: AgreedChild, now: Instant) {
+    /// Both sides are authenticated, and agree on a child or not.
+    fn auth_completed(
+        &mut self,
+        mut common: Common,
+        state: AuthSent,
+        child: Result<AgreedChild, Outage>,
+        now: Instant,
+    ) {
         let Some(name) = common.connection.clone() else {
             return;
         };
@@ -218,8 +229,10 @@ impl Engine {
             agreement.initiator_nonce.as_slice(),
             agreement.responder_nonce.as_slice(),
         );
-        let keys = agreement.channel.child_keys(child.suite, nonces, None);
-        let child = self.install(&common, (child, keys, agreement.nat.encapsulation()), true, now);
+        let child = child.map(|child| {
+            let keys = agreement.channel.child_keys(child.suite, nonces, None);
+            self.install(&common, (child, keys, agreement.nat.encapsulation()), true, now)
+        });
         let lifetime = self.lifetime(settings.ike_lifetime, now);
         let mut established = Established::new(
             (agreement.channel, agreement.suite),
@@ -228,12 +241,16 @@ impl Engine {
             (lifetime, settings.dpd_timeout),
             now,
         );
-        established.children.begin(child);
+        match child {
+            Ok(child) => established.children.begin(child),
+            Err(outage) => self.child_gone(&common, &mut established, (Some(0), None, &outage), now),
+        }
+        self.begin_lines(&common, &mut established, &settings, now);
         established.initiator_nonce = agreement.initiator_nonce.into();
         common
             .timers
             .set(Timer::Keepalive, established.first_keepalive(now));
-        self.keep(common, State::Established(Box::new(established)));
+        self.proceed(common, Box::new(established), now);
     }
 
     /// INITIAL_CONTACT, if it is true (§2.4).

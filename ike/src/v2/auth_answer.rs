@@ -1,11 +1,12 @@
 //! IKE_AUTH as responder, with a pre-shared key (RFC 7296 §1.2, §2.15).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::auth::{unexpected, without_ppk};
 use super::channel::{Channel, Unopened};
 use super::child;
+use super::lines::CHILDLESS;
 use super::nat::Path;
 use super::payloads::{self, Datagram};
 use super::proof::{self, Said};
@@ -21,12 +22,6 @@ use crate::wire::{IdentificationPayload, Payload};
 use crate::{
     Childless, Connection, ConnectionName, DropCause, Outage, PostQuantumPresharedKey, Reason, Side, Stage,
 };
-
-/// How long an IKE SA whose only child was refused may stay for the peer to close it.
-const CHILDLESS: Duration = Duration::from_secs(5);
-
-/// How long an IKE SA that was made alone may be without a child.
-const FIRST_CHILD: Duration = Duration::from_secs(60);
 
 /// What an authenticated peer asks for.
 struct Authenticated {
@@ -270,7 +265,7 @@ impl Engine {
         self.contacted(&name);
         if wants_no_child(payloads) && settings.childless != Childless::Never {
             common.extensions.childless = true;
-            common.timers.set(Timer::Expiry, Some(now + FIRST_CHILD));
+            established.childless_until = Some(now + CHILDLESS);
             self.answer_auth(common, established, &proof, now);
             return self.retire(replaced, initial_contact, now);
         }
@@ -293,7 +288,7 @@ impl Engine {
     ) {
         let inbound = self.fresh_child_spi();
         let keying = (asked.settings, Keying::Inherited);
-        match child::choose(inbound, asked.payloads, keying, None) {
+        match child::choose(inbound, asked.payloads, keying, (None, &established.children)) {
             Ok((child, agreed)) => {
                 let keys = established.channel.child_keys(child.suite, asked.nonces, None);
                 let child = (child, keys, established.nat.encapsulation());
@@ -319,13 +314,13 @@ impl Engine {
     /// The answer to IKE_AUTH with an error for the child; the IKE SA stands (§1.2).
     pub(crate) fn answer_childless(
         &mut self,
-        mut common: Common,
-        (established, mut payloads): (Established, Vec<Payload>),
+        common: Common,
+        (mut established, mut payloads): (Established, Vec<Payload>),
         kind: u16,
         now: Instant,
     ) {
         payloads.push(Payload::Notify(error(kind, Vec::new())));
-        common.timers.set(Timer::Expiry, Some(now + CHILDLESS));
+        established.childless_until = Some(now + CHILDLESS);
         self.answer_auth(common, established, &payloads, now);
     }
 
@@ -346,6 +341,10 @@ impl Engine {
         common
             .timers
             .set(Timer::Keepalive, established.first_keepalive(now));
+        let name = common.connection.as_ref();
+        if let Some(settings) = name.and_then(|name| self.settings_of(name)) {
+            self.begin_lines(&common, &mut established, &settings, now);
+        }
         self.keep(common, State::Established(Box::new(established)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::children::Children;
 use super::keys::ChildKeys;
 use super::nat::Path;
 use super::payloads;
@@ -36,6 +37,8 @@ pub(crate) struct Child {
     pub(crate) sends: bool,
     /// How many packets it had received when the datapath was asked last.
     pub(crate) received: u64,
+    /// We asked for it, and it replaced nothing.
+    pub(crate) created: bool,
 }
 
 /// What both sides agreed on.
@@ -167,7 +170,7 @@ pub(crate) fn choose(
     inbound: u32,
     payloads: &[Payload],
     (settings, keying): (&Connection, Keying),
-    old: Option<&AgreedChild>,
+    (old, children): (Option<&AgreedChild>, &Children),
 ) -> Result<(AgreedChild, [Payload; 3]), (u16, Outage)> {
     let refused = |reason| Outage::plain(reason, Side::We, stage(keying));
     let (Some(offered), Some((initiator, responder))) = (
@@ -191,7 +194,7 @@ pub(crate) fn choose(
     let offered = Selectors { local, remote };
     let admitted = match old {
         Some(old) => offered.narrowed(&old.selectors).map(|same| (old.line, same)),
-        None => admitted(&offered, settings),
+        None => admitted(&offered, settings, children),
     };
     let Some((line, selectors)) = admitted else {
         let outage = Outage {
@@ -217,8 +220,12 @@ pub(crate) fn choose(
 }
 
 /// What of a peer's offer may pass, and the line that it belongs to.
-fn admitted(offered: &Selectors, settings: &Connection) -> Option<(Option<usize>, Selectors)> {
-    let best = offered.best(settings.lines.iter().enumerate());
+fn admitted(
+    offered: &Selectors,
+    settings: &Connection,
+    children: &Children,
+) -> Option<(Option<usize>, Selectors)> {
+    let best = offered.best(&settings.lines, |line| children.serve(line));
     match settings.responder_selectors {
         ResponderSelectors::Narrowed => best.map(|(line, narrowed)| (Some(line), narrowed)),
         ResponderSelectors::AsProposed => {

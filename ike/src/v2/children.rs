@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::child::Child;
 use crate::ChildId;
+use crate::selector::Selectors;
 
 /// Every Child SA of one IKE SA.
 #[derive(Debug, Default)]
@@ -93,8 +94,13 @@ impl Children {
         self.current().next().is_some()
     }
 
+    /// The child that carries traffic and that we receive on under this SPI.
+    pub(crate) fn current_by_spi(&self, inbound: u32) -> Option<&Child> {
+        self.current().find(|child| child.agreed.inbound == inbound)
+    }
+
     /// The current child that we receive on under this SPI.
-    pub(crate) fn current_by_spi(&mut self, inbound: u32) -> Option<&mut Child> {
+    pub(crate) fn current_by_spi_mut(&mut self, inbound: u32) -> Option<&mut Child> {
         self.current_mut().find(|child| child.agreed.inbound == inbound)
     }
 
@@ -106,18 +112,46 @@ impl Children {
 
     /// A child of ours carries the traffic from now on, in the place of `old` if that is still there; that one is to go,
     /// at `end` at the latest.
-    pub(crate) fn succeed(&mut self, (old, end): (u32, Instant), child: Child) {
-        match self.slot_of(old) {
+    pub(crate) fn succeed(&mut self, (old, end): (Option<u32>, Instant), child: Child) {
+        match old.and_then(|old| self.slot_of(old)) {
             Some(slot) => slot.succeed(child, end),
             None => self.begin(child),
         }
     }
 
-    /// A child that the peer made waits beside `old`, which it is to replace.
-    pub(crate) fn join(&mut self, old: u32, child: Child) {
-        if let Some(slot) = self.slot_of(old) {
-            slot.others.push(child);
+    /// A child that the peer made waits, beside `old` if it is to replace that.
+    pub(crate) fn join(&mut self, old: Option<u32>, child: Child) {
+        match old.and_then(|old| self.slot_of(old)) {
+            Some(slot) => slot.others.push(child),
+            None => self.slots.push(Slot {
+                current: None,
+                others: vec![child],
+            }),
         }
+    }
+
+    /// The current child that lets the same through.
+    pub(crate) fn twin(&self, selectors: &Selectors) -> Option<&Child> {
+        self.current()
+            .find(|child| child.agreed.selectors.are_those_of(selectors))
+    }
+
+    /// Whether a child of this line carries traffic, or soon will.
+    pub(crate) fn serve(&self, line: usize) -> bool {
+        let mut coming = self.others().filter(|child| child.installed.is_none());
+        let of_line = |child: &Child| child.agreed.line == Some(line);
+        self.current().any(of_line) || coming.any(of_line)
+    }
+
+    /// Whether the datapath carries a child of this line.
+    pub(crate) fn carry_line(&self, line: usize) -> bool {
+        let of_line = |child: &Child| child.agreed.line == Some(line) && child.installed.is_some();
+        self.current().any(of_line)
+    }
+
+    /// How many sets of selectors there are, and how many children.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        (self.slots.len(), self.iter().count())
     }
 
     /// Takes one child out, whichever it is.
@@ -143,7 +177,7 @@ impl Children {
 
     /// A child that the peer made becomes the one that carries traffic, in the place of `old`; what is to go is gone at
     /// `end` at the latest.
-    pub(crate) fn adopt(&mut self, id: ChildId, (old, end): (u32, Instant)) {
+    pub(crate) fn adopt(&mut self, id: ChildId, (old, end): (Option<u32>, Instant)) {
         for slot in &mut self.slots {
             let Some(place) = slot.others.iter().position(|child| child.id == id) else {
                 continue;
@@ -152,7 +186,7 @@ impl Children {
             if slot
                 .current
                 .as_ref()
-                .is_none_or(|child| child.agreed.inbound == old)
+                .is_none_or(|child| Some(child.agreed.inbound) == old)
             {
                 slot.succeed(made, end);
             } else {

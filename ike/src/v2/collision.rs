@@ -5,7 +5,7 @@ use crate::wire::registry::notify;
 /// What a CREATE_CHILD_SA request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// A Child SA besides the one there is.
+    /// A Child SA besides those there are.
     Additional,
     /// Another Child SA in the place of this one.
     Child(Target),
@@ -29,7 +29,7 @@ pub(crate) enum Target {
 pub(crate) enum Occupation {
     /// Nothing that could collide.
     Idle,
-    /// We asked to replace the child.
+    /// We asked for a child, one more or in the place of another.
     RekeyingChild,
     /// We asked to delete a child, or are about to.
     DeletingChild,
@@ -47,7 +47,7 @@ pub(crate) fn judge(wish: Wish, occupation: Occupation) -> Result<(), u16> {
         (_, Occupation::Leaving) => Err(notify::TEMPORARY_FAILURE),
         (Wish::Additional | Wish::Child(_), Occupation::RekeyingIke) => Err(notify::TEMPORARY_FAILURE),
         (Wish::Additional, Occupation::Idle | Occupation::RekeyingChild | Occupation::DeletingChild) => {
-            Err(notify::NO_ADDITIONAL_SAS)
+            Ok(())
         }
         (Wish::Child(Target::Unknown), _) => Err(notify::CHILD_SA_NOT_FOUND),
         (Wish::Child(Target::Leaving), _) => Err(notify::TEMPORARY_FAILURE),
@@ -102,7 +102,10 @@ mod tests {
             (Wish::Ike, RekeyingChild, later),
             (Wish::Ike, DeletingChild, later),
             (Wish::Ike, Leaving, later),
-            (Wish::Additional, Idle, Err(notify::NO_ADDITIONAL_SAS)),
+            (Wish::Additional, Idle, Ok(())),
+            (Wish::Additional, RekeyingChild, Ok(())),
+            (Wish::Additional, DeletingChild, Ok(())),
+            (Wish::Additional, Leaving, later),
             (Wish::Additional, RekeyingIke, later),
         ];
         for (wish, occupation, expected) in cases {

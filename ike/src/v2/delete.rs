@@ -126,6 +126,7 @@ impl Engine {
             replaces: None,
             sends,
             received: 0,
+            created: false,
         };
         if let Some(name) = common.connection.clone() {
             let pair = EspPair {
@@ -198,8 +199,7 @@ impl Engine {
         }
     }
 
-    /// The datapath does not carry the child: as responder we answer with an error for it, as initiator we close,
-    /// unless it was to replace another.
+    /// The datapath does not carry the child: as responder we answer with an error for it, as initiator we delete it.
     pub(crate) fn refused(&mut self, child: ChildId, why: String, now: Instant) {
         let Some(IkeSa { common, state }) = self.take_child(child) else {
             return;
@@ -222,13 +222,7 @@ impl Engine {
                 self.answer_childless(common, (established, proof), notify::TEMPORARY_FAILURE, now);
             }
             State::Established(state) => {
-                let Some((common, mut state)) = self.rekey_refused(common, state, (child, &outage), now)
-                else {
-                    return;
-                };
-                self.remove_children(&mut state, now);
-                self.ended(&common, Some(outage), now);
-                self.close(common, state.farewell(), now);
+                self.child_refused(common, state, (child, &outage), now);
             }
             other @ (State::InitSent(_)
             | State::InitAnswered(_)

@@ -21,7 +21,7 @@ enum Verdict {
     Stays,
     /// The peer closed it.
     Ends(Outage),
-    /// The peer closed its child, or broke it beyond repair; we close the rest.
+    /// The peer broke it beyond repair; we close the rest.
     Closes(Outage),
 }
 
@@ -65,6 +65,15 @@ fn read(
         Err(Unopened::Invalid) => Ok((place, None)),
         Err(Unopened::Forged(cause)) => Err(Some(cause)),
         Err(Unopened::Part) => Err(None),
+    }
+}
+
+impl Established {
+    /// The peer deleted a child. The answer names our SPI, unless we are deleting it ourselves (RFC 7296 §2.25.1).
+    fn answer_to_delete(&mut self, inbound: u32) -> Option<Payload> {
+        self.deletions.retain(|deletion| *deletion != inbound);
+        let crossing = matches!(self.asked, Some(Asked::Deletion(asked)) if asked == inbound);
+        (!crossing).then(|| payloads::delete_child(inbound))
     }
 }
 
@@ -135,7 +144,7 @@ impl Engine {
         if state.window.wears() {
             state.lifetime.soft = state.lifetime.soft.min(now);
         }
-        if state.children.carry() {
+        if state.children.carry() || state.childless_until.is_some() {
             common.timers.set(Timer::Expiry, None);
         }
         if !state.nat.remote || common.path == datagram.path() {
@@ -171,7 +180,7 @@ impl Engine {
                 self.dropped(datagram.remote, Some(DropCause::UnsupportedCriticalPayload));
                 (refused.into_iter().map(Payload::Notify).collect(), Verdict::Stays)
             }
-            (Some(payloads), exchange::INFORMATIONAL) => self.informed(&mut state, &payloads, now),
+            (Some(payloads), exchange::INFORMATIONAL) => self.informed(&common, &mut state, &payloads, now),
             (Some(payloads), exchange::CREATE_CHILD_SA) => {
                 return self.creates(common, state, (&payloads, datagram), now);
             }
@@ -213,6 +222,7 @@ impl Engine {
     /// An INFORMATIONAL request: an empty one asks whether we are there.
     fn informed(
         &mut self,
+        common: &Common,
         state: &mut Established,
         payloads: &[Payload],
         now: Instant,
@@ -224,25 +234,16 @@ impl Engine {
         if payloads::deletes(payloads).any(|delete| delete.protocol == protocol::IKE) {
             return (Vec::new(), Verdict::Ends(by_peer(Reason::DeletedByPeer)));
         }
-        let had_child = state.children.carry();
         let of_children = payloads::deletes(payloads).filter(|delete| delete.protocol == protocol::ESP);
-        let answer = of_children
-            .flat_map(|delete| &delete.spis)
-            .filter_map(|spi| self.deleted_by_peer(state, *spi, now))
-            .collect();
-        if had_child && !state.children.carry() {
-            return (answer, Verdict::Closes(by_peer(Reason::DeletedByPeer)));
+        let mut answer = Vec::new();
+        for spi in of_children.flat_map(|delete| &delete.spis) {
+            if let Some(gone) = self.deleted(state, |child| child.agreed.outbound == *spi, now) {
+                answer.extend(state.answer_to_delete(gone.inbound));
+                let outage = by_peer(Reason::DeletedByPeer);
+                self.child_gone(common, state, (gone.line, gone.since, &outage), now);
+            }
         }
         (answer, Verdict::Stays)
-    }
-
-    /// The peer deletes the child that it receives on under this SPI. The answer names our SPI, unless we are deleting
-    /// it ourselves (RFC 7296 §2.25.1).
-    fn deleted_by_peer(&mut self, state: &mut Established, spi: u32, now: Instant) -> Option<Payload> {
-        let inbound = self.deleted(state, |child| child.agreed.outbound == spi, now)?;
-        state.deletions.retain(|deletion| *deletion != inbound);
-        let crossing = matches!(state.asked, Some(Asked::Deletion(asked)) if asked == inbound);
-        (!crossing).then(|| payloads::delete_child(inbound))
     }
 
     /// A message for an IKE SA that we are closing.

@@ -4,6 +4,7 @@ mod auth;
 mod auth_answer;
 mod channel;
 pub(crate) mod child;
+mod child_answer;
 mod child_rekey;
 pub(crate) mod children;
 mod collision;
@@ -17,6 +18,7 @@ mod int_auth;
 mod intermediate;
 /// The key schedule (§2.13 to §2.18), and hashes that need no keys.
 pub mod keys;
+pub(crate) mod lines;
 mod liveness;
 pub(crate) mod nat;
 pub(crate) mod payloads;

@@ -77,10 +77,12 @@ impl Established {
         let ends = ends.chain(others.map(|other| other.lifetime.end));
         let spent = self.window.is_spent().then_some(self.since);
         let all = softs.chain(ends).chain([self.lifetime.end]).chain(spent);
-        let all = all.min().filter(|_| self.children.carry());
+        let carried = all.min().filter(|_| self.children.carry());
+        let lines = self.lines.due().filter(|_| free);
         let departed = self.children.departed.iter().map(|child| child.until);
         let waiting = self.children.iter().filter_map(Child::patience);
-        all.into_iter().chain(departed).chain(waiting).min()
+        let due = [carried, lines, self.childless_until].into_iter().flatten();
+        due.chain(departed).chain(waiting).min()
     }
 
     /// The newest child that the datapath carries and that nobody deletes takes the place of one that is gone.
@@ -97,7 +99,7 @@ impl Established {
 
     /// The child that we receive on under this SPI need not be replaced before that.
     pub(crate) fn postpone(&mut self, inbound: u32, at: Instant) {
-        if let Some(child) = self.children.current_by_spi(inbound) {
+        if let Some(child) = self.children.current_by_spi_mut(inbound) {
             child.lifetime.soft = at;
         }
     }
@@ -183,15 +185,16 @@ impl Engine {
             return self.not_carried(child, now);
         }
         if !state.children.carry() {
-            return self.keep(common, State::Established(state));
+            return self.await_child(common, state, now);
         }
-        let ended = state.children.current().any(|child| child.lifetime.end <= now);
-        if state.window.is_spent() || state.lifetime.end <= now || ended {
+        let lasting = state.children.current().any(|child| child.lifetime.end > now);
+        if state.window.is_spent() || state.lifetime.end <= now || !lasting {
             let outage = self.lifetime_ended(&common);
             self.remove_children(&mut state, now);
             self.ended(&common, Some(outage), now);
             return self.close(common, state.farewell(), now);
         }
+        self.bury(&common, &mut state, now);
         let old = state.children.others().filter(|other| other.lifetime.end <= now);
         let old: Vec<_> = old.map(|other| other.agreed.inbound).collect();
         for spi in old {
@@ -207,9 +210,35 @@ impl Engine {
         if free && state.lifetime.soft <= now {
             self.rekey_ike(common, state, None, now);
         } else if let Some(old) = child.filter(|_| free) {
-            self.rekey_child(common, state, (old, None), now);
+            self.rekey_child(common, state, old, now);
         } else {
             self.proceed(common, state, now);
+        }
+    }
+
+    /// Without a child an IKE SA waits for one for a while.
+    fn await_child(&mut self, common: Common, state: Box<Established>, now: Instant) {
+        if state.childless_until.is_some_and(|until| until <= now) {
+            self.ended(&common, None, now);
+            self.close(common, state.farewell(), now);
+        } else {
+            self.proceed(common, state, now);
+        }
+    }
+
+    /// Deletes the children that nothing replaced in time, while others carry their traffic.
+    fn bury(&mut self, common: &Common, state: &mut Established, now: Instant) {
+        let ended = |child: &Child| child.lifetime.end <= now;
+        let dead: Vec<_> = state.children.current().filter(|child| ended(child)).collect();
+        let dead: Vec<_> = dead.into_iter().map(|child| child.id).collect();
+        for id in dead {
+            if let Some(child) = state.children.take(|child| child.id == id) {
+                let outage = self.lifetime_ended(common);
+                self.remove_child(&child);
+                state.deletions.push(child.agreed.inbound);
+                state.promote();
+                self.child_gone(common, state, (child.agreed.line, child.installed, &outage), now);
+            }
         }
     }
 
@@ -223,7 +252,7 @@ impl Engine {
         }
     }
 
-    /// Deletes what is to be deleted as soon as the window allows, and keeps the SA.
+    /// Deletes what is to be deleted, and then makes what is to be made, as soon as the window allows; keeps the SA.
     pub(crate) fn proceed(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
         if !state.deletions.is_empty() && state.window.next_request().is_some() {
             let spi = state.deletions.remove(0);
@@ -231,6 +260,8 @@ impl Engine {
             state.asked = Some(Asked::Deletion(spi));
             let payloads = [payloads::delete_child(spi)];
             self.ask(&common, &mut state, (exchange::INFORMATIONAL, &payloads), now);
+        } else if let Some(line) = state.next_line(now) {
+            return self.create_line(common, state, line, now);
         }
         self.keep(common, State::Established(state));
     }
@@ -275,12 +306,12 @@ impl Engine {
                 return self.ike_rekey_asked(common, state, (payloads, id), now);
             }
             Wish::Child(Target::Current(old)) => {
-                self.grant_child(&common, &mut state, (old, payloads, id), now)
+                self.grant_child(&common, &mut state, (Some(old), payloads, id), now)
             }
             Wish::Child(Target::Leaving | Target::Unknown) => {
                 Err(error(notify::CHILD_SA_NOT_FOUND, Vec::new()))
             }
-            Wish::Additional => Err(error(notify::NO_ADDITIONAL_SAS, Vec::new())),
+            Wish::Additional => self.grant_child(&common, &mut state, (None, payloads, id), now),
         };
         match granted {
             Ok(()) => self.keep(common, State::Established(state)),

@@ -21,6 +21,16 @@ pub(crate) fn overdue(now: Instant) -> Instant {
     now + LEAVING
 }
 
+/// A child that was deleted.
+pub(crate) struct Gone {
+    /// The SPI that we receive on.
+    pub(crate) inbound: u32,
+    /// The selector line that it was for.
+    pub(crate) line: Option<usize>,
+    /// Since when the datapath carried it.
+    pub(crate) since: Option<Instant>,
+}
+
 impl Engine {
     /// Packets leave by the current child of every line of which nothing else sends.
     pub(crate) fn send_by_current(&mut self, state: &mut Established) {
@@ -37,18 +47,18 @@ impl Engine {
         }
     }
 
-    /// A child was deleted: if another one carries its traffic, it still receives for a while. Gives back the SPI that
-    /// we receive on.
+    /// A child was deleted: if another one carries its traffic, it still receives for a while.
     pub(crate) fn deleted(
         &mut self,
         state: &mut Established,
         is_it: impl Fn(&Child) -> bool,
         now: Instant,
-    ) -> Option<u32> {
+    ) -> Option<Gone> {
         let inbound = state.children.iter().find(|child| is_it(child))?.agreed.inbound;
         let another = |child: &Child| child.agreed.inbound != inbound && child.installed.is_some();
         let succeeded = state.children.slot_of(inbound)?.iter().any(another);
         let child = state.children.take(is_it)?;
+        let (line, since) = (child.agreed.line, child.installed);
         state.promote();
         self.send_by_current(state);
         if succeeded && child.installed.is_some() {
@@ -57,7 +67,7 @@ impl Engine {
         } else {
             self.remove_child(&child);
         }
-        Some(inbound)
+        Some(Gone { inbound, line, since })
     }
 
     /// Our Delete of the child that we receive on under this SPI was answered. It may never have been installed, or have

@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::auth::AuthSent;
 use super::channel::Channel;
-use super::child_rekey::Owed;
+use super::child_answer::Owed;
 use super::children::Children;
 use super::extensions::Extensions;
 use super::fragments;
 use super::init::InitSent;
 use super::intermediate::IntermediateSent;
 use super::keys::Said;
+use super::lines::Lines;
 use super::nat::{Nat, Path};
 use super::rekey::Asked;
 use super::timers::{Lifetime, Timer, Timers};
@@ -121,6 +122,10 @@ pub(crate) struct Established {
     pub(crate) suite: IkeSuite,
     pub(crate) nat: Nat,
     pub(crate) children: Children,
+    /// The selector lines that have no child.
+    pub(crate) lines: Lines,
+    /// When it is closed if no child is made.
+    pub(crate) childless_until: Option<Instant>,
     /// The SPIs that we receive on and are to delete.
     pub(crate) deletions: Vec<u32>,
     /// What our outstanding request asks for.
@@ -165,6 +170,8 @@ impl Established {
             suite,
             nat,
             children: Children::default(),
+            lines: Lines::default(),
+            childless_until: None,
             deletions: Vec::new(),
             asked: None,
             owed: None,

@@ -314,6 +314,8 @@ impl Engine {
             return false;
         };
         heir.children = std::mem::take(&mut state.children);
+        heir.lines = std::mem::take(&mut state.lines);
+        heir.childless_until = state.childless_until.take();
         heir.deletions = std::mem::take(&mut state.deletions);
         for child in heir.children.ids() {
             self.move_child(child, to);
@@ -323,7 +325,7 @@ impl Engine {
         }
         self.rekeyed(from, Event::IkeRekeyed);
         // Without a child it serves nobody, and nothing but its expiry would ever close it.
-        if heir.children.carry() {
+        if heir.children.carry() || heir.childless_until.is_some() {
             common.timers.set(Timer::Expiry, None);
         }
         self.proceed(common, heir, now);

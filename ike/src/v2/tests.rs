@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::child;
 use super::payloads;
 use super::state::{Established, IkeSa, State};
 use super::window::Window;
 use crate::crypto::{Encryption, Group, Prf};
+use crate::proposal::Keying;
+use crate::selector::Selectors;
 use crate::wire::registry::{exchange, notify, payload, protocol};
 use crate::wire::{NoncePayload, NotifyPayload, Payload, UnknownPayload};
 use crate::*;
@@ -127,7 +130,16 @@ impl Two {
         state.window.requested(Vec::new(), Instant::now());
         state.window.completed();
         let [local, remote] = [ADDRESSES[1], ADDRESSES[0]].map(|address| address.parse().unwrap());
-        let mut actions = self.engines[1].handle(Input::Datagram { local, remote, bytes }, self.now);
+        let mut actions = Vec::new();
+        let mut inputs = vec![Input::Datagram { local, remote, bytes }];
+        while let Some(input) = inputs.pop() {
+            for action in self.engines[1].handle(input, self.now) {
+                if let Action::InstallChild(child, _) = &action {
+                    inputs.push(Input::ChildInstalled(*child));
+                }
+                actions.push(action);
+            }
+        }
         let sent = actions
             .iter()
             .position(|action| matches!(action, Action::Send { .. }))
@@ -198,20 +210,95 @@ fn error_of(answer: &[Payload]) -> Option<u16> {
     payloads::error(answer).map(|error| error.kind)
 }
 
-/// RFC 7296 §4: who does not rekey says NO_ADDITIONAL_SAS, and everything goes on.
-#[test]
-fn create_child_sa_is_refused_and_nothing_changes() {
-    let mut two = Two::established();
-    let nonce = Payload::Nonce(NoncePayload { data: vec![1; 32] });
-    for _ in 0..3 {
-        let answer = two.ask(exchange::CREATE_CHILD_SA, std::slice::from_ref(&nonce));
-        assert_eq!(
-            (error_of(&answer), answer.len()),
-            (Some(notify::NO_ADDITIONAL_SAS), 1)
-        );
+/// East's only line.
+fn any_to_any() -> Selectors {
+    let any = vec![TrafficSelector::any_ipv4()];
+    Selectors {
+        local: any.clone(),
+        remote: any,
     }
+}
+
+/// What asks west for a child besides those there are.
+fn one_more(selectors: &Selectors, inbound: u32) -> Vec<Payload> {
+    let keying = Keying::Negotiated(None);
+    let [offer, initiator, responder] = child::offer(inbound, &connection(0), selectors, keying);
+    let nonce = Payload::Nonce(NoncePayload { data: vec![1; 32] });
+    vec![offer, nonce, initiator, responder]
+}
+
+/// A second child for the same selectors, without REKEY_SA, takes the place of the older one, which goes when the
+/// new one has had time to be installed.
+#[test]
+fn a_duplicate_of_a_child_replaces_it() {
+    let mut two = Two::established();
+    let answer = two.ask(exchange::CREATE_CHILD_SA, &one_more(&any_to_any(), 4711));
+    assert_eq!(error_of(&answer), None);
+    assert!(payloads::security_association(&answer).is_some());
+    let outbound = |two: &Two| {
+        let standing = two.engines[1].snapshot().connections.into_values().next();
+        let children = standing.unwrap().children.into_iter();
+        children.map(|child| child.outbound_spi).collect::<Vec<_>>()
+    };
+    two.now += Duration::from_secs(4);
+    two.tell(1, Input::Tick);
+    assert_eq!((outbound(&two).len(), two.removed[1].len()), (2, 0));
+    for _ in 0..2 {
+        two.now += Duration::from_secs(6);
+        two.tell(1, Input::Tick);
+    }
+    assert_eq!((outbound(&two), two.removed[1].len()), (vec![4711], 1));
+    assert!(two.is_up(1));
+}
+
+/// A peer may have a hundred sets of selectors in one IKE SA, and gets NO_ADDITIONAL_SAS for more (§1.3).
+#[test]
+fn children_of_one_ike_sa_are_bounded() {
+    let mut two = Two::established();
+    let mut refused = 0;
+    for third in 0..120_u8 {
+        let subnet = format!("10.0.{third}.0/24").parse().unwrap();
+        let selectors = Selectors {
+            local: vec![TrafficSelector::network(subnet)],
+            ..any_to_any()
+        };
+        let answer = two.ask(
+            exchange::CREATE_CHILD_SA,
+            &one_more(&selectors, 10_000 + u32::from(third)),
+        );
+        match error_of(&answer) {
+            None => assert_eq!(refused, 0),
+            Some(kind) => {
+                assert_eq!(kind, notify::NO_ADDITIONAL_SAS);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 21, "one hundred with that of IKE_AUTH");
     assert!(two.is_up(1) && two.removed[1].is_empty());
-    assert_eq!(two.ask(exchange::INFORMATIONAL, &[]), []);
+}
+
+/// The peer has lost the child that we replace: it gets a new one in the same IKE SA (§2.25.1).
+#[test]
+fn a_child_that_the_peer_does_not_know_is_made_anew() {
+    let mut two = Two::established();
+    let before = two.engines[0].sas.keys().copied().collect::<Vec<_>>();
+    let State::Established(west) = &mut two.engines[1].sas.values_mut().next().unwrap().state else {
+        panic!("not established")
+    };
+    let lost = west.children.take(|_| true).unwrap();
+    two.tell(0, Input::RekeyChild(ConnectionName("other".into())));
+    two.tell(0, Input::Tick);
+    let standing = two.engines[0]
+        .snapshot()
+        .connections
+        .into_values()
+        .next()
+        .unwrap();
+    assert_eq!(standing.state, ConnectionState::Up);
+    let children: Vec<_> = standing.children.iter().map(|child| child.outbound_spi).collect();
+    assert!(children.len() == 1 && children != [lost.agreed.inbound]);
+    assert_eq!(two.engines[0].sas.keys().copied().collect::<Vec<_>>(), before);
 }
 
 /// Notifies and payloads that we do not know are ignored, unless they are marked critical (§2.5).
@@ -234,9 +321,10 @@ fn unknown_payloads_are_ignored_unless_critical() {
     assert!(two.is_up(1) && two.removed[1].is_empty());
 }
 
-/// The answer to the Delete of a child names the other direction; without its child the IKE SA is closed.
+/// The answer to the Delete of a child names the other direction. The connection is down until there is another child;
+/// the IKE SA stands.
 #[test]
-fn a_deleted_child_takes_its_ike_sa_along() {
+fn a_deleted_child_leaves_its_ike_sa() {
     let mut two = Two::established();
     let (inbound, outbound) = {
         let (state, _) = two.east();
@@ -253,16 +341,21 @@ fn a_deleted_child_takes_its_ike_sa_along() {
     let deleted: Vec<_> = payloads::deletes(&answer)
         .flat_map(|delete| delete.spis.clone())
         .collect();
-    assert!(deleted == [outbound] || two.engines[0].sas.is_empty());
+    assert_eq!(deleted, [outbound]);
     assert_eq!(
         (two.outage(1).reason, two.outage(1).side),
         (Reason::DeletedByPeer, Side::Peer)
     );
     assert_eq!(two.removed[1].len(), 1);
-    assert!(
-        !two.is_up(0) && two.engines[0].sas.is_empty(),
-        "west's Delete closed the rest"
-    );
+    let engines = two.engines.each_ref();
+    assert!(engines.iter().all(|engine| engine.sas.len() == 1));
+    two.now += Duration::from_secs(29);
+    two.tell(1, Input::Tick);
+    assert_eq!(two.engines[1].sas.len(), 1, "there may be another child soon");
+    two.now += Duration::from_secs(2);
+    two.tell(1, Input::Tick);
+    assert!(two.engines.iter().all(|engine| engine.sas.is_empty()));
+    assert_eq!(two.outage(1).reason, Reason::DeletedByPeer);
 }
 
 /// A message that passed the integrity check and is no message ends the SA on both sides (§2.21.3).

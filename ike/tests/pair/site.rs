@@ -10,7 +10,7 @@ use ike::crypto::{Encryption, Group, Prf};
 use ike::{
     Action, Authentication, ChildId, Connection, ConnectionName, ConnectionSnapshot, ConnectionState,
     DropCause, Engine, EspKeys, EspPair, EspProposal, EspSa, Event, IkeProposal, Input, Outage, Random,
-    Snapshot,
+    Snapshot, Watched,
 };
 use secrecy::ExposeSecret;
 
@@ -25,6 +25,8 @@ pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) datapath: BTreeMap<ChildId, EspPair>,
     pub(crate) events: Vec<Event>,
+    /// What the datapath is to watch.
+    pub(crate) watched: BTreeMap<ConnectionName, Vec<Watched>>,
     /// The datapath refuses with these words.
     pub(crate) refuses: Option<&'static str>,
     /// The datapath answers only when told to.
@@ -78,6 +80,7 @@ impl Site {
             engine: Engine::new(Box::new(random)),
             datapath: BTreeMap::new(),
             events: Vec::new(),
+            watched: BTreeMap::new(),
             refuses: None,
             hesitates: false,
             waiting: Vec::new(),
@@ -152,7 +155,10 @@ impl Site {
                 self.installed(child).sends = true;
                 self.send_by(child);
             }
-            Action::Watch(..) => {}
+            Action::Watch(connection, lines) => {
+                assert!(lines.is_empty() || self.watched.get(&connection) != Some(&lines));
+                self.watched.insert(connection, lines);
+            }
             Action::Resolve(connection, host) => return self.resolve(connection, host),
             Action::AskTraffic(children) => {
                 let received = self.received?;

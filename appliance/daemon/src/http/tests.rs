@@ -96,6 +96,7 @@ fn pages() -> Pages {
 fn snapshot() -> Snapshot {
     let (state, since) = (ConnectionState::Down, Instant::now());
     let connection = ConnectionSnapshot {
+        lines: Vec::new(),
         state,
         since,
         outage: Some(outage()),
