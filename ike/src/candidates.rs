@@ -101,6 +101,12 @@ fn same_way(one: &Connection, other: &Connection) -> bool {
 }
 
 impl Engine {
+    /// Whether anything may answer an IKE_SA_INIT on this path.
+    pub(crate) fn expects(&self, path: Path) -> bool {
+        let places = &self.connections.places;
+        !self.stopping && (places.at(path).next().is_some() || places.those_anywhere(path).is_some())
+    }
+
     /// What may answer an IKE_SA_INIT on this path: those whose peer is at its other end, then one for each way in
     /// which those answer whose peers may come from anywhere. None once we stop.
     pub(crate) fn welcomes(&self, path: Path) -> Vec<Arc<Connection>> {

@@ -182,6 +182,7 @@ impl Engine {
 
     /// A message of no IKE SA: if it is a request, its sender may learn that (RFC 7296 §2.21.4).
     fn stranger(&mut self, datagram: &Datagram, now: Instant) {
+        self.hint_of_stranger(datagram, now);
         let answer = (!datagram.header.is_response()).then(|| error(notify::INVALID_IKE_SPI, Vec::new()));
         let cause = Some(DropCause::UnknownSpi);
         self.reject(

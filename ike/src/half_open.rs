@@ -1,7 +1,7 @@
 //! What peers that have not authenticated may cost: cookies and a bound on half-open IKE SAs (RFC 7296 §2.6).
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -14,18 +14,23 @@ use crate::{Limits, Random};
 /// How long a secret makes new cookies; its cookies are good for as long again.
 const SECRET_LIFETIME: Duration = Duration::from_secs(60);
 
+/// Octets of SHA-256.
+const HASH: usize = 32;
+
 /// The IKE SAs as responder that have not authenticated, by who started them.
 #[derive(Default)]
 pub(crate) struct HalfOpen {
     /// Our SPI by what its first message was and whence it came.
     started: BTreeMap<Start, u64>,
     starts: BTreeMap<u64, Start>,
+    /// How many each source has.
+    sources: BTreeMap<IpAddr, usize>,
     secrets: Option<Secrets>,
 }
 
 /// Where a first message came from, and its SHA-256: one that differs in anything is another start, lest
 /// somebody who sees an SPI could keep its owner out (RFC 7296 §2.1).
-type Start = (SocketAddr, [u8; 32]);
+type Start = (SocketAddr, [u8; HASH]);
 
 /// What to do with a newcomer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +40,18 @@ pub(crate) enum Admission {
     /// It must first show that it receives at its address: it is to repeat this cookie.
     Challenged(Vec<u8>),
     /// There is no room.
-    Refused,
+    Refused(Crowd),
+}
+
+/// What there is too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Crowd {
+    /// How many half-open IKE SAs there would be.
+    pub(crate) found: usize,
+    /// How many there may be.
+    pub(crate) most: usize,
+    /// Of one source, not of all.
+    pub(crate) of_one: bool,
 }
 
 /// Who asks.
@@ -62,6 +78,11 @@ impl HalfOpen {
 
     /// The IKE SA that this very message started.
     pub(crate) fn started(&self, address: SocketAddr, message: &[u8]) -> Option<u64> {
+        // Most newcomers have started nothing: for them nothing is hashed.
+        let mut here = self
+            .started
+            .range((address, [0; HASH])..=(address, [u8::MAX; HASH]));
+        here.next()?;
         self.started.get(&start(address, message)).copied()
     }
 
@@ -70,12 +91,21 @@ impl HalfOpen {
         let start = start(address, message);
         self.started.insert(start, spi);
         self.starts.insert(spi, start);
+        *self.sources.entry(source(address)).or_default() += 1;
     }
 
     /// It authenticated, failed to, or ran out of time.
     pub(crate) fn remove(&mut self, spi: u64) {
-        if let Some(start) = self.starts.remove(&spi) {
-            self.started.remove(&start);
+        let Some(start) = self.starts.remove(&spi) else {
+            return;
+        };
+        self.started.remove(&start);
+        let source = source(start.0);
+        if let Some(count) = self.sources.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.sources.remove(&source);
+            }
         }
     }
 
@@ -95,17 +125,38 @@ impl HalfOpen {
             if !expected {
                 return Admission::Challenged(fresh);
             }
+            // The address is its own: then it is fair to count.
+            let of_source = self.sources.get(&source(newcomer.address)).copied();
+            if let Some(found) = of_source.filter(|found| *found >= limits.half_open_per_source) {
+                return crowded(found, limits.half_open_per_source, true);
+            }
         }
         if self.len() >= limits.half_open {
-            Admission::Refused
+            crowded(self.len(), limits.half_open, false)
         } else {
             Admission::Admitted
         }
     }
 }
 
+fn crowded(present: usize, most: usize, of_one: bool) -> Admission {
+    Admission::Refused(Crowd {
+        found: present + 1,
+        most,
+        of_one,
+    })
+}
+
+/// Who has an IPv6 address has the other 2⁶⁴ of its network as well.
+fn source(address: SocketAddr) -> IpAddr {
+    match address.ip() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+    }
+}
+
 fn start(address: SocketAddr, message: &[u8]) -> Start {
-    let mut hash = [0; 32];
+    let mut hash = [0; HASH];
     hash.iter_mut()
         .zip(digest(&SHA256, message).as_ref())
         .for_each(|(to, from)| *to = *from);
@@ -181,6 +232,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         half_open: 2,
         cookie_threshold: 1,
+        half_open_per_source: 2,
         half_open_timeout: Duration::from_secs(30),
     };
 
@@ -242,7 +294,39 @@ mod tests {
         let shown = newcomer("192.0.2.1:500", Some(&cookie));
         assert_eq!(
             half_open.admit(&shown, LIMITS, &mut random, now),
-            Admission::Refused
+            crowded(2, 2, false)
         );
+    }
+
+    /// Under load one source, or one IPv6 network, does not take the room of all others.
+    #[test]
+    fn one_source_has_only_so_many() {
+        let (mut half_open, mut random, now) = (HalfOpen::default(), Counting(0), Instant::now());
+        let limits = Limits {
+            half_open: 100,
+            ..LIMITS
+        };
+        let mut ask = |half_open: &mut HalfOpen, address: &str| {
+            let Admission::Challenged(cookie) =
+                half_open.admit(&newcomer(address, None), limits, &mut random, now)
+            else {
+                panic!("no cookie was asked for")
+            };
+            half_open.admit(&newcomer(address, Some(&cookie)), limits, &mut random, now)
+        };
+        for (spi, address) in [
+            (1, "192.0.2.1:500"),
+            (2, "192.0.2.1:501"),
+            (3, "[2001:db8::1]:500"),
+        ] {
+            half_open.insert(address.parse().unwrap(), b"start", spi);
+        }
+        assert_eq!(ask(&mut half_open, "192.0.2.1:502"), crowded(2, 2, true));
+        assert_eq!(ask(&mut half_open, "192.0.2.2:500"), Admission::Admitted);
+        assert_eq!(ask(&mut half_open, "[2001:db8::2]:500"), Admission::Admitted);
+        half_open.insert("[2001:db8::2]:500".parse().unwrap(), b"start", 4);
+        assert_eq!(ask(&mut half_open, "[2001:db8::3]:500"), crowded(2, 2, true));
+        half_open.remove(2);
+        assert_eq!(ask(&mut half_open, "192.0.2.1:502"), Admission::Admitted);
     }
 }

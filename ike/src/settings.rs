@@ -271,8 +271,10 @@ pub struct EspProposal {
 pub struct Limits {
     /// IKE SAs as responder that have not authenticated; more than this are refused.
     pub half_open: usize,
-    /// From how many half-open IKE SAs on a cookie is asked for (RFC 7296 §2.6).
+    /// From how many half-open IKE SAs on a cookie is asked for (RFC 7296 §2.6): from then on we are under load.
     pub cookie_threshold: usize,
+    /// How many of them one address (one /64 of IPv6) may have while we are under load.
+    pub half_open_per_source: usize,
     /// How long an unauthenticated IKE SA is kept.
     pub half_open_timeout: Duration,
 }
@@ -282,6 +284,7 @@ impl Default for Limits {
         Self {
             half_open: 1000,
             cookie_threshold: 32,
+            half_open_per_source: 16,
             half_open_timeout: Duration::from_secs(30),
         }
     }

@@ -164,6 +164,8 @@ pub enum DropCause {
     UnsupportedCriticalPayload,
     /// No IKE SA has this SPI (§2.21.4).
     UnknownSpi,
+    /// It says without protection that an SA is unknown: a hint, after which the peer may be asked (§2.21.4).
+    Unprotected,
     /// The integrity checksum is wrong (§2.21.2).
     IntegrityFailed,
     /// A fragment that is there already, or of a message that is too long or divided otherwise (RFC 7383 §2.6).
@@ -188,6 +190,7 @@ impl DropCause {
             Self::UnsupportedVersion => "unsupported-version",
             Self::UnsupportedCriticalPayload => "unsupported-critical-payload",
             Self::UnknownSpi => "unknown-spi",
+            Self::Unprotected => "unprotected",
             Self::IntegrityFailed => "integrity-failed",
             Self::UnexpectedFragment => "unexpected-fragment",
             Self::UnexpectedMessageId => "unexpected-message-id",

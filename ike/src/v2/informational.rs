@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::channel::{Channel, Unopened};
 use super::collision::{self, Occupation, Wish};
+use super::hints;
 use super::payloads::{self, Datagram};
 use super::rekey::Asked;
 use super::state::{Closing, Common, Established, Refused, State};
@@ -86,6 +87,10 @@ impl Engine {
         datagram: &Datagram,
         now: Instant,
     ) {
+        if hints::is_hint(datagram) {
+            self.dropped(datagram.remote, Some(DropCause::Unprotected));
+            return self.hinted(common, state, now);
+        }
         let (place, payloads) = match read(&state.window, &mut state.channel, datagram) {
             Ok(read) => read,
             Err(cause) => {

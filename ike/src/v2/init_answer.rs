@@ -12,10 +12,11 @@ use super::timers::Timer;
 use crate::additional;
 use crate::crypto::KeyAnswer;
 use crate::engine::Engine;
-use crate::half_open::{Admission, Newcomer};
+use crate::half_open::{Admission, Crowd, Newcomer};
 use crate::proposal::{self, IkeSuite};
 use crate::rejection::{Rejection, unsupported};
-use crate::wire::registry::{exchange, notify};
+use crate::wire::chain::Walk;
+use crate::wire::registry::{exchange, notify, payload};
 use crate::wire::{Header, KeyExchangePayload, Message, Payload, SecurityAssociationPayload};
 use crate::{Connection, DropCause, Mode, Outage, Reason, Side, Stage};
 
@@ -27,7 +28,6 @@ struct Request<'a> {
     offered: &'a SecurityAssociationPayload,
     key_exchange: &'a KeyExchangePayload,
     nonce: &'a [u8],
-    cookie: Option<&'a [u8]>,
     payloads: &'a [Payload],
 }
 
@@ -47,7 +47,6 @@ impl<'a> Request<'a> {
         ) else {
             return Err(malformed());
         };
-        let cookie = payloads::notify(payloads, notify::COOKIE).map(|cookie| cookie.data.as_slice());
         (message.header.initiator_spi != 0)
             .then_some(())
             .ok_or_else(malformed)?;
@@ -55,10 +54,27 @@ impl<'a> Request<'a> {
             offered,
             key_exchange,
             nonce,
-            cookie,
             payloads,
         })
     }
+}
+
+/// The nonce and the cookie of a request of which nothing else is read.
+fn glance(datagram: &Datagram) -> Option<(&[u8], Option<&[u8]>)> {
+    let (mut nonce, mut cookie) = (None, None);
+    let body = datagram.bytes.get(Header::LENGTH..)?;
+    for raw in Walk::new(datagram.header.next_payload, body) {
+        let raw = raw.ok()?;
+        if raw.kind == payload::NONCE {
+            nonce = nonce.or(Some(raw.body));
+        } else if let (payload::NOTIFY, Some((head, data))) = (raw.kind, raw.body.split_first_chunk::<4>())
+            && head.ends_with(&notify::COOKIE.to_be_bytes())
+        {
+            let spi_octets = usize::from(head.get(1).copied()?);
+            cookie = cookie.or(data.get(spi_octets..));
+        }
+    }
+    Some((nonce?, cookie))
 }
 
 impl Engine {
@@ -69,13 +85,17 @@ impl Engine {
             // Our own request, thrown back at us: with ourselves there is nothing to agree.
             return self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
         }
+        // In the order of what it costs: nobody is read whose address we do not know, and under load nobody who has not
+        // shown that the address is its own.
+        if !self.expects(datagram.path()) {
+            return self.dropped(datagram.remote, Some(DropCause::NoConnection));
+        }
         if let Some(spi) = self.half_open.started(datagram.remote, &datagram.bytes) {
             return self.repeat_init(spi, datagram);
         }
-        let message = Message::decode(&datagram.bytes).map_err(|_| malformed());
-        let answered = message.and_then(|message| {
+        let answered = self.admit(datagram, now).and_then(|()| {
+            let message = Message::decode(&datagram.bytes).map_err(|_| malformed())?;
             let request = Request::check(&message)?;
-            self.admit(&request, datagram, now)?;
             self.answer_init(&request, datagram, now)
         });
         if let Err(rejection) = answered {
@@ -93,25 +113,24 @@ impl Engine {
     }
 
     /// Keeps the cost of strangers within bounds (§2.6).
-    fn admit(&mut self, request: &Request<'_>, datagram: &Datagram, now: Instant) -> Result<(), Rejection> {
-        if self.welcomes(datagram.path()).is_empty() {
-            return Err(Rejection::silent(DropCause::NoConnection));
-        }
+    fn admit(&mut self, datagram: &Datagram, now: Instant) -> Result<(), Rejection> {
+        let (nonce, cookie) = glance(datagram).ok_or_else(malformed)?;
         let newcomer = Newcomer {
             address: datagram.remote,
             spi: datagram.header.initiator_spi,
-            nonce: request.nonce,
-            cookie: request.cookie,
+            nonce,
+            cookie,
         };
         match self
             .half_open
             .admit(&newcomer, self.limits, self.random.as_mut(), now)
         {
             Admission::Admitted => Ok(()),
-            Admission::Refused => {
+            Admission::Refused(Crowd { found, most, of_one }) => {
+                let whose = if of_one { " of one address" } else { "" };
                 let outage = Outage {
-                    offered: format!("{} half-open IKE SAs", self.half_open.len() + 1),
-                    expected: format!("at most {}", self.limits.half_open),
+                    offered: format!("{found} half-open IKE SAs{whose}"),
+                    expected: format!("at most {most}"),
                     ..Outage::plain(Reason::HalfOpenLimit, Side::We, Stage::IkeSaInit)
                 };
                 Err(Rejection {

@@ -167,7 +167,7 @@ impl Engine {
     }
 
     /// Asks the peer whether it is there, with an empty INFORMATIONAL request.
-    fn probe(&mut self, mut common: Common, mut state: Box<Established>, now: Instant) {
+    pub(crate) fn probe(&mut self, mut common: Common, mut state: Box<Established>, now: Instant) {
         state.channel.forget_fragments();
         if let Some(id) = state.window.next_request() {
             let random = self.random.as_mut();

@@ -11,6 +11,7 @@ mod collision;
 mod delete;
 mod extensions;
 mod fragments;
+mod hints;
 mod informational;
 mod init;
 mod init_answer;

@@ -33,6 +33,11 @@ pub(crate) struct Nat {
 }
 
 impl Path {
+    /// Whether it leads between the same hosts.
+    pub(crate) fn is_between(self, other: Self) -> bool {
+        (self.local.ip(), self.remote.ip()) == (other.local.ip(), other.remote.ip())
+    }
+
     /// The same hosts on the port where IKE and encapsulated ESP go together.
     pub(crate) fn encapsulated(self) -> Self {
         Self {

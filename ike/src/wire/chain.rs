@@ -61,39 +61,88 @@ pub enum Payload {
     Unknown(UnknownPayload),
 }
 
-/// Reads the payloads that fill `bytes`, the first of type `first` (0: none). SK and SKF end the walk.
-///
-/// The critical bit of a type that we know is ignored (RFC 7296 §3.2); an unknown type keeps it.
-pub fn decode(first: u8, mut bytes: &[u8]) -> Result<Vec<Payload>, DecodeError> {
-    let mut payloads = Vec::new();
-    let mut kind = first;
-    while kind != payload::NONE {
-        if payloads.len() == MAX_PAYLOADS {
+/// One payload as it stands in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Raw<'a> {
+    /// Its type.
+    pub(crate) kind: u8,
+    /// The type of the one after it, or of the first inside it.
+    next: u8,
+    critical: bool,
+    /// What follows its generic header.
+    pub(crate) body: &'a [u8],
+}
+
+/// The payloads that fill some octets, undecoded. SK and SKF end the walk, and so does an error.
+#[derive(Debug, Clone)]
+pub(crate) struct Walk<'a> {
+    kind: u8,
+    bytes: &'a [u8],
+    payloads: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Along these octets; the first payload is of type `first` (0: none).
+    pub(crate) fn new(first: u8, bytes: &'a [u8]) -> Self {
+        let (kind, payloads) = (first, 0);
+        Self {
+            kind,
+            bytes,
+            payloads,
+        }
+    }
+
+    fn step(&mut self) -> Result<Raw<'a>, DecodeError> {
+        if self.kind == payload::NONE {
+            let what = "payload chain";
+            return Err(DecodeError::Length { what });
+        }
+        if self.payloads == MAX_PAYLOADS {
             return Err(DecodeError::TooMany { what: "payloads" });
         }
+        self.payloads += 1;
         let truncated = DecodeError::truncated("payload");
-        let next = bytes.try_get_u8().map_err(&truncated)?;
-        let critical = bytes.try_get_u8().map_err(&truncated)? & CRITICAL != 0;
-        let length = usize::from(bytes.try_get_u16().map_err(&truncated)?);
+        let next = self.bytes.try_get_u8().map_err(&truncated)?;
+        let critical = self.bytes.try_get_u8().map_err(&truncated)? & CRITICAL != 0;
+        let length = usize::from(self.bytes.try_get_u16().map_err(&truncated)?);
         let length = length
             .checked_sub(GENERIC_HEADER)
             .ok_or(DecodeError::Length { what: "payload" })?;
-        let (body, rest) = split(bytes, length, "payload")?;
-        payloads.push(Payload::decode(kind, next, critical, body)?);
-        bytes = rest;
-        kind = if matches!(kind, payload::SK | payload::SKF) {
-            payload::NONE
-        } else {
-            next
-        };
-    }
-    if bytes.is_empty() {
-        Ok(payloads)
-    } else {
-        Err(DecodeError::Length {
-            what: "payload chain",
+        let (body, rest) = split(self.bytes, length, "payload")?;
+        let kind = self.kind;
+        let last = matches!(kind, payload::SK | payload::SKF);
+        (self.kind, self.bytes) = (if last { payload::NONE } else { next }, rest);
+        Ok(Raw {
+            kind,
+            next,
+            critical,
+            body,
         })
     }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Result<Raw<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.kind == payload::NONE && self.bytes.is_empty() {
+            return None;
+        }
+        let step = self.step();
+        if step.is_err() {
+            (self.kind, self.bytes) = (payload::NONE, &[]);
+        }
+        Some(step)
+    }
+}
+
+/// Reads the payloads that fill `bytes`, the first of type `first` (0: none). SK and SKF end the walk.
+///
+/// The critical bit of a type that we know is ignored (RFC 7296 §3.2); an unknown type keeps it.
+pub fn decode(first: u8, bytes: &[u8]) -> Result<Vec<Payload>, DecodeError> {
+    Walk::new(first, bytes)
+        .map(|raw| raw.and_then(|raw| Payload::decode(&raw)))
+        .collect()
 }
 
 /// Writes the payloads and names the type of the first. SK or SKF can only be the last.
@@ -159,7 +208,13 @@ impl Payload {
         }
     }
 
-    fn decode(kind: u8, next: u8, critical: bool, body: &[u8]) -> Result<Self, DecodeError> {
+    fn decode(raw: &Raw<'_>) -> Result<Self, DecodeError> {
+        let Raw {
+            kind,
+            next,
+            critical,
+            body,
+        } = *raw;
         Ok(match kind {
             payload::SA => Self::SecurityAssociation(SecurityAssociationPayload::decode(body)?),
             payload::KE => Self::KeyExchange(KeyExchangePayload::decode(body)?),

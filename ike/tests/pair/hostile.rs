@@ -20,7 +20,7 @@ fn east_address() -> SocketAddr {
 }
 
 /// Delivers every damaged form of a packet and then the packet itself.
-fn damage_and_deliver(pair: &mut Pair, packet: &Packet) {
+pub(crate) fn damage_and_deliver(pair: &mut Pair, packet: &Packet) {
     let (local, remote) = (packet.destination, packet.source);
     let mut damaged: Vec<Vec<u8>> = (0..packet.bytes.len())
         .map(|end| packet.bytes[..end].to_vec())
@@ -150,7 +150,7 @@ fn replayed_messages_change_nothing() {
 }
 
 /// A first message like that of an honest initiator, from anyone.
-fn start(pair: &Pair, spi: u64) -> Vec<u8> {
+pub(crate) fn start(pair: &Pair, spi: u64) -> Vec<u8> {
     let mut message = Message::decode(&pair.network.history[0].bytes).unwrap();
     message.header.initiator_spi = spi;
     for payload in &mut message.payloads {

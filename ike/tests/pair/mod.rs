@@ -15,6 +15,7 @@ mod collision;
 mod connections;
 mod crossing;
 mod establish;
+mod flood;
 mod fragmentation;
 mod hostile;
 mod ike_collision;
@@ -39,6 +40,7 @@ mod site;
 mod situation;
 mod table;
 mod traffic;
+mod untimely;
 mod volume;
 
 pub(crate) use pair::Pair;

@@ -288,6 +288,7 @@ impl End {
         let limits = Limits {
             half_open: HALF_OPEN,
             cookie_threshold: 2,
+            half_open_per_source: 3,
             half_open_timeout: Duration::from_secs(30),
         };
         let connections = [(name(), connection(address, peer))].into();
