@@ -34,6 +34,6 @@ pub use probe::Missing;
 pub use reconciler::{Reconciler, Removal, Request, Scope};
 pub use refusal::{Refusal, RefusalKind};
 pub use route::{Route, RouteKey, Target};
-pub use ruleset::Ruleset;
+pub use ruleset::{MaximumSegments, Ruleset};
 pub use xfrm_policy::{Direction, PolicyKey, PolicySelector, PortMask, XfrmPolicy};
 pub use xfrm_state::{Counters, KeyMaterial, StateKey, UdpPorts, Volume, XfrmState};

@@ -65,15 +65,13 @@ impl Object {
         }
     }
 
-    /// Whether it is an unreachable route, the one thing that stays when all else goes.
+    /// Whether it keeps sites closed, and so comes first and stays when all else goes: an unreachable route, or the table.
     pub fn is_last_resort(&self) -> bool {
-        matches!(
-            self,
-            Object::Route(Route {
-                target: Target::Unreachable,
-                ..
-            })
-        )
+        match self {
+            Object::Route(route) => route.target == Target::Unreachable,
+            Object::Ruleset(ruleset) => !ruleset.closed.is_empty(),
+            Object::Link(_) | Object::Address(_) | Object::State(_) | Object::Policy(_) => false,
+        }
     }
 
     /// The same object once it is in the kernel: a state's keys are forgotten here.

@@ -49,7 +49,7 @@ impl Scope {
 /// How much is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// All but the unreachable routes, which keep traffic from leaving in clear text.
+    /// All but the unreachable routes and the table, which keep traffic from leaving in clear text.
     ExceptLastResort,
     /// All of it.
     Everything,

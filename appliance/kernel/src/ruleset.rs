@@ -1,7 +1,9 @@
 //! The nftables table of ours, replaced whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+use ipnet::IpNet;
 
 use crate::link::LinkName;
 use crate::mark;
@@ -9,26 +11,66 @@ use crate::mark;
 /// What the table does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ruleset {
-    /// For each link, the largest TCP segment that may be announced by what is forwarded in or out of it.
-    pub maximum_segments: BTreeMap<LinkName, u16>,
+    /// For each link, the largest TCP segments that may be announced by what is forwarded in or out of it.
+    pub maximum_segments: BTreeMap<LinkName, MaximumSegments>,
+    /// Where packets may only go by one of `tunnels`, whatever the routes say. No prefix may hold another.
+    pub closed: BTreeSet<IpNet>,
+    /// The links by which packets may go there.
+    pub tunnels: BTreeSet<LinkName>,
+}
+
+/// The largest TCP segments of a link, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaximumSegments {
+    /// Of connections over IPv4.
+    pub ipv4: u16,
+    /// Of connections over IPv6.
+    pub ipv6: u16,
 }
 
 impl Ruleset {
     /// The script for `nft -f -`: makes or replaces the table in one transaction.
     pub fn script(&self) -> String {
         let mut script = format!("{}table inet {} {{\n", Ruleset::removal(), mark::NFT_TABLE);
+        self.clamp(&mut script);
+        self.close(&mut script);
+        script.push_str("}\n");
+        script
+    }
+
+    fn clamp(&self, script: &mut String) {
         script.push_str("\tchain clamp {\n\t\ttype filter hook forward priority mangle; policy accept;\n");
-        for (link, segment) in &self.maximum_segments {
-            for side in ["iifname", "oifname"] {
-                // Only ever lowered (RFC 9293 §3.7.1 lets the sender choose less than it was offered).
-                let _ = writeln!(
-                    script,
-                    "\t\t{side} \"{link}\" tcp flags syn tcp option maxseg size > {segment} tcp option maxseg size set {segment}",
-                );
+        // One look at most packets, however many links there are.
+        script.push_str("\t\ttcp flags ! syn accept\n");
+        for (link, segments) in &self.maximum_segments {
+            for (family, segment) in [("ipv4", segments.ipv4), ("ipv6", segments.ipv6)] {
+                for side in ["iifname", "oifname"] {
+                    // Only ever lowered (RFC 9293 §3.7.1 lets the sender choose less than it was offered).
+                    let _ = writeln!(
+                        script,
+                        "\t\t{side} \"{link}\" meta nfproto {family} tcp flags syn tcp option maxseg size > {segment} tcp option maxseg size set {segment}",
+                    );
+                }
             }
         }
-        script.push_str("\t}\n}\n");
-        script
+        script.push_str("\t}\n");
+    }
+
+    fn close(&self, script: &mut String) {
+        let (v4, v6): (Vec<&IpNet>, Vec<_>) = self.closed.iter().partition(|prefix| prefix.addr().is_ipv4());
+        let tunnels: Vec<String> = self.tunnels.iter().map(|link| format!("\"{link}\"")).collect();
+        set(script, TUNNELS, "type ifname", &tunnels);
+        set(script, CLOSED_V4, "type ipv4_addr; flags interval", &v4);
+        set(script, CLOSED_V6, "type ipv6_addr; flags interval", &v6);
+        for hook in ["forward", "output"] {
+            let _ = write!(
+                script,
+                "\tchain closed_{hook} {{\n\t\ttype filter hook {hook} priority filter; policy accept;\n\
+                 \t\toifname \"lo\" accept\n\
+                 \t\tip daddr @{CLOSED_V4} oifname != @{TUNNELS} counter drop\n\
+                 \t\tip6 daddr @{CLOSED_V6} oifname != @{TUNNELS} counter drop\n\t}}\n",
+            );
+        }
     }
 
     /// The script that removes the table, whether it is there or not.
@@ -39,15 +81,73 @@ impl Ruleset {
 
     /// Reads what `nft list table` prints of our table; what we would not have written is passed over.
     pub(crate) fn from_listing(listing: &str) -> Self {
-        let clamp = |line: &str| {
-            let (link, rule) = line.trim().strip_prefix("oifname \"")?.split_once('"')?;
-            let (_, segment) = rule.rsplit_once("maxseg size set ")?;
-            Some((LinkName::try_from(link).ok()?, segment.trim().parse().ok()?))
-        };
+        let mut maximum_segments = BTreeMap::new();
+        for (link, family, segment) in listing.lines().filter_map(clamped) {
+            let segments = maximum_segments
+                .entry(link)
+                .or_insert(MaximumSegments { ipv4: 0, ipv6: 0 });
+            match family {
+                "ipv4" => segments.ipv4 = segment,
+                _ => segments.ipv6 = segment,
+            }
+        }
+        let closed = [CLOSED_V4, CLOSED_V6].map(|name| elements(listing, name));
+        let tunnels = elements(listing, TUNNELS);
         Ruleset {
-            maximum_segments: listing.lines().filter_map(clamp).collect(),
+            maximum_segments,
+            closed: closed
+                .into_iter()
+                .flatten()
+                .filter_map(|text| text.parse().ok().or_else(|| host(text)))
+                .collect(),
+            tunnels: tunnels
+                .into_iter()
+                .filter_map(|text| LinkName::try_from(text.trim_matches('"')).ok())
+                .collect(),
         }
     }
+}
+
+const TUNNELS: &str = "tunnels";
+const CLOSED_V4: &str = "closed_v4";
+const CLOSED_V6: &str = "closed_v6";
+
+fn set(script: &mut String, name: &str, kind: &str, elements: &[impl ToString]) {
+    let _ = write!(script, "\tset {name} {{\n\t\t{kind};\n");
+    if !elements.is_empty() {
+        let elements: Vec<String> = elements.iter().map(ToString::to_string).collect();
+        let _ = writeln!(script, "\t\telements = {{ {} }}", elements.join(", "));
+    }
+    script.push_str("\t}\n");
+}
+
+/// What a line of the listing says that is announced out of a link at most.
+fn clamped(line: &str) -> Option<(LinkName, &str, u16)> {
+    let (link, rule) = line.trim().strip_prefix("oifname \"")?.split_once('"')?;
+    let (_, segment) = rule.rsplit_once("maxseg size set ")?;
+    let family = rule.split_once("nfproto ")?.1.split(' ').next()?;
+    Some((
+        LinkName::try_from(link).ok()?,
+        family,
+        segment.trim().parse().ok()?,
+    ))
+}
+
+/// The elements of a set as they are listed.
+fn elements<'l>(listing: &'l str, name: &str) -> Vec<&'l str> {
+    let start = format!("set {name} {{");
+    let found = listing.split_once(&start).and_then(|(_, rest)| {
+        let (head, rest) = rest.split_once('{')?;
+        // Without elements, what comes next is another set or chain.
+        head.contains("elements").then_some(rest)?.split_once('}')
+    });
+    let texts = found.map_or("", |(texts, _)| texts).split(',').map(str::trim);
+    texts.filter(|text| !text.is_empty()).collect()
+}
+
+/// A single address is listed without a prefix length.
+fn host(text: &str) -> Option<IpNet> {
+    text.parse().ok().map(|address: std::net::IpAddr| address.into())
 }
 
 #[cfg(test)]
@@ -56,8 +156,17 @@ mod tests {
 
     fn ruleset() -> Ruleset {
         let link = |name| LinkName::try_from(name).unwrap();
+        let segments = |ipv4, ipv6| MaximumSegments { ipv4, ipv6 };
         Ruleset {
-            maximum_segments: BTreeMap::from([(link("cw-a"), 1350), (link("cw-b"), 1200)]),
+            maximum_segments: [
+                (link("cw-a"), segments(1350, 1340)),
+                (link("cw-b"), segments(1200, 1200)),
+            ]
+            .into(),
+            closed: ["10.2.0.0/24", "10.3.0.1/32", "fd02::/64"]
+                .map(|prefix| prefix.parse().unwrap())
+                .into(),
+            tunnels: [link("cw-a"), link("cw-b")].into(),
         }
     }
 
@@ -66,8 +175,12 @@ mod tests {
     fn segments_are_only_lowered() {
         let script = ruleset().script();
         for side in ["iifname", "oifname"] {
-            let rule = format!("{side} \"cw-a\" tcp flags syn tcp option maxseg size > 1350");
-            assert!(script.contains(&rule), "{script}");
+            for (family, segment) in [("ipv4", 1350), ("ipv6", 1340)] {
+                let rule = format!(
+                    "{side} \"cw-a\" meta nfproto {family} tcp flags syn tcp option maxseg size > {segment}"
+                );
+                assert!(script.contains(&rule), "{script}");
+            }
         }
     }
 
@@ -75,5 +188,7 @@ mod tests {
     #[test]
     fn scripts_are_read_back() {
         assert_eq!(Ruleset::from_listing(&ruleset().script()), ruleset());
+        let nothing = Ruleset::default();
+        assert_eq!(Ruleset::from_listing(&nothing.script()), nothing);
     }
 }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use appliance_kernel::fake::FakeKernel;
 use appliance_kernel::{
-    Address, Algorithm, EspKeys, Event, Kernel, Key, KeyMaterial, Link, LinkKind, LinkName, Object, Op,
-    Removal, Request, Route, Ruleset, Scope, Target, Volume, XfrmPolicy, XfrmState,
+    Address, Algorithm, EspKeys, Event, Kernel, Key, KeyMaterial, Link, LinkKind, LinkName, MaximumSegments,
+    Object, Op, Removal, Request, Route, Ruleset, Scope, Target, Volume, XfrmPolicy, XfrmState,
 };
 use proptest::prelude::*;
 
@@ -107,7 +107,14 @@ fn policies(number: u8) -> impl Iterator<Item = Object> {
 /// All that one connection needs in the kernel datapath.
 fn connection(number: u8) -> Vec<Object> {
     let clamp = Ruleset {
-        maximum_segments: BTreeMap::from([(name(number), 1350)]),
+        maximum_segments: BTreeMap::from([(
+            name(number),
+            MaximumSegments {
+                ipv4: 1350,
+                ipv6: 1340,
+            },
+        )]),
+        ..Ruleset::default()
     };
     let mut objects = vec![
         route(number, number),

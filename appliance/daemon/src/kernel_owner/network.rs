@@ -1,27 +1,59 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use appliance_kernel::{
-    Address, Kernel, Key, Link, LinkKind, LinkName, Object, Refusal, Request, Route, Ruleset, Target,
+    Address, Kernel, Key, Link, LinkKind, LinkName, MaximumSegments, Object, Refusal, Request, Route,
+    Ruleset, Target,
 };
 use ike::ConnectionName;
 use ipnet::IpNet;
+use tracing::warn;
 
 use crate::datapath::Kind;
 use crate::derive::{NetworkSettings, TunnelSettings};
 
 /// Metric of routes into a tunnel; that of last resort is far above.
 const TUNNEL_METRIC: u32 = 100;
+/// Headers of IPv6 and TCP, in octets.
+const IPV6_TCP_HEADERS: u16 = 60;
 
 /// Makes sure that nothing for these prefixes leaves in clear text, before anything else is done.
 pub(crate) async fn close(kernel: &mut Kernel, network: &NetworkSettings) -> Result<(), Refusal> {
-    kernel
-        .apply(
-            network
-                .closed
-                .iter()
-                .map(|prefix| Request::Want(Route::last_resort(*prefix).into())),
-        )
-        .await
+    let closed = kernel.apply(last_resort(network).map(Request::Want)).await;
+    // The routes do without it, unless somebody else's lead elsewhere.
+    if let Err(refusal) = kernel.apply([Request::Want(ruleset(network).into())]).await {
+        warn!(%refusal, "routes of others could lead past the tunnels");
+    }
+    closed
+}
+
+fn last_resort(network: &NetworkSettings) -> impl Iterator<Item = Object> {
+    let prefixes = network.closed.iter();
+    prefixes.map(|prefix| Object::from(Route::last_resort(*prefix)))
+}
+
+/// All that keeps the sites closed.
+pub(super) fn closing(network: &NetworkSettings) -> impl Iterator<Item = Request> {
+    last_resort(network)
+        .chain([ruleset(network).into()])
+        .map(Request::Want)
+}
+
+/// Whatever the routes say, packets for the sites go by the tunnels; and TCP announces no more than fits through them.
+fn ruleset(network: &NetworkSettings) -> Ruleset {
+    let mut ruleset = Ruleset::default();
+    for tunnel in network.tunnels.values() {
+        if let Ok(link) = LinkName::try_from(tunnel.numbering.link.as_str()) {
+            let segments = MaximumSegments {
+                ipv4: tunnel.tcp_mss,
+                ipv6: tunnel.tcp_mss.min(tunnel.mtu.saturating_sub(IPV6_TCP_HEADERS)),
+            };
+            ruleset.maximum_segments.insert(link.clone(), segments);
+            ruleset.tunnels.insert(link);
+        }
+    }
+    let closed: Vec<IpNet> = network.closed.iter().copied().collect();
+    ruleset.closed = IpNet::aggregate(&closed).into_iter().collect();
+    ruleset
 }
 
 /// Every object that follows from the configuration. Idle connections have no routes.
@@ -30,23 +62,17 @@ pub(super) fn objects(
     datapath: Kind,
     idle: &BTreeSet<ConnectionName>,
 ) -> BTreeMap<Key, Object> {
-    let last_resort = network
-        .closed
-        .iter()
-        .map(|prefix| Object::from(Route::last_resort(*prefix)));
-    let mut ruleset = Ruleset::default();
-    let mut objects: Vec<Object> = last_resort.collect();
+    let mut objects: Vec<Object> = last_resort(network).collect();
     for (name, tunnel) in &network.tunnels {
         let Ok(link) = LinkName::try_from(tunnel.numbering.link.as_str()) else {
             continue;
         };
-        ruleset.maximum_segments.insert(link.clone(), tunnel.tcp_mss);
         objects.extend(tunnel_objects(tunnel, &link, datapath));
         if !idle.contains(name) {
             objects.extend(tunnel.prefixes.iter().map(|prefix| route(*prefix, &link)));
         }
     }
-    objects.push(ruleset.into());
+    objects.push(ruleset(network).into());
     objects.into_iter().map(|object| (object.key(), object)).collect()
 }
 

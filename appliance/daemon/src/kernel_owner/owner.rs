@@ -181,11 +181,7 @@ impl KernelOwner {
         if let Carrier::User(children) = &mut self.carrier {
             // Nothing of a kernel datapath of before can serve here, and its links have the names that we need.
             let release = [appliance_kernel::Request::Release(Scope::Everything)];
-            let closed = network.closed.iter();
-            let close = closed.map(|prefix| {
-                appliance_kernel::Request::Want(appliance_kernel::Route::last_resort(*prefix).into())
-            });
-            let _shown = self.kernel.apply(close.chain(release)).await;
+            let _shown = self.kernel.apply(network::closing(&network).chain(release)).await;
             self.refused_links = children.match_links(&network);
             self.audit().await;
         }

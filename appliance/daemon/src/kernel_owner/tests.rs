@@ -209,13 +209,13 @@ fn inbound(spi: u32) -> Key {
 
 fn classes(kernel: &FakeKernel) -> Vec<String> {
     let class = |object: &Object| match object {
+        Object::Ruleset(_) => "ruleset",
         object if object.is_last_resort() => "last resort",
         Object::Link(_) => "link",
         Object::Address(_) => "address",
         Object::Route(_) => "route",
         Object::State(_) => "state",
         Object::Policy(_) => "policy",
-        Object::Ruleset(_) => "ruleset",
     };
     let mut classes: Vec<String> = kernel
         .objects()
@@ -231,8 +231,9 @@ async fn sites_are_closed_before_anything_else_is_made() {
     let kernel = FakeKernel::new();
     let _rig = Rig::start(&kernel).await;
     let steps: Vec<_> = kernel.performed().iter().map(|step| step.key().clone()).collect();
-    let closed = |key: &Key| matches!(key, Key::Route(route) if route.metric > 1_000_000);
-    assert_eq!(steps.iter().take_while(|key| closed(key)).count(), 2, "{steps:?}");
+    let closed =
+        |key: &Key| matches!(key, Key::Route(route) if route.metric > 1_000_000) || *key == Key::Ruleset;
+    assert_eq!(steps.iter().take_while(|key| closed(key)).count(), 3, "{steps:?}");
     assert_eq!(
         classes(&kernel),
         [
@@ -614,12 +615,12 @@ async fn states_that_nobody_comes_for_are_released_after_the_hold_time() {
 }
 
 #[tokio::test]
-async fn closing_leaves_only_the_routes_of_last_resort() {
+async fn closing_leaves_only_what_keeps_sites_closed() {
     let kernel = FakeKernel::new();
     let mut rig = Rig::start(&kernel).await;
     rig.install(1, 0x100).await;
     rig.ask(Request::Close).await;
-    assert_eq!(classes(&kernel), ["last resort", "last resort"]);
+    assert_eq!(classes(&kernel), ["last resort", "last resort", "ruleset"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use appliance_kernel::{
-    Event, Kernel, Key, Link, LinkKind, Object, RefusalKind, Removal, Request, Ruleset, Scope, Target,
+    Event, Kernel, Key, Link, LinkKind, MaximumSegments, Object, RefusalKind, Removal, Request, Ruleset,
+    Scope, Target,
 };
 
 use crate::*;
@@ -135,7 +136,8 @@ fn removal_leaves_the_last_resort_unless_told() {
     isolated(|| async {
         ip("link add cw-a type veth peer name other");
         let ruleset = Ruleset {
-            maximum_segments: BTreeMap::from([(name("cw-a"), 1350)]),
+            tunnels: [name("cw-a")].into(),
+            ..Ruleset::default()
         };
         let last = [last_resort("10.2.0.0/24"), last_resort("fd02::/64")];
         let rest = [
@@ -224,7 +226,18 @@ fn segments_are_clamped_by_one_table() {
     isolated(|| async {
         let (mut kernel, _) = Kernel::open().await.unwrap();
         let clamp = |segment| Ruleset {
-            maximum_segments: BTreeMap::from([(name("cw-a"), segment)]),
+            maximum_segments: [(
+                name("cw-a"),
+                MaximumSegments {
+                    ipv4: segment,
+                    ipv6: segment - 10,
+                },
+            )]
+            .into(),
+            closed: ["10.2.0.0/24", "10.2.1.0/24", "10.9.0.1/32", "fd02::/64"]
+                .map(|prefix| prefix.parse().unwrap())
+                .into(),
+            tunnels: (0..40).map(|number| name(&format!("cw-{number}"))).collect(),
         };
         kernel.apply(want([clamp(1350).into()])).await.unwrap();
         let (mut kernel, _) = Kernel::open().await.unwrap();
