@@ -11,6 +11,7 @@ use crate::resolution::Resolution;
 use crate::v2::child::Child;
 use crate::v2::state::{Common, IkeSa, State};
 use crate::watch::Watch;
+use crate::weak;
 use crate::{
     Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, LineSnapshot,
     LineStanding, Outage, Reason, Settings, Side, Stage,
@@ -436,8 +437,8 @@ impl Engine {
         let view = |standing: &Standing| {
             let sa = standing.sa.and_then(|spi| self.sas.get(&spi));
             let established = sa.and_then(IkeSa::established);
-            let children = established.map(|sa| sa.children.iter());
-            let children = children.into_iter().flatten().filter_map(Child::snapshot);
+            let carried = || established.into_iter().flat_map(|sa| sa.children.iter());
+            let suites = carried().map(|child| child.agreed.suite);
             let amiss = established.and_then(|sa| sa.lines.first_outage());
             let absent = |line| LineSnapshot::new(line, LineStanding::Pending);
             let lines = match established {
@@ -445,11 +446,12 @@ impl Engine {
                 None => standing.settings.lines.iter().map(absent).collect(),
             };
             ConnectionSnapshot {
+                weak: weak::of(&standing.settings, established.map(|sa| sa.suite), suites),
                 state: standing.state,
                 since: standing.since,
                 outage: standing.outage.clone().or_else(|| amiss.cloned()),
                 ike: sa.map(|sa| sa.snapshot(&standing.settings.remote_identity)),
-                children: children.collect(),
+                children: carried().filter_map(Child::snapshot).collect(),
                 lines,
             }
         };

@@ -23,8 +23,10 @@ mod resolution;
 mod selector;
 mod settings;
 mod snapshot;
+mod suite;
 pub mod v2;
 mod watch;
+mod weak;
 pub mod wire;
 
 pub use action::{Action, Event};
@@ -41,5 +43,5 @@ pub use settings::{
 };
 pub use snapshot::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, LineSnapshot,
-    LineStanding, Snapshot,
+    LineStanding, Snapshot, WeakAlgorithm,
 };

@@ -1,36 +1,11 @@
 //! What is offered, met with what is configured, becomes what is chosen (RFC 7296 §2.7, §3.3).
 
-use std::fmt::Write;
-
 use crate::additional::{self, Additional};
-use crate::crypto::{Encryption, Group, Integrity, Prf};
-use crate::v2::keys::Suite;
-use crate::wire::registry::{encryption, esn, group, integrity, prf, protocol, transform};
+use crate::crypto::{Encryption, Group, Integrity};
+pub(crate) use crate::suite::{EspSuite, IkeSuite, words};
+use crate::wire::registry::{esn, group, integrity, protocol, transform};
 use crate::wire::{Proposal, SecurityAssociationPayload, Transform};
 use crate::{EspProposal, IkeProposal};
-
-/// What one IKE SA uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct IkeSuite {
-    pub(crate) encryption: Encryption,
-    pub(crate) integrity: Option<Integrity>,
-    pub(crate) prf: Prf,
-    pub(crate) group: Group,
-    /// The exchanges that follow it (RFC 9370).
-    pub(crate) additional: Additional,
-}
-
-/// What one Child SA uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EspSuite {
-    pub(crate) encryption: Encryption,
-    pub(crate) integrity: Option<Integrity>,
-    pub(crate) extended_sequence_numbers: bool,
-    /// The group of its own key exchange.
-    pub(crate) group: Option<Group>,
-    /// The exchanges that follow it (RFC 9370).
-    pub(crate) additional: Additional,
-}
 
 /// Where a Child SA takes its keys from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,27 +40,42 @@ pub(crate) fn offer_ike(configured: &[IkeProposal]) -> SecurityAssociationPayloa
     }
 }
 
+/// The proposals that differ: without a key exchange of their own, those that differ in nothing else are one.
+fn distinct(configured: &[EspProposal], keying: Keying) -> impl Iterator<Item = &EspProposal> {
+    let ciphers = |one: &EspProposal| (one.encryption, one.integrity, one.extended_sequence_numbers);
+    let first = move |place: usize, one: &EspProposal| {
+        let mut before = configured.iter().take(place);
+        keying != Keying::Inherited || !before.any(|other| ciphers(other) == ciphers(one))
+    };
+    let places = configured.iter().enumerate();
+    places
+        .filter(move |(place, one)| first(*place, one))
+        .map(|(_, one)| one)
+}
+
 /// Our ESP proposals as an SA payload; `spi` is the one we want to receive on.
 pub(crate) fn offer_esp(configured: &[EspProposal], spi: u32, keying: Keying) -> SecurityAssociationPayload {
-    let proposals = configured.iter().zip(1..=u8::MAX).map(|(proposal, number)| {
-        let mut transforms = ciphers(proposal.encryption, proposal.integrity);
-        if proposal.extended_sequence_numbers {
-            transforms.push(plain(transform::ESN, esn::EXTENDED));
-        }
-        transforms.push(plain(transform::ESN, esn::NONE));
-        if keying != Keying::Inherited {
-            let groups = proposal.groups.iter();
-            transforms.extend(groups.map(|group| plain(transform::KE, group.id())));
-            transforms
-                .extend(additional::offer(&proposal.additional).filter(|_| !proposal.groups.is_empty()));
-        }
-        Proposal {
-            number,
-            protocol: protocol::ESP,
-            spi: spi.to_be_bytes().to_vec(),
-            transforms,
-        }
-    });
+    let proposals = distinct(configured, keying)
+        .zip(1..=u8::MAX)
+        .map(|(proposal, number)| {
+            let mut transforms = ciphers(proposal.encryption, proposal.integrity);
+            if proposal.extended_sequence_numbers {
+                transforms.push(plain(transform::ESN, esn::EXTENDED));
+            }
+            transforms.push(plain(transform::ESN, esn::NONE));
+            if keying != Keying::Inherited {
+                let groups = proposal.groups.iter();
+                transforms.extend(groups.map(|group| plain(transform::KE, group.id())));
+                transforms
+                    .extend(additional::offer(&proposal.additional).filter(|_| !proposal.groups.is_empty()));
+            }
+            Proposal {
+                number,
+                protocol: protocol::ESP,
+                spi: spi.to_be_bytes().to_vec(),
+                transforms,
+            }
+        });
     SecurityAssociationPayload {
         proposals: proposals.collect(),
     }
@@ -238,7 +228,7 @@ pub(crate) fn accept_esp(
     keying: Keying,
 ) -> Option<(EspSuite, u32)> {
     let proposal = single(answer)?;
-    let wanted = configured.get(usize::from(proposal.number).checked_sub(1)?)?;
+    let wanted = distinct(configured, keying).nth(usize::from(proposal.number).checked_sub(1)?)?;
     Some((esp_suite(proposal, wanted, keying)?, esp_spi(proposal)?))
 }
 
@@ -250,92 +240,6 @@ pub(crate) fn allows(configured: &[IkeProposal], suite: IkeSuite) -> bool {
             && proposal.groups.contains(&suite.group)
             && suite.additional.is_among(&proposal.additional)
     })
-}
-
-/// The proposals in words: transforms joined by `/`, proposals by a comma.
-pub(crate) fn words(payload: &SecurityAssociationPayload) -> String {
-    let proposals = payload.proposals.iter().map(|proposal| {
-        let transforms = proposal.transforms.iter().filter_map(transform_word);
-        transforms.collect::<Vec<_>>().join("/")
-    });
-    proposals.collect::<Vec<_>>().join(", ")
-}
-
-impl IkeSuite {
-    /// What the key schedule needs to know.
-    pub(crate) fn keys(self) -> Suite {
-        Suite {
-            encryption: self.encryption,
-            integrity: self.integrity,
-            prf: self.prf,
-        }
-    }
-}
-
-impl std::fmt::Display for IkeSuite {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/", self.encryption)?;
-        if let Some(integrity) = self.integrity {
-            write!(f, "{integrity}/")?;
-        }
-        write!(f, "{}/{}{}", self.prf, self.group, self.additional)
-    }
-}
-
-impl std::fmt::Display for EspSuite {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.encryption)?;
-        if let Some(integrity) = self.integrity {
-            write!(f, "/{integrity}")?;
-        }
-        f.write_str(if self.extended_sequence_numbers {
-            "/ESN"
-        } else {
-            ""
-        })?;
-        let group = self.group.map(|group| format!("/{group}"));
-        write!(f, "{}{}", group.unwrap_or_default(), self.additional)
-    }
-}
-
-fn transform_word(offered: &Transform) -> Option<String> {
-    let known = match offered.kind {
-        transform::ENCR => Encryption::from_id(offered.id, offered.key_length).map(|known| known.to_string()),
-        transform::PRF => Prf::from_id(offered.id).map(|known| known.to_string()),
-        transform::INTEG if offered.id == integrity::NONE => return None,
-        transform::INTEG => Integrity::from_id(offered.id).map(|known| known.to_string()),
-        transform::KE => Group::from_id(offered.id).map(|known| known.to_string()),
-        kind if additional::is_additional(kind) => return additional::word(offered),
-        transform::ESN if offered.id == esn::NONE => return None,
-        transform::ESN if offered.id == esn::EXTENDED => Some("ESN".to_owned()),
-        _ => None,
-    };
-    Some(known.unwrap_or_else(|| foreign_word(offered)))
-}
-
-/// A transform that we do not have, named if it is a common one.
-fn foreign_word(offered: &Transform) -> String {
-    let mut word = match (offered.kind, offered.id) {
-        (transform::ENCR, encryption::AES_CTR) => "AES_CTR".to_owned(),
-        (transform::ENCR, encryption::AES_CCM_16) => "AES_CCM_16".to_owned(),
-        (transform::ENCR, encryption::AES_GCM_8) => "AES_GCM_8".to_owned(),
-        (transform::ENCR, encryption::AES_GCM_12) => "AES_GCM_12".to_owned(),
-        (transform::PRF, prf::AES128_XCBC) => "PRF_AES128_XCBC".to_owned(),
-        (transform::PRF, prf::AES128_CMAC) => "PRF_AES128_CMAC".to_owned(),
-        (transform::INTEG, integrity::AES_XCBC_96) => "AES_XCBC_96".to_owned(),
-        (transform::INTEG, integrity::AES_CMAC_96) => "AES_CMAC_96".to_owned(),
-        (transform::KE, group::NONE) => "NONE".to_owned(),
-        (transform::KE, group::MODP_1536) => "MODP_1536".to_owned(),
-        (transform::KE, group::MODP_6144) => "MODP_6144".to_owned(),
-        (transform::KE, group::MODP_8192) => "MODP_8192".to_owned(),
-        (transform::KE, group::CURVE448) => "CURVE448".to_owned(),
-        (kind, id) => format!("TRANSFORM_{kind}_{id}"),
-    };
-    if let Some(bits) = offered.key_length {
-        // Writing to a String cannot fail.
-        let _ = write!(word, "_{bits}");
-    }
-    word
 }
 
 fn ike_suite(proposal: &Proposal, wanted: &IkeProposal, guessed: u16) -> Option<IkeSuite> {
@@ -494,6 +398,7 @@ fn single(answer: &SecurityAssociationPayload) -> Option<&Proposal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::Prf;
 
     fn gcm(groups: &[Group]) -> IkeProposal {
         let encryption = Encryption::AesGcm16(128);
@@ -598,6 +503,69 @@ mod tests {
             )
             .is_none()
         );
+    }
+
+    /// A proposal with a type of transform that we do not know is passed over, and so is a transform of a known type that
+    /// we do not have (RFC 7296 §3.3.6).
+    #[test]
+    fn unknown_transforms_are_passed_over() {
+        let ours = [gcm(&[Group::X25519])];
+        let mut offered = offer_ike(&[gcm(&[Group::X25519]), gcm(&[Group::X25519])]);
+        offered.proposals[0].transforms.push(plain(240, 1));
+        offered.proposals[1]
+            .transforms
+            .insert(0, plain(transform::ENCR, 4711));
+        let (_, answer) = choose_ike(&offered, &ours, Group::X25519.id()).unwrap();
+        assert_eq!(answer.proposals[0].number, 2);
+        assert_eq!(words(&answer), "AES_GCM_16_128/PRF_HMAC_SHA2_256/X25519");
+        let mut offered = offer_esp(&[esp(true), esp(false)], 4711, Keying::Inherited);
+        offered.proposals[0].transforms.push(plain(240, 1));
+        let (suite, _, answer) = choose_esp(&offered, &[esp(true)], 815, Keying::Inherited).unwrap();
+        assert_eq!(
+            (suite.extended_sequence_numbers, answer.proposals[0].number),
+            (false, 2)
+        );
+    }
+
+    /// With and without a key exchange of its own in one list: each is met by what a peer offers, in both roles.
+    #[test]
+    fn with_and_without_an_exchange_mix() {
+        let with = EspProposal {
+            groups: vec![Group::X25519],
+            ..esp(false)
+        };
+        let (mixed, plain) = ([with.clone(), esp(false)], [esp(false)]);
+        let x25519 = Keying::Negotiated(Some(Group::X25519.id()));
+        for (offered, keying, group) in [
+            (&mixed[..], x25519, Some(Group::X25519)),
+            (&[with][..], x25519, Some(Group::X25519)),
+            (&plain[..], Keying::Negotiated(None), None),
+        ] {
+            let offer = offer_esp(offered, 4711, keying);
+            let (suite, _, answer) = choose_esp(&offer, &mixed, 815, keying).unwrap();
+            assert_eq!(suite.group, group);
+            assert_eq!(accept_esp(&answer, offered, keying), Some((suite, 815)));
+        }
+        let offer = offer_esp(&mixed, 4711, x25519);
+        let (suite, _, answer) = choose_esp(&offer, &plain, 815, x25519).unwrap();
+        assert_eq!(suite.group, None, "the peer's policy has none");
+        assert_eq!(accept_esp(&answer, &mixed, x25519), Some((suite, 815)));
+        let offer = offer_esp(&mixed, 4711, Keying::Inherited);
+        assert_eq!(offer.proposals.len(), 1, "IKE_AUTH has no exchange of its own");
+    }
+
+    /// A cipher whose keys have one length has no Key Length attribute, and one with it is another (RFC 7634 §4).
+    #[test]
+    fn ciphers_of_one_key_length_carry_none() {
+        let chacha = IkeProposal {
+            encryption: Encryption::ChaCha20Poly1305,
+            ..gcm(&[Group::X25519])
+        };
+        let mut offered = offer_ike(std::slice::from_ref(&chacha));
+        assert_eq!(offered.proposals[0].transforms[0].key_length, None);
+        assert!(choose_ike(&offered, std::slice::from_ref(&chacha), 31).is_some());
+        offered.proposals[0].transforms[0].key_length = Some(256);
+        assert!(choose_ike(&offered, &[chacha], 31).is_none());
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct Connection {
     pub ike_proposals: Vec<IkeProposal>,
     /// ESP proposals, most wanted first.
     pub esp_proposals: Vec<EspProposal>,
+    /// ESP proposals for Child SAs that the peer asks for, most wanted first; empty for the same.
+    pub responder_esp_proposals: Vec<EspProposal>,
     /// What may pass, one Child SA each; never empty, and the first line comes up with the tunnel.
     pub lines: Vec<SelectorLine>,
     /// What of the peer's selectors is taken when it proposes them.
@@ -101,6 +103,7 @@ impl Connection {
             childless: Childless::Allow,
             ike_proposals: Vec::new(),
             esp_proposals: Vec::new(),
+            responder_esp_proposals: Vec::new(),
             lines: vec![SelectorLine::with_tunnel(any.clone(), any)],
             responder_selectors: ResponderSelectors::Narrowed,
             force_encapsulation: false,
@@ -134,6 +137,17 @@ pub enum Remote {
     },
     /// Anywhere: only the peer can start, and it is found by its identity.
     Any,
+}
+
+impl Connection {
+    /// The ESP proposals for Child SAs that the peer asks for.
+    pub(crate) fn esp_answers(&self) -> &[EspProposal] {
+        if self.responder_esp_proposals.is_empty() {
+            &self.esp_proposals
+        } else {
+            &self.responder_esp_proposals
+        }
+    }
 }
 
 /// The selectors of one Child SA, as we propose them and, unless all is taken, as we narrow the peer's to.

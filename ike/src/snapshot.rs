@@ -29,6 +29,8 @@ pub struct ConnectionSnapshot {
     pub ike: Option<IkeSnapshot>,
     /// Its Child SAs.
     pub children: Vec<ChildSnapshot>,
+    /// The weak algorithms that it uses or may use, those in use first.
+    pub weak: Vec<WeakAlgorithm>,
     /// Its selector lines, as configured.
     pub lines: Vec<LineSnapshot>,
 }
@@ -66,6 +68,17 @@ pub enum LineStanding {
     Pending,
     /// Its Child SA could not be made, or is gone, for this reason.
     Refused(Outage),
+}
+
+/// An algorithm that nobody should choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeakAlgorithm {
+    /// Its name, as in the names of algorithms of SAs.
+    pub algorithm: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+    /// An SA uses it now; else the settings only allow it.
+    pub in_use: bool,
 }
 
 /// Where a connection stands.

@@ -1,5 +1,5 @@
 use crate::events;
-use crate::status::{ChildSa, Connection, IkeSa, Outage, Side, State, Status};
+use crate::status::{ChildSa, Connection, IkeSa, Outage, Side, State, Status, Weak};
 
 /// So many of the last events are shown with a connection.
 const RECENT: usize = 5;
@@ -100,12 +100,28 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
     for child in &connection.children {
         push_child(&mut text, child);
     }
+    if !connection.weak.is_empty() {
+        push(&mut text, &format!("  weak     {}", weak(&connection.weak)));
+    }
     let skipped = connection.events.len().saturating_sub(RECENT);
     for (place, event) in connection.events.iter().skip(skipped).enumerate() {
         let label = if place == 0 { "lately  " } else { "        " };
         push(&mut text, &format!("  {label} {}", events::brief(event)));
     }
     text
+}
+
+/// What is in use, and then what is only allowed.
+fn weak(found: &[Weak]) -> String {
+    let told = |label, in_use| {
+        let of_these = found.iter().filter(|weak| weak.in_use == in_use);
+        let named: Vec<_> = of_these
+            .map(|weak| format!("{} ({})", weak.algorithm, weak.why))
+            .collect();
+        (!named.is_empty()).then(|| format!("{label}: {}", named.join(", ")))
+    };
+    let both = [told("in use", true), told("allowed", false)];
+    both.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn push_outage(text: &mut String, outage: &Outage) {

@@ -51,9 +51,19 @@ pub(crate) struct Connection {
     pub(crate) ike: Option<IkeSa>,
     #[serde(default)]
     pub(crate) children: Vec<ChildSa>,
+    #[serde(default)]
+    pub(crate) weak: Vec<Weak>,
     /// Oldest first; only of a connection that was asked for by name.
     #[serde(default)]
     pub(crate) events: Vec<Event>,
+}
+
+/// An algorithm that nobody should choose.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Weak {
+    pub(crate) algorithm: String,
+    pub(crate) why: String,
+    pub(crate) in_use: bool,
 }
 
 /// Something that happened to a connection, perhaps several times in a row.

@@ -75,6 +75,8 @@ reasons! {
     PolicyIncomplete = "policy-incomplete",
     /// Algorithms that do not go together.
     PolicyInconsistent = "policy-inconsistent",
+    /// An algorithm for the IKE SA that only a policy with `"legacy": true` may name.
+    PolicyLegacy = "policy-legacy",
     /// IPv4 at one end and IPv6 at the other.
     AddressFamilyMismatch = "address-family-mismatch",
     /// Two prefixes of different owners overlap.

@@ -8,6 +8,7 @@ mod mlkem;
 mod modp;
 mod prf;
 mod separate;
+mod weakness;
 
 pub use algorithms::{Encryption, Group, Integrity, Prf};
 pub use cipher::{OpenError, Opened, Protection, ProtectionError};

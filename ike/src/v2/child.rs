@@ -180,12 +180,12 @@ pub(crate) fn choose(
         return Err((notify::INVALID_SYNTAX, refused(Reason::ProtocolError)));
     };
     let Some((suite, outbound, chosen)) =
-        proposal::choose_esp(offered, &settings.esp_proposals, inbound, keying)
+        proposal::choose_esp(offered, settings.esp_answers(), inbound, keying)
     else {
-        let (offered, expected) = (proposal::words(offered), proposals(settings, keying));
+        let expected = proposal::offer_esp(settings.esp_answers(), 0, keying);
         let outage = Outage {
-            offered,
-            expected,
+            offered: proposal::words(offered),
+            expected: proposal::words(&expected),
             ..refused(Reason::ChildProposalMismatch)
         };
         return Err((notify::NO_PROPOSAL_CHOSEN, outage));

@@ -10,7 +10,12 @@ use ike::{
 
 use crate::{Pair, connection, name};
 
-fn ike(encryption: Encryption, integrity: Option<Integrity>, prf: Prf, groups: &[Group]) -> Vec<IkeProposal> {
+pub(crate) fn ike(
+    encryption: Encryption,
+    integrity: Option<Integrity>,
+    prf: Prf,
+    groups: &[Group],
+) -> Vec<IkeProposal> {
     vec![IkeProposal {
         encryption,
         integrity,
@@ -20,11 +25,11 @@ fn ike(encryption: Encryption, integrity: Option<Integrity>, prf: Prf, groups: &
     }]
 }
 
-fn gcm(groups: &[Group]) -> Vec<IkeProposal> {
+pub(crate) fn gcm(groups: &[Group]) -> Vec<IkeProposal> {
     ike(Encryption::AesGcm16(128), None, Prf::HmacSha2_256, groups)
 }
 
-fn esp(encryption: Encryption, integrity: Option<Integrity>) -> Vec<EspProposal> {
+pub(crate) fn esp(encryption: Encryption, integrity: Option<Integrity>) -> Vec<EspProposal> {
     vec![EspProposal {
         encryption,
         integrity,
@@ -62,54 +67,6 @@ fn a_connection_comes_up() {
         (pair.west.snapshot().half_open, pair.west.snapshot().drops.len()),
         (0, 0)
     );
-}
-
-#[test]
-fn every_group_agrees_on_a_secret() {
-    let groups = [
-        Group::Modp1024,
-        Group::Modp2048,
-        Group::Modp3072,
-        Group::Modp4096,
-        Group::Ecp256,
-        Group::Ecp384,
-        Group::Ecp521,
-        Group::Modp2048Subgroup256,
-        Group::X25519,
-    ];
-    for group in groups {
-        let mut pair = Pair::with(|east, west| {
-            east.ike_proposals = gcm(&[group]);
-            west.ike_proposals = gcm(&[group]);
-        });
-        pair.run_until_quiet();
-        pair.assert_up();
-    }
-}
-
-#[test]
-fn every_suite_protects_ike_and_esp() {
-    let ciphers = [128, 192, 256].map(|bits| (Encryption::AesGcm16(bits), None));
-    let authenticators = [
-        (Integrity::HmacSha1_96, Prf::HmacSha1),
-        (Integrity::HmacSha2_256_128, Prf::HmacSha2_256),
-        (Integrity::HmacSha2_384_192, Prf::HmacSha2_384),
-        (Integrity::HmacSha2_512_256, Prf::HmacSha2_512),
-    ];
-    let separate = authenticators.map(|(integrity, _)| (Encryption::AesCbc(256), Some(integrity)));
-    for (encryption, integrity) in ciphers.into_iter().chain(separate) {
-        for (_, prf) in authenticators {
-            let mut pair = Pair::with(|east, west| {
-                for side in [east, west] {
-                    side.ike_proposals = ike(encryption, integrity, prf, &[Group::X25519]);
-                    side.esp_proposals = esp(encryption, integrity);
-                }
-            });
-            pair.run_until_quiet();
-            pair.assert_up();
-            assert!(!pair.east.child().inbound.extended_sequence_numbers);
-        }
-    }
 }
 
 /// The initiator guessed a group that the responder does not allow: INVALID_KE_PAYLOAD names another (§1.2).

@@ -9,6 +9,7 @@
     clippy::disallowed_methods
 )]
 
+mod algorithms;
 mod child_collision;
 mod child_rekey;
 mod collision;

@@ -8,7 +8,7 @@ use ike::{Connection, Event, Input, Reason, Side, Stage};
 use crate::network::Network;
 use crate::{Pair, Site, name};
 
-const MOMENT: Duration = Duration::from_millis(200);
+pub(crate) const MOMENT: Duration = Duration::from_millis(200);
 
 pub(crate) fn child(pair: &mut Pair, east: bool) {
     if east {

@@ -73,6 +73,12 @@ impl<'d> Object<'d> {
         self.take(key).map_or(Some(default), |value| read(&value))
     }
 
+    /// Reports that `key` does not go with another.
+    pub(crate) fn conflicts(&self, key: &str, detail: &str) {
+        let path = self.value.at(key);
+        self.value.report().add(&path, Reason::PolicyInconsistent, detail);
+    }
+
     /// The items of `key` by name; none where it is left out.
     pub(crate) fn collection<T>(
         &mut self,

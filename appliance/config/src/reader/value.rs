@@ -89,6 +89,11 @@ impl<'d> Value<'d> {
         found
     }
 
+    /// Whether it is the number 0.
+    pub(crate) fn is_zero(&self) -> bool {
+        matches!(self.node, Node::Number(number) if number.as_u64() == Some(0))
+    }
+
     /// Every element read by `read`; `None` if one of them was wrong.
     pub(crate) fn list<T>(&self, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
         let elements = match self.node {

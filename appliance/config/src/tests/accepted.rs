@@ -5,17 +5,12 @@ use serde_json::json;
 
 use super::sample::{check, faults, sample, with, without};
 use crate::model::{
-    Accept, Authentication, Connection, Encryption, Endpoint, Group, Hash, Identity, IkeProposal,
-    IpsecProposal, Mode, Protocol, UdpEncapsulation,
+    Accept, Authentication, Connection, Endpoint, Group, Identity, Mode, Protocol, UdpEncapsulation,
 };
 use crate::{Change, Reason, changes, refusals};
 
 fn connection(document: &serde_json::Value, name: &str) -> Connection {
     check(document).unwrap().connections[name].clone()
-}
-
-fn ike(document: &serde_json::Value) -> IkeProposal {
-    connection(document, "to-b").policy.ike[0].clone()
 }
 
 #[test]
@@ -108,56 +103,6 @@ fn a_small_mtu_lowers_the_default_mss() {
     );
 }
 
-#[test]
-fn algorithms_are_resolved() {
-    let gcm = ike(&sample());
-    assert_eq!(gcm.encryption, Encryption::GcmAes128);
-    assert_eq!((gcm.integrity, gcm.prf), (None, Hash::Sha256));
-    let cbc = json!({ "encryption": "AES256", "integrity": "SHA384", "dh_group": "DHGroup2048" });
-    let cbc = ike(&with(sample(), "/policies/gcm/ike", cbc));
-    assert_eq!((cbc.integrity, cbc.prf), (Some(Hash::Sha384), Hash::Sha384));
-    assert_eq!(cbc.groups, [Group::Modp2048]);
-    let ipsec =
-        json!({ "encryption": "AES128", "integrity": "SHA1", "pfs_group": "PFS2048", "lifetime_s": 3600 });
-    let document = with(sample(), "/policies/gcm/ipsec", ipsec);
-    let expected = IpsecProposal {
-        encryption: Encryption::Aes128,
-        integrity: Some(Hash::Sha1),
-        pfs_group: Some(Group::Modp2048),
-    };
-    let policy = connection(&document, "to-b").policy;
-    assert_eq!(policy.ipsec, [expected]);
-    assert_eq!(
-        (policy.ike_lifetime, policy.ipsec_lifetime),
-        (Duration::from_secs(28_800), Duration::from_secs(3600))
-    );
-    assert_eq!(
-        connection(&document, "to-c").policy.ipsec_lifetime,
-        Duration::from_secs(27_000)
-    );
-}
-
-#[test]
-fn every_group_of_the_document_is_taken() {
-    for (word, group) in [
-        ("DHGroup2", Group::Modp1024),
-        ("DHGroup14", Group::Modp2048),
-        ("DHGroup15", Group::Modp3072),
-        ("DHGroup16", Group::Modp4096),
-        ("DHGroup24", Group::Modp2048Subgroup256),
-        ("ECP256", Group::Ecp256),
-        ("ECP384", Group::Ecp384),
-        ("ECP521", Group::Ecp521),
-        ("X25519", Group::X25519),
-    ] {
-        assert_eq!(
-            ike(&with(sample(), "/policies/gcm/ike/dh_group", json!(word))).groups,
-            [group],
-            "{word}"
-        );
-    }
-}
-
 fn lines(document: &serde_json::Value, name: &str) -> Vec<(String, String, bool)> {
     let words = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let lines = connection(document, name).selectors.lines;
@@ -245,33 +190,6 @@ fn a_line_has_as_many_pairs_as_the_kernel_takes() {
     of(42).unwrap();
     let expected = [("/connections/to-b/selectors/lines/0", Reason::OutOfRange)];
     assert_eq!(faults(&of(43).unwrap_err()), expected);
-}
-
-#[test]
-fn the_azure_default_is_what_azure_offers_first() {
-    let policy = connection(
-        &with(sample(), "/connections/to-b/policy", json!("azure-default")),
-        "to-b",
-    )
-    .policy;
-    assert!(
-        policy
-            .ike
-            .iter()
-            .all(|proposal| proposal.groups == [Group::Modp1024])
-    );
-    assert_eq!(
-        (policy.ike[0].encryption, policy.ike[0].prf),
-        (Encryption::Aes256, Hash::Sha1)
-    );
-    assert_eq!(
-        policy.ipsec[0],
-        IpsecProposal {
-            encryption: Encryption::GcmAes256,
-            integrity: None,
-            pfs_group: None,
-        }
-    );
 }
 
 #[test]

@@ -72,13 +72,18 @@ fn valid_document() -> impl Strategy<Value = Value> {
         "AES128",
         "AES192",
         "AES256",
+        "CHACHA20POLY1305",
     ]);
     let hash = word(&["SHA1", "SHA256", "SHA384", "SHA512"]);
     let group = word(&["DHGroup2", "DHGroup14", "DHGroup24", "ECP256", "ECP521", "X25519"]);
     let names = prop::collection::btree_set(name(), 0..8);
     let numbers = (9..=3600u64, 576..=9000u64, any::<bool>());
     (names, ciphers, hash, group, numbers).prop_map(|(names, cipher, hash, group, (dpd, mtu, enabled))| {
-        let integrity = if cipher.starts_with("GCM") { cipher } else { hash };
+        let integrity = if cipher.starts_with("GCM") || cipher.starts_with("CHACHA") {
+            cipher
+        } else {
+            hash
+        };
         let mut document = json!({
             "gateway": {
                 "ip_configurations": { "wan": { "address": "192.0.2.1" } }, "address_space": ["10.255.0.0/16"]

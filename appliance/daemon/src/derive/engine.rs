@@ -3,14 +3,13 @@ use std::sync::Arc;
 
 use appliance_config::ValidConfig;
 use appliance_config::model::{self, UdpEncapsulation};
-use ike::crypto::{Encryption, Group, Integrity, Prf};
 use ike::{
-    Authentication, Childless, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits,
-    LineStart, Mode, PostQuantumPresharedKey, Remote, ResponderSelectors, SelectorLine, Settings,
-    TrafficSelector,
+    Authentication, Childless, Connection, ConnectionName, Identity, Limits, LineStart, Mode,
+    PostQuantumPresharedKey, Remote, ResponderSelectors, SelectorLine, Settings, TrafficSelector,
 };
 use ipnet::IpNet;
 
+use super::algorithms::{esp_proposal, ike_proposal};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 use crate::sockets::IKE_PORT;
@@ -60,6 +59,7 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         fragment_size: settings.fragment_size,
         ike_proposals: settings.policy.ike.iter().map(ike_proposal).collect(),
         esp_proposals: settings.policy.ipsec.iter().map(esp_proposal).collect(),
+        responder_esp_proposals: settings.policy.responder_ipsec.iter().map(esp_proposal).collect(),
         lines: settings.selectors.lines.iter().map(line).collect(),
         responder_selectors: match settings.selectors.accept {
             model::Accept::Narrowed => ResponderSelectors::Narrowed,
@@ -69,6 +69,7 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         dpd_timeout: settings.dpd_timeout,
         ike_lifetime: settings.policy.ike_lifetime,
         child_lifetime: settings.policy.ipsec_lifetime,
+        child_octets: settings.policy.ipsec_bytes,
         ..Connection::with_peer(
             port(settings.local_address),
             remote,
@@ -131,68 +132,5 @@ fn identity(identity: &model::Identity) -> Identity {
         model::Identity::Email(mailbox) => Identity::Email(mailbox.clone()),
         model::Identity::DistinguishedName(name) => Identity::DistinguishedName(name.der().to_vec()),
         model::Identity::KeyId(octets) => Identity::KeyId(octets.clone()),
-    }
-}
-
-fn ike_proposal(proposal: &model::IkeProposal) -> IkeProposal {
-    IkeProposal {
-        encryption: encryption(proposal.encryption),
-        integrity: proposal.integrity.map(integrity),
-        prf: prf(proposal.prf),
-        groups: proposal.groups.iter().copied().map(group).collect(),
-        additional: Vec::new(),
-    }
-}
-
-fn esp_proposal(proposal: &model::IpsecProposal) -> EspProposal {
-    EspProposal {
-        encryption: encryption(proposal.encryption),
-        integrity: proposal.integrity.map(integrity),
-        extended_sequence_numbers: true,
-        groups: proposal.pfs_group.map(group).into_iter().collect(),
-        additional: Vec::new(),
-    }
-}
-
-fn encryption(encryption: model::Encryption) -> Encryption {
-    match encryption {
-        model::Encryption::Aes128 => Encryption::AesCbc(128),
-        model::Encryption::Aes192 => Encryption::AesCbc(192),
-        model::Encryption::Aes256 => Encryption::AesCbc(256),
-        model::Encryption::GcmAes128 => Encryption::AesGcm16(128),
-        model::Encryption::GcmAes192 => Encryption::AesGcm16(192),
-        model::Encryption::GcmAes256 => Encryption::AesGcm16(256),
-    }
-}
-
-fn integrity(hash: model::Hash) -> Integrity {
-    match hash {
-        model::Hash::Sha1 => Integrity::HmacSha1_96,
-        model::Hash::Sha256 => Integrity::HmacSha2_256_128,
-        model::Hash::Sha384 => Integrity::HmacSha2_384_192,
-        model::Hash::Sha512 => Integrity::HmacSha2_512_256,
-    }
-}
-
-fn prf(hash: model::Hash) -> Prf {
-    match hash {
-        model::Hash::Sha1 => Prf::HmacSha1,
-        model::Hash::Sha256 => Prf::HmacSha2_256,
-        model::Hash::Sha384 => Prf::HmacSha2_384,
-        model::Hash::Sha512 => Prf::HmacSha2_512,
-    }
-}
-
-fn group(group: model::Group) -> Group {
-    match group {
-        model::Group::Modp1024 => Group::Modp1024,
-        model::Group::Modp2048 => Group::Modp2048,
-        model::Group::Modp3072 => Group::Modp3072,
-        model::Group::Modp4096 => Group::Modp4096,
-        model::Group::Modp2048Subgroup256 => Group::Modp2048Subgroup256,
-        model::Group::Ecp256 => Group::Ecp256,
-        model::Group::Ecp384 => Group::Ecp384,
-        model::Group::Ecp521 => Group::Ecp521,
-        model::Group::X25519 => Group::X25519,
     }
 }

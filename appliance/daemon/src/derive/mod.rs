@@ -1,5 +1,6 @@
 //! From the checked configuration to what each part should want. Pure.
 
+mod algorithms;
 mod desired;
 mod engine;
 mod network;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ike::{
     ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, Input, Outage, Reason, Side,
-    Snapshot, Stage,
+    Snapshot, Stage, WeakAlgorithm,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -102,6 +102,11 @@ fn snapshot() -> Snapshot {
         outage: Some(outage()),
         ike: None,
         children: Vec::new(),
+        weak: vec![WeakAlgorithm {
+            algorithm: "MODP_1024".to_owned(),
+            why: "within reach",
+            in_use: false,
+        }],
     };
     Snapshot {
         connections: [(name(), connection)].into(),
@@ -140,6 +145,10 @@ async fn status_is_told_though_the_owners_are_busy() {
     assert_eq!(
         (&connection["outage"]["side"], &connection["outage"]["stage"]),
         (&json!("peer"), &json!("ike-auth"))
+    );
+    assert_eq!(
+        connection["weak"],
+        json!([{ "algorithm": "MODP_1024", "why": "within reach", "in_use": false }])
     );
     let (_, one) = ask(rig.directory.path(), "GET", "/api/v1/status/connections/to-b").await;
     assert_eq!(one["outage"], connection["outage"]);

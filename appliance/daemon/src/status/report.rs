@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ike::{ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, Outage, Snapshot};
+use ike::{
+    ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, Outage, Snapshot,
+    WeakAlgorithm,
+};
 use serde::Serialize;
 
 use super::event::EventStatus;
@@ -43,6 +46,7 @@ pub(crate) struct ConnectionStatus {
     standby: bool,
     ike: Option<IkeStatus>,
     children: Vec<ChildStatus>,
+    weak: Vec<WeakStatus>,
     /// Told of a single connection only.
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<Vec<EventStatus>>,
@@ -56,6 +60,13 @@ pub(super) struct OutageStatus {
     offered: String,
     expected: String,
     next_step: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct WeakStatus {
+    algorithm: String,
+    why: &'static str,
+    in_use: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -143,7 +154,16 @@ fn connection(
                 )
             })
             .collect(),
+        weak: snapshot.weak.iter().map(weak).collect(),
         events: None,
+    }
+}
+
+fn weak(weak: &WeakAlgorithm) -> WeakStatus {
+    WeakStatus {
+        algorithm: weak.algorithm.clone(),
+        why: weak.why,
+        in_use: weak.in_use,
     }
 }
 
