@@ -130,12 +130,9 @@ impl Course<'_> {
     fn allowed(&self, name: &str) -> usize {
         let carries_on = self.cell.restart == Restart::WeDie && self.cell.ours == Datapath::Kernel;
         match name {
-            "begin" => 0,
             "restart" if carries_on => 10,
             "restart" => usize::MAX / 2,
-            _ if self.cell.link == Link::Loss => usize::MAX / 2,
-            _ if self.cell.ours == Datapath::Kernel => 20,
-            _ => 2,
+            _ => 0,
         }
     }
 }
