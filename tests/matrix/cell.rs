@@ -31,7 +31,12 @@ pub(crate) enum Mode {
 /// What may pass the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Selectors {
+    /// Any to any.
     RouteBased,
+    /// Each of two networks with each of two.
+    PolicyBased,
+    /// Two lines: one with the tunnel, one on demand.
+    Custom,
 }
 
 /// What is between the gateways.
@@ -73,7 +78,7 @@ pub(crate) struct Cell {
 
 const PROFILES: [Profile; 3] = [Profile::Modern, Profile::AzureDefault, Profile::Custom];
 const MODES: [Mode; 3] = [Mode::Default, Mode::InitiatorOnly, Mode::ResponderOnly];
-const SELECTORS: [Selectors; 1] = [Selectors::RouteBased];
+const SELECTORS: [Selectors; 3] = [Selectors::RouteBased, Selectors::PolicyBased, Selectors::Custom];
 const LINKS: [Link; 3] = [Link::Cable, Link::Nat, Link::Loss];
 const RESTARTS: [Restart; 4] = [
     Restart::PeerStops,
@@ -204,6 +209,8 @@ impl Display for Selectors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::RouteBased => "route-based",
+            Self::PolicyBased => "policy-based",
+            Self::Custom => "on demand",
         })
     }
 }

@@ -10,7 +10,7 @@ use system_tests::matrix::row::{Row, Step};
 use system_tests::matrix::table::STEPS;
 use system_tests::peer::tunnel::Datapath;
 
-use crate::cell::{Cell, Link, Restart};
+use crate::cell::{Cell, Link, Restart, Selectors};
 use crate::scene::{Scene, forget};
 use crate::traffic::{Traffic, lost_outside};
 
@@ -45,18 +45,38 @@ fn in_lab(cell: &Cell, steps: &mut Vec<Step>) -> Result<()> {
 /// A tunnel comes up, carries, has both kinds of SA replaced from both sides, and comes back when a side is started
 /// again; and all the while nothing leaves in clear text.
 fn scenario(run: &Run, cell: &Cell, steps: &mut Vec<Step>) -> Result<()> {
-    let [begin, child_by_us, child_by_peer, ike_by_us, ike_by_peer, restart] = STEPS;
+    let [
+        begin,
+        demand,
+        child_by_us,
+        child_by_peer,
+        ike_by_us,
+        ike_by_peer,
+        restart,
+    ] = STEPS;
     let mut scene = Scene::start(run, cell).context("starting")?;
     let status = scene.up().context("coming up")?;
+    scene.complete(cell).context("coming up")?;
+    let second_too = cell.selectors == Selectors::PolicyBased;
     // Who answered last may be up while its answer is lost on the way.
-    Traffic::start(&scene.sites)?.flows().context("coming up")?;
+    Traffic::start(&scene.sites, second_too)?
+        .flows()
+        .context("coming up")?;
     let encapsulation = &status["children"][0]["encapsulation"];
     ensure!(
         cell.link != Link::Nat || encapsulation == "udp",
         "behind a NAT ESP must be in UDP: {status}"
     );
-    let mut course = Course { cell, steps };
+    let mut course = Course {
+        cell,
+        steps,
+        second_too,
+    };
     course.step(begin, &mut scene, |_, _| Ok(()))?;
+    if cell.selectors == Selectors::Custom {
+        course.second_too = true;
+        course.step(demand, &mut scene, |_, _| Ok(()))?;
+    }
     for (name, ike, ours) in [
         (child_by_us, false, true),
         (child_by_peer, false, false),
@@ -80,6 +100,8 @@ fn scenario(run: &Run, cell: &Cell, steps: &mut Vec<Step>) -> Result<()> {
 struct Course<'c> {
     cell: &'c Cell,
     steps: &'c mut Vec<Step>,
+    /// Traffic flows between the second networks too.
+    second_too: bool,
 }
 
 impl Course<'_> {
@@ -100,7 +122,7 @@ impl Course<'_> {
         action: impl FnOnce(&mut Scene, &Traffic) -> Result<()>,
     ) -> Result<()> {
         let lost_before = self.lost_by_link(scene)?;
-        let traffic = Traffic::start(&scene.sites)?;
+        let traffic = Traffic::start(&scene.sites, self.second_too)?;
         traffic.flows().context("before")?;
         action(scene, &traffic)?;
         traffic.flows().context("after")?;
@@ -130,6 +152,7 @@ impl Course<'_> {
     fn allowed(&self, name: &str) -> usize {
         let carries_on = self.cell.restart == Restart::WeDie && self.cell.ours == Datapath::Kernel;
         match name {
+            "demand" => 400,
             "restart" if carries_on => 10,
             "restart" => usize::MAX / 2,
             _ => 0,

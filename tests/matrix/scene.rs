@@ -11,9 +11,9 @@ use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, SOON};
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::{AZURE, CUSTOM, MODERN};
-use system_tests::peer::tunnel::{Datapath, Tunnel};
+use system_tests::peer::tunnel::{Datapath, Lines, Tunnel};
 
-use crate::cell::{Cell, Link, Mode, Other, Profile};
+use crate::cell::{Cell, Link, Mode, Other, Profile, Selectors};
 use crate::traffic::lose_some;
 
 /// Where the router between the sites is seen from the public side.
@@ -55,6 +55,11 @@ impl Scene {
         for (tunnel, mode) in [(&mut ours, cell.mode), (&mut theirs, cell.mode.mirrored())] {
             profile(tunnel, cell.profile);
             tunnel.mode = mode.word();
+            tunnel.lines = match cell.selectors {
+                Selectors::RouteBased => Lines::RouteBased,
+                Selectors::PolicyBased => Lines::PolicyBased,
+                Selectors::Custom => Lines::Custom,
+            };
             tunnel.keeps_up = mode == Mode::InitiatorOnly;
             tunnel.dpd_timeout = DPD_TIMEOUT;
             if cell.link == Link::Nat && tunnel.remote == sites.a.outer {
@@ -82,6 +87,19 @@ impl Scene {
             peer.wait_for("peer", "up")?;
         }
         self.we.wait_for("peer", "up")
+    }
+
+    /// Waits until there are as many Child SAs as a cell has at first: all those that nothing has to ask for.
+    pub(crate) fn complete(&self, cell: &Cell) -> Result<()> {
+        let wanted = match cell.selectors {
+            Selectors::RouteBased | Selectors::Custom => 1,
+            Selectors::PolicyBased => 4,
+        };
+        wait::until("every Child SA", SOON, || {
+            let (_, children) = self.spis()?;
+            ensure!(children.len() == wanted, "{} of {wanted}", children.len());
+            Ok(())
+        })
     }
 
     /// SPIs of our IKE SA and of all that we receive by, once every Child SA has no other beside it.
@@ -160,7 +178,7 @@ impl Peer {
             Self::StrongSwan(peer) => {
                 peer.restart()?;
                 if cell.mode == Mode::Default && cell.link != Link::Nat {
-                    peer.initiate()?;
+                    let _refused_when_we_were_first = peer.initiate();
                 }
                 Ok(())
             }

@@ -29,23 +29,25 @@ const LOSSY: &str = "table inet lossy {
 }";
 
 /// Traffic that flows until it is finished or dropped.
-pub(crate) struct Traffic([Ping; 2]);
+pub(crate) struct Traffic(Vec<Ping>);
 
 impl Traffic {
-    /// Begins to send.
-    pub(crate) fn start(sites: &Sites) -> Result<Self> {
+    /// Begins to send between the first addresses of the hosts, or also between the second ones.
+    pub(crate) fn start(sites: &Sites, second_too: bool) -> Result<Self> {
         let (a, b) = (&sites.a, &sites.b);
-        Ok(Self([
-            Ping::start(&a.host, b.host_address, EVERY)?,
-            Ping::start(&b.host, a.host_address, EVERY)?,
-        ]))
+        let mut ways = vec![(a, b.host_address), (b, a.host_address)];
+        if second_too {
+            ways.extend([(a, b.second_address), (b, a.second_address)]);
+        }
+        let pings = ways.iter().map(|(from, to)| Ping::start(&from.host, *to, EVERY));
+        pings.collect::<Result<_>>().map(Self)
     }
 
-    /// Waits until it flows both ways.
+    /// Waits until it flows all ways.
     pub(crate) fn flows(&self) -> Result<()> {
-        for (ping, way) in self.0.iter().zip(["a to b", "b to a"]) {
+        for (way, ping) in self.0.iter().enumerate() {
             ping.wait_for(ENOUGH, SOON)
-                .with_context(|| format!("from host {way}"))?;
+                .with_context(|| format!("traffic number {way}"))?;
         }
         Ok(())
     }
@@ -55,19 +57,25 @@ impl Traffic {
         self.0.iter().try_for_each(|ping| ping.wait_sent(ENOUGH, SOON))
     }
 
-    /// Ends it and tells what became of it, both ways together.
+    /// Ends it and tells what became of it, all ways together.
     pub(crate) fn finish(self) -> Result<Answers> {
-        let [one, other] = self.0;
-        let other = std::thread::spawn(move || other.finish());
-        let (one, other) = (
-            one.finish(),
-            other.join().map_err(|_| anyhow!("a ping panicked"))?,
-        );
-        Ok(Answers {
-            sent: one.sent + other.sent,
-            lost: one.lost + other.lost,
-            longest_silence: one.longest_silence.max(other.longest_silence),
-        })
+        let ends = self
+            .0
+            .into_iter()
+            .map(|ping| std::thread::spawn(move || ping.finish()));
+        let ends: Vec<_> = ends.collect();
+        let mut sum = Answers {
+            sent: 0,
+            lost: 0,
+            longest_silence: Duration::ZERO,
+        };
+        for end in ends {
+            let one = end.join().map_err(|_| anyhow!("a ping panicked"))?;
+            sum.sent += one.sent;
+            sum.lost += one.lost;
+            sum.longest_silence = sum.longest_silence.max(one.longest_silence);
+        }
+        Ok(sum)
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Site {
     pub outer: Ipv4Addr,
     /// What is behind the gateway, for example `10.1.0.0/24`.
     pub prefix: &'static str,
+    /// Another address of the host, from which it speaks to the other host's.
+    pub second_address: Ipv4Addr,
+    /// The network of that one, for example `10.1.1.0/24`.
+    pub second_prefix: &'static str,
 }
 
 /// Two sites. Each gateway's default route leads to the other, so that without a tunnel, and
@@ -107,15 +111,25 @@ impl Site {
                 address: &near,
             },
         )?;
-        host.ip(&[&format!("route add default via {network}.1")])?;
-        let host_address = format!("{network}.10").parse()?;
-        let prefix = if name == "a" { "10.1.0.0/24" } else { "10.2.0.0/24" };
+        let (prefix, second_prefix, second, beyond) = if name == "a" {
+            ("10.1.0.0/24", "10.1.1.0/24", "10.1.1", "10.2.1.0/24")
+        } else {
+            ("10.2.0.0/24", "10.2.1.0/24", "10.2.1", "10.1.1.0/24")
+        };
+        gateway.ip(&[&format!("address add {second}.1/24 dev lan")])?;
+        host.ip(&[
+            &format!("route add default via {network}.1"),
+            &format!("address add {second}.10/24 dev eth0"),
+            &format!("route add {beyond} via {network}.1 src {second}.10"),
+        ])?;
         Ok(Self {
             host,
             gateway,
-            host_address,
+            host_address: format!("{network}.10").parse()?,
             outer,
             prefix,
+            second_address: format!("{second}.10").parse()?,
+            second_prefix,
         })
     }
 

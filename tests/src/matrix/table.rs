@@ -8,8 +8,9 @@ use super::row::{Row, Step};
 /// What differs between cells.
 pub const VARIED: [&str; 7] = ["peer", "ESP", "profile", "mode", "selectors", "link", "restart"];
 /// What is done in each cell while traffic flows, in order.
-pub const STEPS: [&str; 6] = [
+pub const STEPS: [&str; 7] = [
     "begin",
+    "demand",
     "child, by us",
     "child, by peer",
     "IKE, by us",
@@ -27,8 +28,8 @@ pub fn markdown(rows: &[Row], revision: &str) -> String {
         let failed = here.iter().filter(|row| row.failure.is_some()).count();
         let _infallible = write!(
             text,
-            "### {parties}; revision {revision}\n\n{} cells, {failed} failed. Rekeys and restart: pings lost/sent in both \
-             directions together; of the restart also the longest silence.\n\n",
+            "### {parties}; revision {revision}\n\n{} cells, {failed} failed. Steps: pings lost/sent, all directions \
+             together; where a tunnel may pause also the longest silence.\n\n",
             here.len()
         );
         text += &table(&here);
@@ -78,7 +79,7 @@ fn columns(row: &Row) -> Vec<String> {
 
 fn told(step: &Step) -> String {
     let lost = format!("{}/{}", step.lost, step.sent);
-    if step.name == "restart" {
+    if matches!(step.name.as_str(), "demand" | "restart") {
         format!("{lost}, {}", seconds(step.silence_milliseconds))
     } else {
         lost

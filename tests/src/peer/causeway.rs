@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
-use super::tunnel::{Datapath, Tunnel};
+use super::tunnel::{Datapath, Lines, Tunnel};
 use crate::lab::namespace::Namespace;
 use crate::lab::process::Process;
 use crate::lab::run::Run;
@@ -258,7 +258,7 @@ pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
     let (mut secrets, mut address, mut prefix) = (Vec::new(), Value::Null, Value::Null);
     for (name, tunnel) in connections {
         let (suite, secret) = (&tunnel.suite, format!("psk-{name}"));
-        let site = json!({ "endpoint": tunnel.remote, "address_space": [tunnel.remote_prefix] });
+        let site = json!({ "endpoint": tunnel.remote, "address_space": tunnel.remote_prefixes() });
         sites.insert((*name).to_owned(), site);
         let policy = json!({
             "ike": { "encryption": suite.ike_encryption, "integrity": suite.hash, "dh_group": suite.group },
@@ -269,19 +269,30 @@ pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
         }
         let connection = json!({
             "site": name, "policy": tunnel.built_in.unwrap_or(name), "mode": tunnel.mode,
-            "dpd_timeout_s": tunnel.dpd_timeout,
+            "dpd_timeout_s": tunnel.dpd_timeout, "selectors": selectors(tunnel),
             "authentication": { "method": "psk", "secret": secret,
                                 "local_id": tunnel.local_id, "remote_id": tunnel.remote_id },
             "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
         items.insert((*name).to_owned(), connection);
         secrets.push((secret, tunnel.secret.clone()));
         address = json!(tunnel.local);
-        prefix = json!(tunnel.local_prefix);
+        prefix = json!(tunnel.local_prefixes());
     }
     let gateway =
-        json!({ "ip_configurations": { "default": { "address": address } }, "address_space": [prefix] });
+        json!({ "ip_configurations": { "default": { "address": address } }, "address_space": prefix });
     let json = json!({ "schema": 1, "gateway": gateway, "sites": sites, "policies": policies, "connections": items });
     Document { json, secrets }
+}
+
+fn selectors(tunnel: &Tunnel) -> Value {
+    let line = |local: &str, remote: &str| json!({ "local": [local], "remote": [remote] });
+    match tunnel.lines {
+        Lines::RouteBased => json!({ "kind": "route-based" }),
+        Lines::PolicyBased => json!({ "kind": "policy-based" }),
+        Lines::Custom => json!({ "kind": "custom", "lines": [
+            line(&tunnel.local_prefix, &tunnel.remote_prefix),
+            line(&tunnel.local_second, &tunnel.remote_second) ] }),
+    }
 }
 
 /// A binary of the release profile, beside the one that runs.

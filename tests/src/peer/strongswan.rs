@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::tunnel::{Datapath, Tunnel};
+use super::tunnel::{Datapath, Lines, Tunnel};
 use crate::lab::namespace::Namespace;
 use crate::lab::process::Process;
 use crate::lab::run::Run;
@@ -18,6 +18,8 @@ const PLUGINS: &str = "random nonce openssl pem pkcs1 pkcs8 x509 pubkey revocati
                        aes sha1 sha2 drbg ctr ccm";
 /// Interface id of the XFRM interface, in the kernel datapath.
 const IF_ID: u32 = 42;
+/// The Child SA that every tunnel has.
+const FIRST: &str = "net";
 /// Time for charon to start, on an emulated machine too.
 const START: Duration = Duration::from_secs(30);
 
@@ -26,6 +28,7 @@ pub struct StrongSwan {
     process: Process,
     gateway: Namespace,
     folder: PathBuf,
+    children: Vec<&'static str>,
 }
 
 impl StrongSwan {
@@ -35,17 +38,25 @@ impl StrongSwan {
     /// # Errors
     /// When it does not start or refuses the configuration.
     pub fn start(run: &Run, gateway: &Namespace, tunnel: &Tunnel, datapath: Datapath) -> Result<Self> {
-        let closed = format!("route add unreachable {} metric 9999", tunnel.remote_prefix);
-        gateway.ip(&[&closed])?;
         if datapath == Datapath::Kernel {
             gateway.ip(&[
                 &format!("link add ipsec0 type xfrm dev wan if_id {IF_ID}"),
                 "link set ipsec0 mtu 1400 up",
-                &format!("route add {} dev ipsec0", tunnel.remote_prefix),
             ])?;
         }
+        for prefix in tunnel.remote_prefixes() {
+            gateway.ip(&[&format!("route add unreachable {prefix} metric 9999")])?;
+            if datapath == Datapath::Kernel {
+                gateway.ip(&[&format!("route add {prefix} dev ipsec0")])?;
+            }
+        }
         let settings = |folder: &Path| daemon_settings(folder, datapath);
-        Self::with_configuration(run, gateway, settings, &connections(tunnel, datapath))
+        let mut peer = Self::with_configuration(run, gateway, settings, &connections(tunnel, datapath))?;
+        peer.children = children(tunnel, datapath)
+            .into_iter()
+            .map(|child| child.name)
+            .collect();
+        Ok(peer)
     }
 
     /// Starts it with a configuration of the caller's: `strongswan.conf`, which must put the control socket at
@@ -67,6 +78,7 @@ impl StrongSwan {
             process: charon(gateway, &folder)?,
             gateway: gateway.clone(),
             folder,
+            children: vec![FIRST],
         };
         peer.load()?;
         Ok(peer)
@@ -98,7 +110,7 @@ impl StrongSwan {
     /// # Errors
     /// What strongSwan says why not.
     pub fn initiate(&self) -> Result<String> {
-        self.swanctl(&["--initiate", "--child", "net", "--timeout", "30"])
+        self.swanctl(&["--initiate", "--child", FIRST, "--timeout", "30"])
     }
 
     /// Takes the tunnel down from this side.
@@ -109,12 +121,14 @@ impl StrongSwan {
         self.swanctl(&["--terminate", "--ike", "net", "--timeout", "30"])
     }
 
-    /// Replaces the Child SA from this side.
+    /// Replaces every Child SA from this side.
     ///
     /// # Errors
-    /// When there is none.
+    /// When one is missing.
     pub fn rekey_child(&self) -> Result<String> {
-        self.swanctl(&["--rekey", "--child", "net"])
+        let said = self.children.iter();
+        said.map(|child| self.swanctl(&["--rekey", "--child", child]))
+            .collect()
     }
 
     /// Replaces the IKE SA from this side.
@@ -228,26 +242,17 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
         secret,
         ..
     } = tunnel;
-    // Its user-space plugin cannot route any-to-any, so there it asks for the two sites only.
-    let (local_ts, remote_ts, if_id) = match datapath {
-        Datapath::Kernel => (
-            "0.0.0.0/0",
-            "0.0.0.0/0",
-            format!("if_id_in = {IF_ID}\n if_id_out = {IF_ID}"),
-        ),
-        Datapath::User => (
-            tunnel.local_prefix.as_str(),
-            tunnel.remote_prefix.as_str(),
-            String::new(),
-        ),
-    };
-    let (local_ts, remote_ts) = match &tunnel.selectors {
-        Some((local, remote)) => (local.as_str(), remote.as_str()),
-        None => (local_ts, remote_ts),
-    };
-    let (ike, esp) = (tunnel.suite.strongswan_ike(), tunnel.suite.strongswan_esp());
+    let ike = tunnel.suite.strongswan_ike();
     let encap = if tunnel.encapsulate { "yes" } else { "no" };
-    let (ike_upkeep, child_upkeep) = upkeep(tunnel);
+    let upkeep = if tunnel.keeps_up {
+        "keyingtries = 0\n  dpd_delay = 3s"
+    } else {
+        ""
+    };
+    let children: String = children(tunnel, datapath)
+        .iter()
+        .map(|child| child.section(tunnel, datapath))
+        .collect();
     format!(
         "connections {{ net {{
   version = 2
@@ -256,32 +261,82 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
   proposals = {ike}
   encap = {encap}
   rekey_time = 0
-  {ike_upkeep}
+  {upkeep}
   local {{ auth = psk
     id = {local_id} }}
   remote {{ auth = psk
     id = {remote_id} }}
-  children {{ net {{
-    local_ts = {local_ts}
-    remote_ts = {remote_ts}
-    esp_proposals = {esp}
-    rekey_time = 0
-    {child_upkeep}
-    {if_id} }} }}
+  children {{ {children} }}
 }} }}
 secrets {{ ike-1 {{ secret = \"{secret}\" }} }}
 "
     )
 }
 
-/// What makes strongSwan start a tunnel by itself, and again whenever it is gone.
-fn upkeep(tunnel: &Tunnel) -> (&'static str, &'static str) {
-    if tunnel.keeps_up {
-        (
-            "keyingtries = 0\n  dpd_delay = 3s",
-            "start_action = start\n    close_action = start\n    dpd_action = restart",
+/// A Child SA as strongSwan is told.
+struct Child<'t> {
+    name: &'static str,
+    local: &'t str,
+    remote: &'t str,
+    /// It comes with the tunnel where strongSwan keeps that up.
+    at_once: bool,
+}
+
+fn children(tunnel: &Tunnel, datapath: Datapath) -> Vec<Child<'_>> {
+    let ours = [tunnel.local_prefix.as_str(), &tunnel.local_second];
+    let theirs = [tunnel.remote_prefix.as_str(), &tunnel.remote_second];
+    let child = |name, [local, remote]: [_; 2], at_once| Child {
+        name,
+        local,
+        remote,
+        at_once,
+    };
+    match (tunnel.lines, datapath, &tunnel.selectors) {
+        (Lines::RouteBased, _, Some((local, remote))) => {
+            vec![child(FIRST, [local, remote], true)]
+        }
+        (Lines::RouteBased, Datapath::Kernel, None) => {
+            vec![child(FIRST, ["0.0.0.0/0", "0.0.0.0/0"], true)]
+        }
+        // Its user-space plugin cannot route any-to-any, so there it asks for the two sites only.
+        (Lines::RouteBased, Datapath::User, None) => vec![child(FIRST, [ours[0], theirs[0]], true)],
+        (Lines::PolicyBased, ..) => vec![
+            child(FIRST, [ours[0], theirs[0]], true),
+            child("first-second", [ours[0], theirs[1]], true),
+            child("second-first", [ours[1], theirs[0]], true),
+            child("second", [ours[1], theirs[1]], true),
+        ],
+        (Lines::Custom, ..) => vec![
+            child(FIRST, [ours[0], theirs[0]], true),
+            child("second", [ours[1], theirs[1]], false),
+        ],
+    }
+}
+
+impl Child<'_> {
+    fn section(&self, tunnel: &Tunnel, datapath: Datapath) -> String {
+        let Self {
+            name, local, remote, ..
+        } = self;
+        let upkeep = if tunnel.keeps_up && self.at_once {
+            "start_action = start\n    close_action = start\n    dpd_action = restart"
+        } else {
+            ""
+        };
+        let interface = match datapath {
+            Datapath::Kernel => format!("if_id_in = {IF_ID}\n    if_id_out = {IF_ID}"),
+            Datapath::User => String::new(),
+        };
+        let esp = tunnel.suite.strongswan_esp();
+        format!(
+            "{name} {{
+    local_ts = {local}
+    remote_ts = {remote}
+    esp_proposals = {esp}
+    rekey_time = 0
+    {upkeep}
+    {interface} }}
+  "
         )
-    } else {
-        ("", "")
     }
 }

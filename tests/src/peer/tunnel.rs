@@ -17,6 +17,17 @@ pub enum Datapath {
     User,
 }
 
+/// What may pass a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// Any to any; only the first networks are routed.
+    RouteBased,
+    /// Both networks of ours with both of the peer's: four Child SAs.
+    PolicyBased,
+    /// The first networks with the tunnel, the second ones on demand.
+    Custom,
+}
+
 /// A tunnel as one gateway sees it.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
@@ -32,6 +43,12 @@ pub struct Tunnel {
     pub local_prefix: String,
     /// What is behind the peer.
     pub remote_prefix: String,
+    /// A second network behind us.
+    pub local_second: String,
+    /// A second network behind the peer.
+    pub remote_second: String,
+    /// What may pass.
+    pub lines: Lines,
     /// The pre-shared key.
     pub secret: String,
     /// Algorithms.
@@ -51,6 +68,23 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
+    /// Networks behind us that the tunnel is for.
+    pub fn local_prefixes(&self) -> Vec<&str> {
+        self.prefixes(&self.local_prefix, &self.local_second)
+    }
+
+    /// Networks behind the peer that the tunnel is for.
+    pub fn remote_prefixes(&self) -> Vec<&str> {
+        self.prefixes(&self.remote_prefix, &self.remote_second)
+    }
+
+    fn prefixes<'t>(&self, first: &'t str, second: &'t str) -> Vec<&'t str> {
+        match self.lines {
+            Lines::RouteBased => vec![first],
+            Lines::PolicyBased | Lines::Custom => vec![first, second],
+        }
+    }
+
     /// The tunnel of `near`'s gateway to `far`'s.
     pub fn between(near: &Site, far: &Site) -> Self {
         Self {
@@ -60,6 +94,9 @@ impl Tunnel {
             remote_id: far.outer.to_string(),
             local_prefix: near.prefix.to_owned(),
             remote_prefix: far.prefix.to_owned(),
+            local_second: near.second_prefix.to_owned(),
+            remote_second: far.second_prefix.to_owned(),
+            lines: Lines::RouteBased,
             secret: "rig.only.not.a.secret".to_owned(),
             suite: USUAL,
             built_in: None,
