@@ -10,7 +10,7 @@ use system_tests::matrix::row::{Row, Step};
 use system_tests::matrix::table::STEPS;
 use system_tests::peer::tunnel::Datapath;
 
-use crate::cell::{Cell, Link, Restart, Selectors};
+use crate::cell::{Cell, Link, Mode, Restart, Selectors};
 use crate::scene::{Scene, forget};
 use crate::traffic::{Traffic, lost_outside};
 
@@ -150,7 +150,9 @@ impl Course<'_> {
 
     /// What a step may lose beside what the link loses: nothing, unless who carries the traffic is gone for a while.
     fn allowed(&self, name: &str) -> usize {
-        let carries_on = self.cell.restart == Restart::WeDie && self.cell.ours == Datapath::Kernel;
+        let carries_on = self.cell.restart == Restart::WeDie
+            && self.cell.ours == Datapath::Kernel
+            && self.cell.mode != Mode::ResponderOnly;
         match name {
             "demand" => 400,
             "restart" if carries_on => 10,
@@ -185,7 +187,14 @@ fn again(scene: &mut Scene, cell: &Cell, traffic: &Traffic) -> Result<()> {
     traffic.tries()?;
     match cell.restart {
         Restart::PeerStops | Restart::PeerDies => scene.peer.restart(cell)?,
-        Restart::WeStop | Restart::WeDie => scene.we.restart()?,
+        Restart::WeStop => scene.we.restart()?,
+        Restart::WeDie => {
+            scene.we.restart()?;
+            if cell.ours == Datapath::Kernel && cell.mode == Mode::ResponderOnly {
+                // Our kernel carries on, so the peer misses nothing until it has something to say.
+                scene.peer.rekey(false)?;
+            }
+        }
     }
     scene.up().map(|_| ())
 }
