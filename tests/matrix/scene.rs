@@ -91,9 +91,12 @@ impl Scene {
 
     /// Waits until there are as many Child SAs as a cell has at first: all those that nothing has to ask for.
     pub(crate) fn complete(&self, cell: &Cell) -> Result<()> {
-        let wanted = match cell.selectors {
-            Selectors::RouteBased | Selectors::Custom => 1,
-            Selectors::PolicyBased => 4,
+        let wanted = match (cell.selectors, cell.mode, cell.other) {
+            (Selectors::RouteBased, ..) => 1,
+            (Selectors::PolicyBased, ..) => 4,
+            // A responder asks for nothing, and strongSwan makes nothing on demand: it begins both lines.
+            (Selectors::Custom, Mode::ResponderOnly, Other::StrongSwan) => 2,
+            (Selectors::Custom, ..) => 1,
         };
         wait::until("every Child SA", SOON, || {
             let (_, children) = self.spis()?;

@@ -278,47 +278,39 @@ struct Child<'t> {
     name: &'static str,
     local: &'t str,
     remote: &'t str,
-    /// It comes with the tunnel where strongSwan keeps that up.
-    at_once: bool,
 }
 
 fn children(tunnel: &Tunnel, datapath: Datapath) -> Vec<Child<'_>> {
     let ours = [tunnel.local_prefix.as_str(), &tunnel.local_second];
     let theirs = [tunnel.remote_prefix.as_str(), &tunnel.remote_second];
-    let child = |name, [local, remote]: [_; 2], at_once| Child {
-        name,
-        local,
-        remote,
-        at_once,
-    };
+    let child = |name, [local, remote]: [_; 2]| Child { name, local, remote };
     match (tunnel.lines, datapath, &tunnel.selectors) {
         (Lines::RouteBased, _, Some((local, remote))) => {
-            vec![child(FIRST, [local, remote], true)]
+            vec![child(FIRST, [local, remote])]
         }
         (Lines::RouteBased, Datapath::Kernel, None) => {
-            vec![child(FIRST, ["0.0.0.0/0", "0.0.0.0/0"], true)]
+            vec![child(FIRST, ["0.0.0.0/0", "0.0.0.0/0"])]
         }
         // Its user-space plugin cannot route any-to-any, so there it asks for the two sites only.
-        (Lines::RouteBased, Datapath::User, None) => vec![child(FIRST, [ours[0], theirs[0]], true)],
+        (Lines::RouteBased, Datapath::User, None) => vec![child(FIRST, [ours[0], theirs[0]])],
         (Lines::PolicyBased, ..) => vec![
-            child(FIRST, [ours[0], theirs[0]], true),
-            child("first-second", [ours[0], theirs[1]], true),
-            child("second-first", [ours[1], theirs[0]], true),
-            child("second", [ours[1], theirs[1]], true),
+            child(FIRST, [ours[0], theirs[0]]),
+            child("first-second", [ours[0], theirs[1]]),
+            child("second-first", [ours[1], theirs[0]]),
+            child("second", [ours[1], theirs[1]]),
         ],
         (Lines::Custom, ..) => vec![
-            child(FIRST, [ours[0], theirs[0]], true),
-            child("second", [ours[1], theirs[1]], false),
+            child(FIRST, [ours[0], theirs[0]]),
+            // Its user-space plugin makes nothing on demand.
+            child("second", [ours[1], theirs[1]]),
         ],
     }
 }
 
 impl Child<'_> {
     fn section(&self, tunnel: &Tunnel, datapath: Datapath) -> String {
-        let Self {
-            name, local, remote, ..
-        } = self;
-        let upkeep = if tunnel.keeps_up && self.at_once {
+        let Self { name, local, remote } = self;
+        let upkeep = if tunnel.keeps_up {
             "start_action = start\n    close_action = start\n    dpd_action = restart"
         } else {
             ""
