@@ -251,7 +251,8 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
     };
     let children: String = children(tunnel, datapath)
         .iter()
-        .map(|child| child.section(tunnel, datapath))
+        .zip(1..)
+        .map(|(child, id)| child.section(id, tunnel, datapath))
         .collect();
     format!(
         "connections {{ net {{
@@ -308,7 +309,8 @@ fn children(tunnel: &Tunnel, datapath: Datapath) -> Vec<Child<'_>> {
 }
 
 impl Child<'_> {
-    fn section(&self, tunnel: &Tunnel, datapath: Datapath) -> String {
+    /// It has a request id of its own, which strongSwan 5.9.8 mixes up when it makes several anew.
+    fn section(&self, id: u32, tunnel: &Tunnel, datapath: Datapath) -> String {
         let Self { name, local, remote } = self;
         let upkeep = if tunnel.keeps_up {
             "start_action = start\n    close_action = start\n    dpd_action = restart"
@@ -326,6 +328,7 @@ impl Child<'_> {
     remote_ts = {remote}
     esp_proposals = {esp}
     rekey_time = 0
+    reqid = {id}
     {upkeep}
     {interface} }}
   "
