@@ -436,6 +436,60 @@ fn requests_out_of_order_are_dropped() {
     );
 }
 
+/// A peer asks for another child and then does not delete the old one: west goes on sending by the old one for a
+/// minute, then deletes it itself, after it has turned to the new one.
+#[test]
+fn a_peer_that_never_deletes_a_replaced_child_is_helped_out() {
+    let mut two = Two::established();
+    let (state, random) = two.east();
+    let child = state.children.current().next().unwrap();
+    let rekeys = Payload::Notify(NotifyPayload {
+        protocol: protocol::ESP,
+        spi: child.agreed.inbound.to_be_bytes().to_vec(),
+        ..NotifyPayload::new(notify::REKEY_SA, Vec::new())
+    });
+    let selectors = child.agreed.selectors.clone();
+    let mut payloads = vec![rekeys, Payload::Nonce(NoncePayload { data: vec![7; 32] })];
+    payloads.extend(child::offer(
+        4711,
+        &connection(0),
+        &selectors,
+        Keying::Negotiated(None),
+    ));
+    let bytes = state
+        .channel
+        .request(exchange::CREATE_CHILD_SA, 2, &payloads, random);
+    let [local, remote] = [ADDRESSES[1], ADDRESSES[0]].map(|address| address.parse().unwrap());
+    let west = &mut two.engines[1];
+    if let Some(State::Established(state)) = west.sas.values_mut().next().map(|sa| &mut sa.state) {
+        state.dpd_timeout = Duration::from_secs(600);
+    }
+    let actions = west.handle(Input::Datagram { local, remote, bytes }, two.now);
+    let [Action::InstallChild(made, pair)] = actions.as_slice() else {
+        panic!("{actions:?}")
+    };
+    assert!(!pair.sends);
+    let answered = west.handle(Input::ChildInstalled(*made), two.now);
+    assert!(
+        answered.iter().all(|action| !matches!(action, Action::SendBy(_))),
+        "{answered:?}"
+    );
+    let mut then = Vec::new();
+    for second in 1..=61 {
+        let now = two.now + Duration::from_secs(second);
+        let actions = west.handle(Input::Tick, now);
+        then.extend(actions.into_iter().map(|action| (second, action)));
+    }
+    let turned = then
+        .iter()
+        .position(|(_, action)| matches!(action, Action::SendBy(child) if child == made));
+    let (second, deletes) = &then[turned.unwrap() + 1];
+    assert!(
+        matches!(deletes, Action::Send { .. }) && *second == 60,
+        "{then:?}"
+    );
+}
+
 /// So many exchanges later: both sides stand at this message id.
 fn with_ids(id: u32) -> Two {
     let mut two = Two::established();
