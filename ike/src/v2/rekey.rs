@@ -9,6 +9,7 @@ use super::payloads::{self, Datagram};
 use super::state::{Common, Established, IkeSa, State};
 use super::successor::IkeRekey;
 use super::timers::Lifetime;
+use super::window::Retransmission;
 use crate::crypto::Group;
 use crate::engine::Engine;
 use crate::rejection::error;
@@ -158,7 +159,7 @@ impl Engine {
         self.keep(common, state);
     }
 
-    /// A child has carried what it may: its lifetime is over, if not by time.
+    /// A child has carried what it may: another one is made, or if that fails, the whole tunnel anew.
     pub(crate) fn spent(&mut self, id: ChildId, spent: Spent, now: Instant) {
         let Some(IkeSa { common, mut state }) = self.take_child(id) else {
             return;
@@ -166,11 +167,11 @@ impl Engine {
         if let State::Established(established) = &mut state
             && let Some(child) = established.children.get_mut(id)
         {
-            let part = match spent {
-                Spent::Soft => &mut child.lifetime.soft,
-                Spent::Hard => &mut child.lifetime.end,
-            };
-            *part = now.min(*part);
+            child.lifetime.soft = now.min(child.lifetime.soft);
+            if spent == Spent::Hard {
+                // It carries nothing any more: what an exchange takes is all the time that there is.
+                child.lifetime.end = child.lifetime.end.min(now + Retransmission::longest());
+            }
         }
         self.keep(common, state);
     }

@@ -6,23 +6,9 @@ use ike::Input;
 
 use crate::network::Fate::{Late, Lost, Ordinary};
 use crate::rekey::{child, ike};
-use crate::situation::{EAST, LATE, MOMENT, WEST, current, situations, situations_that_close, spis};
+use crate::situation::{EAST, LATE, MOMENT, MOMENTS, WEST, current, situations, situations_that_close, spis};
 
 const SIDES: [bool; 2] = [EAST, WEST];
-/// Every place between the messages of an exchange and of its Delete, in milliseconds; at each, either side.
-const MOMENTS: [(u64, bool); 10] = [
-    (0, EAST),
-    (5, EAST),
-    (15, EAST),
-    (25, EAST),
-    (35, EAST),
-    (0, WEST),
-    (5, WEST),
-    (15, WEST),
-    (25, WEST),
-    (35, WEST),
-];
-
 /// Both are refused with TEMPORARY_FAILURE, and both are tried again.
 #[test]
 fn child_rekey_against_ike_rekey() {

@@ -11,6 +11,8 @@
 
 mod algorithms;
 mod child_collision;
+mod child_create;
+mod child_delete;
 mod child_rekey;
 mod collision;
 mod connections;

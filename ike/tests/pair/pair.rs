@@ -23,6 +23,10 @@ pub(crate) struct Pair {
     pub(crate) calm: bool,
     /// Nothing goes on any more.
     pub(crate) settled: bool,
+    /// So many children there are in the end.
+    pub(crate) lines: usize,
+    /// A datapath loses what it carries, so that packets are lost.
+    pub(crate) lossy: bool,
 }
 
 impl Pair {
@@ -37,6 +41,8 @@ impl Pair {
             traffic: Traffic::default(),
             calm: true,
             settled: false,
+            lines: 1,
+            lossy: false,
         }
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ike::{ChildId, Connection, Event, Input};
 
 use crate::network::{Fate, Network};
-use crate::{Pair, Site, connection};
+use crate::selectors::assert_carried;
+use crate::{Pair, Site, connection, name};
 
 pub(crate) const EAST: bool = true;
 pub(crate) const WEST: bool = false;
@@ -17,6 +18,20 @@ const BAD_NETWORKS: usize = 50;
 pub(crate) const MOMENT: Duration = Duration::from_millis(300);
 /// Late, but before it is sent again.
 pub(crate) const LATE: Duration = Duration::from_millis(400);
+
+/// Every place between the messages of an exchange and of its Delete, in milliseconds; at each, either side.
+pub(crate) const MOMENTS: [(u64, bool); 10] = [
+    (0, EAST),
+    (5, EAST),
+    (15, EAST),
+    (25, EAST),
+    (35, EAST),
+    (0, WEST),
+    (5, WEST),
+    (15, WEST),
+    (25, WEST),
+    (35, WEST),
+];
 
 /// Replaces a child or an IKE SA, from east or from west.
 pub(crate) type Rekey = fn(&mut Pair, bool);
@@ -79,16 +94,16 @@ pub(crate) fn situations_with<T: Copy, const N: usize>(
         let mut pair = established((seed, seed < N), &change);
         play(&mut pair, variants[variant]);
         settle(&mut pair);
-        pair.assert_up();
+        assert_carried(&pair, pair.lines);
         assert_eq!(
             spis(&pair.east),
             spis(&pair.west),
             "each side has an IKE SA of its own"
         );
-        if pair.calm {
-            pair.assert_kept();
-        } else if undisturbed(&pair.east) && undisturbed(&pair.west) {
-            pair.traffic.all_arrived();
+        let undisturbed = undisturbed(&pair.east) && undisturbed(&pair.west);
+        assert!(undisturbed || pair.lossy || !pair.calm, "the connection was down");
+        if undisturbed && !pair.lossy {
+            assert_ne!(pair.traffic.all_arrived(), 0, "nothing was sent");
         }
         assert_nothing_else(&mut pair, seed);
     });
@@ -132,10 +147,13 @@ fn established((seed, calm): (usize, bool), change: &impl Fn(&mut Connection, &m
     let mut west = connection("192.0.2.2", "192.0.2.1");
     west.mode = ike::Mode::ResponderOnly;
     change(&mut east, &mut west);
-    pair.configure_west([("to-east", west)]);
     pair.configure_east([("to-west", east)]);
-    pair.run_until_quiet();
-    pair.assert_up();
+    pair.run_for(Duration::from_millis(1));
+    pair.configure_west([("to-east", west)]);
+    pair.run_for(Duration::from_secs(20));
+    assert_carried(&pair, 1);
+    pair.east.events.clear();
+    pair.west.events.clear();
     pair.calm = calm;
     if !pair.calm {
         pair.network = Network::bad(seed);
@@ -153,9 +171,20 @@ fn settle(pair: &mut Pair) {
         site.draws(None);
     }
     if !pair.settled {
-        pair.run_for(Duration::from_secs(100));
+        pair.run_for(Duration::from_secs(50));
+        // Datapaths repeat that packets of the last line find no child.
+        if pair.lines == 2 {
+            pair.tell_east(Input::Wanted(name("to-west"), 1));
+        }
+        pair.run_for(Duration::from_secs(50));
     }
-    crate::rekey::settle(pair);
+    let left = |pair: &Pair| pair.east.datapath.len().max(pair.west.datapath.len());
+    for _ in 0..100 {
+        if left(pair) <= pair.lines {
+            return;
+        }
+        pair.run_for(MOMENT);
+    }
 }
 
 /// Nothing was reported that a user would notice.

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 const README: &str = include_str!("README.md");
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 12] = [
     ("child_rekey.rs", include_str!("child_rekey.rs")),
     ("child_collision.rs", include_str!("child_collision.rs")),
+    ("child_create.rs", include_str!("child_create.rs")),
+    ("child_delete.rs", include_str!("child_delete.rs")),
     ("ike_rekey.rs", include_str!("ike_rekey.rs")),
     ("ike_collision.rs", include_str!("ike_collision.rs")),
     ("ike_delete.rs", include_str!("ike_delete.rs")),

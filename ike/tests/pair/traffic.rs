@@ -17,7 +17,7 @@ const WAYS: [Duration; 3] = [
 pub(crate) struct Traffic {
     under_way: BTreeMap<(Instant, u64), (bool, u32)>,
     sent: u64,
-    /// The selectors that both sides could send by at some time.
+    /// The selectors by which packets arrived on both sides at some time.
     flows: BTreeSet<String>,
     /// What did not arrive, and why.
     lost: Vec<String>,
@@ -45,10 +45,12 @@ impl Traffic {
                 }
             }
         }
-        let [east, west] = sites.map(|site| &site.senders);
-        if self.flows.len() < east.len().min(west.len()) {
-            let both = east.keys().filter(|flow| west.contains_key(*flow));
-            self.flows.extend(both.cloned());
+        let [east, west] = sites;
+        if self.flows.len() < east.senders.len().min(west.senders.len()) {
+            let arrives =
+                |from: &Site, to: &Site, flow: &str| from.sends(flow).is_some_and(|spi| to.receives(spi));
+            let both = |flow: &&String| arrives(east, west, flow) && arrives(west, east, flow);
+            self.flows.extend(east.senders.keys().filter(both).cloned());
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use ike::crypto::Group;
 use ike::{ChildId, Input, Spent, Volume};
 
-use crate::rekey::inbound;
+use crate::rekey::{inbound, spis};
 use crate::{Pair, Site};
 
 const MOMENT: Duration = Duration::from_millis(200);
@@ -73,19 +74,37 @@ fn a_late_notice_of_a_spent_child_changes_nothing() {
     assert_eq!(inbound(&pair.east), now);
 }
 
-/// With the hard volume spent a child carries nothing: it is taken away, and another one is made.
+/// With the hard volume spent a child carries nothing: another one takes its place within a round trip, although it
+/// never came to the soft volume.
 #[test]
 fn a_child_whose_hard_volume_is_spent_is_made_anew() {
     for east in [true, false] {
         let mut pair = Pair::established();
-        let before = inbound(&pair.east);
-        if east {
-            pair.tell_east(Input::ChildSpent(id(&pair.east), Spent::Hard));
-        } else {
-            pair.tell_west(Input::ChildSpent(id(&pair.west), Spent::Hard));
-        }
-        pair.run_for(Duration::from_secs(20));
-        pair.assert_up();
+        let (before, sa) = (inbound(&pair.east), spis(&pair.east));
+        let spent = if east { id(&pair.east) } else { id(&pair.west) };
+        pair.tell(east, Input::ChildSpent(spent, Spent::Hard));
+        pair.tell(east, Input::Tick);
+        pair.run_for(Duration::from_millis(25));
+        assert_ne!(id(&pair.east), spent);
+        pair.run_for(MOMENT);
+        pair.assert_kept();
         assert_ne!(inbound(&pair.east), before);
+        assert_eq!(spis(&pair.east), sa);
     }
+}
+
+/// When nothing can take its place, because the two sides do not agree about a key exchange for it, the tunnel is made
+/// anew: in IKE_AUTH no such exchange is needed.
+#[test]
+fn a_child_whose_hard_volume_is_spent_and_that_cannot_be_replaced_takes_all_along() {
+    let mut pair = Pair::with(|east, west| {
+        east.esp_proposals[0].groups = vec![Group::Ecp256];
+        west.esp_proposals[0].groups = vec![Group::X25519];
+    });
+    pair.run_until_quiet();
+    let sa = spis(&pair.east);
+    pair.tell_east(Input::ChildSpent(id(&pair.east), Spent::Hard));
+    pair.run_for(Duration::from_secs(20));
+    pair.assert_up();
+    assert_ne!(spis(&pair.east), sa);
 }
