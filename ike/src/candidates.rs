@@ -96,7 +96,16 @@ fn comes_from_anywhere(settings: &Connection) -> bool {
 
 /// Whether both answer an IKE_SA_INIT alike: in all that its answer depends on.
 fn same_way(one: &Connection, other: &Connection) -> bool {
-    let way = |settings: &Connection| (settings.force_encapsulation, settings.fragment_size);
+    let way = |settings: &Connection| {
+        let Connection {
+            force_encapsulation,
+            fragment_size,
+            childless,
+            ppk,
+            ..
+        } = settings;
+        (*force_encapsulation, *fragment_size, *childless, ppk.is_some())
+    };
     way(one) == way(other) && one.ike_proposals == other.ike_proposals
 }
 

@@ -134,10 +134,8 @@ impl Engine {
     pub(crate) fn configure(&mut self, settings: Settings, now: Instant) {
         self.limits = settings.limits;
         let kept = |name: &ConnectionName, standing: &Standing| {
-            settings
-                .connections
-                .get(name)
-                .is_some_and(|wanted| *wanted == *standing.settings)
+            let wanted = settings.connections.get(name);
+            wanted.is_some_and(|wanted| wanted.is_served_by(&standing.settings))
         };
         let standings = self.connections.standings.iter();
         let gone: Vec<_> = standings
@@ -161,13 +159,36 @@ impl Engine {
             self.retire(standing.sa, false, now);
         }
         for (name, wanted) in settings.connections {
-            if self.connections.get(&name).is_none() {
-                let standing = Standing::new(wanted, now, contacted.contains(&name));
-                self.connections.insert(name.clone(), standing);
-                self.connect(&name, now);
+            match self.connections.get(&name) {
+                None => {
+                    let standing = Standing::new(wanted, now, contacted.contains(&name));
+                    self.connections.insert(name.clone(), standing);
+                    self.connect(&name, now);
+                }
+                Some(standing) if *standing.settings != wanted => self.adapt(&name, wanted, now),
+                Some(_) => {}
             }
         }
         self.connections.settle();
+    }
+
+    /// Changes what only we act on, and what may be up stays.
+    fn adapt(&mut self, name: &ConnectionName, wanted: Connection, now: Instant) {
+        let Some(mut standing) = self.connections.remove(name) else {
+            return;
+        };
+        let (sa, dpd_timeout) = (standing.sa, wanted.dpd_timeout);
+        standing.settings = Arc::new(wanted);
+        self.connections.insert(name.clone(), standing);
+        match sa.and_then(|spi| self.take(spi)) {
+            Some(IkeSa { common, mut state }) => {
+                if let State::Established(state) = &mut state {
+                    state.dpd_timeout = dpd_timeout;
+                }
+                self.keep(common, state);
+            }
+            None => self.connect(name, now),
+        }
     }
 
     /// Starts a connection now if it has no IKE SA and may be started.

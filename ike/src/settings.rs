@@ -116,6 +116,16 @@ impl Connection {
         }
     }
 
+    /// Whether an IKE SA of `other` serves this one as well: they differ at most in what only we act on.
+    pub(crate) fn is_served_by(&self, other: &Self) -> bool {
+        let alike = Self {
+            mode: other.mode,
+            dpd_timeout: other.dpd_timeout,
+            ..self.clone()
+        };
+        alike == *other
+    }
+
     /// Whether we may start its first IKE SA.
     pub(crate) fn may_start(&self) -> bool {
         self.mode != Mode::ResponderOnly && self.remote != Remote::Any

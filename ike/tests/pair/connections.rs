@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ike::crypto::Encryption;
 use ike::{
     Authentication, Connection, ConnectionState, DropCause, Identity, Input, Mode, Reason, Remote, Settings,
 };
@@ -285,18 +286,124 @@ fn a_stranger_is_told_of_only_where_one_connection_can_be_meant() {
     }
 }
 
-/// A connection that is gone answers nobody any more.
+/// Connections may differ in what they agree on, and one that is gone answers nobody any more.
 #[test]
-fn a_peer_from_anywhere_is_refused_once_its_connection_is_gone() {
-    let mut pair = Pair::new();
-    let anywhere = Connection {
-        remote: Remote::Any,
-        ..connection("192.0.2.2", "192.0.2.1")
+fn a_peer_from_anywhere_is_answered_as_long_as_its_connection_is_there() {
+    let proposing = |encryption: Encryption, mut settings: Connection| {
+        settings.ike_proposals[0].encryption = encryption;
+        settings
     };
-    pair.configure_west([("a", anywhere)]);
-    pair.configure_west([]);
-    pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+    let anywhere = |id: &str, encryption: Encryption| {
+        let settings = Connection {
+            remote: Remote::Any,
+            remote_identity: Identity::Fqdn(id.to_owned()),
+            ..connection("192.0.2.2", "192.0.2.1")
+        };
+        proposing(encryption, settings)
+    };
+    let (usual, strong) = (Encryption::AesGcm16(128), Encryption::AesGcm16(256));
+    let mut pair = Pair::new();
+    pair.configure_west([("a", anywhere("a", usual)), ("b", anywhere("b", strong))]);
+    let east = Connection {
+        local_identity: Identity::Fqdn("b".to_owned()),
+        ..connection("192.0.2.1", "192.0.2.2")
+    };
+    pair.configure_east([("to-west", proposing(strong, east))]);
     pair.run_until_quiet();
+    assert_eq!(
+        pair.west.snapshot().connections[&name("b")].state,
+        ConnectionState::Up
+    );
+
+    pair.configure_west([("a", anywhere("a", usual))]);
+    pair.run_until_quiet();
+    assert!(!pair.east.is_up());
+    assert_eq!(pair.east.outage().reason, Reason::IkeProposalMismatch);
+    pair.configure_west([]);
+    pair.run_for(Duration::from_secs(90));
     assert!(pair.west.drops(DropCause::NoConnection) > 0);
     assert!(!pair.east.is_up());
+}
+
+/// What only we act on changes under a tunnel that stays up; anything else has it negotiated anew.
+#[test]
+fn the_mode_and_the_patience_change_without_touching_the_tunnel() {
+    let mut pair = Pair::established();
+    let before = pair.east.standing().ike.unwrap().initiator_spi;
+    let changed = || Connection {
+        mode: Mode::ResponderOnly,
+        dpd_timeout: Duration::from_secs(9),
+        ..connection("192.0.2.1", "192.0.2.2")
+    };
+    pair.configure_east([("to-west", changed())]);
+    pair.run_until_quiet();
+    pair.assert_kept();
+    assert_eq!(pair.east.standing().ike.unwrap().initiator_spi, before);
+    pair.network.cut = true;
+    pair.run_for(Duration::from_secs(10));
+    assert!(!pair.east.is_up(), "nine seconds of silence are enough now");
+    pair.network.cut = false;
+    pair.run_for(Duration::from_secs(120));
+    assert!(!pair.east.is_up(), "it waits for the peer now");
+
+    let starting = Connection {
+        mode: Mode::InitiatorOnly,
+        ..changed()
+    };
+    pair.configure_east([("to-west", starting)]);
+    pair.run_until_quiet();
+    assert!(pair.east.is_up());
+    let before = pair.east.standing().ike.unwrap().initiator_spi;
+    let longer = Connection {
+        child_lifetime: Duration::from_secs(3600),
+        ..changed()
+    };
+    pair.configure_east([(
+        "to-west",
+        Connection {
+            mode: Mode::Default,
+            ..longer
+        },
+    )]);
+    pair.run_until_quiet();
+    assert_ne!(pair.east.standing().ike.unwrap().initiator_spi, before);
+}
+
+/// The modes say who starts the first IKE SA, and nothing of the exchanges after it.
+#[test]
+fn either_side_may_rekey_whoever_may_start() {
+    for (east, west) in [
+        (Mode::InitiatorOnly, Mode::ResponderOnly),
+        (Mode::Default, Mode::ResponderOnly),
+        (Mode::InitiatorOnly, Mode::Default),
+    ] {
+        let mut pair = Pair::with(|a, b| (a.mode, b.mode) = (east, west));
+        pair.run_until_quiet();
+        pair.assert_up();
+        for input in [Input::RekeyChild, Input::RekeyIke] {
+            pair.tell_west(input(name("to-east")));
+            pair.run_until_quiet();
+            pair.assert_kept();
+            pair.tell_east(input(name("to-west")));
+            pair.run_until_quiet();
+            pair.assert_kept();
+        }
+    }
+}
+
+/// Who may only start is not started by the peer, and both waiting never meet.
+#[test]
+fn the_first_ike_sa_is_started_by_whom_the_mode_lets() {
+    for (east, west, meet) in [
+        (Mode::InitiatorOnly, Mode::InitiatorOnly, false),
+        (Mode::ResponderOnly, Mode::ResponderOnly, false),
+        (Mode::ResponderOnly, Mode::InitiatorOnly, true),
+        (Mode::Default, Mode::Default, true),
+    ] {
+        let mut pair = Pair::with(|a, b| (a.mode, b.mode) = (east, west));
+        pair.run_for(Duration::from_secs(300));
+        assert_eq!(pair.east.is_up() && pair.west.is_up(), meet, "{east:?} {west:?}");
+        let sent = !pair.network.history.is_empty();
+        assert_eq!(sent, (east, west) != (Mode::ResponderOnly, Mode::ResponderOnly));
+    }
 }
