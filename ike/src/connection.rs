@@ -1,16 +1,13 @@
 //! Where each configured connection stands, and when it is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::candidates::Places;
 use crate::engine::{Engine, Task};
-use crate::resolution::Resolution;
+use crate::standing::Standing;
 use crate::v2::child::Child;
 use crate::v2::state::{Common, IkeSa, State};
-use crate::watch::Watch;
 use crate::weak;
 use crate::{
     Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, LineSnapshot,
@@ -28,105 +25,6 @@ const DOUBLINGS: u32 = 6;
 pub(crate) fn wait(failures: u32, drawn: u8) -> Duration {
     let wait = FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(DOUBLINGS));
     wait + wait / 4 * drawn.into() / 256
-}
-
-/// One configured connection. It has at most one IKE SA; those on their way out do not count.
-pub(crate) struct Standing {
-    settings: Arc<Connection>,
-    state: ConnectionState,
-    since: Instant,
-    outage: Option<Outage>,
-    /// The IKE SA that carries or will carry it.
-    sa: Option<u64>,
-    failures: u32,
-    retry: Option<Instant>,
-    /// What the datapath watches.
-    watch: Watch,
-    /// When the outage was last set for somebody whom we refused.
-    noted: Option<Instant>,
-    /// The peer heard from us since we started, so that INITIAL_CONTACT would be a lie (RFC 7296 §2.4).
-    contacted: bool,
-    /// Where the peer's name leads.
-    resolution: Resolution,
-}
-
-/// Every configured connection, found by name and by where its peer may come from.
-#[derive(Default)]
-pub(crate) struct Connections {
-    standings: BTreeMap<ConnectionName, Standing>,
-    pub(crate) places: Places,
-}
-
-impl Standing {
-    fn new(settings: Connection, now: Instant, contacted: bool) -> Self {
-        let reason = if settings.may_start() {
-            Reason::Starting
-        } else {
-            Reason::Configuration
-        };
-        Self {
-            settings: Arc::new(settings),
-            state: ConnectionState::Down,
-            since: now,
-            outage: Some(Outage::plain(reason, Side::We, Stage::Idle)),
-            sa: None,
-            failures: 0,
-            retry: None,
-            watch: Watch::default(),
-            noted: None,
-            contacted,
-            resolution: Resolution::default(),
-        }
-    }
-
-    fn enter(&mut self, state: ConnectionState, now: Instant) {
-        if self.state != state {
-            (self.state, self.since) = (state, now);
-        }
-    }
-
-    fn may_initiate(&self) -> bool {
-        self.sa.is_none() && self.settings.may_start()
-    }
-}
-
-impl Connections {
-    fn get(&self, name: &ConnectionName) -> Option<&Standing> {
-        self.standings.get(name)
-    }
-
-    fn insert(&mut self, name: ConnectionName, standing: Standing) {
-        let address = standing.resolution.address(&standing.settings);
-        self.places.insert(&name, &standing.settings, address);
-        self.standings.insert(name, standing);
-    }
-
-    fn remove(&mut self, name: &ConnectionName) -> Option<Standing> {
-        let standing = self.standings.remove(name)?;
-        let address = standing.resolution.address(&standing.settings);
-        self.places.remove(name, &standing.settings, address);
-        Some(standing)
-    }
-
-    fn settle(&mut self) {
-        let standings = &self.standings;
-        self.places
-            .settle(|name| standings.get(name).map(|standing| &standing.settings));
-    }
-
-    /// The settings of a connection, and what is known of where its peer's name leads.
-    pub(crate) fn resolution(&mut self, name: &ConnectionName) -> Option<(Arc<Connection>, &mut Resolution)> {
-        let standing = self.standings.get_mut(name)?;
-        Some((Arc::clone(&standing.settings), &mut standing.resolution))
-    }
-
-    /// The peer's name leads there.
-    pub(crate) fn found_at(&mut self, name: &ConnectionName, found: (IpAddr, Instant)) {
-        if let Some(mut standing) = self.remove(name) {
-            standing.resolution.found(found);
-            self.insert(name.clone(), standing);
-        }
-    }
 }
 
 impl Engine {

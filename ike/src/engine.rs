@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::connection::Connections;
 use crate::half_open::HalfOpen;
 use crate::rejection::{Rejection, error};
+use crate::standing::Connections;
 use crate::v2::nat::Path;
 use crate::v2::payloads::Datagram;
 use crate::v2::state::{Common, IkeSa, State};

@@ -23,6 +23,7 @@ mod resolution;
 mod selector;
 mod settings;
 mod snapshot;
+mod standing;
 mod suite;
 pub mod v2;
 mod watch;
