@@ -13,7 +13,7 @@ use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, Document, document};
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::{Suite, USUAL};
-use system_tests::peer::tunnel::{Datapath, Tunnel};
+use system_tests::peer::tunnel::{Datapath, Lines, Tunnel};
 
 use super::Plan;
 
@@ -152,6 +152,9 @@ fn tunnel(site: Ipv4Addr, plan: &Plan) -> Tunnel {
         remote_id: site.to_string(),
         local_prefix: "10.1.0.0/24".to_owned(),
         remote_prefix: format!("10.{}.{low}.0/24", 64 + high),
+        local_second: String::new(),
+        remote_second: String::new(),
+        lines: Lines::RouteBased,
         secret: plan.secret.clone(),
         suite: suite(plan.group),
         built_in: None,
