@@ -219,7 +219,9 @@ impl Engine {
         }
         let known = lasting || state.lines.failures(line) + 1 >= PATIENCE;
         let outage = known.then_some(outage);
-        self.try_line_again(common, state, (line, outage.clone()), now);
+        let again = self.keeps_up(common, line) || (outage.is_none() && self.may_create(common));
+        let drawn = self.drawn(1).first().copied().unwrap_or_default();
+        state.lines.failed(line, (outage.clone(), again), now, drawn);
         match outage {
             Some(outage) if state.children.carry() => self.degraded(common, &outage),
             Some(outage) => self.without_child(common, &outage, now),
@@ -227,19 +229,18 @@ impl Engine {
         }
     }
 
-    fn try_line_again(
-        &mut self,
-        common: &Common,
-        state: &mut Established,
-        (line, outage): (usize, Option<Outage>),
-        now: Instant,
-    ) {
+    /// Whether we ask for children, and not only the peer.
+    fn may_create(&self, common: &Common) -> bool {
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
-        let again = settings.is_some_and(|settings| {
+        settings.is_some_and(|settings| settings.mode != Mode::ResponderOnly)
+    }
+
+    /// Whether we see to it that this line always has a child.
+    fn keeps_up(&self, common: &Common, line: usize) -> bool {
+        let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
+        settings.is_some_and(|settings| {
             settings.mode != Mode::ResponderOnly && comes_with_tunnel(&settings, line)
-        });
-        let drawn = self.drawn(1).first().copied().unwrap_or_default();
-        state.lines.failed(line, (outage, again), now, drawn);
+        })
     }
 
     /// A child is no more that carried its line's traffic since then: what must always be there is made again, and what
@@ -263,7 +264,10 @@ impl Engine {
             }
             let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
             let always = settings.is_some_and(|settings| comes_with_tunnel(&settings, line));
-            self.try_line_again(common, state, (line, always.then(|| outage.clone())), now);
+            let known = always.then(|| outage.clone());
+            let drawn = self.drawn(1).first().copied().unwrap_or_default();
+            let again = self.keeps_up(common, line);
+            state.lines.failed(line, (known, again), now, drawn);
         }
         if !state.children.carry() {
             state.childless_until.get_or_insert(now + CHILDLESS);

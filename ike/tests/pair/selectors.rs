@@ -355,7 +355,7 @@ fn lifetimes_replace_every_line_and_the_ike_sa() {
 }
 
 /// At this moment, or when the rekey that is under way has finished.
-fn assert_carried_soon(pair: &mut Pair, lines: usize) {
+pub(crate) fn assert_carried_soon(pair: &mut Pair, lines: usize) {
     for _ in 0..100 {
         if [&pair.east, &pair.west].map(|site| site.standing().children.len()) == [lines; 2] {
             break;
