@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use crate::{ChildId, ConnectionName, DropCause, EspPair, Outage, Watched};
+use crate::{ChildId, ConnectionName, DropCause, Encapsulation, EspPair, Outage, Watched};
 
 /// All that the engine can ask for. What can fail or take time returns as an [`crate::Input`].
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub enum Action {
         local: SocketAddr,
         /// The peer's outer address and port from now on.
         remote: SocketAddr,
+        /// How its packets travel from now on.
+        encapsulation: Encapsulation,
     },
     /// Send the single octet 0xFF, without a non-ESP marker, to keep a NAT mapping alive (RFC 3948 §2.3).
     Keepalive {

@@ -54,6 +54,8 @@ pub struct Connection {
     pub responder_selectors: ResponderSelectors,
     /// Encapsulate in UDP although no NAT was found (by sending a NAT detection hash that cannot match).
     pub force_encapsulation: bool,
+    /// The IKE SA may move to other addresses (RFC 4555), of ours to these; `None` if it may not.
+    pub mobike: Option<Vec<IpAddr>>,
     /// How many octets an IP packet with an IKE message may have; longer messages go in fragments (RFC 7383).
     pub fragment_size: u16,
     /// How long the peer may be silent before it is taken for dead.
@@ -107,6 +109,7 @@ impl Connection {
             lines: vec![SelectorLine::with_tunnel(any.clone(), any)],
             responder_selectors: ResponderSelectors::Narrowed,
             force_encapsulation: false,
+            mobike: None,
             fragment_size: Self::FRAGMENT_SIZE,
             dpd_timeout: Duration::from_secs(45),
             ike_lifetime: Self::IKE_LIFETIME,

@@ -130,6 +130,8 @@ pub enum Extension {
     PostQuantumPresharedKey,
     /// More exchanges may come between IKE_SA_INIT and IKE_AUTH (RFC 9242).
     Intermediate,
+    /// The IKE SA may move to other addresses (RFC 4555).
+    Mobility,
 }
 
 impl Extension {
@@ -141,6 +143,7 @@ impl Extension {
             Self::PostQuantumPresharedKey => "ppk",
             Self::Fragmentation => "fragmentation",
             Self::Intermediate => "intermediate",
+            Self::Mobility => "mobike",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 
-use ike::{ChildId, ConnectionName, EspPair, Input, Watched};
+use ike::{ChildId, ConnectionName, Encapsulation, EspPair, Input, Watched};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -40,15 +40,8 @@ pub(crate) enum Request {
     SendBy(ChildId),
     /// Tell when a packet of one of these lines of a connection finds no child; replaces what was watched before.
     Watch(ConnectionName, Vec<Watched>),
-    /// Outer addresses of a child changed.
-    Move {
-        /// The child.
-        child: ChildId,
-        /// Our end from now on.
-        local: SocketAddr,
-        /// The peer's end from now on.
-        remote: SocketAddr,
-    },
+    /// Our outer address and the peer's, and how a child travels between them, are these from now on.
+    Move(ChildId, (SocketAddr, SocketAddr), Encapsulation),
     /// Tell how many packets each of these children has received; the permit is the room that the answer is sure to have.
     Traffic(Vec<ChildId>, mpsc::OwnedPermit<Input>),
     /// Carry a child no longer.

@@ -129,8 +129,14 @@ impl IkeOwner {
                     ));
                 }
             },
-            Action::MoveChild { child, local, remote } => {
-                self.request(Request::Move { child, local, remote }).await
+            Action::MoveChild {
+                child,
+                local,
+                remote,
+                encapsulation,
+            } => {
+                let ends = (local, remote);
+                self.request(Request::Move(child, ends, encapsulation)).await
             }
             Action::RemoveChild(child) => self.request(Request::Remove(child)).await,
             Action::SendBy(child) => self.request(Request::SendBy(child)).await,
@@ -172,10 +178,9 @@ impl IkeOwner {
 
     /// Sockets for the addresses that the settings name.
     fn bind(&mut self, settings: &Settings) {
-        let local = settings
-            .connections
-            .values()
-            .map(|connection| connection.local.ip());
+        let local = settings.connections.values().flat_map(|connection| {
+            std::iter::once(connection.local.ip()).chain(connection.mobike.iter().flatten().copied())
+        });
         for error in self.ports.rebind(&addresses(local, self.port_numbers)) {
             tracing::error!("{error}");
         }

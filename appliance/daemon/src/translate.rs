@@ -39,10 +39,7 @@ pub(crate) fn esp_pair(pair: EspPair) -> Result<esp::Pair, Untranslatable> {
     Ok(esp::Pair {
         local: pair.local,
         remote: pair.remote,
-        encapsulation: match pair.encapsulation {
-            Encapsulation::None => esp::Encapsulation::None,
-            Encapsulation::Udp => esp::Encapsulation::Udp,
-        },
+        encapsulation: esp_encapsulation(pair.encapsulation),
         inbound: esp_sa(pair.inbound)?,
         outbound: esp_sa(pair.outbound)?,
         local_selectors: pair.local_selectors.iter().map(esp_selector).collect(),
@@ -50,6 +47,14 @@ pub(crate) fn esp_pair(pair: EspPair) -> Result<esp::Pair, Untranslatable> {
         sends: pair.sends,
         volume: esp_volume(pair.volume),
     })
+}
+
+/// How packets travel, as the user-space datapath takes it.
+pub(crate) fn esp_encapsulation(encapsulation: Encapsulation) -> esp::Encapsulation {
+    match encapsulation {
+        Encapsulation::None => esp::Encapsulation::None,
+        Encapsulation::Udp => esp::Encapsulation::Udp,
+    }
 }
 
 /// A watched line as the user-space datapath takes it.

@@ -12,7 +12,7 @@ use crate::table::{Child, Endpoints, Interface};
 use crate::tun::Device;
 use crate::udp::{self, IkeMessages, Sockets};
 use crate::worker::{Handle, Shared};
-use crate::{Counters, Drops, Pair, WatchedLine};
+use crate::{Counters, Drops, Encapsulation, Pair, WatchedLine};
 
 /// The running datapath: its workers, sockets, TUN interfaces and SAs. Dropping it stops the workers, closes the
 /// sockets and lets the interfaces vanish.
@@ -233,11 +233,17 @@ impl Datapath {
     }
 
     /// Carries a pair between other outer addresses from now on, as after a NAT gave the peer another port
-    /// (RFC 7296 §2.23); false when there is no such pair or `local` is not an address of this datapath.
-    pub fn redirect(&self, id: u64, local: SocketAddr, remote: SocketAddr) -> bool {
+    /// (RFC 7296 §2.23); false when there is no such pair, it travels otherwise, or `local` is not an address of this datapath.
+    pub fn redirect(
+        &self,
+        id: u64,
+        (local, remote): (SocketAddr, SocketAddr),
+        encapsulation: Encapsulation,
+    ) -> bool {
         let ours = self.shared.sockets.of(local.ip()).is_some();
         let table = self.shared.table();
         let child = table.children.get(&id).filter(|_| ours);
+        let child = child.filter(|child| child.encapsulation == encapsulation);
         child
             .map(|child| child.redirect(Endpoints { local, remote }))
             .is_some()

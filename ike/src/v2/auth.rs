@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::channel::Unopened;
 use super::child::{self, AgreedChild};
 use super::intermediate::Agreement;
+use super::mobike;
 use super::payloads::{self, Datagram};
 use super::proof::{self, Said};
 use super::state::{Closing, Common, Established, State};
@@ -130,6 +131,7 @@ impl Engine {
         let expected = identity::to_payload(&settings.remote_identity);
         payloads.push(Payload::IdentificationResponder(expected));
         payloads.extend(proof);
+        payloads.extend(mobike::announcements(&settings));
         let first = child::first_line(&settings);
         let inbound = self.fresh_child_spi();
         payloads.extend(child::offer(inbound, &settings, &first, Keying::Inherited));
@@ -176,6 +178,7 @@ impl Engine {
             }
             Err(outage) => return self.auth_failed(common, *state, outage, now),
         }
+        common.mobility = mobike::agreed(&payloads, &settings);
         let first = child::first_line(&settings);
         let keying = (settings.as_ref(), Keying::Inherited);
         match child::accept(state.inbound, &payloads, keying, (Some(0), &first)) {

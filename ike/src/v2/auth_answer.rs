@@ -7,6 +7,7 @@ use super::auth::{unexpected, without_ppk};
 use super::channel::{Channel, Unopened};
 use super::child;
 use super::lines::CHILDLESS;
+use super::mobike;
 use super::nat::Path;
 use super::payloads::{self, Datagram};
 use super::proof::{self, Said};
@@ -252,6 +253,10 @@ impl Engine {
         let mut proof = our_proof(&channel, (&init_answer, &nonces.0), &settings).to_vec();
         proof.extend(ppk.map(|_| proof::confirmation()));
         proof.extend(self.first_contact(&name));
+        common.mobility = mobike::agreed(payloads, &settings);
+        if common.mobility.is_some() {
+            proof.extend(mobike::announcements(&settings));
+        }
         let lifetime = self.lifetime(settings.ike_lifetime, now);
         let mut established = Established::new(
             (channel, suite),

@@ -162,7 +162,7 @@ impl Engine {
                 self.retire(rekey.rival(), false, now);
                 state.asked = Some(Asked::Ike(rekey));
             }
-            None => {}
+            Some(Asked::Update | Asked::Routability(_)) | None => {}
         }
     }
 

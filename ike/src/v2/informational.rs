@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::rejection::{error, unsupported};
 use crate::wire::Payload;
 use crate::wire::registry::{exchange, notify, protocol};
-use crate::{DropCause, Encapsulation, Outage, Reason, Side, Stage};
+use crate::{DropCause, Outage, Reason, Side, Stage};
 
 /// What a request means for the IKE SA once it is answered.
 enum Verdict {
@@ -131,7 +131,13 @@ impl Engine {
     }
 
     /// Our request was answered.
-    fn answered(&mut self, common: Common, mut state: Box<Established>, payloads: &[Payload], now: Instant) {
+    fn answered(
+        &mut self,
+        mut common: Common,
+        mut state: Box<Established>,
+        payloads: &[Payload],
+        now: Instant,
+    ) {
         match state.asked.take() {
             Some(Asked::Child(rekey)) => self.child_rekeyed(common, state, (rekey, payloads), now),
             Some(Asked::Ike(rekey)) => self.ike_rekeyed(common, state, (rekey, payloads), now),
@@ -139,7 +145,12 @@ impl Engine {
                 self.deletion_answered(&mut state, spi, now);
                 self.proceed(common, state, now);
             }
-            None => self.proceed(common, state, now),
+            Some(Asked::Update) => self.updated(common, state, payloads, now),
+            Some(Asked::Routability(cookie)) => self.routable(common, state, (&cookie, payloads), now),
+            None => {
+                common.looked(payloads);
+                self.proceed(common, state, now);
+            }
         }
     }
 
@@ -152,7 +163,10 @@ impl Engine {
         if state.children.carry() || state.childless_until.is_some() {
             common.timers.set(Timer::Expiry, None);
         }
-        if !state.nat.remote || common.path == datagram.path() {
+        if datagram.header.is_response() && common.follow(datagram.path()) {
+            return self.move_children(common, state);
+        }
+        if common.mobility.is_some() || !state.nat.remote || common.path == datagram.path() {
             return;
         }
         common.path = datagram.path();
@@ -160,19 +174,12 @@ impl Engine {
             let event = crate::Event::PeerMoved(name, datagram.remote);
             self.out.push(crate::Action::Report(event));
         }
-        let carried = state.children.iter();
-        let carried = carried.filter(|child| child.encapsulation == Encapsulation::Udp);
-        let moved = carried.map(|child| crate::Action::MoveChild {
-            child: child.id,
-            local: common.path.local,
-            remote: common.path.remote,
-        });
-        self.out.extend(moved);
+        self.move_children(common, state);
     }
 
     fn requested(
         &mut self,
-        common: Common,
+        mut common: Common,
         mut state: Box<Established>,
         (payloads, datagram): (Option<Vec<Payload>>, &Datagram),
         now: Instant,
@@ -185,7 +192,12 @@ impl Engine {
                 self.dropped(datagram.remote, Some(DropCause::UnsupportedCriticalPayload));
                 (refused.into_iter().map(Payload::Notify).collect(), Verdict::Stays)
             }
-            (Some(payloads), exchange::INFORMATIONAL) => self.informed(&common, &mut state, &payloads, now),
+            (Some(payloads), exchange::INFORMATIONAL) => {
+                let mut answer = self.relocated(&mut common, &mut state, (&payloads, datagram));
+                let (rest, verdict) = self.informed(&common, &mut state, &payloads, now);
+                answer.extend(rest);
+                (answer, verdict)
+            }
             (Some(payloads), exchange::CREATE_CHILD_SA) => {
                 return self.creates(common, state, (&payloads, datagram), now);
             }

@@ -351,7 +351,12 @@ impl Engine {
             return self.init_again(common, Box::new(InitSent { exchange, ..state }), group, now);
         };
         common.peer_spi = datagram.header.responder_spi;
-        common.path = agreed.nat.path(common.path);
+        // RFC 4555 §3.3: who may move does so from the port that NATs let through.
+        common.path = if settings.mobike.is_some() {
+            common.path.encapsulated()
+        } else {
+            agreed.nat.path(common.path)
+        };
         common.extensions = agreed.extensions;
         let longest = common.longest_message(settings.fragment_size);
         let agreement = Agreement {

@@ -59,6 +59,9 @@ impl Engine {
         match overdue {
             Overdue::Wait => self.keep(common, state),
             Overdue::Again(bytes) => {
+                if let State::Established(state) = &state {
+                    self.send_around(&common, &bytes, state.window.tries());
+                }
                 self.send(common.path, bytes);
                 self.keep(common, state);
             }
@@ -171,7 +174,9 @@ impl Engine {
         state.channel.forget_fragments();
         if let Some(id) = state.window.next_request() {
             let random = self.random.as_mut();
-            let bytes = state.channel.request(exchange::INFORMATIONAL, id, &[], random);
+            let bytes = state
+                .channel
+                .request(exchange::INFORMATIONAL, id, &common.probes(state.nat), random);
             self.send(common.path, bytes.clone());
             state.window.requested(bytes, now);
             common

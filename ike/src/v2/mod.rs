@@ -21,6 +21,7 @@ mod intermediate;
 pub mod keys;
 pub(crate) mod lines;
 mod liveness;
+mod mobike;
 pub(crate) mod nat;
 pub(crate) mod payloads;
 mod proof;

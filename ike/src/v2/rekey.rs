@@ -30,6 +30,10 @@ pub(crate) enum Asked {
     Ike(Box<IkeRekey>),
     /// To delete the child that we receive on under this SPI.
     Deletion(u32),
+    /// To follow us to another path.
+    Update,
+    /// To repeat this cookie, and so to show that it receives on its new path.
+    Routability(Vec<u8>),
 }
 
 impl Established {
@@ -39,8 +43,10 @@ impl Established {
             Some(Asked::Child(_)) => Occupation::RekeyingChild,
             Some(Asked::Ike(_)) => Occupation::RekeyingIke,
             Some(Asked::Deletion(_)) => Occupation::DeletingChild,
-            None if self.deletions.is_empty() => Occupation::Idle,
-            None => Occupation::DeletingChild,
+            Some(Asked::Update | Asked::Routability(_)) | None if self.deletions.is_empty() => {
+                Occupation::Idle
+            }
+            Some(Asked::Update | Asked::Routability(_)) | None => Occupation::DeletingChild,
         }
     }
 
@@ -254,7 +260,10 @@ impl Engine {
     }
 
     /// Deletes what is to be deleted, and then makes what is to be made, as soon as the window allows; keeps the SA.
-    pub(crate) fn proceed(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
+    pub(crate) fn proceed(&mut self, mut common: Common, mut state: Box<Established>, now: Instant) {
+        if self.ask_about_path(&mut common, &mut state, now) {
+            return self.keep(common, State::Established(state));
+        }
         if !state.deletions.is_empty() && state.window.next_request().is_some() {
             let spi = state.deletions.remove(0);
             self.leave(&mut state, spi);

@@ -12,6 +12,7 @@ use super::init::InitSent;
 use super::intermediate::IntermediateSent;
 use super::keys::Said;
 use super::lines::Lines;
+use super::mobike::Mobility;
 use super::nat::{Nat, Path};
 use super::rekey::Asked;
 use super::timers::{Lifetime, Timer, Timers};
@@ -19,7 +20,7 @@ use super::window::Window;
 use crate::crypto::KeyAnswer;
 use crate::proposal::IkeSuite;
 use crate::wire::Payload;
-use crate::{ConnectionName, Identity, IkeSnapshot};
+use crate::{ConnectionName, Extension, Identity, IkeSnapshot};
 
 /// One IKE SA, found by our SPI.
 pub(crate) struct IkeSa {
@@ -43,6 +44,8 @@ pub(crate) struct Common {
     pub(crate) begun: Instant,
     pub(crate) timers: Timers,
     pub(crate) extensions: Extensions,
+    /// What it may do to move; nothing unless both sides said so.
+    pub(crate) mobility: Option<Box<Mobility>>,
 }
 
 /// What an IKE SA is doing.
@@ -197,6 +200,7 @@ impl Common {
             connection,
             begun,
             timers,
+            mobility: None,
             extensions: Extensions::default(),
         }
     }
@@ -265,6 +269,12 @@ impl IkeSa {
         }
     }
 
+    fn extensions(&self) -> Vec<Extension> {
+        let mobility = self.common.mobility.as_ref().map(|_| Extension::Mobility);
+        let announced = self.common.extensions.snapshot().into_iter();
+        announced.chain(mobility).collect()
+    }
+
     /// A view for status; `remote_identity` is what the peer proved if it is established.
     pub(crate) fn snapshot(&self, remote_identity: &Identity) -> IkeSnapshot {
         let (initiator_spi, responder_spi) = self.common.spis();
@@ -287,7 +297,7 @@ impl IkeSa {
             algorithms: suite.map(|suite| suite.to_string()).unwrap_or_default(),
             nat_local: nat.local,
             nat_remote: nat.remote,
-            extensions: self.common.extensions.snapshot(),
+            extensions: self.extensions(),
         }
     }
 }

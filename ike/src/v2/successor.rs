@@ -158,6 +158,7 @@ impl Engine {
         let channel = state.channel.rekeyed(suite, &said, &shared, false);
         let mut common = Common::new((spi, peer_spi), old.path, now);
         (common.connection, common.extensions) = (old.connection.clone(), old.extensions);
+        common.mobility = old.mobility.clone();
         let successor = Successor {
             common,
             channel: channel.ok_or_else(invalid)?,
@@ -373,7 +374,7 @@ impl IkeRekey {
         let channel = channel.rekeyed(suite, &said, &shared, true)?;
         let mut common = Common::new((self.spi, peer_spi), old.path, now);
         (common.initiator, common.connection) = (true, old.connection.clone());
-        common.extensions = old.extensions;
+        (common.extensions, common.mobility) = (old.extensions, old.mobility.clone());
         Some(Successor {
             common,
             channel,

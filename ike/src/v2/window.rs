@@ -162,6 +162,11 @@ impl Window {
         self.pending = None;
     }
 
+    /// How often our request was sent.
+    pub(crate) fn tries(&self) -> u32 {
+        self.pending.as_ref().map_or(0, |pending| pending.tries)
+    }
+
     /// When our request must be sent again.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.pending.as_ref().map(Retransmission::due)

@@ -30,6 +30,7 @@ mod lines;
 mod liveness;
 mod loss;
 mod message_ids;
+mod mobike;
 mod nat;
 mod network;
 mod pair;

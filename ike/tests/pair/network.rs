@@ -1,6 +1,6 @@
 //! The network between two engines: delay, loss, duplicates, reordering and a NAT, all from one seed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,8 @@ pub(crate) struct Network {
     fates: BTreeMap<IpAddr, VecDeque<Fate>>,
     /// What hosts sent whose messages are held back.
     held: BTreeMap<IpAddr, Vec<Packet>>,
+    /// Nothing from or to these addresses arrives.
+    pub(crate) dead: BTreeSet<IpAddr>,
     /// The packet with this place in the history is lost.
     pub(crate) loses: Option<usize>,
 }
@@ -104,6 +106,7 @@ impl Network {
             cut: false,
             fates: BTreeMap::new(),
             held: BTreeMap::new(),
+            dead: BTreeSet::new(),
             loses: None,
         }
     }
@@ -167,9 +170,10 @@ impl Network {
     }
 
     fn deliver(&mut self, packet: Packet, late: Duration, now: Instant) {
+        let dead = self.dead.contains(&packet.source.ip()) || self.dead.contains(&packet.destination.ip());
         let copies = 1 + u64::from(self.percent() < self.duplicates);
         for _ in 0..copies {
-            if self.cut || self.percent() < self.loss {
+            if self.cut || dead || self.percent() < self.loss {
                 continue;
             }
             let jitter = self.jitter.mul_f64(self.percent() as f64 / 100.0);

@@ -130,9 +130,9 @@ impl Pair {
                 remote: source,
                 bytes,
             };
-            if destination.ip() == self.east.address {
+            if self.east.has(destination.ip()) {
                 self.tell_east(input);
-            } else if destination.ip() == self.west.address {
+            } else if self.west.has(destination.ip()) {
                 self.tell_west(input);
             }
         }

@@ -22,6 +22,8 @@ const ANY: u16 = 256;
 /// One side of a pair.
 pub(crate) struct Site {
     pub(crate) address: IpAddr,
+    /// Where else it is.
+    pub(crate) others: Vec<IpAddr>,
     pub(crate) engine: Engine,
     pub(crate) datapath: BTreeMap<ChildId, EspPair>,
     pub(crate) events: Vec<Event>,
@@ -77,6 +79,7 @@ impl Site {
         };
         Self {
             address: address.parse().unwrap(),
+            others: Vec::new(),
             engine: Engine::new(Box::new(random)),
             datapath: BTreeMap::new(),
             events: Vec::new(),
@@ -130,17 +133,7 @@ impl Site {
 
     fn perform(&mut self, action: Action, network: &mut Network, now: Instant) -> Option<Input> {
         match action {
-            Action::Send { local, remote, bytes } => {
-                assert_eq!(local.ip(), self.address, "sent from an address that is not ours");
-                network.send(
-                    Packet {
-                        source: local,
-                        destination: remote,
-                        bytes,
-                    },
-                    now,
-                );
-            }
+            Action::Send { local, remote, bytes } => self.send((local, remote), bytes, network, now),
             Action::InstallChild(child, pair) => return self.install(child, *pair),
             Action::RemoveChild(child) => {
                 assert!(
@@ -165,24 +158,38 @@ impl Site {
                 let all = children.into_iter().map(|child| (child, received));
                 return Some(Input::Received(all.collect()));
             }
-            Action::MoveChild { child, local, remote } => {
+            Action::MoveChild {
+                child,
+                local,
+                remote,
+                encapsulation,
+            } => {
                 let pair = self.installed(child);
-                (pair.local, pair.remote) = (local, remote);
+                (pair.local, pair.remote, pair.encapsulation) = (local, remote, encapsulation);
             }
             Action::Keepalive { local, remote } => {
                 self.keepalives += 1;
-                network.send(
-                    Packet {
-                        source: local,
-                        destination: remote,
-                        bytes: vec![0xff],
-                    },
-                    now,
-                );
+                self.send((local, remote), vec![0xff], network, now);
             }
             Action::Report(event) => self.events.push(event),
         }
         None
+    }
+
+    fn send(
+        &self,
+        (source, destination): (SocketAddr, SocketAddr),
+        bytes: Vec<u8>,
+        network: &mut Network,
+        now: Instant,
+    ) {
+        assert!(self.has(source.ip()), "sent from an address that is not ours");
+        let packet = Packet {
+            source,
+            destination,
+            bytes,
+        };
+        network.send(packet, now);
     }
 
     fn install(&mut self, child: ChildId, pair: EspPair) -> Option<Input> {
@@ -220,6 +227,11 @@ impl Site {
     pub(crate) fn receives(&self, spi: u32) -> bool {
         let mut all = self.datapath.iter();
         all.any(|(child, pair)| pair.inbound.spi == spi && !self.waiting.contains(child))
+    }
+
+    /// Whether this address is one of its own.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        self.address == address || self.others.contains(&address)
     }
 
     fn installed(&mut self, child: ChildId) -> &mut EspPair {

@@ -50,6 +50,8 @@ pub struct Connection {
     pub childless: Childless,
     /// Addresses on the tunnel link, each with its prefix length.
     pub addresses: Vec<IpNet>,
+    /// The tunnel may move to other outer addresses, of ours to these; `None` if it may not.
+    pub mobike: Option<Vec<IpAddr>>,
 }
 
 /// Whether IKE_AUTH makes an IKE SA alone (RFC 6023).
@@ -172,6 +174,7 @@ impl Connection {
         let (mtu, tcp_mss) = sizes(&mut object);
         let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
+        let mobike = mobike(&mut object, references.ip_configurations);
         let (site_name, site) = site?;
         Some(Self {
             enabled: enabled?,
@@ -192,6 +195,7 @@ impl Connection {
             fragment_size: fragment_size?,
             childless: childless?,
             addresses: addresses?,
+            mobike: mobike?,
         })
     }
 }
@@ -204,6 +208,16 @@ fn transport(object: &mut Object<'_>) -> (Option<UdpEncapsulation>, Option<u16>,
     let size = object.optional("fragment_size", FRAGMENT_SIZE, |value| value.whole(576..=9000));
     let childless = object.optional("childless", Childless::Allow, |value| value.word(CHILDLESS, &[]));
     (encapsulation, size, childless)
+}
+
+/// The addresses of the IP configurations that a tunnel may move to, which may be none; `None` inside if it may not move.
+fn mobike(object: &mut Object<'_>, configurations: &Collection<IpAddr>) -> Option<Option<Vec<IpAddr>>> {
+    let address = |name: &Value<'_>| Some(configurations.follow(name, "IP configuration")?.1);
+    object.optional("mobike", None, |value| {
+        let mut object = value.object()?;
+        let addresses = object.optional("ip_configurations", Vec::new(), |value| value.list(address));
+        addresses.map(Some)
+    })
 }
 
 /// The address of the IP configuration that is named, or of the only one there is.

@@ -50,6 +50,18 @@ fn every_default_is_filled_in() {
 }
 
 #[test]
+fn a_tunnel_moves_only_where_that_is_written() {
+    let six = json!({"ip_configurations": ["six"]});
+    let document = with(sample(), "/connections/to-c/mobike", six);
+    let addresses = connection(&document, "to-c").mobike.unwrap();
+    assert_eq!(addresses.len(), 1);
+    assert!(addresses[0].is_ipv6());
+    let document = with(sample(), "/connections/to-c/mobike", json!({}));
+    assert_eq!(connection(&document, "to-c").mobike, Some(Vec::new()));
+    assert_eq!(connection(&sample(), "to-c").mobike, None);
+}
+
+#[test]
 fn a_default_written_out_is_no_change() {
     let mut written = sample();
     for (key, value) in [

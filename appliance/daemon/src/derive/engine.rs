@@ -66,6 +66,7 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
             model::Accept::AsProposed => ResponderSelectors::AsProposed,
         },
         force_encapsulation: force_encapsulation(settings.udp_encapsulation, datapath),
+        mobike: settings.mobike.clone(),
         dpd_timeout: settings.dpd_timeout,
         ike_lifetime: settings.policy.ike_lifetime,
         child_lifetime: settings.policy.ipsec_lifetime,

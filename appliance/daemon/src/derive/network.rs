@@ -52,7 +52,9 @@ pub(crate) fn network(config: &ValidConfig) -> NetworkSettings {
     };
     NetworkSettings {
         outer_addresses: enabled()
-            .map(|(_, connection)| connection.local_address)
+            .flat_map(|(_, connection)| {
+                std::iter::once(connection.local_address).chain(connection.mobike.iter().flatten().copied())
+            })
             .collect(),
         closed: config
             .sites

@@ -144,11 +144,11 @@ impl KernelOwner {
             }
             Request::SendBy(child) => self.send_by(child).await,
             Request::Watch(connection, lines) => self.watch(&connection, &lines).await,
-            Request::Move { child, local, remote } => {
+            Request::Move(child, (local, remote), encapsulation) => {
                 let followed = match &self.carrier {
                     // A state made anew would start its sequence numbers over under the same key: a successor follows.
                     Carrier::Kernel(_) => false,
-                    Carrier::User(children) => children.redirect(child, local, remote),
+                    Carrier::User(children) => children.redirect(child, (local, remote), encapsulation),
                 };
                 info!(child = child.0, %local, %remote, followed, "outer addresses changed");
                 if !followed {

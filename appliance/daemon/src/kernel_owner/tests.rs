@@ -524,12 +524,8 @@ async fn a_peer_that_moved_gets_a_successor_at_once() {
         "192.0.2.1:4500".parse().unwrap(),
         "192.0.2.2:40001".parse().unwrap(),
     );
-    rig.tell(Request::Move {
-        child: ChildId(1),
-        local,
-        remote,
-    })
-    .await;
+    rig.tell(Request::Move(ChildId(1), (local, remote), Encapsulation::Udp))
+        .await;
     let told = rig.answered.recv().await.unwrap();
     assert!(
         matches!(told, Input::ChildSpent(ChildId(1), Spent::Soft)),

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use appliance_esp::{Datapath, Notice, Notices};
-use ike::{ChildId, EspPair, Watched};
+use ike::{ChildId, Encapsulation, EspPair, Watched};
 
 use crate::datapath::{Counters, Refused};
 use crate::derive::NetworkSettings;
@@ -103,8 +103,14 @@ impl UserChildren {
     }
 
     /// The outer addresses of a child changed; false when it cannot follow.
-    pub(super) fn redirect(&self, id: ChildId, local: SocketAddr, remote: SocketAddr) -> bool {
-        self.datapath.redirect(id.0, local, remote)
+    pub(super) fn redirect(
+        &self,
+        id: ChildId,
+        (local, remote): (SocketAddr, SocketAddr),
+        encapsulation: Encapsulation,
+    ) -> bool {
+        let encapsulation = translate::esp_encapsulation(encapsulation);
+        self.datapath.redirect(id.0, (local, remote), encapsulation)
     }
 
     /// How many packets each of these children has received.
