@@ -11,7 +11,7 @@ use crate::order::Operation;
 use crate::probe::Missing;
 use crate::reconciler::{Reconciler, Request};
 use crate::refusal::Refusal;
-use crate::xfrm_state::{Counters, StateKey};
+use crate::xfrm_state::{Counters, StateKey, XfrmState};
 
 /// How often one call goes over its plan: each round may unblock what waited for a link.
 const ROUNDS: usize = 8;
@@ -232,6 +232,11 @@ impl Kernel {
     /// All that the kernel has of ours, as far as we know.
     pub fn present(&self) -> impl Iterator<Item = &Object> {
         self.core.present_objects()
+    }
+
+    /// The states that were found at start and are not replaced yet.
+    pub fn adopted_states(&self) -> impl Iterator<Item = &XfrmState> {
+        self.core.adopted_states()
     }
 
     /// Interface ids of the states that were found at start and are not replaced yet.

@@ -8,6 +8,8 @@ pub struct Owned<K, V> {
     wanted: BTreeMap<K, V>,
     present: BTreeMap<K, V>,
     adopted: BTreeSet<K>,
+    /// Where something is to be done: kept beside, since plans are asked for far more often than much changes.
+    open: BTreeSet<K>,
 }
 
 /// One step from present to wanted.
@@ -43,6 +45,7 @@ impl<K, V> Default for Owned<K, V> {
             wanted: BTreeMap::new(),
             present: BTreeMap::new(),
             adopted: BTreeSet::new(),
+            open: BTreeSet::new(),
         }
     }
 }
@@ -55,55 +58,74 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Owned<K, V> {
             wanted: BTreeMap::new(),
             present: found,
             adopted,
+            open: BTreeSet::new(),
         }
     }
 
     /// Asks for an object; claims it if it was adopted.
     pub fn want(&mut self, key: K, value: V) {
         self.adopted.remove(&key);
-        self.wanted.insert(key, value);
+        self.wanted.insert(key.clone(), value);
+        self.settle(key);
     }
 
     /// Asks for an object no longer.
     pub fn unwant(&mut self, key: &K) {
         self.wanted.remove(key);
+        self.settle(key.clone());
     }
 
     /// Lets go of adopted objects that nobody has claimed.
     pub fn release(&mut self, which: impl Fn(&K) -> bool) {
-        self.adopted.retain(|key| !which(key));
+        let released: Vec<K> = self.adopted.extract_if(.., |key| which(key)).collect();
+        for key in released {
+            self.settle(key);
+        }
     }
 
     /// What the kernel says now; `None` is absent.
     pub fn observe(&mut self, key: K, value: Option<V>) {
         if let Some(value) = value {
-            self.present.insert(key, value);
+            self.present.insert(key.clone(), value);
         } else {
             self.adopted.remove(&key);
             self.present.remove(&key);
+        }
+        self.settle(key);
+    }
+
+    /// Something about this key has changed.
+    fn settle(&mut self, key: K) {
+        if self.step(&key).is_some() {
+            self.open.insert(key);
+        } else {
+            self.open.remove(&key);
         }
     }
 
     /// All steps from present to wanted, by key; empty once they are equal.
     pub fn plan(&self) -> Vec<Op<K, V>> {
-        let needed = self
-            .wanted
-            .iter()
-            .filter_map(|(key, to)| match self.present.get(key) {
-                None => Some(Op::Create(key.clone(), to.clone())),
-                Some(from) if from != to => Some(Op::Replace {
-                    key: key.clone(),
-                    from: from.clone(),
-                    to: to.clone(),
-                }),
-                Some(_) => None,
-            });
-        let surplus = self
-            .present
-            .iter()
-            .filter(|(key, _)| !self.wanted.contains_key(key) && !self.adopted.contains(key))
-            .map(|(key, value)| Op::Delete(key.clone(), value.clone()));
-        needed.chain(surplus).collect()
+        self.open.iter().filter_map(|key| self.step(key)).collect()
+    }
+
+    /// Whether something is to be done about this key.
+    pub fn is_open(&self, key: &K) -> bool {
+        self.open.contains(key)
+    }
+
+    fn step(&self, key: &K) -> Option<Op<K, V>> {
+        match (self.wanted.get(key), self.present.get(key)) {
+            (Some(to), None) => Some(Op::Create(key.clone(), to.clone())),
+            (Some(to), Some(from)) if from != to => Some(Op::Replace {
+                key: key.clone(),
+                from: from.clone(),
+                to: to.clone(),
+            }),
+            (None, Some(value)) if !self.adopted.contains(key) => {
+                Some(Op::Delete(key.clone(), value.clone()))
+            }
+            (Some(_) | None, Some(_)) | (None, None) => None,
+        }
     }
 
     /// What the kernel has under this key.

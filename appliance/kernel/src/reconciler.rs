@@ -8,7 +8,7 @@ use crate::object::{Key, Object};
 use crate::order::{Operation, rank};
 use crate::owned::{Op, Owned};
 use crate::refusal::Refusal;
-use crate::xfrm_state::{KeyMaterial, StateKey};
+use crate::xfrm_state::{KeyMaterial, StateKey, XfrmState};
 
 /// What may be asked of the kernel.
 #[derive(Debug, Clone)]
@@ -247,8 +247,8 @@ impl Reconciler {
     }
 
     fn forget_settled_refusals(&mut self) {
-        let open: BTreeSet<Key> = self.table.plan().iter().map(|step| step.key().clone()).collect();
-        self.refused.retain(|key, _| open.contains(key));
+        let table = &self.table;
+        self.refused.retain(|key, _| table.is_open(key));
     }
 
     /// What is to be done now, in order: neither what was refused, nor what waits for a link.
@@ -389,15 +389,20 @@ impl Reconciler {
         self.table.all_present().map(|(_, object)| object)
     }
 
+    /// The states that were found at start and are not replaced yet.
+    pub fn adopted_states(&self) -> impl Iterator<Item = &XfrmState> {
+        let adopted = self
+            .table
+            .all_adopted()
+            .filter(|key| matches!(key, Key::State(_)));
+        adopted.filter_map(|key| match self.table.present(key) {
+            Some(Object::State(state)) => Some(state),
+            _ => None,
+        })
+    }
+
     /// Interface ids of the states that were found at start and are not replaced yet.
     pub fn adopted_children(&self) -> BTreeSet<u32> {
-        self.table
-            .all_adopted()
-            .filter(|key| matches!(key, Key::State(_)))
-            .filter_map(|key| match self.table.present(key) {
-                Some(Object::State(state)) => Some(state.interface_id),
-                _ => None,
-            })
-            .collect()
+        self.adopted_states().map(|state| state.interface_id).collect()
     }
 }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Connection, Name};
+use appliance_config::model::{Connection, Endpoint, Name};
 use ike::ConnectionName;
 use ipnet::IpNet;
 
@@ -30,6 +30,10 @@ pub(crate) struct TunnelSettings {
     pub(crate) site: Name,
     /// Among several tunnels to one site the smallest is preferred.
     pub(crate) priority: u16,
+    /// Our outer address.
+    pub(crate) local: IpAddr,
+    /// The peer's, where it is configured.
+    pub(crate) remote: Option<IpAddr>,
     /// MTU of the link, in bytes.
     pub(crate) mtu: u16,
     /// Upper bound for the TCP MSS of what passes it, in bytes.
@@ -78,6 +82,11 @@ fn tunnel(numbering: Numbering, connection: &Connection) -> TunnelSettings {
         numbering,
         site: connection.site_name.clone(),
         priority: connection.priority,
+        local: connection.local_address,
+        remote: match connection.endpoint {
+            Endpoint::Address(address) => Some(address),
+            Endpoint::Name(_) | Endpoint::Any => None,
+        },
         mtu: connection.mtu,
         tcp_mss: connection.tcp_mss,
         addresses: connection.addresses.clone(),

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use appliance_kernel::{
     Address, Kernel, Key, Link, LinkKind, LinkName, MaximumSegments, Object, Refusal, Request, Route,
-    Ruleset, Target,
+    Ruleset, Scope, Target, XfrmState,
 };
 use ike::ConnectionName;
 use ipnet::IpNet;
@@ -112,6 +112,29 @@ fn route(prefix: IpNet, link: &LinkName) -> Object {
         metric: TUNNEL_METRIC,
         target,
     })
+}
+
+/// Lets go of states that a daemon before this one left for connections that are no longer configured, or lead elsewhere
+/// now: they would carry on with whom nobody wants to talk any more.
+pub(super) fn strangers(kernel: &Kernel, network: &NetworkSettings) -> Vec<Request> {
+    let tunnels: BTreeMap<u32, &TunnelSettings> = network
+        .tunnels
+        .values()
+        .map(|tunnel| (tunnel.numbering.interface_id, tunnel))
+        .collect();
+    let is_ours = |state: &&XfrmState| {
+        tunnels.get(&state.interface_id).is_some_and(|tunnel| {
+            let (one, other) = (state.source, state.destination);
+            let (local, remote) = (tunnel.local, tunnel.remote);
+            let between = |near, far| near == local && remote.is_none_or(|remote| remote == far);
+            between(one, other) || between(other, one)
+        })
+    };
+    let strange = kernel.adopted_states().filter(|state| !is_ours(state));
+    let ids: BTreeSet<u32> = strange.map(|state| state.interface_id).collect();
+    ids.into_iter()
+        .map(|id| Request::Release(Scope::Child(id)))
+        .collect()
 }
 
 /// What leads from one set of objects to another.

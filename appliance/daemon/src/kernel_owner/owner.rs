@@ -187,7 +187,7 @@ impl KernelOwner {
         }
         let mut requests = network::difference(&self.configured, &configured);
         requests.push(appliance_kernel::Request::Release(Scope::Configured));
-        requests.extend(self.unconfigured_children(&network));
+        requests.extend(network::strangers(&self.kernel, &network));
         // Refusals are kept by the kernel's owner, shown in the status and tried again at the next audit.
         let _shown = self.kernel.apply(requests).await;
         for tunnel in network.tunnels.values() {
@@ -223,19 +223,6 @@ impl KernelOwner {
             .apply(network::difference(&self.configured, &configured))
             .await;
         (self.configured, self.idle) = (configured, idle);
-    }
-
-    /// Lets go of states that were found for connections that are no longer configured.
-    fn unconfigured_children(&self, network: &NetworkSettings) -> Vec<appliance_kernel::Request> {
-        let configured: BTreeSet<u32> = network
-            .tunnels
-            .values()
-            .map(|tunnel| tunnel.numbering.interface_id)
-            .collect();
-        let adopted = self.kernel.adopted_children();
-        let gone = adopted.difference(&configured);
-        gone.map(|id| appliance_kernel::Request::Release(Scope::Child(*id)))
-            .collect()
     }
 
     pub(super) async fn install(&mut self, id: ChildId, pair: EspPair) -> Input {

@@ -94,6 +94,8 @@ fn network() -> NetworkSettings {
         },
         site: "b".parse().unwrap(),
         priority: 100,
+        local: local(),
+        remote: Some("192.0.2.2".parse().unwrap()),
         mtu: 1400,
         tcp_mss: 1350,
         addresses: vec!["169.254.21.2/30".parse().unwrap()],
@@ -593,6 +595,36 @@ async fn a_killed_daemons_states_carry_on_until_the_new_child_has_taken_over() {
         classes(&kernel).iter().filter(|class| *class == "policy").count(),
         3
     );
+}
+
+/// The configuration was edited while no daemon ran.
+#[tokio::test]
+async fn a_killed_daemons_states_do_not_go_on_to_an_endpoint_of_before() {
+    for elsewhere in [Some("192.0.2.9".parse().unwrap()), None] {
+        let kernel = FakeKernel::new();
+        let mut first = Rig::start(&kernel).await;
+        first.install(1, 0x100).await;
+        first.crash();
+        let second = Rig::start(&kernel).await;
+        assert!(kernel.objects().contains_key(&inbound(0x100)));
+        second.crash();
+        let mut moved = network();
+        for tunnel in moved.tunnels.values_mut() {
+            tunnel.remote = elsewhere;
+        }
+        let _third = Rig::with(&kernel, moved).await;
+        let stays = elsewhere.is_none();
+        assert_eq!(
+            kernel.objects().contains_key(&inbound(0x100)),
+            stays,
+            "{elsewhere:?}"
+        );
+        assert_eq!(
+            classes(&kernel).iter().any(|class| class == "policy"),
+            stays,
+            "{elsewhere:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,6 +77,8 @@ mod tests {
             },
             site: site.parse().unwrap(),
             priority,
+            local: [192, 0, 2, 1].into(),
+            remote: None,
             mtu: 1400,
             tcp_mss: 1350,
             addresses: Vec::new(),
