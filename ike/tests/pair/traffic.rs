@@ -1,6 +1,6 @@
 //! Packets between the two datapaths: each must find, where it arrives, the Child SA by which it was sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::Site;
@@ -15,7 +15,8 @@ const WAYS: [Duration; 3] = [
 /// What both sides send all the time, as soon as both can.
 #[derive(Default)]
 pub(crate) struct Traffic {
-    under_way: BTreeMap<(Instant, u64), (bool, u32)>,
+    /// What was sent when, whether to east, and by which SPI; the same packets take each of the ways.
+    under_way: [VecDeque<(Instant, bool, u32)>; WAYS.len()],
     sent: u64,
     /// The selectors by which packets arrived on both sides at some time.
     flows: BTreeSet<String>,
@@ -26,11 +27,12 @@ pub(crate) struct Traffic {
 impl Traffic {
     /// What has arrived by now is received, and each side sends a packet of each flow.
     pub(crate) fn flow(&mut self, sites: [&Site; 2], now: Instant) {
-        while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 < now) {
-            let (to_east, spi) = entry.remove();
-            if !sites[usize::from(!to_east)].receives(spi) {
-                let to = if to_east { "east" } else { "west" };
-                self.lost.push(format!("{to} does not receive on {spi:08x}"));
+        for (queue, way) in self.under_way.iter_mut().zip(WAYS) {
+            while let Some((_, to_east, spi)) = queue.pop_front_if(|(sent, ..)| *sent + way < now) {
+                if !sites[usize::from(!to_east)].receives(spi) {
+                    let to = if to_east { "east" } else { "west" };
+                    self.lost.push(format!("{to} does not receive on {spi:08x}"));
+                }
             }
         }
         for (place, site) in sites.into_iter().enumerate() {
@@ -39,9 +41,10 @@ impl Traffic {
                     self.lost.push(format!("{} cannot send {flow}", site.address));
                     continue;
                 };
-                for way in WAYS {
+                let packet = (now, place == 1, spi);
+                for queue in &mut self.under_way {
                     self.sent += 1;
-                    self.under_way.insert((now + way, self.sent), (place == 1, spi));
+                    queue.push_back(packet);
                 }
             }
         }
