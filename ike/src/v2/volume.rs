@@ -93,6 +93,27 @@ mod tests {
         );
     }
 
+    /// Blocks of 64 bits are bounded far below the 2³² of them at which two are likely to be equal.
+    #[test]
+    fn small_blocks_carry_little() {
+        for encryption in [Encryption::TripleDes, Encryption::Des] {
+            let mut child = agreed(true, 0x1234_5600);
+            child.suite.encryption = encryption;
+            let volume = volume(&child, None);
+            assert_eq!(volume.hard_octets, 1 << 30);
+            assert!(volume.hard_octets / 8 <= (1 << 32) / 32);
+        }
+        for encryption in [
+            Encryption::ChaCha20Poly1305,
+            Encryption::AesCbc(128),
+            Encryption::Null,
+        ] {
+            let mut child = agreed(true, 0x1234_5600);
+            child.suite.encryption = encryption;
+            assert_eq!(volume(&child, None).hard_octets, 1 << 44);
+        }
+    }
+
     #[test]
     fn what_is_configured_counts_if_it_is_less() {
         let little = configured(Some(1_000_000), Some(500));
