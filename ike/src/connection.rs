@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Engine, Task};
 use crate::standing::Standing;
 use crate::v2::child::Child;
+use crate::v2::redirect::Redirection;
 use crate::v2::state::{Common, IkeSa, State};
 use crate::weak;
 use crate::{
@@ -244,6 +245,12 @@ impl Engine {
         }
     }
 
+    /// Where the peer of a connection sent us.
+    pub(crate) fn redirection(&mut self, name: &ConnectionName) -> Option<&mut Redirection> {
+        let standing = self.connections.standings.get_mut(name)?;
+        Some(&mut standing.redirection)
+    }
+
     /// The datapath is to tell about packets of lines on demand, if this IKE SA can make a child for them.
     pub(crate) fn watch(&mut self, common: &Common) {
         let Some(name) = &common.connection else { return };
@@ -260,6 +267,7 @@ impl Engine {
             return;
         };
         self.out.extend(standing.watch.end(name));
+        standing.redirection.forget();
         let was_up = standing.state == ConnectionState::Up;
         standing.enter(ConnectionState::Down, now);
         standing.failures = standing.failures.saturating_add(1);

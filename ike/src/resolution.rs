@@ -40,6 +40,12 @@ impl Engine {
     /// Where an attempt is to go. A name is asked for where its address is not known or too old; the attempt then
     /// begins with the answer.
     pub(crate) fn destination(&mut self, name: &ConnectionName, now: Instant) -> Option<SocketAddr> {
+        if let Some(elsewhere) = self
+            .redirection(name)
+            .and_then(|elsewhere| elsewhere.destination())
+        {
+            return Some(elsewhere);
+        }
         let (settings, resolution) = self.connections.resolution(name)?;
         let (host, port) = match &settings.remote {
             Remote::Address(address) => return Some(*address),

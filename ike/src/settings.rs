@@ -56,6 +56,8 @@ pub struct Connection {
     pub force_encapsulation: bool,
     /// The IKE SA may move to other addresses (RFC 4555), of ours to these; `None` if it may not.
     pub mobike: Option<Vec<IpAddr>>,
+    /// Go to another gateway where the peer says so (RFC 5685); it must prove the same identity.
+    pub allow_redirect: bool,
     /// How many octets an IP packet with an IKE message may have; longer messages go in fragments (RFC 7383).
     pub fragment_size: u16,
     /// How long the peer may be silent before it is taken for dead.
@@ -110,6 +112,7 @@ impl Connection {
             responder_selectors: ResponderSelectors::Narrowed,
             force_encapsulation: false,
             mobike: None,
+            allow_redirect: false,
             fragment_size: Self::FRAGMENT_SIZE,
             dpd_timeout: Duration::from_secs(45),
             ike_lifetime: Self::IKE_LIFETIME,

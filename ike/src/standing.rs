@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::candidates::Places;
 use crate::resolution::Resolution;
+use crate::v2::redirect::Redirection;
 use crate::watch::Watch;
 use crate::{Connection, ConnectionName, ConnectionState, Outage, Reason, Side, Stage};
 
@@ -28,6 +29,8 @@ pub(crate) struct Standing {
     pub(crate) contacted: bool,
     /// Where the peer's name leads.
     pub(crate) resolution: Resolution,
+    /// Where the peer sent us instead.
+    pub(crate) redirection: Redirection,
 }
 
 /// Every configured connection, found by name and by where its peer may come from.
@@ -57,6 +60,7 @@ impl Standing {
             noted: None,
             contacted,
             resolution: Resolution::default(),
+            redirection: Redirection::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! IKE_AUTH as initiator, with a pre-shared key (RFC 7296 §1.2, §2.15).
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::channel::Unopened;
@@ -8,6 +9,7 @@ use super::intermediate::Agreement;
 use super::mobike;
 use super::payloads::{self, Datagram};
 use super::proof::{self, Said};
+use super::redirect;
 use super::state::{Closing, Common, Established, State};
 use super::timers::Timer;
 use super::window::{Retransmission, Window};
@@ -178,6 +180,9 @@ impl Engine {
             }
             Err(outage) => return self.auth_failed(common, *state, outage, now),
         }
+        if let Some(to) = redirect::wanted(&payloads, &common, &settings) {
+            return self.redirected_after_proof(common, *state, to, now);
+        }
         common.mobility = mobike::agreed(&payloads, &settings);
         let first = child::first_line(&settings);
         let keying = (settings.as_ref(), Keying::Inherited);
@@ -197,6 +202,14 @@ impl Engine {
         self.forget_child_spi(state.inbound);
         let closing = state.agreement.closing(vec![payloads::delete_ike()]);
         self.ended(&common, Some(outage), now);
+        self.close(common, closing, now);
+    }
+
+    /// The peer proved who it is, and sends us to another gateway (RFC 5685 §6).
+    fn redirected_after_proof(&mut self, common: Common, state: AuthSent, to: IpAddr, now: Instant) {
+        self.forget_child_spi(state.inbound);
+        let closing = state.agreement.closing(vec![payloads::delete_ike()]);
+        self.redirect(&common, to, now);
         self.close(common, closing, now);
     }
 

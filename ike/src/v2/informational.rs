@@ -1,11 +1,13 @@
 //! Exchanges of an established IKE SA: requests and answers in the window (RFC 7296 §1.4, §2.3).
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::channel::{Channel, Unopened};
 use super::collision::{self, Occupation, Wish};
 use super::hints;
 use super::payloads::{self, Datagram};
+use super::redirect;
 use super::rekey::Asked;
 use super::state::{Closing, Common, Established, Refused, State};
 use super::timers::Timer;
@@ -24,6 +26,8 @@ enum Verdict {
     Ends(Outage),
     /// The peer broke it beyond repair; we close the rest.
     Closes(Outage),
+    /// The peer sends us to another gateway.
+    Redirects(IpAddr),
 }
 
 /// Where a message stands in the window.
@@ -222,6 +226,11 @@ impl Engine {
                 self.ended(&common, Some(outage), now);
                 self.close(common, state.farewell(), now);
             }
+            Verdict::Redirects(to) => {
+                self.remove_children(&mut state, now);
+                self.redirect(&common, to, now);
+                self.close(common, state.farewell(), now);
+            }
         }
     }
 
@@ -250,6 +259,10 @@ impl Engine {
         }
         if payloads::deletes(payloads).any(|delete| delete.protocol == protocol::IKE) {
             return (Vec::new(), Verdict::Ends(by_peer(Reason::DeletedByPeer)));
+        }
+        let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
+        if let Some(to) = settings.and_then(|settings| redirect::wanted(payloads, common, &settings)) {
+            return (Vec::new(), Verdict::Redirects(to));
         }
         let of_children = payloads::deletes(payloads).filter(|delete| delete.protocol == protocol::ESP);
         let mut answer = Vec::new();

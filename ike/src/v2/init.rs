@@ -1,6 +1,6 @@
 //! IKE_SA_INIT as initiator (RFC 7296 §1.2, §2.6, §2.7).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::auth::without_ppk;
@@ -10,6 +10,7 @@ use super::intermediate::Agreement;
 use super::keys::Said;
 use super::nat::{Nat, Path};
 use super::payloads::{self, Datagram};
+use super::redirect;
 use super::state::{Common, State};
 use super::window::Retransmission;
 use crate::crypto::{Group, KeyExchange};
@@ -33,6 +34,8 @@ pub(crate) struct InitSent {
     pub(crate) refused: Option<Outage>,
     exchange: KeyExchange,
     cookie: Option<Vec<u8>>,
+    /// What is said about going elsewhere.
+    redirect: Option<Payload>,
     restarts: u8,
 }
 
@@ -41,6 +44,7 @@ enum Answer {
     Agreed(Agreed),
     Cookie(Vec<u8>),
     Group(Group),
+    Elsewhere(IpAddr),
 }
 
 /// What both sides agreed on.
@@ -65,7 +69,7 @@ impl InitSent {
             };
         }
         if let Some(redirect) = payloads::notify(payloads, notify::REDIRECT) {
-            return Err(redirected(&redirect.data, common));
+            return self.elsewhere(&redirect.data, common, settings);
         }
         if let Some(refusal) = payloads::notify(payloads, notify::INVALID_KE_PAYLOAD) {
             return self.other_group(&refusal.data, settings);
@@ -106,6 +110,17 @@ impl InitSent {
                 .detect(nat_spis, payloads, settings.force_encapsulation),
             extensions,
         }))
+    }
+
+    /// The peer sends us elsewhere. Only who saw our message can repeat its nonce (RFC 5685 §3).
+    fn elsewhere(&self, data: &[u8], common: &Common, settings: &Connection) -> Result<Answer, Rejection> {
+        let remote = common.path.remote.ip();
+        let target = redirect::target(data).filter(|_| settings.allow_redirect);
+        let fits = |to: IpAddr| to != remote && to.is_ipv4() == remote.is_ipv4();
+        match target {
+            Some((to, nonce)) if nonce == self.nonce && fits(to) => Ok(Answer::Elsewhere(to)),
+            _ => Err(redirected(data, common)),
+        }
     }
 
     /// The responder wants another of the groups that we offered (§1.2).
@@ -198,8 +213,12 @@ pub(crate) fn refusal(kind: u16, settings: &Connection) -> Outage {
     }
 }
 
-fn request(common: &Common, state: (&KeyExchange, &[u8], Option<&[u8]>), settings: &Connection) -> Vec<u8> {
-    let (exchange, nonce, cookie) = state;
+fn request(
+    common: &Common,
+    (exchange, nonce): (&KeyExchange, &[u8]),
+    (cookie, redirect): (Option<&[u8]>, Option<&Payload>),
+    settings: &Connection,
+) -> Vec<u8> {
     let mut payloads = Vec::new();
     payloads.extend(cookie.map(|cookie| payloads::status(notify::COOKIE, cookie.to_vec())));
     payloads.push(Payload::SecurityAssociation(proposal::offer_ike(
@@ -212,6 +231,7 @@ fn request(common: &Common, state: (&KeyExchange, &[u8], Option<&[u8]>), setting
             .notifies((common.spi, 0), settings.force_encapsulation),
     );
     payloads.extend(extensions::announcements());
+    payloads.extend(redirect.cloned());
     payloads.extend(settings.ppk.as_ref().map(|_| extensions::use_ppk()));
     let header = Header::new(common.spi, 0, exchange::IKE_SA_INIT, Header::INITIATOR, 0);
     Message { header, payloads }.encode()
@@ -253,7 +273,8 @@ impl Engine {
             );
         };
         let nonce = self.drawn(NONCE);
-        let bytes = request(&common, (&exchange, &nonce, None), &settings);
+        let redirect = self.redirect_announcement(name, &settings);
+        let bytes = request(&common, (&exchange, &nonce), (None, redirect.as_ref()), &settings);
         self.send(path, bytes.clone());
         let request = Retransmission::new(bytes, now);
         let state = InitSent {
@@ -262,6 +283,7 @@ impl Engine {
             refused: None,
             exchange,
             cookie: None,
+            redirect,
             restarts: 0,
         };
         self.keep(common, State::InitSent(Box::new(state)));
@@ -288,6 +310,7 @@ impl Engine {
                 self.init_again(common, state, group, now);
             }
             Ok(Answer::Group(group)) => self.init_again(common, state, group, now),
+            Ok(Answer::Elsewhere(to)) => self.redirect(&common, to, now),
             Err(rejection) => {
                 if let Some(outage) = rejection.outage {
                     self.warned(&common, &outage);
@@ -311,8 +334,9 @@ impl Engine {
             {
                 state.exchange = exchange;
             }
-            let parts = (&state.exchange, state.nonce.as_slice(), state.cookie.as_deref());
-            let bytes = request(&common, parts, &settings);
+            let parts = (&state.exchange, state.nonce.as_slice());
+            let said = (state.cookie.as_deref(), state.redirect.as_ref());
+            let bytes = request(&common, parts, said, &settings);
             self.send(common.path, bytes.clone());
             state.request = Retransmission::new(bytes, now);
         }

@@ -25,6 +25,7 @@ mod mobike;
 pub(crate) mod nat;
 pub(crate) mod payloads;
 mod proof;
+pub(crate) mod redirect;
 mod rekey;
 mod staging;
 pub(crate) mod state;

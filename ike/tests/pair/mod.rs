@@ -37,6 +37,7 @@ mod pair;
 mod patience;
 mod ppk;
 mod reasons;
+mod redirect;
 mod rekey;
 mod restart;
 mod selectors;
