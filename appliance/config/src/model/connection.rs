@@ -52,6 +52,8 @@ pub struct Connection {
     pub addresses: Vec<IpNet>,
     /// The tunnel may move to other outer addresses, of ours to these; `None` if it may not.
     pub mobike: Option<Vec<IpAddr>>,
+    /// It goes to another gateway where the peer says so.
+    pub allow_redirect: bool,
 }
 
 /// Whether IKE_AUTH makes an IKE SA alone (RFC 6023).
@@ -149,10 +151,7 @@ impl Connection {
         };
         let priority = object.optional("priority", PRIORITY, |value| value.whole(0..=65_535));
         let policy = object.optional("policy", Policy::modern(), |value| {
-            references
-                .policies
-                .follow(value, "policy")
-                .map(|(_, policy)| policy)
+            Some(references.policies.follow(value, "policy")?.1)
         });
         let protocol = object.optional("protocol", Protocol::IkeV2, |value| {
             value.word(&[("IKEv2", Protocol::IkeV2)], &["IKEv1"])
@@ -174,7 +173,7 @@ impl Connection {
         let (mtu, tcp_mss) = sizes(&mut object);
         let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
-        let mobike = mobike(&mut object, references.ip_configurations);
+        let (mobike, allow_redirect) = moves(&mut object, references.ip_configurations);
         let (site_name, site) = site?;
         Some(Self {
             enabled: enabled?,
@@ -196,6 +195,7 @@ impl Connection {
             childless: childless?,
             addresses: addresses?,
             mobike: mobike?,
+            allow_redirect: allow_redirect?,
         })
     }
 }
@@ -210,14 +210,18 @@ fn transport(object: &mut Object<'_>) -> (Option<UdpEncapsulation>, Option<u16>,
     (encapsulation, size, childless)
 }
 
-/// The addresses of the IP configurations that a tunnel may move to, which may be none; `None` inside if it may not move.
-fn mobike(object: &mut Object<'_>, configurations: &Collection<IpAddr>) -> Option<Option<Vec<IpAddr>>> {
+/// Whether, and to which addresses of ours, the tunnel may move; and whether it goes to another gateway.
+fn moves(
+    object: &mut Object<'_>,
+    configurations: &Collection<IpAddr>,
+) -> (Option<Option<Vec<IpAddr>>>, Option<bool>) {
     let address = |name: &Value<'_>| Some(configurations.follow(name, "IP configuration")?.1);
-    object.optional("mobike", None, |value| {
+    let mobike = object.optional("mobike", None, |value| {
         let mut object = value.object()?;
         let addresses = object.optional("ip_configurations", Vec::new(), |value| value.list(address));
         addresses.map(Some)
-    })
+    });
+    (mobike, object.optional("allow_redirect", false, Value::boolean))
 }
 
 /// The address of the IP configuration that is named, or of the only one there is.

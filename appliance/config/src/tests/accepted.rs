@@ -76,6 +76,7 @@ fn a_default_written_out_is_no_change() {
         ("mtu", json!(1400)),
         ("tcp_mss", json!(1350)),
         ("udp_encapsulation", json!("auto")),
+        ("allow_redirect", json!(false)),
         ("fragment_size", json!(1280)),
         ("childless", json!("allow")),
         ("addresses", json!([])),

@@ -67,6 +67,7 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         },
         force_encapsulation: force_encapsulation(settings.udp_encapsulation, datapath),
         mobike: settings.mobike.clone(),
+        allow_redirect: settings.allow_redirect,
         dpd_timeout: settings.dpd_timeout,
         ike_lifetime: settings.policy.ike_lifetime,
         child_lifetime: settings.policy.ipsec_lifetime,
