@@ -246,7 +246,7 @@ impl Engine {
             agreement.responder_nonce.as_slice(),
         );
         let child = child.map(|child| {
-            let keys = agreement.channel.child_keys(child.suite, nonces, None);
+            let keys = agreement.channel.child_keys(child.suite, nonces, &[]);
             self.install(&common, (child, keys, agreement.nat.encapsulation()), true, now)
         });
         let lifetime = self.lifetime(settings.ike_lifetime, now);

@@ -295,7 +295,7 @@ impl Engine {
         let keying = (asked.settings, Keying::Inherited);
         match child::choose(inbound, asked.payloads, keying, (None, &established.children)) {
             Ok((child, agreed)) => {
-                let keys = established.channel.child_keys(child.suite, asked.nonces, None);
+                let keys = established.channel.child_keys(child.suite, asked.nonces, &[]);
                 let child = (child, keys, established.nat.encapsulation());
                 let child = self.install(&common, child, false, now);
                 established.children.begin(child);

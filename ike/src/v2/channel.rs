@@ -94,10 +94,10 @@ impl Channel {
         &self,
         suite: IkeSuite,
         said: &Said<'_>,
-        shared: &Secret,
+        secrets: &[Secret],
         initiator: bool,
     ) -> Option<Self> {
-        let keys = self.keys.rekey(suite.keys(), said, shared);
+        let keys = self.keys.rekey(suite.keys(), said, secrets);
         let successor = Self::ready(keys, said, initiator)?;
         Some(successor.with_fragments(self.longest))
     }
@@ -105,7 +105,7 @@ impl Channel {
     /// The keys after one more key exchange before IKE_AUTH: SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr)
     /// (RFC 9370 §2.2.2). `None` as for [`Channel::new`].
     pub(crate) fn updated(&mut self, suite: IkeSuite, said: &Said<'_>, shared: &Secret) -> Option<Self> {
-        let mut updated = self.rekeyed(suite, said, shared, self.initiator)?;
+        let mut updated = self.rekeyed(suite, said, std::slice::from_ref(shared), self.initiator)?;
         updated.int_auth = self.int_auth.take();
         Some(updated)
     }
@@ -124,15 +124,15 @@ impl Channel {
     }
 
     /// The keys of a child, from the nonces of IKE_SA_INIT or of the exchange that makes it and from that exchange's
-    /// own secret, if it has one (§2.17).
+    /// own secrets, if it has any (§2.17, RFC 9370 §2.2.4).
     pub(crate) fn child_keys(
         &self,
         suite: EspSuite,
         nonces: (&[u8], &[u8]),
-        shared: Option<&Secret>,
+        secrets: &[Secret],
     ) -> ChildKeys {
         self.keys
-            .child((suite.encryption, suite.integrity), nonces, shared)
+            .child((suite.encryption, suite.integrity), nonces, secrets)
     }
 
     /// A protected request.

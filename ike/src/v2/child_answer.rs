@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::child::{self, AgreedChild};
 use super::collision;
+use super::followup::{Pending, Promise};
 use super::payloads;
-use super::rekey::{Asked, NONCE, fresh_payloads};
+use super::rekey::{Asked, NONCE, Reply, fresh_payloads};
 use super::state::{Common, Established};
 use crate::crypto::{KeyAnswer, Secret};
 use crate::engine::Engine;
@@ -24,13 +25,30 @@ const MOST: usize = 100;
 
 /// The answer that waits until the datapath carries the new child.
 pub(crate) struct Owed {
-    pub(crate) id: u32,
+    pub(crate) reply: Reply,
     pub(crate) child: ChildId,
     /// The SPI that we receive on until it is replaced.
     pub(crate) replaces: Option<u32>,
     /// The peer did not say that it is to be replaced.
     pub(crate) duplicate: bool,
-    pub(crate) payloads: Vec<Payload>,
+}
+
+/// A child that the peer asked for and gets.
+pub(crate) struct Grant {
+    pub(crate) agreed: AgreedChild,
+    /// What the peer named to be replaced.
+    pub(crate) old: Option<u32>,
+    /// What it replaces: that, or the one that lets the same through.
+    replaces: Option<u32>,
+    /// The peer's and ours.
+    nonces: (Vec<u8>, Vec<u8>),
+}
+
+impl Grant {
+    /// The SPI that we are to receive on.
+    pub(crate) fn inbound(&self) -> u32 {
+        self.agreed.inbound
+    }
 }
 
 /// A child as it will be, with the payloads that tell it.
@@ -72,33 +90,69 @@ impl Engine {
         let settings = self.settings_of(name).ok_or_else(invalid)?;
         let theirs = payloads::nonce(payloads).ok_or_else(invalid)?;
         let chosen = self.choose_child(state, &settings, (old, payloads), now)?;
-        let (agreed, exchange) = (chosen.agreed, chosen.exchange);
+        let (agreed, replaces) = (chosen.agreed, chosen.replaces);
         let [offer, initiator, responder] = chosen.answer;
         let nonce = self.drawn(NONCE);
         let mut answer = vec![offer];
         answer.extend(fresh_payloads(&nonce, None));
-        let (ours, shared) = exchange.unzip();
+        let (ours, shared) = chosen.exchange.unzip();
         answer.extend(ours);
         answer.extend([initiator, responder]);
-        let keys = state
-            .channel
-            .child_keys(agreed.suite, (theirs, &nonce), shared.as_ref());
-        let made = (agreed, keys, state.nat.encapsulation());
-        let replaces = chosen.replaces;
+        let reply = Reply::creation(id, answer);
+        let additional = agreed.suite.additional;
+        let nonces = (theirs.to_vec(), nonce);
+        let grant = Grant {
+            agreed,
+            old,
+            replaces,
+            nonces,
+        };
+        match shared {
+            Some(first) if !additional.is_empty() => {
+                let lowest = collision::lowest(&grant.nonces.0, &grant.nonces.1).to_vec();
+                let promise = Promise::Child(Box::new(grant));
+                let pending = Pending::new(promise, (additional, first), lowest, now);
+                self.promise(common, state, pending, reply);
+                Ok(())
+            }
+            shared => {
+                let made = (grant, shared.as_slice(), reply);
+                self.make_child(common, state, made, now)
+                    .map_err(|(_, refusal)| refusal)
+            }
+        }
+    }
+
+    /// Asks the datapath for a child that the peer gets; the answer follows. Else the error to answer with.
+    pub(crate) fn make_child(
+        &mut self,
+        common: &Common,
+        state: &mut Established,
+        (grant, secrets, reply): (Grant, &[Secret], Reply),
+        now: Instant,
+    ) -> Result<(), (Reply, NotifyPayload)> {
+        let (replaces, suite) = (grant.replaces, grant.agreed.suite);
+        let gone = |old| state.children.current_by_spi(old).is_none();
+        if replaces.is_some_and(gone) {
+            self.forget_child_spi(grant.inbound());
+            return Err((reply, error(notify::CHILD_SA_NOT_FOUND, Vec::new())));
+        }
+        let nonces = (grant.nonces.0.as_slice(), grant.nonces.1.as_slice());
+        let keys = state.channel.child_keys(suite, nonces, secrets);
+        let made = (grant.agreed, keys, state.nat.encapsulation());
         let child = if replaces.is_some() {
             self.stage(common, made, now)
         } else {
             self.install(common, made, false, now)
         };
         if let Some(Asked::Child(rekey)) = &mut state.asked {
-            rekey.meet(&child, old, collision::lowest(theirs, &nonce));
+            rekey.meet(&child, grant.old, collision::lowest(nonces.0, nonces.1));
         }
         state.owed = Some(Owed {
-            id,
+            reply,
             child: child.id,
             replaces,
-            duplicate: old.is_none(),
-            payloads: answer,
+            duplicate: grant.old.is_none(),
         });
         state.children.join(replaces, child);
         Ok(())

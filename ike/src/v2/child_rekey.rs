@@ -2,61 +2,25 @@
 
 use std::time::Instant;
 
-use super::child::{self, AgreedChild, Child};
+use super::child;
 use super::child_answer::DUPLICATE;
+use super::child_wish::{ChildRekey, Fresh, Purpose};
 use super::collision;
+use super::followup::Further;
 use super::payloads;
-use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
+use super::rekey::{Asked, NONCE, Reply, fresh_payloads, wanted_group};
 use super::staging::overdue;
 use super::state::{Common, Established, State};
-use crate::crypto::{Group, KeyExchange, Secret};
+use crate::crypto::{Group, KeyExchange};
 use crate::engine::Engine;
 use crate::proposal::Keying;
 use crate::rejection::error;
-use crate::selector::Selectors;
 use crate::wire::registry::{exchange, notify, protocol};
 use crate::wire::{NotifyPayload, Payload};
 use crate::{ChildId, Connection, Event, Outage, Reason, Side, Stage};
 
 /// Keys are negotiated, with whatever group.
 const NEGOTIATED: Keying = Keying::Negotiated(None);
-
-/// What a child that we ask for is for.
-#[derive(Debug, Clone)]
-pub(crate) struct Purpose {
-    /// The SPI that we receive on until it is replaced.
-    old: Option<u32>,
-    /// The peer has lost what is to be replaced, or there is nothing.
-    anew: bool,
-    line: Option<usize>,
-    selectors: Selectors,
-}
-
-/// We asked for a child.
-pub(crate) struct ChildRekey {
-    purpose: Purpose,
-    /// The SPI that we offered to receive on.
-    inbound: u32,
-    nonce: Vec<u8>,
-    exchange: Option<KeyExchange>,
-    /// We wanted another group first.
-    again: bool,
-    /// The peer asked for the same at the same time.
-    rival: Option<Rival>,
-}
-
-/// The child that the peer made for the same.
-struct Rival {
-    child: ChildId,
-    lowest: Vec<u8>,
-}
-
-/// What the peer's request or answer holds, checked.
-struct Fresh {
-    agreed: AgreedChild,
-    nonce: Vec<u8>,
-    shared: Option<Secret>,
-}
 
 impl Established {
     /// The group that the peer will want: the one that another exchange came to, or else the one that we want most.
@@ -72,24 +36,6 @@ impl Established {
         known
             .find(|known| groups().any(|group| group == *known))
             .or_else(|| groups().next())
-    }
-}
-
-impl Purpose {
-    /// The first child of a line.
-    pub(crate) fn line(line: usize, selectors: Selectors) -> Self {
-        Self {
-            old: None,
-            anew: true,
-            line: Some(line),
-            selectors,
-        }
-    }
-
-    /// Whether what it is to replace is still there, if it is to replace something.
-    fn stands(&self, state: &Established) -> bool {
-        self.old
-            .is_none_or(|old| state.children.current_by_spi(old).is_some())
     }
 }
 
@@ -149,6 +95,8 @@ impl Engine {
             exchange,
             again: group.is_some(),
             rival: None,
+            fresh: None,
+            further: Further::default(),
         })));
         self.keep(common, State::Established(state));
     }
@@ -167,7 +115,7 @@ impl Engine {
         if payloads::error(payloads).is_some() {
             return self.child_not_rekeyed(common, state, (rekey, payloads, &settings), now);
         }
-        let fresh = match rekey.check(payloads, &settings) {
+        let fresh = match rekey.take(payloads, &settings) {
             Ok(fresh) => fresh,
             Err(outage) => {
                 // The peer has a child that we cannot have.
@@ -176,7 +124,66 @@ impl Engine {
                 return self.proceed(common, state, now);
             }
         };
-        let ours = collision::lowest(&rekey.nonce, &fresh.nonce);
+        let ours = collision::lowest(&rekey.nonce, &fresh.nonce).to_vec();
+        let pending = state
+            .pending
+            .as_ref()
+            .filter(|pending| rekey.competes_with(pending));
+        if let Some(pending) = pending {
+            if collision::is_redundant(&ours, &pending.lowest) {
+                return self.child_yields(common, state, *rekey, now);
+            }
+            self.drop_pending(&mut state);
+        }
+        if rekey.further.is_left() {
+            return self.child_goes_on(common, state, (rekey, fresh, payloads, &ours), now);
+        }
+        self.child_agreed(common, state, (*rekey, fresh, &ours), now);
+    }
+
+    /// The peer's own exchange for the same stays, which is not done yet: what ours made or would have made goes.
+    fn child_yields(&mut self, common: Common, mut state: Box<Established>, rekey: ChildRekey, now: Instant) {
+        if rekey.further.is_left() {
+            self.forget_child_spi(rekey.inbound);
+        } else {
+            state.deletions.push(rekey.inbound);
+        }
+        let outage = Outage::plain(Reason::Replaced, Side::Peer, Stage::CreateChildSa);
+        self.child_failed(&common, &mut state, (rekey, outage, false), now);
+        self.proceed(common, state, now);
+    }
+
+    /// A further key exchange is to be done, unless the peer has made a child for the same that stays.
+    fn child_goes_on(
+        &mut self,
+        common: Common,
+        mut state: Box<Established>,
+        (mut rekey, fresh, payloads, ours): (Box<ChildRekey>, Fresh, &[Payload], &[u8]),
+        now: Instant,
+    ) {
+        let rival = rekey.rival.as_ref();
+        if rival.is_some_and(|rival| collision::is_redundant(ours, &rival.lowest)) {
+            return self.child_yields(common, state, *rekey, now);
+        }
+        if self.follow_up(&common, &mut state, (&mut rekey.further, payloads), now) {
+            rekey.fresh = Some(fresh);
+            state.asked = Some(Asked::Child(rekey));
+            return self.keep(common, State::Established(state));
+        }
+        self.forget_child_spi(rekey.inbound);
+        let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::CreateChildSa);
+        self.child_failed(&common, &mut state, (*rekey, outage, true), now);
+        self.proceed(common, state, now);
+    }
+
+    /// All key exchanges are done: both sides have the child.
+    fn child_agreed(
+        &mut self,
+        common: Common,
+        mut state: Box<Established>,
+        (mut rekey, fresh, ours): (ChildRekey, Fresh, &[u8]),
+        now: Instant,
+    ) {
         let rival = rekey.rival.take().filter(|rival| {
             let rival = state.children.get_mut(rival.child);
             rival.is_some_and(|rival| rival.agreed.selectors.are_those_of(&fresh.agreed.selectors))
@@ -196,7 +203,7 @@ impl Engine {
         let nonces = (rekey.nonce.as_slice(), fresh.nonce.as_slice());
         let keys = state
             .channel
-            .child_keys(fresh.agreed.suite, nonces, fresh.shared.as_ref());
+            .child_keys(fresh.agreed.suite, nonces, &fresh.secrets);
         let made = (fresh.agreed, keys, state.nat.encapsulation());
         let mut child = self.install(&common, made, true, now);
         let old = rekey.purpose.old;
@@ -307,7 +314,7 @@ impl Engine {
             self.mended(&common);
         }
         if let Some(owed) = state.owed.take_if(|owed| owed.child == id) {
-            self.answer_creation(&common, &mut state, (owed.id, &owed.payloads));
+            self.reply(&common, &mut state, &owed.reply);
             state.lines.defer(now);
             let undecided = matches!(&state.asked, Some(Asked::Child(rekey)) if rekey.rekeys_too(id));
             if !undecided {
@@ -348,8 +355,12 @@ impl Engine {
         }
         let owed = state.owed.take_if(|owed| owed.child == id);
         if let Some(owed) = owed {
-            let refusal = [Payload::Notify(error(notify::TEMPORARY_FAILURE, Vec::new()))];
-            self.answer_creation(&common, &mut state, (owed.id, &refusal));
+            let payloads = vec![Payload::Notify(error(notify::TEMPORARY_FAILURE, Vec::new()))];
+            let reply = Reply {
+                payloads,
+                ..owed.reply
+            };
+            self.reply(&common, &mut state, &reply);
         } else {
             state.deletions.push(child.agreed.inbound);
         }
@@ -368,61 +379,5 @@ impl Engine {
             now,
         );
         self.proceed(common, state, now);
-    }
-}
-
-impl ChildRekey {
-    /// The SPI that we offered to receive on.
-    pub(crate) fn inbound(&self) -> u32 {
-        self.inbound
-    }
-
-    /// The selector line that it is for.
-    pub(crate) fn line(&self) -> Option<usize> {
-        self.purpose.line
-    }
-
-    /// The peer made a child in the place of `old`, or one more; perhaps we ask for the same.
-    pub(crate) fn meet(&mut self, child: &Child, old: Option<u32>, lowest: &[u8]) {
-        let ours = &self.purpose;
-        let both_replace = !ours.anew && ours.old == old;
-        let both_create = ours.anew && old.is_none() && ours.line == child.agreed.line;
-        if both_replace || both_create {
-            let (child, lowest) = (child.id, lowest.to_vec());
-            self.rival = Some(Rival { child, lowest });
-        }
-    }
-
-    /// Whether both replace the same child, the peer by this one.
-    fn rekeys_too(&self, child: ChildId) -> bool {
-        let rival = self.rival.as_ref().is_some_and(|rival| rival.child == child);
-        rival && self.purpose.old.is_some()
-    }
-
-    /// What the peer granted, or why it is not what we asked for.
-    fn check(&mut self, payloads: &[Payload], settings: &Connection) -> Result<Fresh, Outage> {
-        let group = self.exchange.as_ref().map(|exchange| exchange.group());
-        let keying = Keying::Negotiated(group.map(Group::id));
-        let wanted = (self.purpose.line, &self.purpose.selectors);
-        let agreed = child::accept(self.inbound, payloads, (settings, keying), wanted)?;
-        let broken = || Outage::plain(Reason::ProtocolError, Side::We, Stage::CreateChildSa);
-        let nonce = payloads::nonce(payloads).ok_or_else(broken)?.to_vec();
-        let shared = match agreed.suite.group {
-            None => None,
-            Some(chosen) => Some(self.shared(chosen, payloads).ok_or_else(broken)?),
-        };
-        Ok(Fresh {
-            agreed,
-            nonce,
-            shared,
-        })
-    }
-
-    /// The secret of the child's own key exchange.
-    fn shared(&mut self, chosen: Group, payloads: &[Payload]) -> Option<Secret> {
-        let public = payloads::key_exchange(payloads)?;
-        let exchange = self.exchange.take().filter(|ours| ours.group() == chosen)?;
-        (public.group == chosen.id()).then_some(())?;
-        exchange.finish(&public.data).ok()
     }
 }

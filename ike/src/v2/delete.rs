@@ -155,6 +155,7 @@ impl Engine {
             self.forget_child_spi(spi);
         }
         state.owed = None;
+        self.drop_pending(state);
         match state.asked.take() {
             Some(Asked::Child(rekey)) => self.forget_child_spi(rekey.inbound()),
             Some(Asked::Deletion(spi)) => self.forget_child_spi(spi),

@@ -205,6 +205,9 @@ impl Engine {
             (Some(payloads), exchange::CREATE_CHILD_SA) => {
                 return self.creates(common, state, (&payloads, datagram), now);
             }
+            (Some(payloads), exchange::IKE_FOLLOWUP_KE) => {
+                return self.followed_up(common, state, (&payloads, datagram), now);
+            }
             (Some(_), _) => self.broken(datagram),
         };
         let bytes = state
@@ -300,7 +303,8 @@ impl Engine {
                 self.keep(common, State::Closing(state));
             }
             Place::Request => {
-                let creates = header.exchange_type == exchange::CREATE_CHILD_SA;
+                let creating = [exchange::CREATE_CHILD_SA, exchange::IKE_FOLLOWUP_KE];
+                let creates = creating.contains(&header.exchange_type);
                 let refusal = collision::judge(Wish::Additional, Occupation::Leaving).err();
                 let refusal = refusal.filter(|_| creates);
                 let answer: Vec<_> = refusal

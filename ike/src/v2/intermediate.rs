@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::channel::{Channel, Unopened};
+use super::followup::public_value;
 use super::keys::Said;
 use super::nat::Nat;
 use super::payloads::{self, Datagram};
@@ -13,8 +14,8 @@ use crate::crypto::{Group, KeyAnswer, KeyExchange, Secret};
 use crate::engine::Engine;
 use crate::proposal::IkeSuite;
 use crate::rejection::{Rejection, unsupported};
+use crate::wire::Payload;
 use crate::wire::registry::{exchange, notify};
-use crate::wire::{KeyExchangePayload, Payload};
 use crate::{DropCause, Outage, Reason, Side, Stage};
 
 /// Initiator: what was agreed on and said before IKE_AUTH.
@@ -237,10 +238,4 @@ impl InitAnswered {
         let repeats = answered.channel.repeats(&datagram.bytes);
         Some(repeats.map(|()| answered.bytes.clone()))
     }
-}
-
-/// A KE payload.
-fn public_value(group: Group, public: &[u8]) -> Payload {
-    let (group, data) = (group.id(), public.to_vec());
-    Payload::KeyExchange(KeyExchangePayload { group, data })
 }

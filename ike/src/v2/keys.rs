@@ -87,9 +87,9 @@ impl IkeKeys {
     }
 
     /// The keys of the IKE SA that replaces this one: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr), with the
-    /// function of the old SA (§2.18).
-    pub fn rekey(&self, suite: Suite, said: &Said<'_>, shared: &Secret) -> Self {
-        let parts = [shared.expose_secret(), said.initiator_nonce, said.responder_nonce];
+    /// function of the old SA (§2.18). The secrets of further key exchanges follow the nonces (RFC 9370 §2.2.4).
+    pub fn rekey(&self, suite: Suite, said: &Said<'_>, secrets: &[Secret]) -> Self {
+        let parts = with_nonces(secrets, (said.initiator_nonce, said.responder_nonce));
         let seed = self.suite.prf.compute(self.derivation.expose_secret(), &parts);
         Self::from_seed(suite, said, &seed)
     }
@@ -108,15 +108,15 @@ impl IkeKeys {
     }
 
     /// The keys of a Child SA: KEYMAT = prf+(SK_d, [g^ir (new)] | Ni | Nr) (§2.17). The nonces are those of the
-    /// exchange that makes it; `shared` only if that exchange had KE payloads.
+    /// exchange that makes it; `secrets` are those of its key exchanges, if it had any, and all but the first of them
+    /// follow the nonces (RFC 9370 §2.2.4).
     pub fn child(
         &self,
         (encryption, integrity): (Encryption, Option<Integrity>),
-        (initiator_nonce, responder_nonce): (&[u8], &[u8]),
-        shared: Option<&Secret>,
+        nonces: (&[u8], &[u8]),
+        secrets: &[Secret],
     ) -> ChildKeys {
-        let shared = shared.map_or(&[][..], |shared| shared.expose_secret());
-        let seed = [shared, initiator_nonce, responder_nonce];
+        let seed = with_nonces(secrets, nonces);
         let integrity_octets = integrity.map_or(0, Integrity::key_octets);
         let octets = 2 * (encryption.key_octets() + integrity_octets);
         let material = self
@@ -233,6 +233,14 @@ impl SideKeys {
             .prf
             .compute(self.proof.expose_secret(), &[proven.identity])
     }
+}
+
+/// g^ir | Ni | Nr | SK(1) | SK(2) …
+fn with_nonces<'a>(secrets: &'a [Secret], (initiator, responder): (&'a [u8], &'a [u8])) -> Vec<&'a [u8]> {
+    let (first, further) = secrets.split_at(secrets.len().min(1));
+    let octets = |secret: &'a Secret| secret.expose_secret();
+    let parts = first.iter().map(octets).chain([initiator, responder]);
+    parts.chain(further.iter().map(octets)).collect()
 }
 
 fn mixed(prf: Prf, ppk: &Secret, key: &Secret) -> Secret {
@@ -389,9 +397,9 @@ mod tests {
         let keys = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
         let nonces = (SAID.initiator_nonce, SAID.responder_nonce);
         let widest = (Encryption::AesCbc(128), Some(Integrity::HmacSha2_384_192));
-        let child = keys.child(widest, nonces, None);
+        let child = keys.child(widest, nonces, &[]);
         assert_eq!(joined_child(&child), CHILD_MATERIAL[..128]);
-        let child = keys.child(widest, nonces, Some(&secret(&NEW_SHARED)));
+        let child = keys.child(widest, nonces, &[secret(&NEW_SHARED)]);
         assert_eq!(joined_child(&child), CHILD_MATERIAL_WITH_EXCHANGE[..128]);
     }
 
@@ -400,7 +408,7 @@ mod tests {
     fn aead_keys_carry_their_salt() {
         let nonces = (SAID.initiator_nonce, SAID.responder_nonce);
         let keys = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
-        let child = keys.child((Encryption::AesGcm16(256), None), nonces, None);
+        let child = keys.child((Encryption::AesGcm16(256), None), nonces, &[]);
         assert_eq!(
             child.initiator.encryption_key.expose_secret(),
             &CHILD_MATERIAL[..36]
@@ -427,7 +435,7 @@ mod tests {
         let old = IkeKeys::derive(SUITE, &SAID, &secret(&SHARED));
         for prf in [Prf::HmacSha1, Prf::HmacSha2_512] {
             let suite = Suite { prf, ..SUITE };
-            let new = old.rekey(suite, &SAID, &secret(&NEW_SHARED));
+            let new = old.rekey(suite, &SAID, &[secret(&NEW_SHARED)]);
             assert_eq!(
                 joined(&new),
                 joined(&IkeKeys::from_seed(suite, &SAID, &secret(&REKEYED_SEED)))

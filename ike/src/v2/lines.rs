@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::child_rekey::Purpose;
+use super::child_wish::Purpose;
 use super::rekey::Asked;
 use super::state::{Common, Established, IkeSa, State};
 use crate::connection::wait;

@@ -6,10 +6,12 @@ mod channel;
 pub(crate) mod child;
 mod child_answer;
 mod child_rekey;
+mod child_wish;
 pub(crate) mod children;
 mod collision;
 mod delete;
 mod extensions;
+mod followup;
 mod fragments;
 mod hints;
 mod informational;
@@ -29,6 +31,7 @@ pub(crate) mod redirect;
 mod rekey;
 mod staging;
 pub(crate) mod state;
+mod succession;
 mod successor;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]

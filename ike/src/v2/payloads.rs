@@ -46,7 +46,7 @@ pub(crate) fn gateway(data: &[u8]) -> String {
 /// The first error of an answer, unless it is only one of the moment.
 pub(crate) fn lasting_error(payloads: &[Payload]) -> Option<u16> {
     let kind = error(payloads)?.kind;
-    (kind != notify::TEMPORARY_FAILURE).then_some(kind)
+    (![notify::TEMPORARY_FAILURE, notify::STATE_NOT_FOUND].contains(&kind)).then_some(kind)
 }
 
 /// The first payload that `read` knows.

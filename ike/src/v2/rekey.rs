@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::child::Child;
-use super::child_rekey::ChildRekey;
+use super::child_wish::ChildRekey;
 use super::collision::{self, Occupation, Target, Wish};
 use super::payloads::{self, Datagram};
 use super::state::{Common, Established, IkeSa, State};
-use super::successor::IkeRekey;
+use super::succession::IkeRekey;
 use super::timers::Lifetime;
 use super::window::Retransmission;
 use crate::crypto::Group;
@@ -34,6 +34,26 @@ pub(crate) enum Asked {
     Update,
     /// To repeat this cookie, and so to show that it receives on its new path.
     Routability(Vec<u8>),
+}
+
+/// An answer of ours.
+pub(crate) struct Reply {
+    /// The kind of exchange.
+    pub(crate) exchange: u8,
+    pub(crate) id: u32,
+    pub(crate) payloads: Vec<Payload>,
+}
+
+impl Reply {
+    /// To CREATE_CHILD_SA.
+    pub(crate) fn creation(id: u32, payloads: Vec<Payload>) -> Self {
+        let exchange = exchange::CREATE_CHILD_SA;
+        Self {
+            exchange,
+            id,
+            payloads,
+        }
+    }
 }
 
 impl Established {
@@ -75,6 +95,7 @@ impl Established {
     /// When the next SA must be replaced or has had its time.
     pub(crate) fn lifetime_due(&self) -> Option<Instant> {
         let free = self.window.next_request().is_some() && self.owed.is_none() && self.deletions.is_empty();
+        let free = free && self.pending.is_none();
         let soft = |child: &Child| child.installed.map(|_| child.lifetime.soft);
         let softs = self.children.current().filter_map(soft);
         let softs = softs.chain([self.lifetime.soft]).filter(|_| free);
@@ -88,7 +109,10 @@ impl Established {
         let lines = self.lines.due().filter(|_| free);
         let departed = self.children.departed.iter().map(|child| child.until);
         let waiting = self.children.iter().filter_map(Child::patience);
-        let due = [carried, lines, self.childless_until].into_iter().flatten();
+        let pending = self.pending.as_ref().map(|pending| pending.until);
+        let due = [carried, lines, self.childless_until, pending]
+            .into_iter()
+            .flatten();
         due.chain(departed).chain(waiting).min()
     }
 
@@ -185,6 +209,7 @@ impl Engine {
     /// An SA must be replaced, or has had its time.
     pub(crate) fn aged(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
         self.sweep(&mut state, now);
+        self.tire(&mut state, now);
         let late = |child: &&Child| child.patience().is_some_and(|patience| patience <= now);
         let late = state.children.iter().find(late).map(|child| child.id);
         if let Some(child) = late {
@@ -210,7 +235,7 @@ impl Engine {
             }
         }
         let free = state.window.next_request().is_some() && state.owed.is_none();
-        let free = free && state.deletions.is_empty();
+        let free = free && state.deletions.is_empty() && state.pending.is_none();
         let aged = |child: &&Child| child.installed.is_some() && child.lifetime.soft <= now;
         let child = state.children.current().find(aged);
         let child = child.map(|child| child.agreed.inbound);
@@ -270,7 +295,9 @@ impl Engine {
             state.asked = Some(Asked::Deletion(spi));
             let payloads = [payloads::delete_child(spi)];
             self.ask(&common, &mut state, (exchange::INFORMATIONAL, &payloads), now);
-        } else if let Some(line) = state.next_line(now) {
+        } else if state.pending.is_none()
+            && let Some(line) = state.next_line(now)
+        {
             return self.create_line(common, state, line, now);
         }
         self.keep(common, State::Established(state));
@@ -309,7 +336,8 @@ impl Engine {
         let wish = state.wish(payloads);
         let id = datagram.header.message_id;
         if let Err(kind) = collision::judge(wish, occupation) {
-            return self.refuse(common, state, (id, error(kind, Vec::new())), now);
+            let reply = Reply::creation(id, Vec::new());
+            return self.refuse(common, state, (reply, error(kind, Vec::new())), now);
         }
         let granted = match wish {
             Wish::Ike => {
@@ -325,33 +353,39 @@ impl Engine {
         };
         match granted {
             Ok(()) => self.keep(common, State::Established(state)),
-            Err(refusal) => self.refuse(common, state, (id, refusal), now),
+            Err(refusal) => {
+                let reply = Reply::creation(id, Vec::new());
+                self.refuse(common, state, (reply, refusal), now);
+            }
         }
     }
 
-    /// Answers a CREATE_CHILD_SA request.
-    pub(crate) fn answer_creation(
-        &mut self,
-        common: &Common,
-        state: &mut Established,
-        (id, payloads): (u32, &[Payload]),
-    ) {
-        let kind = exchange::CREATE_CHILD_SA;
-        let bytes = state.channel.answer(kind, id, payloads, self.random.as_mut());
+    /// Answers the request that is due.
+    pub(crate) fn reply(&mut self, common: &Common, state: &mut Established, reply: &Reply) {
+        let Reply {
+            exchange,
+            id,
+            payloads,
+        } = reply;
+        let bytes = state
+            .channel
+            .answer(*exchange, *id, payloads, self.random.as_mut());
         self.send(common.path, bytes.clone());
         state.window.answered(bytes);
     }
 
-    /// Answers a CREATE_CHILD_SA request with an error; one that is no request closes the SA (RFC 7296 §2.21.3).
+    /// Answers with an error in the place of what was to be said; a request that is none closes the SA (RFC 7296
+    /// §2.21.3).
     pub(crate) fn refuse(
         &mut self,
         common: Common,
         mut state: Box<Established>,
-        (id, refusal): (u32, NotifyPayload),
+        (reply, refusal): (Reply, NotifyPayload),
         now: Instant,
     ) {
         let broken = refusal.kind == notify::INVALID_SYNTAX;
-        self.answer_creation(&common, &mut state, (id, &[Payload::Notify(refusal)]));
+        let payloads = vec![Payload::Notify(refusal)];
+        self.reply(&common, &mut state, &Reply { payloads, ..reply });
         if broken {
             return self.break_off(common, state, now);
         }

@@ -7,6 +7,7 @@ use super::channel::Channel;
 use super::child_answer::Owed;
 use super::children::Children;
 use super::extensions::Extensions;
+use super::followup::Pending;
 use super::fragments;
 use super::init::InitSent;
 use super::intermediate::IntermediateSent;
@@ -135,6 +136,8 @@ pub(crate) struct Established {
     pub(crate) asked: Option<Asked>,
     /// The answer that waits for the datapath.
     pub(crate) owed: Option<Owed>,
+    /// What the peer asked for and has not done all key exchanges for.
+    pub(crate) pending: Option<Box<Pending>>,
     pub(crate) lifetime: Lifetime,
     /// When an authenticated, fresh message of the peer arrived last, or what came by a child showed that it is there.
     pub(crate) heard: Instant,
@@ -178,6 +181,7 @@ impl Established {
             deletions: Vec::new(),
             asked: None,
             owed: None,
+            pending: None,
             lifetime,
             heard: now,
             looking: None,

@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::channel::Channel;
 use super::collision;
+use super::followup::{Further, Pending, Promise};
 use super::init;
-use super::keys::Said;
 use super::payloads;
-use super::rekey::{Asked, NONCE, fresh_payloads, wanted_group};
+use super::rekey::{Asked, NONCE, Reply, fresh_payloads, wanted_group};
 use super::state::{Closing, Common, Established, IkeSa, State};
+use super::succession::{IkeRekey, Rival, Succession, Successor};
 use super::timers::{Timer, Timers};
 use super::window::{Retransmission, Window};
-use crate::crypto::{Group, KeyAnswer, KeyExchange};
+use crate::crypto::{Group, KeyAnswer, KeyExchange, Secret};
 use crate::engine::Engine;
-use crate::proposal::{self, IkeSuite};
+use crate::proposal;
 use crate::rejection::error;
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{NotifyPayload, Payload};
@@ -21,39 +21,6 @@ use crate::{Connection, Event, Outage, Stage};
 
 /// How long an IKE SA that was replaced, or may be, waits for the peer to close it.
 const LEAVING: Duration = Duration::from_secs(60);
-
-/// We asked to replace the IKE SA.
-pub(crate) struct IkeRekey {
-    /// Our SPI of the new one.
-    spi: u64,
-    nonce: Vec<u8>,
-    exchange: KeyExchange,
-    /// We wanted another group first.
-    again: bool,
-    /// The peer asked for the same at the same time.
-    rival: Option<Rival>,
-}
-
-/// The IKE SA that the peer made in place of the one that we are replacing.
-struct Rival {
-    spi: u64,
-    lowest: Vec<u8>,
-}
-
-/// A new IKE SA that nothing depends on yet, with the nonce of the other side.
-struct Successor {
-    common: Common,
-    channel: Channel,
-    suite: IkeSuite,
-    nonce: Vec<u8>,
-}
-
-impl IkeRekey {
-    /// Our SPI of the IKE SA that the peer made at the same time.
-    pub(crate) fn rival(&self) -> Option<u64> {
-        self.rival.as_ref().map(|rival| rival.spi)
-    }
-}
 
 impl Engine {
     /// Asks for another IKE SA; `group` is what the peer wants, if it said so.
@@ -81,52 +48,53 @@ impl Engine {
         state.asked = Some(Asked::Ike(Box::new(IkeRekey {
             spi,
             nonce,
-            exchange,
+            exchange: Some(exchange),
             again: group.is_some(),
             rival: None,
+            agreed: None,
+            further: Further::default(),
         })));
         self.keep(common, State::Established(state));
     }
 
-    /// The peer asks for another IKE SA: it is made and answered, and takes over unless we asked for one as well.
+    /// The peer asks for another IKE SA: it is made and answered once all key exchanges are done.
     pub(crate) fn ike_rekey_asked(
         &mut self,
-        mut common: Common,
+        common: Common,
         mut state: Box<Established>,
         (payloads, id): (&[Payload], u32),
         now: Instant,
     ) {
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
         let invalid = || error(notify::INVALID_SYNTAX, Vec::new());
-        let made = settings
+        let agreed = settings
             .ok_or_else(invalid)
-            .and_then(|settings| self.succeed(&common, &state, (payloads, &settings), now));
-        let (successor, answer) = match made {
-            Ok(made) => made,
-            Err(refusal) => return self.refuse(common, state, (id, refusal), now),
+            .and_then(|settings| self.agree_succession(payloads, &settings));
+        let (succession, secret, answer) = match agreed {
+            Ok(agreed) => agreed,
+            Err(refusal) => {
+                let reply = Reply::creation(id, Vec::new());
+                return self.refuse(common, state, (reply, refusal), now);
+            }
         };
-        self.answer_creation(&common, &mut state, (id, &answer));
-        let theirs = payloads::nonce(payloads).unwrap_or_default();
-        let lowest = collision::lowest(theirs, &successor.nonce).to_vec();
-        let spi = successor.common.spi;
-        self.enthrone(successor, &state, now);
-        if let Some(Asked::Ike(rekey)) = &mut state.asked {
-            rekey.rival = Some(Rival { spi, lowest });
-        } else {
-            self.hand_over(&common, &mut state, spi, now);
-            common.timers.set(Timer::Expiry, Some(now + LEAVING));
+        let reply = Reply::creation(id, answer);
+        let additional = succession.suite.additional;
+        if additional.is_empty() {
+            return self.make_successor(common, state, (succession, &[secret], reply), now);
         }
+        let lowest = succession.lowest().to_vec();
+        let promise = Promise::Ike(succession);
+        let pending = Pending::new(promise, (additional, secret), lowest, now);
+        self.promise(&common, &mut state, pending, reply);
         self.keep(common, State::Established(state));
     }
 
-    /// The responder's new IKE SA and the payloads that tell it.
-    fn succeed(
+    /// What the responder agrees to, the secret of the first key exchange, and the payloads that tell it.
+    fn agree_succession(
         &mut self,
-        old: &Common,
-        state: &Established,
-        (payloads, settings): (&[Payload], &Connection),
-        now: Instant,
-    ) -> Result<(Successor, Vec<Payload>), NotifyPayload> {
+        payloads: &[Payload],
+        settings: &Connection,
+    ) -> Result<(Succession, Secret, Vec<Payload>), NotifyPayload> {
         let invalid = || error(notify::INVALID_SYNTAX, Vec::new());
         let (Some(offered), Some(public), Some(theirs)) = (
             payloads::security_association(payloads),
@@ -148,81 +116,142 @@ impl Engine {
         let nonce = self.drawn(NONCE);
         let mut answer = vec![Payload::SecurityAssociation(chosen)];
         answer.extend(fresh_payloads(&nonce, Some((suite.group, exchange.public()))));
-        let shared = exchange.finish().map_err(|_| invalid())?;
-        let said = Said {
-            initiator_nonce: theirs,
-            responder_nonce: &nonce,
-            initiator_spi: peer_spi,
-            responder_spi: spi,
-        };
-        let channel = state.channel.rekeyed(suite, &said, &shared, false);
-        let mut common = Common::new((spi, peer_spi), old.path, now);
-        (common.connection, common.extensions) = (old.connection.clone(), old.extensions);
-        common.mobility = old.mobility.clone();
-        let successor = Successor {
-            common,
-            channel: channel.ok_or_else(invalid)?,
+        let secret = exchange.finish().map_err(|_| invalid())?;
+        let succession = Succession {
             suite,
-            nonce,
+            initiator: false,
+            spis: (spi, peer_spi),
+            nonces: (theirs.to_vec(), nonce),
         };
-        Ok((successor, answer))
+        Ok((succession, secret, answer))
+    }
+
+    /// Makes the IKE SA that the peer asked for and answers; it takes over unless we asked for one as well.
+    pub(crate) fn make_successor(
+        &mut self,
+        mut common: Common,
+        mut state: Box<Established>,
+        (succession, secrets, reply): (Succession, &[Secret], Reply),
+        now: Instant,
+    ) {
+        let Some(successor) = succession.make((&common, &state.channel), secrets, now) else {
+            let refusal = error(notify::INVALID_SYNTAX, Vec::new());
+            return self.refuse(common, state, (reply, refusal), now);
+        };
+        self.reply(&common, &mut state, &reply);
+        let spi = successor.common.spi;
+        self.enthrone(successor, &state, now);
+        if let Some(Asked::Ike(rekey)) = &mut state.asked {
+            let lowest = succession.lowest().to_vec();
+            rekey.rival = Some(Rival { spi, lowest });
+        } else {
+            self.hand_over(&common, &mut state, spi, now);
+            common.timers.set(Timer::Expiry, Some(now + LEAVING));
+        }
+        self.keep(common, State::Established(state));
     }
 
     /// The peer answered our wish for another IKE SA.
     pub(crate) fn ike_rekeyed(
         &mut self,
-        mut common: Common,
+        common: Common,
         mut state: Box<Established>,
-        (rekey, payloads): (Box<IkeRekey>, &[Payload]),
+        (mut rekey, payloads): (Box<IkeRekey>, &[Payload]),
         now: Instant,
     ) {
         let Some(settings) = common.connection.as_ref().and_then(|name| self.settings_of(name)) else {
             return self.keep(common, State::Established(state));
         };
-        let (rival, again, ours) = (rekey.rival(), rekey.again, rekey.nonce.clone());
-        let theirs = rekey.rival.as_ref().map(|rival| rival.lowest.clone());
-        let Some(successor) = rekey.accept(&common, &state.channel, (payloads, &settings), now) else {
-            if rival.is_some_and(|rival| self.hand_over(&common, &mut state, rival, now)) {
-                common.timers.set(Timer::Expiry, Some(now + LEAVING));
-                return self.keep(common, State::Established(state));
-            }
-            let mut groups = settings
-                .ike_proposals
-                .iter()
-                .flat_map(|proposal| &proposal.groups);
-            let group = wanted_group(payloads, &mut groups).filter(|_| !again);
-            if group.is_some() {
-                return self.rekey_ike(common, state, group, now);
-            }
-            if payloads::error(payloads).is_none() {
-                return self.break_off(common, state, now);
-            }
-            if let Some(kind) = payloads::lasting_error(payloads) {
-                let stage = Stage::CreateChildSa;
-                self.degraded(
-                    &common,
-                    &Outage {
-                        stage,
-                        ..init::refusal(kind, &settings)
-                    },
-                );
-            }
-            state.lifetime.soft = self.later(now);
-            return self.proceed(common, state, now);
+        let Some(ours) = rekey.take(payloads, &settings) else {
+            return self.ike_not_rekeyed(common, state, (*rekey, payloads, &settings), now);
         };
-        let lowest = collision::lowest(&ours, &successor.nonce);
-        let loses = theirs.is_some_and(|theirs| collision::is_redundant(lowest, &theirs));
+        if let Some(theirs) = state.pending.as_ref().filter(|pending| pending.is_succession()) {
+            if collision::is_redundant(&ours, &theirs.lowest) {
+                // The peer's own exchange stays, which is not done yet.
+                if let Some(successor) = rekey.successor((&common, &state.channel), now) {
+                    self.abdicate(successor, now);
+                }
+                state.lifetime.soft = self.later(now);
+                return self.proceed(common, state, now);
+            }
+            self.drop_pending(&mut state);
+        }
+        let loses = rekey.loses(&ours);
+        if !rekey.further.is_left() || loses {
+            return self.ike_agreed(common, state, (*rekey, loses), now);
+        }
+        if !self.follow_up(&common, &mut state, (&mut rekey.further, payloads), now) {
+            return self.break_off(common, state, now);
+        }
+        state.asked = Some(Asked::Ike(rekey));
+        self.keep(common, State::Established(state));
+    }
+
+    /// All key exchanges are done, so that both sides have the new IKE SA; or the peer's, made at the same time, stays
+    /// (`loses`).
+    fn ike_agreed(
+        &mut self,
+        mut common: Common,
+        mut state: Box<Established>,
+        (rekey, loses): (IkeRekey, bool),
+        now: Instant,
+    ) {
+        let rival = rekey.rival();
+        let successor = rekey.successor((&common, &state.channel), now);
         let gives_way = rival.filter(|_| loses);
         if gives_way.is_some_and(|rival| self.hand_over(&common, &mut state, rival, now)) {
-            self.abdicate(successor, now);
+            successor
+                .into_iter()
+                .for_each(|successor| self.abdicate(successor, now));
             common.timers.set(Timer::Expiry, Some(now + LEAVING));
             return self.keep(common, State::Established(state));
         }
+        let Some(successor) = successor else {
+            return self.break_off(common, state, now);
+        };
         let spi = successor.common.spi;
         self.enthrone(successor, &state, now);
         self.hand_over(&common, &mut state, spi, now);
         self.outlive(rival, now);
         self.close(common, state.farewell(), now);
+    }
+
+    /// The peer refused our wish for another IKE SA.
+    fn ike_not_rekeyed(
+        &mut self,
+        mut common: Common,
+        mut state: Box<Established>,
+        (rekey, payloads, settings): (IkeRekey, &[Payload], &Connection),
+        now: Instant,
+    ) {
+        let rival = rekey.rival();
+        if rival.is_some_and(|rival| self.hand_over(&common, &mut state, rival, now)) {
+            common.timers.set(Timer::Expiry, Some(now + LEAVING));
+            return self.keep(common, State::Established(state));
+        }
+        let mut groups = settings
+            .ike_proposals
+            .iter()
+            .flat_map(|proposal| &proposal.groups);
+        let group = wanted_group(payloads, &mut groups).filter(|_| !rekey.again);
+        if group.is_some() {
+            return self.rekey_ike(common, state, group, now);
+        }
+        if payloads::error(payloads).is_none() {
+            return self.break_off(common, state, now);
+        }
+        if let Some(kind) = payloads::lasting_error(payloads) {
+            let stage = Stage::CreateChildSa;
+            self.degraded(
+                &common,
+                &Outage {
+                    stage,
+                    ..init::refusal(kind, settings)
+                },
+            );
+        }
+        state.lifetime.soft = self.later(now);
+        self.proceed(common, state, now);
     }
 
     /// The peer's IKE SA is the one too many. The peer deletes it, unless it never heard of it: it is kept for as long as
@@ -252,9 +281,10 @@ impl Engine {
         now: Instant,
     ) {
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
-        if let Some(Asked::Ike(rekey)) = state.asked.take()
+        if let Some(Asked::Ike(mut rekey)) = state.asked.take()
             && let Some(settings) = settings
-            && let Some(successor) = rekey.accept(common, &state.channel, (payloads, &settings), now)
+            && rekey.take(payloads, &settings).is_some()
+            && let Some(successor) = rekey.successor((common, &state.channel), now)
         {
             self.abdicate(successor, now);
         }
@@ -277,7 +307,6 @@ impl Engine {
             mut common,
             channel,
             suite,
-            nonce: _,
         } = successor;
         let name = common.connection.as_ref();
         let settings = name.and_then(|name| self.settings_of(name));
@@ -318,6 +347,7 @@ impl Engine {
         heir.lines = std::mem::take(&mut state.lines);
         heir.childless_until = state.childless_until.take();
         heir.deletions = std::mem::take(&mut state.deletions);
+        self.drop_pending(state);
         for child in heir.children.ids() {
             self.move_child(child, to);
         }
@@ -343,43 +373,5 @@ impl Engine {
         if rival.is_some_and(|rival| self.hand_over(common, state, rival, now)) {
             state.asked = None;
         }
-    }
-}
-
-impl IkeRekey {
-    /// The new IKE SA, if the peer granted it as we asked.
-    fn accept(
-        self,
-        old: &Common,
-        channel: &Channel,
-        (payloads, settings): (&[Payload], &Connection),
-        now: Instant,
-    ) -> Option<Successor> {
-        if payloads::error(payloads).is_some() {
-            return None;
-        }
-        let chosen = payloads::security_association(payloads)?;
-        let public = payloads::key_exchange(payloads)?;
-        let theirs = payloads::nonce(payloads)?;
-        let group = self.exchange.group();
-        let (suite, peer_spi) = proposal::reaccept_ike(chosen, &settings.ike_proposals, group)?;
-        (public.group == group.id()).then_some(())?;
-        let shared = self.exchange.finish(&public.data).ok()?;
-        let said = Said {
-            initiator_nonce: &self.nonce,
-            responder_nonce: theirs,
-            initiator_spi: self.spi,
-            responder_spi: peer_spi,
-        };
-        let channel = channel.rekeyed(suite, &said, &shared, true)?;
-        let mut common = Common::new((self.spi, peer_spi), old.path, now);
-        (common.initiator, common.connection) = (true, old.connection.clone());
-        (common.extensions, common.mobility) = (old.extensions, old.mobility.clone());
-        Some(Successor {
-            common,
-            channel,
-            suite,
-            nonce: theirs.to_vec(),
-        })
     }
 }

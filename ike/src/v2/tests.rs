@@ -36,6 +36,11 @@ const ADDRESSES: [&str; 2] = ["192.0.2.1:500", "192.0.2.2:500"];
 
 impl Two {
     fn established() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// Both sides' connections are changed before.
+    fn with(change: impl Fn(&mut Connection)) -> Self {
         let engines = [3, 8].map(|seed| Engine::new(Box::new(Counting(seed))));
         let mut two = Self {
             engines,
@@ -43,8 +48,10 @@ impl Two {
             now: Instant::now(),
         };
         for side in [1, 0] {
+            let mut changed = connection(side);
+            change(&mut changed);
             let name = ConnectionName("other".into());
-            let connections = BTreeMap::from([(name, connection(side))]);
+            let connections = BTreeMap::from([(name, changed)]);
             let settings = Settings {
                 connections,
                 limits: Limits::default(),
@@ -546,4 +553,51 @@ fn deadlines_name_their_timer() {
     let deadline = two.engines[0].deadline().unwrap();
     assert_eq!(deadline.timer, "liveness");
     assert!(deadline.at > two.now + Duration::from_secs(30));
+}
+
+/// RFC 9370 §2.2.4: a step of nothing is told so, and what the initiator does not go on with is forgotten after a while.
+#[test]
+fn a_key_exchange_that_follows_nothing_finds_no_state() {
+    let mut two = Two::with(|connection| {
+        connection.esp_proposals[0].groups = vec![Group::X25519];
+        connection.esp_proposals[0].additional = vec![vec![Group::Ecp256]];
+    });
+    let public = |group, random: &mut dyn Random| {
+        let exchange = crypto::KeyExchange::start(group, random).unwrap();
+        super::followup::public_value(group, exchange.public())
+    };
+    let step = |link: Vec<u8>| {
+        let link = payloads::status(notify::ADDITIONAL_KEY_EXCHANGE, link);
+        [public(Group::Ecp256, &mut Counting(1)), link]
+    };
+    let not_found = |answer: Vec<Payload>| error_of(&answer) == Some(notify::STATE_NOT_FOUND);
+    assert!(not_found(two.ask(exchange::IKE_FOLLOWUP_KE, &step(vec![7; 16]))));
+    for (age, wrong, known) in [(0, true, false), (25, false, false), (15, false, true)] {
+        let keying = Keying::Negotiated(Some(Group::X25519.id()));
+        let changed = two.engines[0]
+            .settings_of(&ConnectionName("other".into()))
+            .unwrap();
+        let [offer, ours, theirs] = child::offer(4000, &changed, &any_to_any(), keying);
+        let nonce = Payload::Nonce(NoncePayload { data: vec![1; 32] });
+        let request = [
+            offer,
+            nonce,
+            public(Group::X25519, &mut Counting(2)),
+            ours,
+            theirs,
+        ];
+        let answer = two.ask(exchange::CREATE_CHILD_SA, &request);
+        let link = payloads::notify(&answer, notify::ADDITIONAL_KEY_EXCHANGE)
+            .unwrap()
+            .data
+            .clone();
+        two.now += Duration::from_secs(age);
+        two.tell(1, Input::Tick);
+        let answer = two.ask(
+            exchange::IKE_FOLLOWUP_KE,
+            &step(if wrong { vec![7; 16] } else { link }),
+        );
+        assert_eq!(not_found(answer), !known, "after {age} s");
+    }
+    assert!(two.is_up(1));
 }

@@ -19,6 +19,7 @@ mod connections;
 mod crossing;
 mod establish;
 mod flood;
+mod followup;
 mod fragmentation;
 mod hostile;
 mod ike_collision;
