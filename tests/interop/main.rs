@@ -7,14 +7,17 @@
     clippy::panic
 )]
 
+mod anywhere;
 mod closed;
 mod encapsulation;
 mod establish;
 mod hostile;
 mod lab;
+mod names;
 mod pair;
 mod refusal;
 mod rekey;
 mod reload;
 mod restart;
+mod several;
 mod suites;

@@ -1,6 +1,7 @@
 //! Namespaces, links, processes and what is seen on the wire; all of it gone when its owner is.
 
 pub mod capture;
+pub mod dns;
 mod kernel;
 pub mod link;
 pub mod namespace;

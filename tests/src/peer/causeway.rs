@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -61,6 +62,30 @@ impl Causeway {
             folder,
             datapath,
         })
+    }
+
+    /// Starts a gateway with a whole document, which has names looked up by this server and no other.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries its log.
+    pub fn with_resolver(
+        run: &Run,
+        gateway: &Namespace,
+        document: &Document,
+        (datapath, server): (Datapath, Ipv4Addr),
+    ) -> Result<Self> {
+        let folder = run.folder().join(gateway.name());
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(RESOLVER), resolver(server))?;
+        Self::with_document(run, gateway, document, datapath)
+    }
+
+    /// Has it look names up by another server from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn resolve_by(&self, server: Ipv4Addr) -> Result<()> {
+        Ok(fs::write(self.folder.join(RESOLVER), resolver(server))?)
     }
 
     /// Starts it again with the same files after it ended.
@@ -306,8 +331,27 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{name} is not built: cargo build --release -p causewayd -p causeway"))
 }
 
+/// resolv.conf of a gateway; in its folder it takes the place of the system's.
+const RESOLVER: &str = "resolv.conf";
+
+fn resolver(server: Ipv4Addr) -> String {
+    format!("nameserver {server}\noptions timeout:1\n")
+}
+
+/// The daemon, with the resolv.conf of its folder if there is one.
 fn daemon(folder: &std::path::Path, runtime: &str, datapath: Datapath) -> Result<Command> {
-    let mut command = Command::new(binary("causewayd")?);
+    let program = binary("causewayd")?;
+    let resolver = folder.join(RESOLVER);
+    let mut command = if resolver.exists() {
+        let mut command = Command::new("unshare");
+        let script = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+        command
+            .args(["--mount", "sh", "-c", script])
+            .args([resolver, program]);
+        command
+    } else {
+        Command::new(program)
+    };
     command.arg("--config").arg(folder.join("causeway.json"));
     command.arg("--secrets").arg(folder.join("secrets"));
     command.arg("--runtime").arg(folder.join(runtime));
