@@ -294,6 +294,12 @@ impl Engine {
         standing.outage = None;
         standing.failures = 0;
         self.out.push(Action::Report(Event::Up(name.clone())));
+        let sa = standing.sa.and_then(|spi| self.sas.get(&spi));
+        let amiss = sa.and_then(|sa| sa.established()?.lines.first_outage());
+        if let Some(outage) = amiss.cloned() {
+            self.out
+                .push(Action::Report(Event::Degraded(name.clone(), outage)));
+        }
         self.unschedule(name);
     }
 

@@ -1,5 +1,5 @@
 use crate::events;
-use crate::status::{ChildSa, Connection, IkeSa, Outage, Side, State, Status, Weak};
+use crate::status::{ChildSa, Connection, IkeSa, Line, LineState, Outage, Side, State, Status, Weak};
 
 /// So many of the last events are shown with a connection.
 const RECENT: usize = 5;
@@ -100,6 +100,7 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
     for child in &connection.children {
         push_child(&mut text, child);
     }
+    push_lines(&mut text, &connection.lines);
     if !connection.weak.is_empty() {
         push(&mut text, &format!("  weak     {}", weak(&connection.weak)));
     }
@@ -109,6 +110,24 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
         push(&mut text, &format!("  {label} {}", events::brief(event)));
     }
     text
+}
+
+/// The lines that no child carries, if there is more than one line.
+fn push_lines(text: &mut String, lines: &[Line]) {
+    let idle = lines
+        .iter()
+        .filter(|line| lines.len() > 1 && line.state != LineState::Up);
+    for line in idle {
+        let (local, remote) = (selectors(&line.local), selectors(&line.remote));
+        let standing = match (line.state, &line.outage) {
+            (_, Some(why)) => format!("{}, said by {} at {}", why.reason, side(why.side), why.stage),
+            (LineState::Waiting, None) => "waits for a packet".to_owned(),
+            (LineState::Up | LineState::Pending | LineState::Refused, None) => {
+                "comes with the tunnel".to_owned()
+            }
+        };
+        push(text, &format!("  line     {local} <-> {remote}: {standing}"));
+    }
 }
 
 /// What is in use, and then what is only allowed.

@@ -52,10 +52,31 @@ pub(crate) struct Connection {
     #[serde(default)]
     pub(crate) children: Vec<ChildSa>,
     #[serde(default)]
+    pub(crate) lines: Vec<Line>,
+    #[serde(default)]
     pub(crate) weak: Vec<Weak>,
     /// Oldest first; only of a connection that was asked for by name.
     #[serde(default)]
     pub(crate) events: Vec<Event>,
+}
+
+/// A selector line of a connection.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) local: Vec<String>,
+    pub(crate) remote: Vec<String>,
+    pub(crate) state: LineState,
+    pub(crate) outage: Option<Outage>,
+}
+
+/// Where a selector line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LineState {
+    Up,
+    Waiting,
+    Pending,
+    Refused,
 }
 
 /// An algorithm that nobody should choose.

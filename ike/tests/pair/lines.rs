@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ike::{
     ChildId, Connection, ConnectionState, Event, Input, LineStanding, LineStart, Mode, Reason, SelectorLine,
-    Side, Stage,
+    Side, Spent, Stage,
 };
 
 use crate::network::{Nat, Network};
@@ -212,6 +212,8 @@ fn the_other_lines_come_up_without_the_first() {
     assert!(refused(Reason::SelectorMismatch, Side::Peer)(
         &lines(&pair.east)[0]
     ));
+    let told: Vec<_> = pair.east.events.iter().map(Event::word).collect();
+    assert_eq!(told[..3], ["attempt-failed", "up", "degraded"]);
     let sa = spis(&pair.east);
     pair.run_for(Duration::from_secs(200));
     assert_carried(&pair, 2);
@@ -337,6 +339,26 @@ fn a_peer_that_deletes_at_once_is_not_pestered() {
     assert!((7..=11).contains(&deleted), "{deleted} children in five minutes");
     pair.run_for(Duration::from_secs(90));
     assert_carried(&pair, 2);
+}
+
+/// What nothing replaced in time goes alone, and is made again.
+#[test]
+fn a_line_whose_lifetime_ends_leaves_the_others() {
+    let mut pair = Pair::with(configured(&[line(0, 0), line(1, 1)]));
+    pair.run_until_quiet();
+    let sa = spis(&pair.east);
+    let others = children_of(&pair.east, "10.1.0.0/24");
+    let [child] = children_of(&pair.east, "10.1.1.0/24")[..] else {
+        panic!("not one child")
+    };
+    pair.tell_east(Input::ChildSpent(child, Spent::Hard));
+    pair.tell_east(Input::Tick);
+    pair.run_for(Duration::from_secs(10));
+    assert_carried(&pair, 2);
+    assert!(!children_of(&pair.east, "10.1.1.0/24").contains(&child));
+    assert_eq!(children_of(&pair.east, "10.1.0.0/24"), others);
+    assert_eq!(spis(&pair.east), sa);
+    assert!(pair.east.is_up() && pair.east.standing().outage.is_none());
 }
 
 /// What the datapath refuses is tried again; the other line does not notice.

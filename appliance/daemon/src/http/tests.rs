@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ike::{
-    ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, Input, Outage, Reason, Side,
-    Snapshot, Stage, WeakAlgorithm,
+    ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, Input, LineSnapshot, LineStanding,
+    Outage, Reason, Side, Snapshot, Stage, TrafficSelector, WeakAlgorithm,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -96,7 +96,11 @@ fn pages() -> Pages {
 fn snapshot() -> Snapshot {
     let (state, since) = (ConnectionState::Down, Instant::now());
     let connection = ConnectionSnapshot {
-        lines: Vec::new(),
+        lines: vec![LineSnapshot {
+            local: vec![TrafficSelector::any_ipv4()],
+            remote: vec![TrafficSelector::any_ipv6()],
+            standing: LineStanding::Refused(outage()),
+        }],
         state,
         since,
         outage: Some(outage()),
@@ -149,6 +153,10 @@ async fn status_is_told_though_the_owners_are_busy() {
     assert_eq!(
         connection["weak"],
         json!([{ "algorithm": "MODP_1024", "why": "within reach", "in_use": false }])
+    );
+    assert_eq!(
+        connection["lines"],
+        json!([{ "local": ["0.0.0.0/0"], "remote": ["::/0"], "state": "refused", "outage": connection["outage"] }])
     );
     let (_, one) = ask(rig.directory.path(), "GET", "/api/v1/status/connections/to-b").await;
     assert_eq!(one["outage"], connection["outage"]);

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ike::{
-    ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, Outage, Snapshot,
-    WeakAlgorithm,
+    ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, LineSnapshot,
+    LineStanding, Outage, Snapshot, WeakAlgorithm,
 };
 use serde::Serialize;
 
@@ -46,6 +46,7 @@ pub(crate) struct ConnectionStatus {
     standby: bool,
     ike: Option<IkeStatus>,
     children: Vec<ChildStatus>,
+    lines: Vec<LineStatus>,
     weak: Vec<WeakStatus>,
     /// Told of a single connection only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +61,14 @@ pub(super) struct OutageStatus {
     offered: String,
     expected: String,
     next_step: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct LineStatus {
+    local: Vec<String>,
+    remote: Vec<String>,
+    state: &'static str,
+    outage: Option<OutageStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -154,8 +163,24 @@ fn connection(
                 )
             })
             .collect(),
+        lines: snapshot.lines.iter().map(line).collect(),
         weak: snapshot.weak.iter().map(weak).collect(),
         events: None,
+    }
+}
+
+fn line(line: &LineSnapshot) -> LineStatus {
+    let (state, why) = match &line.standing {
+        LineStanding::Up => ("up", None),
+        LineStanding::Waiting => ("waiting", None),
+        LineStanding::Pending => ("pending", None),
+        LineStanding::Refused(why) => ("refused", Some(why)),
+    };
+    LineStatus {
+        local: line.local.iter().map(ToString::to_string).collect(),
+        remote: line.remote.iter().map(ToString::to_string).collect(),
+        state,
+        outage: why.map(outage),
     }
 }
 
