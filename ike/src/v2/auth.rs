@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::channel::Unopened;
 use super::child::{self, AgreedChild};
 use super::intermediate::Agreement;
+use super::lines::CHILDLESS;
 use super::mobike;
 use super::payloads::{self, Datagram};
 use super::proof::{self, Said};
@@ -20,14 +21,15 @@ use crate::rejection::{error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
 use crate::{
-    Connection, ConnectionName, DropCause, Identity, Outage, PostQuantumPresharedKey, Reason, Side, Stage,
+    Childless, Connection, ConnectionName, DropCause, Identity, Outage, PostQuantumPresharedKey, Reason,
+    Side, Stage,
 };
 
 /// Initiator: we proved who we are and wait for the peer to do so.
 pub(crate) struct AuthSent {
     pub(crate) agreement: Agreement,
-    /// The SPI that we offered to receive on.
-    pub(crate) inbound: u32,
+    /// The SPI that we offered to receive on; `None` if we asked for no child (RFC 6023).
+    pub(crate) inbound: Option<u32>,
     pub(crate) request: Retransmission,
 }
 
@@ -114,7 +116,7 @@ pub(super) fn unexpected(said: &IdentificationPayload, expected: &Identity) -> O
 
 impl Engine {
     /// Proves who we are and asks for the child.
-    pub(crate) fn auth_request(&mut self, common: Common, mut agreement: Agreement, now: Instant) {
+    pub(crate) fn auth_request(&mut self, mut common: Common, mut agreement: Agreement, now: Instant) {
         let Some(name) = common.connection.clone() else {
             return;
         };
@@ -134,9 +136,12 @@ impl Engine {
         payloads.push(Payload::IdentificationResponder(expected));
         payloads.extend(proof);
         payloads.extend(mobike::announcements(&settings));
-        let first = child::first_line(&settings);
-        let inbound = self.fresh_child_spi();
-        payloads.extend(child::offer(inbound, &settings, &first, Keying::Inherited));
+        common.extensions.childless = settings.childless == Childless::Force;
+        let inbound = (!common.extensions.childless).then(|| self.fresh_child_spi());
+        if let Some(inbound) = inbound {
+            let first = child::first_line(&settings);
+            payloads.extend(child::offer(inbound, &settings, &first, Keying::Inherited));
+        }
         let (kind, id, random) = (exchange::IKE_AUTH, agreement.next, self.random.as_mut());
         let bytes = agreement.channel.request(kind, id, &payloads, random);
         self.send(common.path, bytes.clone());
@@ -184,14 +189,17 @@ impl Engine {
             return self.redirected_after_proof(common, *state, to, now);
         }
         common.mobility = mobike::agreed(&payloads, &settings);
+        let Some(inbound) = state.inbound else {
+            return self.auth_completed(common, *state, None, now);
+        };
         let first = child::first_line(&settings);
         let keying = (settings.as_ref(), Keying::Inherited);
-        match child::accept(state.inbound, &payloads, keying, (Some(0), &first)) {
-            Ok(child) => self.auth_completed(common, *state, Ok(child), now),
+        match child::accept(inbound, &payloads, keying, (Some(0), &first)) {
+            Ok(child) => self.auth_completed(common, *state, Some(Ok(child)), now),
             // The IKE SA stands without this child (§1.2), and other lines may fare better.
             Err(outage) if settings.lines.len() > 1 => {
-                self.forget_child_spi(state.inbound);
-                self.auth_completed(common, *state, Err(outage), now);
+                self.forget_child_spi(inbound);
+                self.auth_completed(common, *state, Some(Err(outage)), now);
             }
             Err(outage) => self.childless(common, *state, outage, now),
         }
@@ -199,7 +207,7 @@ impl Engine {
 
     /// For the peer the IKE SA stands, perhaps without a child (§1.2): close it and try again later.
     fn childless(&mut self, common: Common, state: AuthSent, outage: Outage, now: Instant) {
-        self.forget_child_spi(state.inbound);
+        self.forget_offer(&state);
         let closing = state.agreement.closing(vec![payloads::delete_ike()]);
         self.ended(&common, Some(outage), now);
         self.close(common, closing, now);
@@ -207,7 +215,7 @@ impl Engine {
 
     /// The peer proved who it is, and sends us to another gateway (RFC 5685 §6).
     fn redirected_after_proof(&mut self, common: Common, state: AuthSent, to: IpAddr, now: Instant) {
-        self.forget_child_spi(state.inbound);
+        self.forget_offer(&state);
         let closing = state.agreement.closing(vec![payloads::delete_ike()]);
         self.redirect(&common, to, now);
         self.close(common, closing, now);
@@ -215,7 +223,7 @@ impl Engine {
 
     /// The peer refused us, or did not prove who it is: in that case it is told so (§2.21.2).
     fn auth_failed(&mut self, common: Common, state: AuthSent, outage: Outage, now: Instant) {
-        self.forget_child_spi(state.inbound);
+        self.forget_offer(&state);
         let we = outage.side == Side::We;
         self.ended(&common, Some(outage), now);
         if we {
@@ -225,12 +233,12 @@ impl Engine {
         }
     }
 
-    /// Both sides are authenticated, and agree on a child or not.
+    /// Both sides are authenticated, and agree on a child or not, or we asked for none.
     fn auth_completed(
         &mut self,
         mut common: Common,
         state: AuthSent,
-        child: Result<AgreedChild, Outage>,
+        child: Option<Result<AgreedChild, Outage>>,
         now: Instant,
     ) {
         let Some(name) = common.connection.clone() else {
@@ -245,10 +253,11 @@ impl Engine {
             agreement.initiator_nonce.as_slice(),
             agreement.responder_nonce.as_slice(),
         );
-        let child = child.map(|child| {
+        let installed = |child: AgreedChild| {
             let keys = agreement.channel.child_keys(child.suite, nonces, &[]);
             self.install(&common, (child, keys, agreement.nat.encapsulation()), true, now)
-        });
+        };
+        let child = child.map(|child| child.map(installed));
         let lifetime = self.lifetime(settings.ike_lifetime, now);
         let mut established = Established::new(
             (agreement.channel, agreement.suite),
@@ -258,8 +267,9 @@ impl Engine {
             now,
         );
         match child {
-            Ok(child) => established.children.begin(child),
-            Err(outage) => self.child_gone(&common, &mut established, (Some(0), None, &outage), now),
+            Some(Ok(child)) => established.children.begin(child),
+            Some(Err(outage)) => self.child_gone(&common, &mut established, (Some(0), None, &outage), now),
+            None => established.childless_until = Some(now + CHILDLESS),
         }
         self.begin_lines(&common, &mut established, &settings, now);
         established.initiator_nonce = agreement.initiator_nonce.into();
@@ -267,6 +277,13 @@ impl Engine {
             .timers
             .set(Timer::Keepalive, established.first_keepalive(now));
         self.proceed(common, Box::new(established), now);
+    }
+
+    /// The SPI that we offered to receive on, if we did, may be drawn again.
+    pub(super) fn forget_offer(&mut self, state: &AuthSent) {
+        if let Some(inbound) = state.inbound {
+            self.forget_child_spi(inbound);
+        }
     }
 
     /// INITIAL_CONTACT, if it is true (§2.4).

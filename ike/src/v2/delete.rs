@@ -66,7 +66,7 @@ impl Engine {
                 }
             }
             State::Answering(mut state) => self.remove_children(&mut state.established, now),
-            State::AuthSent(state) => self.forget_child_spi(state.inbound),
+            State::AuthSent(state) => self.forget_offer(&state),
             State::Closing(state) => {
                 if self.stopping {
                     common.timers.set(Timer::Expiry, Some(now + FAREWELL));

@@ -90,7 +90,7 @@ impl Engine {
                 );
             }
             State::AuthSent(state) => {
-                self.forget_child_spi(state.inbound);
+                self.forget_offer(&state);
                 self.ended(common, Some(gone(Reason::PeerSilent, Stage::IkeAuth)), now);
             }
             State::Established(mut state) => {

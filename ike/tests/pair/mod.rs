@@ -14,6 +14,7 @@ mod child_collision;
 mod child_create;
 mod child_delete;
 mod child_rekey;
+mod childless;
 mod collision;
 mod connections;
 mod crossing;
