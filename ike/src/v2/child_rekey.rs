@@ -347,6 +347,7 @@ impl Engine {
             .flat_map(|slot| slot.iter().map(|child| child.agreed.inbound))
             .collect();
         let Some(child) = state.children.take(|child| child.id == id) else {
+            self.departed_early(&mut state, id);
             return self.keep(common, State::Established(state));
         };
         self.forget_child(id, child.agreed.inbound);

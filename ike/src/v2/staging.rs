@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::child::Child;
 use super::children::Departed;
 use super::state::Established;
-use crate::Action;
 use crate::engine::Engine;
+use crate::{Action, ChildId};
 
 /// How long a Child SA receives after both sides agreed to delete it: packets may be slower than the messages about
 /// them.
@@ -86,6 +86,15 @@ impl Engine {
         let (over, left) = departed.into_iter().partition(|child| child.until <= now);
         state.children.departed = left;
         self.remove_departed(over);
+    }
+
+    /// The datapath holds nothing any more of a child that was only to receive what is under way.
+    pub(crate) fn departed_early(&mut self, state: &mut Established, id: ChildId) {
+        let departed = &mut state.children.departed;
+        if let Some(place) = departed.iter().position(|child| child.id == id) {
+            let inbound = departed.remove(place).inbound;
+            self.forget_child(id, inbound);
+        }
     }
 
     /// Takes these out of the datapath.

@@ -228,3 +228,25 @@ fn a_peer_that_says_it_forgot_us_is_found_out_early() {
     pair.run_for(Duration::from_secs(14));
     pair.assert_up();
 }
+
+/// The datapath loses a child that was replaced and only receives any more: it is not to be removed once more, and
+/// nothing else comes of it. (Found by the fuzz target `pair`.)
+#[test]
+fn a_departed_child_that_is_lost_is_forgotten() {
+    let mut pair = Pair::established();
+    let old = *pair.east.datapath.keys().next().unwrap();
+    rekey::child(&mut pair, true);
+    pair.run_for(MOMENT);
+    assert_eq!(
+        pair.east.datapath.len(),
+        2,
+        "the old one receives for five seconds"
+    );
+    let (before, events) = (spis(&pair), pair.east.events.len());
+    assert_ne!(pair.east.datapath[&old].inbound.spi, before[0]);
+    pair.tell_east(Input::ChildRefused(old, "vanished".to_owned()));
+    pair.run_for(Duration::from_secs(60));
+    // What was under way to the lost child is lost with it; the one that carries the traffic is not touched.
+    pair.assert_up();
+    assert_eq!((spis(&pair), pair.east.events.len()), (before, events));
+}

@@ -7,9 +7,10 @@ use ike::crypto::{Encryption, Group, Prf};
 use ike::wire::{Header, Message};
 use ike::{
     Action, Authentication, ChildId, Connection, ConnectionName, Engine, EspProposal, IkeProposal, Input,
-    Limits, Mode, Random, Settings,
+    Limits, Mode, Settings,
 };
 
+use crate::random::Sequence;
 use crate::script::Script;
 
 /// What one input may make the engine ask for. An input can at most close and open what two connections have.
@@ -333,25 +334,6 @@ fn set_length(bytes: &mut [u8]) {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     if let Some(field) = bytes.get_mut(24..Header::LENGTH) {
         field.copy_from_slice(&length.to_be_bytes());
-    }
-}
-
-/// The same octets on every run (SplitMix64).
-struct Sequence(u64);
-
-impl Random for Sequence {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^= mixed >> 31;
-            chunk
-                .iter_mut()
-                .zip(mixed.to_le_bytes())
-                .for_each(|(octet, random)| *octet = random);
-        }
     }
 }
 

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::{
-    chain, configuration, configuration_document, delete, engine, esp, message, notify, payload,
-    security_association, selectors,
+    chain, configuration, configuration_document, delete, engine, esp, insider, message, notify, pair,
+    payload, security_association, selectors,
 };
 
 /// One fuzz target.
@@ -42,12 +42,20 @@ pub const TARGETS: &[Target] = &[
         body: esp,
     },
     Target {
+        name: "insider",
+        body: insider,
+    },
+    Target {
         name: "message",
         body: message,
     },
     Target {
         name: "notify",
         body: notify,
+    },
+    Target {
+        name: "pair",
+        body: pair,
     },
     Target {
         name: "payload",
