@@ -87,7 +87,8 @@ const RESTARTS: [Restart; 4] = [
     Restart::WeDie,
 ];
 
-/// The cells of a run over a datapath: a set that covers all pairs of values, or in full every combination.
+/// The cells of a run over a datapath: a set that covers all pairs of values, or in full every combination. The kernel's
+/// datapath is tried with strongSwan and any-to-any selectors only, unless in full.
 pub(crate) fn cells(datapath: Datapath, full: bool) -> Vec<Cell> {
     let same = [(datapath, datapath)];
     let mixed = [
@@ -95,21 +96,32 @@ pub(crate) fn cells(datapath: Datapath, full: bool) -> Vec<Cell> {
         (Datapath::Kernel, Datapath::User),
         (Datapath::User, Datapath::Kernel),
     ];
+    if datapath == Datapath::Kernel && !full {
+        let mut cells = chosen(Other::StrongSwan, &same, &SELECTORS[..1], full);
+        // The peer misses nothing while our kernel carries on.
+        cells.retain(|cell| cell.mode != Mode::ResponderOnly || cell.restart != Restart::WeDie);
+        return cells;
+    }
     let between_causeways = match datapath {
         Datapath::User => &same[..],
         Datapath::Kernel => &mixed,
     };
-    let mut cells = chosen(Other::StrongSwan, &same, full);
-    cells.extend(chosen(Other::Causeway, between_causeways, full));
+    let mut cells = chosen(Other::StrongSwan, &same, &SELECTORS, full);
+    cells.extend(chosen(Other::Causeway, between_causeways, &SELECTORS, full));
     cells
 }
 
-fn chosen(other: Other, datapaths: &[(Datapath, Datapath)], full: bool) -> Vec<Cell> {
+fn chosen(
+    other: Other,
+    datapaths: &[(Datapath, Datapath)],
+    selectors: &[Selectors],
+    full: bool,
+) -> Vec<Cell> {
     let sizes = [
         datapaths.len(),
         PROFILES.len(),
         MODES.len(),
-        SELECTORS.len(),
+        selectors.len(),
         LINKS.len(),
         RESTARTS.len(),
     ];
@@ -119,7 +131,7 @@ fn chosen(other: Other, datapaths: &[(Datapath, Datapath)], full: bool) -> Vec<C
         cover::pairs(&sizes)
     };
     let cell = |combination: &Vec<usize>| {
-        let [datapath, profile, mode, selectors, link, restart] = combination.as_slice() else {
+        let [datapath, profile, mode, kind, link, restart] = combination.as_slice() else {
             return None;
         };
         let (ours, theirs) = *datapaths.get(*datapath)?;
@@ -129,7 +141,7 @@ fn chosen(other: Other, datapaths: &[(Datapath, Datapath)], full: bool) -> Vec<C
             theirs,
             profile: *PROFILES.get(*profile)?,
             mode: *MODES.get(*mode)?,
-            selectors: *SELECTORS.get(*selectors)?,
+            selectors: *selectors.get(*kind)?,
             link: *LINKS.get(*link)?,
             restart: *RESTARTS.get(*restart)?,
         })

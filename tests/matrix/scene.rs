@@ -89,6 +89,24 @@ impl Scene {
         self.we.wait_for("peer", "up")
     }
 
+    /// Prints what both gateways know, for the case that something is not as it should be.
+    pub(crate) fn explain(&self) {
+        let mut causeways = vec![&self.we];
+        match &self.peer {
+            Peer::Causeway(peer) => causeways.push(peer),
+            Peer::StrongSwan(peer) => eprintln!("--- strongSwan: {:?}", peer.associations()),
+        }
+        for causeway in causeways {
+            eprintln!("--- Causeway: {:?}", causeway.connection("peer"));
+        }
+        for gateway in [&self.sites.a.gateway, &self.sites.b.gateway] {
+            for of in ["state", "policy"] {
+                let told = gateway.run("ip", &["-s", "xfrm", of]);
+                eprintln!("--- {}, {of}:\n{}", gateway.name(), told.unwrap_or_default());
+            }
+        }
+    }
+
     /// Waits until there are as many Child SAs as a cell has at first: all those that nothing has to ask for.
     pub(crate) fn complete(&self, cell: &Cell) -> Result<()> {
         let wanted = match (cell.selectors, cell.mode, cell.other) {
