@@ -87,8 +87,7 @@ const RESTARTS: [Restart; 4] = [
     Restart::WeDie,
 ];
 
-/// The cells of a run over a datapath: a set that covers all pairs of values, or in full every combination. The kernel's
-/// datapath is tried with strongSwan, any-to-any selectors and a link that loses nothing, and is not killed, unless in full.
+/// The cells of a run over a datapath: a set that covers all pairs of values, or in full every combination.
 pub(crate) fn cells(datapath: Datapath, full: bool) -> Vec<Cell> {
     let same = [(datapath, datapath)];
     let mixed = [
@@ -96,12 +95,6 @@ pub(crate) fn cells(datapath: Datapath, full: bool) -> Vec<Cell> {
         (Datapath::Kernel, Datapath::User),
         (Datapath::User, Datapath::Kernel),
     ];
-    if datapath == Datapath::Kernel && !full {
-        let mut cells = chosen(Other::StrongSwan, &same, &SELECTORS[..1], full);
-        // Cells with loss, or whose gateway is killed, were not all seen to pass in the emulated machine.
-        cells.retain(|cell| cell.restart != Restart::WeDie && cell.link != Link::Loss);
-        return cells;
-    }
     let between_causeways = match datapath {
         Datapath::User => &same[..],
         Datapath::Kernel => &mixed,

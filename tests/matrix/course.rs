@@ -10,9 +10,9 @@ use system_tests::matrix::row::{Row, Step};
 use system_tests::matrix::table::STEPS;
 use system_tests::peer::tunnel::Datapath;
 
-use crate::cell::{Cell, Link, Mode, Restart, Selectors};
+use crate::cell::{Cell, Link, Mode, Other, Restart, Selectors};
 use crate::scene::{Scene, forget};
-use crate::traffic::{Traffic, lost_outside};
+use crate::traffic::{Traffic, found_no_state, lost_outside};
 
 /// Runs one cell.
 pub(crate) fn run(cell: &Cell, parties: &str) -> Row {
@@ -129,31 +129,28 @@ impl Course<'_> {
         scene: &mut Scene,
         action: impl FnOnce(&mut Scene, &Traffic) -> Result<()>,
     ) -> Result<()> {
-        let lost_before = self.lost_by_link(scene)?;
+        let before = Elsewhere::of(scene, self.cell)?;
         let traffic = Traffic::start(&scene.sites, self.second_too)?;
         traffic.flows().context("before")?;
         action(scene, &traffic)?;
         traffic.flows().context("after")?;
         let answers = traffic.finish()?;
-        let by_link = self.lost_by_link(scene)? - lost_before;
-        let most = by_link + Self::allowed(name);
-        let told = format!("{answers:?}, of which the link lost {by_link} at most");
+        let now = Elsewhere::of(scene, self.cell)?;
+        let (by_link, by_peer) = (now.link - before.link, now.peer - before.peer);
+        let most = by_link + by_peer + Self::allowed(name);
+        let told = format!(
+            "{answers:?}, of which the link lost {by_link} at most, and the peer {by_peer} before they left it"
+        );
         let lost = answers.lost;
         self.steps.push(Step {
             name: name.to_owned(),
             lost,
+            lost_by_peer: by_peer,
             sent: answers.sent,
             silence_milliseconds: milliseconds(answers.longest_silence),
         });
         ensure!(lost <= most, "{told}");
         Ok(())
-    }
-
-    fn lost_by_link(&self, scene: &Scene) -> Result<usize> {
-        match self.cell.link {
-            Link::Cable | Link::Nat => Ok(0),
-            Link::Loss => lost_outside(&scene.sites),
-        }
     }
 
     /// What a step may lose beside what the link loses: nothing, unless who carries the traffic is gone for a while.
@@ -163,6 +160,26 @@ impl Course<'_> {
             "restart" => usize::MAX / 2,
             _ => 0,
         }
+    }
+}
+
+/// Packets that were lost where we could not help it, since the beginning.
+struct Elsewhere {
+    link: usize,
+    peer: usize,
+}
+
+impl Elsewhere {
+    fn of(scene: &Scene, cell: &Cell) -> Result<Self> {
+        let link = match cell.link {
+            Link::Cable | Link::Nat => 0,
+            Link::Loss => lost_outside(&scene.sites)?,
+        };
+        let peer = match (cell.other, cell.theirs) {
+            (Other::StrongSwan, Datapath::Kernel) => found_no_state(scene.far(cell))?,
+            (Other::StrongSwan, Datapath::User) | (Other::Causeway, _) => 0,
+        };
+        Ok(Self { link, peer })
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use system_tests::lab::capture::Capture;
+use system_tests::lab::namespace::Namespace;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::{Site, Sites};
 use system_tests::lab::wait;
@@ -105,6 +106,12 @@ impl Scene {
                 eprintln!("--- {}, {of}:\n{}", gateway.name(), told.unwrap_or_default());
             }
         }
+    }
+
+    /// Where the peer runs.
+    pub(crate) fn far(&self, cell: &Cell) -> &Namespace {
+        let [_, far] = places(cell, &self.sites);
+        &far.gateway
     }
 
     /// Waits until there are as many Child SAs as a cell has at first: all those that nothing has to ask for.

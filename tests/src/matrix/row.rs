@@ -27,6 +27,8 @@ pub struct Step {
     pub name: String,
     /// Pings without an answer.
     pub lost: usize,
+    /// Packets that the peer lost by itself before they left it.
+    pub lost_by_peer: usize,
     /// Pings sent.
     pub sent: usize,
     /// The longest time without an answered ping.

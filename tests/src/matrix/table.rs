@@ -29,7 +29,8 @@ pub fn markdown(rows: &[Row], revision: &str) -> String {
         let _infallible = write!(
             text,
             "### {parties}; revision {revision}\n\n{} cells, {failed} failed. Steps: pings lost/sent, all directions \
-             together; where a tunnel may pause also the longest silence.\n\n",
+             together; where a tunnel may pause also the longest silence; in brackets what the peer's own kernel had \
+             no state for.\n\n",
             here.len()
         );
         text += &table(&here);
@@ -78,7 +79,10 @@ fn columns(row: &Row) -> Vec<String> {
 }
 
 fn told(step: &Step) -> String {
-    let lost = format!("{}/{}", step.lost, step.sent);
+    let mut lost = format!("{}/{}", step.lost, step.sent);
+    if step.lost_by_peer > 0 && step.lost > 0 {
+        lost += &format!(" (peer {})", step.lost_by_peer);
+    }
     if matches!(step.name.as_str(), "demand" | "restart") {
         format!("{lost}, {}", seconds(step.silence_milliseconds))
     } else {
@@ -101,6 +105,7 @@ mod tests {
             steps: vec![Step {
                 name: "restart".to_owned(),
                 lost: 3,
+                lost_by_peer: 1,
                 sent: 120,
                 silence_milliseconds: 1250,
             }],
@@ -124,8 +129,14 @@ mod tests {
         assert!(text.contains("strongSwan 5.9.8; revision abc1234"), "{text}");
         assert!(text.contains("2 cells, 1 failed"), "{text}");
         assert!(text.contains("| some link | some restart | -     |"), "{text}");
-        assert!(text.contains("| 3/120, 1.2 s | 4.3 s | passed |"), "{text}");
-        assert!(text.contains("| 3/120, 1.2 s | 4.3 s | FAILED |"), "{text}");
+        assert!(
+            text.contains("| 3/120 (peer 1), 1.2 s | 4.3 s | passed |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| 3/120 (peer 1), 1.2 s | 4.3 s | FAILED |"),
+            "{text}"
+        );
         assert!(
             text.contains("some restart: restart: nothing came back"),
             "{text}"

@@ -174,25 +174,18 @@ pub(crate) fn programs() -> Command {
     cargo(&["build", "--release", "-p", "causewayd", "-p", "causeway"])
 }
 
-/// What the kernel package tests and the scenarios, in the machine; in full, cells of the matrix too, of which not all have
-/// been seen to pass there.
-pub(crate) fn vm(full: bool) -> Result<Vec<Step>> {
+/// The tests of the kernel package, the scenarios and the matrix, in the machine.
+pub(crate) fn vm() -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     packages::install(packages::MACHINE)?;
     let scenarios = machine("system-tests", &["--test", "interop"], "--test-threads=1")?;
     let kernel = machine("appliance-kernel", &["--test", "real_kernel"], "--test-threads=1")?;
-    let mut runs = vec![kernel, scenarios];
-    if full {
-        runs.push(machine(
-            "system-tests",
-            &["--test", "matrix"],
-            "--rows --threads=2",
-        )?);
-    }
+    let matrix = machine("system-tests", &["--test", "matrix"], "--rows --threads=2")?;
+    let runs = [kernel, scenarios, matrix];
     let runs: String = runs.iter().map(|run| format!("{run} || status=1; ")).collect();
     let script = format!("status=0; {runs}exit $status");
     let mut both = Command::new(std::env::current_exe()?);
-    both.args(["vm", "--limit", "3000", "--", &script])
+    both.args(["vm", "--limit", "3600", "--", &script])
         .current_dir(step::root());
     Ok(vec![
         step("the programs", programs()),
