@@ -187,6 +187,12 @@ fn answers_that_are_no_status_are_told_as_such() {
     assert_eq!(ended.status, 3);
 }
 
+/// Copies a program that is then started. Had this process written it, what another test starts at that moment could
+/// have inherited the file open for writing, and the kernel starts no such file (ETXTBSY).
+fn copy(program: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(program).arg(to).status().unwrap().success());
+}
+
 /// Root may do everything, so it hands the command to another user.
 #[test]
 fn permission_denied_is_told_as_such() {
@@ -196,7 +202,7 @@ fn permission_denied_is_told_as_such() {
     std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o000)).unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let binary = directory.path().join("causeway");
-    std::fs::copy(env!("CARGO_BIN_EXE_causeway"), &binary).unwrap();
+    copy(Path::new(env!("CARGO_BIN_EXE_causeway")), &binary);
     let mut command = Command::new(&binary);
     if std::fs::metadata(directory.path()).unwrap().uid() == 0 {
         command.uid(65534).gid(65534);
