@@ -1,6 +1,6 @@
 //! Where each configured connection stands, and when it is tried again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,15 +41,11 @@ impl Engine {
             .filter(|(name, standing)| !kept(name, standing))
             .map(|(name, _)| name.clone())
             .collect();
-        let mut contacted = BTreeSet::new();
         for name in gone {
             self.unschedule(&name);
             let Some(mut standing) = self.connections.remove(&name) else {
                 continue;
             };
-            if standing.contacted {
-                contacted.insert(name.clone());
-            }
             self.out.extend(standing.watch.end(&name));
             if standing.state == ConnectionState::Up {
                 let outage = Outage::plain(Reason::Configuration, Side::We, Stage::Established);
@@ -60,8 +56,7 @@ impl Engine {
         for (name, wanted) in settings.connections {
             match self.connections.get(&name) {
                 None => {
-                    let standing = Standing::new(wanted, now, contacted.contains(&name));
-                    self.connections.insert(name.clone(), standing);
+                    self.connections.insert(name.clone(), Standing::new(wanted, now));
                     self.connect(&name, now);
                 }
                 Some(standing) if *standing.settings != wanted => self.adapt(&name, wanted, now),
@@ -324,20 +319,6 @@ impl Engine {
         let standing = self.connections.standings.get_mut(name);
         if let Some(standing) = standing.filter(|standing| standing.sa == Some(from)) {
             standing.sa = Some(to);
-        }
-    }
-
-    /// Whether INITIAL_CONTACT would be true.
-    pub(crate) fn is_first_contact(&self, name: &ConnectionName) -> bool {
-        self.connections
-            .get(name)
-            .is_some_and(|standing| !standing.contacted)
-    }
-
-    /// An IKE SA with the peer was established.
-    pub(crate) fn contacted(&mut self, name: &ConnectionName) {
-        if let Some(standing) = self.connections.standings.get_mut(name) {
-            standing.contacted = true;
         }
     }
 

@@ -7,6 +7,21 @@ use crate::wire::IdentificationPayload;
 use crate::wire::registry::identity;
 use crate::{Identity, distinguished_name};
 
+impl Identity {
+    /// The same for all ways to write one identity.
+    pub(crate) fn folded(&self) -> Self {
+        match self {
+            Self::Fqdn(name) => Self::Fqdn(name.to_ascii_lowercase()),
+            Self::Email(address) => Self::Email(address.to_ascii_lowercase()),
+            Self::DistinguishedName(der) => {
+                let words = distinguished_name::words(der).map(|words| words.to_lowercase().into_bytes());
+                Self::DistinguishedName(words.unwrap_or_else(|| der.clone()))
+            }
+            Self::Address(_) | Self::KeyId(_) => self.clone(),
+        }
+    }
+}
+
 /// An ID payload's identity; `None` for a type that cannot be configured.
 pub(crate) fn from_payload(payload: &IdentificationPayload) -> Option<Identity> {
     let text = || String::from_utf8(payload.data.clone()).ok();

@@ -7,6 +7,7 @@ mod action;
 mod additional;
 mod candidates;
 mod connection;
+mod contact;
 pub mod crypto;
 mod distinguished_name;
 mod engine;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::candidates::Places;
+use crate::contact::Contacts;
 use crate::resolution::Resolution;
 use crate::v2::redirect::Redirection;
 use crate::watch::Watch;
@@ -25,8 +26,6 @@ pub(crate) struct Standing {
     pub(crate) watch: Watch,
     /// When the outage was last set for somebody whom we refused.
     pub(crate) noted: Option<Instant>,
-    /// The peer heard from us since we started, so that INITIAL_CONTACT would be a lie (RFC 7296 §2.4).
-    pub(crate) contacted: bool,
     /// Where the peer's name leads.
     pub(crate) resolution: Resolution,
     /// Where the peer sent us instead.
@@ -38,11 +37,12 @@ pub(crate) struct Standing {
 pub(crate) struct Connections {
     pub(crate) standings: BTreeMap<ConnectionName, Standing>,
     pub(crate) places: Places,
+    pub(crate) contacts: Contacts,
 }
 
 impl Standing {
     /// One that was just configured.
-    pub(crate) fn new(settings: Connection, now: Instant, contacted: bool) -> Self {
+    pub(crate) fn new(settings: Connection, now: Instant) -> Self {
         let reason = if settings.may_start() {
             Reason::Starting
         } else {
@@ -58,7 +58,6 @@ impl Standing {
             retry: None,
             watch: Watch::default(),
             noted: None,
-            contacted,
             resolution: Resolution::default(),
             redirection: Redirection::default(),
         }

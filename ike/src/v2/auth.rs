@@ -21,7 +21,7 @@ use crate::rejection::{error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
 use crate::{
-    Childless, Connection, ConnectionName, DropCause, Identity, Outage, PostQuantumPresharedKey, Reason,
+    Childless, Connection, DropCause, Identity, Outage, PostQuantumPresharedKey, Reason,
     Side, Stage,
 };
 
@@ -131,7 +131,7 @@ impl Engine {
         };
         let proof = proof::prove_first(&agreement.channel, said, &settings, common.extensions.ppk);
         let mut payloads = vec![Payload::IdentificationInitiator(identity)];
-        payloads.extend(self.first_contact(&name));
+        payloads.extend(self.first_contact(&settings, common.spi));
         let expected = identity::to_payload(&settings.remote_identity);
         payloads.push(Payload::IdentificationResponder(expected));
         payloads.extend(proof);
@@ -247,7 +247,7 @@ impl Engine {
         let Some(settings) = self.settings_of(&name) else {
             return;
         };
-        self.contacted(&name);
+        self.connections.contacts.made(&settings);
         let agreement = state.agreement;
         let nonces = (
             agreement.initiator_nonce.as_slice(),
@@ -284,11 +284,5 @@ impl Engine {
         if let Some(inbound) = state.inbound {
             self.forget_child_spi(inbound);
         }
-    }
-
-    /// INITIAL_CONTACT, if it is true (§2.4).
-    pub(super) fn first_contact(&self, name: &ConnectionName) -> Option<Payload> {
-        self.is_first_contact(name)
-            .then(|| payloads::status(notify::INITIAL_CONTACT, Vec::new()))
     }
 }

@@ -252,7 +252,7 @@ impl Engine {
         common.timers.set(Timer::Expiry, Some(now + child::PATIENCE));
         let mut proof = our_proof(&channel, (&init_answer, &nonces.0), &settings).to_vec();
         proof.extend(ppk.map(|_| proof::confirmation()));
-        proof.extend(self.first_contact(&name));
+        proof.extend(self.first_contact(&settings, common.spi));
         common.mobility = mobike::agreed(payloads, &settings);
         if common.mobility.is_some() {
             proof.extend(mobike::announcements(&settings));
@@ -267,7 +267,7 @@ impl Engine {
         );
         established.initiator_nonce = nonces.0.clone().into();
         let replaced = self.replace(&name, common.spi, now);
-        self.contacted(&name);
+        self.connections.contacts.made(&settings);
         if wants_no_child(payloads) && settings.childless != Childless::Never {
             common.extensions.childless = true;
             established.childless_until = Some(now + CHILDLESS);

@@ -1,8 +1,9 @@
 //! Either side starts again, stops, or is configured anew.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ike::{Authentication, ConnectionState, Event, Input, Reason, Side};
+use ike::{Authentication, Connection, ConnectionState, Event, Identity, Input, Reason, Side};
 
 use crate::{Pair, connection};
 
@@ -30,6 +31,72 @@ fn a_restarted_initiator_replaces_its_old_sa() {
             .any(|event| matches!(event, Event::Down(..))),
         "traffic never stopped"
     );
+}
+
+/// Two connections between the same identities, to two addresses of the west; the first has `secret`.
+fn two_of_one_pair(secret: &[u8]) -> [[(&'static str, Connection); 2]; 2] {
+    let ends = [("a", "192.0.2.2"), ("b", "192.0.2.3")];
+    let west = || Identity::Fqdn("west.example".to_owned());
+    let east_side = ends.map(|(name, address)| {
+        let mut east = connection("192.0.2.1", address);
+        east.remote_identity = west();
+        (name, east)
+    });
+    let west_side = ends.map(|(name, address)| {
+        let mut settings = connection(address, "192.0.2.1");
+        (settings.local_identity, settings.mode) = (west(), ike::Mode::ResponderOnly);
+        (name, settings)
+    });
+    let [(a, mut first), second] = east_side;
+    first.authentication = Authentication::PreSharedKey(secret.to_vec().into());
+    [[(a, first), second], west_side]
+}
+
+/// How many IKE SAs west closes with a Delete: those of which nobody says that they are forgotten.
+fn deleted_by_west(pair: &Pair, since: usize) -> usize {
+    let later = pair.network.history.iter().skip(since);
+    let informational = later.filter(|packet| packet.source.ip() != pair.east.address && packet.bytes[18] == 37);
+    let spis: BTreeSet<_> = informational.map(|packet| packet.bytes[..16].to_vec()).collect();
+    spis.len()
+}
+
+/// A peer closes all its IKE SAs between two identities when it hears INITIAL_CONTACT, also that of another connection
+/// which came up just now: it is said once (§2.4).
+#[test]
+fn connections_between_the_same_identities_say_once_that_they_are_new() {
+    let mut pair = Pair::new();
+    pair.west.others.push("192.0.2.3".parse().unwrap());
+    let [east, west] = two_of_one_pair(b"a secret of both");
+    pair.configure_west(west);
+    pair.configure_east(east.clone());
+    pair.run_until_quiet();
+    assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (2, 2));
+    pair.east.restart();
+    let sent = pair.network.history.len();
+    pair.configure_east(east);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (2, 2));
+    assert_eq!(deleted_by_west(&pair, sent), 1, "one of them says it, not both");
+}
+
+/// Who was refused has told nobody anything: the other connection still says it.
+#[test]
+fn a_first_contact_that_failed_is_said_by_another_connection() {
+    let mut pair = Pair::new();
+    pair.west.others.push("192.0.2.3".parse().unwrap());
+    let [east, west] = two_of_one_pair(b"a secret of both");
+    pair.configure_west(west);
+    pair.configure_east(east);
+    pair.run_until_quiet();
+    pair.east.restart();
+    let sent = pair.network.history.len();
+    let [[a, b], _] = two_of_one_pair(b"another secret");
+    pair.configure_east([a.clone()]);
+    pair.run_for(Duration::from_millis(500));
+    pair.configure_east([a, b]);
+    pair.run_for(Duration::from_millis(300));
+    assert_eq!(pair.east.datapath.len(), 1);
+    assert_eq!(deleted_by_west(&pair, sent), 0);
 }
 
 /// A responder that restarted cannot say so: the initiator finds out by itself.
