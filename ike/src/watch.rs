@@ -2,7 +2,7 @@
 
 use crate::v2::lines::comes_with_tunnel;
 use crate::v2::nat::Path;
-use crate::{Action, Connection, ConnectionName, Mode, Watched};
+use crate::{Action, Connection, ConnectionName, Watched};
 
 /// What the datapath watches for one connection.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ impl Watch {
         settings: &Connection,
         path: Path,
     ) -> Option<Action> {
-        if self.between == Some(path) || settings.lines.len() < 2 || settings.mode == Mode::ResponderOnly {
+        if self.between == Some(path) || settings.lines.len() < 2 {
             return None;
         }
         let lines = settings.lines.iter().enumerate();

@@ -119,7 +119,7 @@ impl Scene {
         let wanted = match (cell.selectors, cell.mode, cell.other) {
             (Selectors::RouteBased, ..) => 1,
             (Selectors::PolicyBased, ..) => 4,
-            // A responder asks for nothing, and strongSwan makes nothing on demand: it begins both lines.
+            // strongSwan makes nothing on demand: where it has to begin, it begins both lines.
             (Selectors::Custom, Mode::ResponderOnly, Other::StrongSwan) => 2,
             (Selectors::Custom, ..) => 1,
         };

@@ -9,7 +9,7 @@ use super::state::{Common, Established, IkeSa, State};
 use crate::connection::wait;
 use crate::engine::Engine;
 use crate::selector::Selectors;
-use crate::{Connection, ConnectionName, LineSnapshot, LineStanding, LineStart, Mode, Outage};
+use crate::{Connection, ConnectionName, LineSnapshot, LineStanding, LineStart, Outage};
 
 /// How long an IKE SA without a child may wait for one.
 pub(crate) const CHILDLESS: Duration = Duration::from_secs(30);
@@ -163,9 +163,6 @@ impl Engine {
         settings: &Connection,
         now: Instant,
     ) {
-        if settings.mode == Mode::ResponderOnly {
-            return;
-        }
         let at = if common.initiator { now } else { now + GRACE };
         for line in 0..settings.lines.len() {
             if comes_with_tunnel(settings, line) && !state.children.serve(line) {
@@ -179,12 +176,12 @@ impl Engine {
         let (Some(settings), Some(spi)) = (self.settings_of(name), self.current_sa(name)) else {
             return;
         };
-        let may = settings.mode != Mode::ResponderOnly && settings.lines.len() > line;
+        let known = settings.lines.len() > line;
         let Some(IkeSa { common, state }) = self.take(spi) else {
             return;
         };
         match state {
-            State::Established(mut state) if may => {
+            State::Established(mut state) if known => {
                 let asked = matches!(&state.asked, Some(Asked::Child(asked)) if asked.line() == Some(line));
                 if !asked && !state.children.serve(line) {
                     state.lines.want(line, now);
@@ -219,7 +216,7 @@ impl Engine {
         }
         let known = lasting || state.lines.failures(line) + 1 >= PATIENCE;
         let outage = known.then_some(outage);
-        let again = self.keeps_up(common, line) || (outage.is_none() && self.may_create(common));
+        let again = outage.is_none() || self.keeps_up(common, line);
         let drawn = self.drawn(1).first().copied().unwrap_or_default();
         state.lines.failed(line, (outage.clone(), again), now, drawn);
         match outage {
@@ -229,18 +226,10 @@ impl Engine {
         }
     }
 
-    /// Whether we ask for children, and not only the peer.
-    fn may_create(&self, common: &Common) -> bool {
-        let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
-        settings.is_some_and(|settings| settings.mode != Mode::ResponderOnly)
-    }
-
     /// Whether we see to it that this line always has a child.
     fn keeps_up(&self, common: &Common, line: usize) -> bool {
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
-        settings.is_some_and(|settings| {
-            settings.mode != Mode::ResponderOnly && comes_with_tunnel(&settings, line)
-        })
+        settings.is_some_and(|settings| comes_with_tunnel(&settings, line))
     }
 
     /// A child is no more that carried its line's traffic since then: what must always be there is made again, and what

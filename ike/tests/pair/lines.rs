@@ -122,17 +122,39 @@ fn the_datapath_watches_as_long_as_there_is_an_ike_sa() {
     assert!(pair.east.datapath.is_empty());
 }
 
+/// The mode binds the first IKE SA: without one, who may only respond says nothing; with one it asks for lines as the
+/// other side does.
 #[test]
-fn nothing_is_watched_by_who_may_only_respond_or_was_told_otherwise() {
-    let mut pair = Pair::with(|east, west| {
+fn who_may_only_respond_asks_for_lines_once_an_ike_sa_stands() {
+    let waits = |east: &mut Connection, west: &mut Connection| {
         one_on_demand(east, west);
         west.mode = Mode::ResponderOnly;
+    };
+    let mut pair = Pair::with(|east, west| {
+        waits(east, west);
+        east.mode = Mode::ResponderOnly;
     });
-    pair.run_until_quiet();
-    assert!(pair.west.watched.is_empty());
-    wanted(&mut pair, false, 1);
+    for east in [EAST, WEST] {
+        wanted(&mut pair, east, 1);
+    }
+    pair.run_for(SECOND * 60);
+    assert!(pair.network.history.is_empty());
+
+    let mut pair = Pair::with(waits);
     pair.run_until_quiet();
     assert_carried(&pair, 1);
+    assert_eq!(pair.west.watched[&name("to-east")].len(), 1);
+    let sent = pair.network.history.len();
+    wanted(&mut pair, WEST, 1);
+    pair.run_until_quiet();
+    assert_carried(&pair, 2);
+    assert_eq!(pair.network.history[sent].source.ip(), pair.west.address);
+}
+
+#[test]
+fn nothing_is_watched_of_a_connection_that_is_gone() {
+    let mut pair = Pair::with(one_on_demand);
+    pair.run_until_quiet();
     assert_eq!(pair.east.watched[&name("to-west")].len(), 1);
     pair.configure_east([]);
     assert!(pair.east.watched[&name("to-west")].is_empty());
