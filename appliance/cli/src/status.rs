@@ -48,6 +48,9 @@ pub(crate) struct Connection {
     /// Another connection has the routes of its site.
     #[serde(default)]
     pub(crate) standby: bool,
+    /// Its traffic goes by what a daemon before this one left in the kernel.
+    #[serde(default)]
+    pub(crate) carried_over: bool,
     pub(crate) ike: Option<IkeSa>,
     #[serde(default)]
     pub(crate) children: Vec<ChildSa>,

@@ -63,6 +63,8 @@ pub(crate) struct DatapathSnapshot {
     pub(crate) interfaces: BTreeMap<ConnectionName, String>,
     /// The connections whose site another connection has the routes of.
     pub(crate) idle: BTreeSet<ConnectionName>,
+    /// The connections for which the kernel still has states of a daemon before this one.
+    pub(crate) carried_over: BTreeSet<ConnectionName>,
     /// What each child carried.
     pub(crate) counters: BTreeMap<ChildId, Counters>,
     /// What the kernel does not take, at this moment.
@@ -77,6 +79,7 @@ impl DatapathSnapshot {
             why,
             interfaces: BTreeMap::new(),
             idle: BTreeSet::new(),
+            carried_over: BTreeSet::new(),
             counters: BTreeMap::new(),
             refused: Vec::new(),
         }

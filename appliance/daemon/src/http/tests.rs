@@ -32,6 +32,7 @@ fn start() -> Rig {
     let ike = watch::channel(Arc::new(snapshot())).1;
     let mut first = DatapathSnapshot::first(Kind::User, "asked for".to_owned());
     first.interfaces.insert(name(), "cw-to-b".to_owned());
+    first.carried_over.insert(name());
     first.refused.push(Refused {
         object: "link cw-x".to_owned(),
         attribute: None,
@@ -145,6 +146,7 @@ async fn status_is_told_though_the_owners_are_busy() {
         (&connection["state"], &connection["interface"]),
         (&json!("down"), &json!("cw-to-b"))
     );
+    assert_eq!(connection["carried_over"], true);
     assert_eq!(connection["outage"]["reason"], "authentication-failed");
     assert_eq!(
         (&connection["outage"]["side"], &connection["outage"]["stage"]),

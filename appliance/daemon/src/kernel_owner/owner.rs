@@ -201,11 +201,18 @@ impl KernelOwner {
 
     /// The connections that are to have no routes. States that a daemon before this one left may still carry traffic.
     fn idle_of(&self, network: &NetworkSettings) -> BTreeSet<ConnectionName> {
+        let carried_over = self.carried_over(network);
+        self.ways.idle(|name| carried_over.contains(name))
+    }
+
+    /// The connections for which states of a daemon before this one are still there.
+    fn carried_over(&self, network: &NetworkSettings) -> BTreeSet<ConnectionName> {
         let adopted = self.kernel.adopted_children();
-        self.ways.idle(|name| {
-            let tunnel = network.tunnels.get(name);
-            tunnel.is_some_and(|tunnel| adopted.contains(&tunnel.numbering.interface_id))
-        })
+        let tunnels = network.tunnels.iter();
+        tunnels
+            .filter(|(_, tunnel)| adopted.contains(&tunnel.numbering.interface_id))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Gives the routes of each site to the first of its connections that is up.
@@ -427,7 +434,7 @@ impl KernelOwner {
         let interfaces = tunnels
             .map(|(name, tunnel)| (name.clone(), tunnel.numbering.link.clone()))
             .collect();
-        let idle = &self.idle;
+        let (idle, carried_over) = (&self.idle, self.carried_over(&self.network));
         self.snapshot.send_modify(|snapshot| {
             let (kind, why) = (snapshot.kind, snapshot.why.clone());
             *snapshot = Arc::new(DatapathSnapshot {
@@ -435,6 +442,7 @@ impl KernelOwner {
                 why,
                 interfaces,
                 idle: idle.clone(),
+                carried_over,
                 counters,
                 refused,
             });

@@ -581,6 +581,7 @@ async fn a_killed_daemons_states_carry_on_until_the_new_child_has_taken_over() {
     let mut second = Rig::start(&kernel).await;
     assert_eq!(kernel.performed().len(), before, "all of it was adopted");
     assert!(kernel.objects().contains_key(&inbound(0x100)));
+    assert_eq!(second.snapshot.borrow().carried_over, [name()].into());
     second.install(1, 0x200).await;
     assert!(
         kernel.objects().contains_key(&inbound(0x100)),
@@ -591,6 +592,8 @@ async fn a_killed_daemons_states_carry_on_until_the_new_child_has_taken_over() {
     assert!(
         !kernel.objects().contains_key(&inbound(0x100)) && kernel.objects().contains_key(&inbound(0x200))
     );
+    second.ask(Request::Refresh).await;
+    assert!(second.snapshot.borrow().carried_over.is_empty());
     assert_eq!(
         classes(&kernel).iter().filter(|class| *class == "policy").count(),
         3

@@ -44,6 +44,8 @@ pub(crate) struct ConnectionStatus {
     interface: Option<String>,
     /// Another connection has the routes of its site.
     standby: bool,
+    /// It is not up, but its traffic goes by what a daemon before this one left in the kernel.
+    carried_over: bool,
     ike: Option<IkeStatus>,
     children: Vec<ChildStatus>,
     lines: Vec<LineStatus>,
@@ -151,6 +153,7 @@ fn connection(
         outage: snapshot.outage.as_ref().map(outage),
         interface: datapath.interfaces.get(name).cloned(),
         standby: datapath.idle.contains(name),
+        carried_over: snapshot.state != ConnectionState::Up && datapath.carried_over.contains(name),
         ike: snapshot.ike.as_ref().map(ike_sa),
         children: snapshot
             .children
