@@ -24,7 +24,10 @@ enum Contact {
 }
 
 fn pair(settings: &Connection) -> (Identity, Identity) {
-    (settings.local_identity.folded(), settings.remote_identity.folded())
+    (
+        settings.local_identity.folded(),
+        settings.remote_identity.folded(),
+    )
 }
 
 impl Contacts {
@@ -39,8 +42,7 @@ impl Engine {
     /// started and none says so just now.
     pub(crate) fn first_contact(&mut self, settings: &Connection, spi: u64) -> Option<Payload> {
         let pair = pair(settings);
-        let pending =
-            |spi| matches!(self.sas.get(&spi), Some(sa) if matches!(sa.state, State::AuthSent(_)));
+        let pending = |spi| matches!(self.sas.get(&spi), Some(sa) if matches!(sa.state, State::AuthSent(_)));
         let first = match self.connections.contacts.0.get(&pair) {
             None => true,
             Some(Contact::Claimed(spi)) => !pending(*spi),

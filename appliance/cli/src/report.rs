@@ -89,7 +89,8 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
         &format!("{name}: {state} for {since}{interface}{standby}"),
     );
     if connection.carried_over {
-        let by = "what an earlier causewayd left in the kernel, until it is up again or two minutes have passed";
+        let by =
+            "what an earlier causewayd left in the kernel, until it is up again or two minutes have passed";
         push(&mut text, &format!("  carried  by {by}"));
     }
     if let Some(outage) = &connection.outage {

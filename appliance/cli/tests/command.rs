@@ -190,7 +190,14 @@ fn answers_that_are_no_status_are_told_as_such() {
 /// Copies a program that is then started. Had this process written it, what another test starts at that moment could
 /// have inherited the file open for writing, and the kernel starts no such file (ETXTBSY).
 fn copy(program: &Path, to: &Path) {
-    assert!(Command::new("cp").arg(program).arg(to).status().unwrap().success());
+    assert!(
+        Command::new("cp")
+            .arg(program)
+            .arg(to)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Root may do everything, so it hands the command to another user.

@@ -52,17 +52,52 @@ pub(crate) fn traffic_class(packet: &[u8]) -> u8 {
     }
 }
 
-/// Marks an IPv4 or IPv6 packet "congestion experienced" (RFC 3168 §5); false when it does not take part in ECN.
-pub(crate) fn mark_congestion(packet: &mut [u8]) -> bool {
-    if traffic_class(packet) & 3 == 0 {
-        return false;
+/// The ECN field of an IP header (RFC 3168 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ecn {
+    NotEct = 0,
+    Ect1 = 1,
+    Ect0 = 2,
+    Ce = 3,
+}
+
+impl Ecn {
+    /// That of a traffic class.
+    pub(crate) fn of(class: u8) -> Self {
+        match (class & 2 != 0, class & 1 != 0) {
+            (false, false) => Self::NotEct,
+            (false, true) => Self::Ect1,
+            (true, false) => Self::Ect0,
+            (true, true) => Self::Ce,
+        }
     }
+
+    /// What becomes of that of an inner header that arrives under this outer one; `None` when the packet is to be
+    /// dropped, since its sender cannot be told of congestion (RFC 6040 §4.2).
+    fn inner(self, inner: Self) -> Option<Self> {
+        match (inner, self) {
+            (Self::NotEct, Self::Ce) => None,
+            (Self::Ect0 | Self::Ect1, Self::Ce) => Some(Self::Ce),
+            (Self::Ect0, Self::Ect1) => Some(Self::Ect1),
+            (inner, Self::NotEct | Self::Ect0 | Self::Ect1 | Self::Ce) => Some(inner),
+        }
+    }
+}
+
+/// Carries the ECN field of the outer header over to an IPv4 or IPv6 packet (RFC 6040 §4.2); false when it is to be
+/// dropped.
+pub(crate) fn carry_ecn(packet: &mut [u8], outer: Ecn) -> bool {
+    let before = Ecn::of(traffic_class(packet));
+    let Some(ecn) = outer.inner(before) else {
+        return false;
+    };
     match packet {
+        _ if ecn == before => {}
         [first, class, ..] if *first >> 4 == 4 => {
-            *class |= 3;
+            *class = *class & !3 | ecn as u8;
             set_ipv4_checksum(packet);
         }
-        [_, second, ..] => *second |= 0x30,
+        [_, second, ..] => *second = *second & !0x30 | (ecn as u8) << 4,
         [] | [_] => {}
     }
     true
@@ -191,21 +226,33 @@ mod tests {
 
     use super::*;
 
-    /// RFC 6040 §4.2 and RFC 3168 §5: the mark goes in, the header checksum stays right.
+    /// The table of RFC 6040 §4.2, inner ECN by outer ECN (0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE); 4 is dropped.
+    const DECAPSULATED: [[u8; 4]; 4] = [[0, 0, 0, 4], [1, 1, 1, 3], [2, 1, 2, 3], [3, 3, 3, 3]];
+
+    /// The DSCP stays, and the header checksum is right.
     #[test]
-    fn congestion_is_marked_where_it_may_be() {
-        let mut v4 = hex!("4501001c000040003f11000a0a01000a0a02000a").to_vec();
-        set_ipv4_checksum(&mut v4);
-        assert!(mark_congestion(&mut v4));
-        assert_eq!(
-            (traffic_class(&v4), Sum::default().add(&v4).is_intact()),
-            (3, true)
-        );
-        let mut v6 = hex!("6b90000000003b40").to_vec();
-        assert_eq!(traffic_class(&v6), 0xb9);
-        assert!(mark_congestion(&mut v6));
-        assert_eq!(v6[..2], hex!("6bb0"));
-        assert!(!mark_congestion(&mut hex!("4500001c00004000").to_vec()));
+    fn ecn_is_carried_over_as_the_standard_has_it() {
+        for (inner, outer, expected) in
+            (0..16).map(|case| (case / 4, case % 4, DECAPSULATED[case / 4][case % 4]))
+        {
+            let (inner, outer) = (
+                u8::try_from(inner).unwrap(),
+                Ecn::of(u8::try_from(outer).unwrap()),
+            );
+            let mut v4 = hex!("4500001c000040003f11000a0a01000a0a02000a").to_vec();
+            v4[1] = 0xb8 | inner;
+            set_ipv4_checksum(&mut v4);
+            let mut v6 = hex!("6b80000000003b40").to_vec();
+            v6[1] |= inner << 4;
+            assert_eq!(traffic_class(&v6), 0xb8 | inner);
+            for packet in [&mut v4, &mut v6] {
+                assert_eq!(carry_ecn(packet, outer), expected != 4, "{inner} in {outer:?}");
+                if expected != 4 {
+                    assert_eq!(traffic_class(packet), 0xb8 | expected, "{inner} in {outer:?}");
+                }
+            }
+            assert!(Sum::default().add(&v4).is_intact());
+        }
     }
 
     #[test]
@@ -221,13 +268,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn describes_anything(mut octets in proptest::collection::vec(any::<u8>(), 0..120), version in 4u8..7) {
+        fn describes_anything(mut octets in proptest::collection::vec(any::<u8>(), 0..120), version in 4u8..7, outer in 0u8..4) {
             if let Some(first) = octets.first_mut() {
                 *first = version << 4 | (*first & 0xf);
             }
             let _ = describe(&octets);
             prop_assert!(total_len(&octets).is_none_or(|len| len <= octets.len()));
-            mark_congestion(&mut octets);
+            carry_ecn(&mut octets, Ecn::of(outer));
         }
     }
 }

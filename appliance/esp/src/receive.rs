@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::Drops;
 use crate::coalesce::{Coalescer, Place};
-use crate::packet;
+use crate::packet::{self, Ecn};
 use crate::sa::{OpenError, Opener};
 use crate::table::{Child, Direction, Table};
 use crate::udp::{IkeMessage, NON_ESP_MARKER};
@@ -19,8 +19,6 @@ use crate::udp::{IkeMessage, NON_ESP_MARKER};
 const BUFFERS: usize = 8;
 /// The keepalive of a peer behind a NAT (RFC 3948 §2.3).
 const KEEPALIVE: [u8; 1] = [0xff];
-/// Congestion experienced (RFC 3168 §5).
-const CONGESTION: u8 = 3;
 
 /// The receive buffers of a worker and what is known of the datagrams in them.
 #[derive(Debug)]
@@ -179,7 +177,7 @@ impl Reception {
             (Arrival::Ipv4, []) => return,
         };
         let Some(esp) = bytes.get_mut(skip..) else { return };
-        let Some((interface, inner)) = opening.open(esp, received.class & 3) else {
+        let Some((interface, inner)) = opening.open(esp, Ecn::of(received.class)) else {
             return;
         };
         let inner = Place {
@@ -203,7 +201,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Opens one ESP packet: on which interface its inner packet goes, and where that lies.
-    fn open(&mut self, esp: &mut [u8], ecn: u8) -> Option<(u64, std::ops::Range<usize>)> {
+    fn open(&mut self, esp: &mut [u8], ecn: Ecn) -> Option<(u64, std::ops::Range<usize>)> {
         let Some(spi) = esp.first_chunk::<4>().map(|spi| u32::from_be_bytes(*spi)) else {
             self.drops.malformed += 1;
             return None;
@@ -234,8 +232,8 @@ impl<'a> Opening<'a> {
                     inbound.drops.selector += 1;
                     return None;
                 }
-                // Congestion on the way of the tunnel; one who cannot be told loses the packet (RFC 6040 §4.2).
-                if ecn == CONGESTION && !packet::mark_congestion(inner) {
+                // One who cannot be told of congestion on the way of the tunnel loses the packet (RFC 6040 §4.2).
+                if !packet::carry_ecn(inner, ecn) {
                     inbound.drops.congestion += 1;
                     return None;
                 }

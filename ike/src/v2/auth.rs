@@ -21,8 +21,7 @@ use crate::rejection::{error, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{IdentificationPayload, Payload};
 use crate::{
-    Childless, Connection, DropCause, Identity, Outage, PostQuantumPresharedKey, Reason,
-    Side, Stage,
+    Childless, Connection, DropCause, Identity, Outage, PostQuantumPresharedKey, Reason, Side, Stage,
 };
 
 /// Initiator: we proved who we are and wait for the peer to do so.

@@ -55,7 +55,8 @@ fn two_of_one_pair(secret: &[u8]) -> [[(&'static str, Connection); 2]; 2] {
 /// How many IKE SAs west closes with a Delete: those of which nobody says that they are forgotten.
 fn deleted_by_west(pair: &Pair, since: usize) -> usize {
     let later = pair.network.history.iter().skip(since);
-    let informational = later.filter(|packet| packet.source.ip() != pair.east.address && packet.bytes[18] == 37);
+    let informational =
+        later.filter(|packet| packet.source.ip() != pair.east.address && packet.bytes[18] == 37);
     let spis: BTreeSet<_> = informational.map(|packet| packet.bytes[..16].to_vec()).collect();
     spis.len()
 }
