@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use crate::datapath::{Kind, Request};
-use crate::derive::{Desired, derive};
+use crate::derive::{Desired, InUse, derive};
 use crate::ike_owner::Command;
 use crate::secrets::Secrets;
 
@@ -93,6 +93,8 @@ pub(crate) struct Control {
     running: ValidConfig,
     /// The addresses that the workers of the user-space datapath are bound to.
     bound: BTreeSet<IpAddr>,
+    /// What the running connections have in the kernel.
+    numbers: InUse,
     ike: mpsc::Sender<Command>,
     network: mpsc::Sender<Request>,
     reload: Signal,
@@ -119,6 +121,7 @@ impl Control {
             datapath,
             running,
             bound: BTreeSet::new(),
+            numbers: InUse::new(),
             ike,
             network,
             reload,
@@ -132,6 +135,7 @@ impl Control {
         if self.datapath == Kind::Kernel || self.bound.is_empty() {
             self.bound.clone_from(&desired.network.outer_addresses);
         }
+        self.numbers = desired.network.numbers();
         let (answer, tried) = oneshot::channel();
         // A closed channel means that everything stops; wiring then ends the process.
         if self
@@ -170,7 +174,7 @@ impl Control {
         });
         match loaded {
             Ok(Loaded { config, secrets }) => {
-                let desired = derive(&config, &secrets, self.datapath);
+                let desired = derive(&config, &secrets, self.datapath, &self.numbers);
                 if self.needs_restart(&desired) {
                     return;
                 }

@@ -26,7 +26,7 @@ use tracing::{info, warn};
 
 use crate::control::{Control, Files, Loaded};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
-use crate::derive::{Desired, NetworkSettings, derive, network};
+use crate::derive::{self, Desired, NetworkSettings, derive, network};
 use crate::http::{self, Published};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::{Journal, Pages};
@@ -76,7 +76,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// A start that cannot go on still keeps the sites closed that its document names.
 async fn close_only(config: &ValidConfig) -> anyhow::Result<()> {
     let (mut kernel, _notices) = Kernel::open().await?;
-    let closed = kernel_owner::close(&mut kernel, &network(config)).await;
+    let in_use = derive::found(kernel.present());
+    let closed = kernel_owner::close(&mut kernel, &network(config, &in_use)).await;
     closed.context("closing the sites")
 }
 
@@ -112,11 +113,12 @@ async fn serve(
     directory: RuntimeDirectory,
 ) -> anyhow::Result<()> {
     let (mut kernel, notices) = Kernel::open().await?;
-    let mut ports = bind(&mut kernel, &network(&loaded.config)).await?;
+    let in_use = derive::found(kernel.present());
+    let mut ports = bind(&mut kernel, &network(&loaded.config, &in_use)).await?;
     let (kind, why) = choose(choice, &mut kernel).await?;
     privileges::reduce()?;
     confine(&files, directory.path())?;
-    let desired = derive(&loaded.config, &loaded.secrets, kind);
+    let desired = derive(&loaded.config, &loaded.secrets, kind, &in_use);
     // In the user-space datapath, port 4500 was only tried: its workers bind their own.
     ports.keep(port_numbers(kind));
     info!(datapath = kind.word(), why, "datapath chosen");

@@ -94,6 +94,7 @@ impl FakeKernel {
             kind: LinkKind::External,
             mtu: 1500,
             up: false,
+            purpose: String::new(),
         };
         self.report(Notice::LinkPresent { link, ours: false });
     }

@@ -25,6 +25,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is up and bears our alias; wanted links say `true`.
     pub up: bool,
+    /// What it is for, as the alias says it after our mark.
+    pub purpose: String,
 }
 
 /// Who makes a link, and of what kind it is.
@@ -101,15 +103,18 @@ impl Link {
     pub(crate) fn set(&self, index: u32) -> RouteNetlinkMessage {
         let mut message = LinkMessage::default();
         message.header.index = index;
-        message.attributes = vec![
-            LinkAttribute::Mtu(self.mtu),
-            LinkAttribute::IfAlias(mark::LINK_ALIAS.to_owned()),
-        ];
+        message.attributes = vec![LinkAttribute::Mtu(self.mtu), LinkAttribute::IfAlias(self.alias())];
         if self.up {
             message.header.flags = LinkFlags::Up;
             message.header.change_mask = LinkFlags::Up;
         }
         RouteNetlinkMessage::SetLink(message)
+    }
+
+    fn alias(&self) -> String {
+        format!("{} {}", mark::LINK_ALIAS, self.purpose)
+            .trim_end()
+            .to_owned()
     }
 
     /// Takes the link away.
@@ -135,12 +140,17 @@ impl Link {
             kind: LinkKind::External,
             mtu: 0,
             up: false,
+            purpose: String::new(),
         };
         let mut aliased = false;
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-                LinkAttribute::IfAlias(alias) => aliased = alias.starts_with(mark::LINK_ALIAS),
+                LinkAttribute::IfAlias(alias) => {
+                    let purpose = alias.strip_prefix(mark::LINK_ALIAS);
+                    aliased = purpose.is_some();
+                    link.purpose = purpose.unwrap_or_default().trim_start().to_owned();
+                }
                 LinkAttribute::LinkInfo(info) => {
                     if let Some(kind) = xfrm_kind(info, names) {
                         link.kind = kind;
@@ -204,6 +214,7 @@ mod tests {
             },
             mtu: 1400,
             up: true,
+            purpose: "to-b".to_owned(),
         }
     }
 
@@ -217,7 +228,30 @@ mod tests {
         let names = LinkNames::from([(7, LinkName::try_from("eth0").unwrap())]);
         let found = Link::from_message(&message, &names).unwrap();
         assert!(found.ours);
-        assert_eq!(found.link, Link { up: false, ..link() });
+        let unmarked = Link {
+            up: false,
+            purpose: String::new(),
+            ..link()
+        };
+        assert_eq!(found.link, unmarked);
+    }
+
+    /// What a link is for is found again, and the alias of a version that did not say it is still ours.
+    #[test]
+    fn the_alias_says_what_a_link_is_for() {
+        let RouteNetlinkMessage::SetLink(mut message) = link().set(7) else {
+            panic!()
+        };
+        message.attributes.push(LinkAttribute::IfName("cw-a".to_owned()));
+        let found = |message: &LinkMessage| Link::from_message(message, &LinkNames::new()).unwrap();
+        assert_eq!(found(&message).link.purpose, "to-b");
+        message
+            .attributes
+            .push(LinkAttribute::IfAlias("causeway".to_owned()));
+        assert_eq!(
+            (found(&message).ours, found(&message).link.purpose),
+            (true, String::new())
+        );
     }
 
     /// Interface ids outside our range belong to others.

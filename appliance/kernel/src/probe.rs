@@ -97,5 +97,6 @@ fn trial_link() -> Option<Link> {
         },
         mtu: 1280,
         up: false,
+        purpose: String::new(),
     })
 }

@@ -36,6 +36,7 @@ fn link(number: u8, kind: LinkKind) -> Object {
         kind,
         mtu: 1400,
         up: true,
+        purpose: String::new(),
     }
     .into()
 }

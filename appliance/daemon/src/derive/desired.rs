@@ -1,6 +1,6 @@
 use appliance_config::ValidConfig;
 
-use super::{NetworkSettings, engine, network::network};
+use super::{InUse, NetworkSettings, engine, network::network};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 
@@ -13,10 +13,11 @@ pub(crate) struct Desired {
     pub(crate) network: NetworkSettings,
 }
 
-/// What follows from this configuration, its secrets and the datapath that carries it.
-pub(crate) fn derive(config: &ValidConfig, secrets: &Secrets, datapath: Kind) -> Desired {
+/// What follows from this configuration, its secrets and the datapath that carries it, for connections that keep the
+/// numbers they have.
+pub(crate) fn derive(config: &ValidConfig, secrets: &Secrets, datapath: Kind, in_use: &InUse) -> Desired {
     Desired {
         ike: engine::settings(config, secrets, datapath),
-        network: network(config),
+        network: network(config, in_use),
     }
 }

@@ -10,4 +10,4 @@ mod tests;
 
 pub(crate) use desired::{Desired, derive};
 pub(crate) use network::{NetworkSettings, TunnelSettings, network};
-pub(crate) use numbering::{Numbering, fnv1a};
+pub(crate) use numbering::{InUse, Numbering, fnv1a, found};

@@ -7,8 +7,7 @@ use appliance_config::model::{Connection, Endpoint, Name};
 use ike::ConnectionName;
 use ipnet::IpNet;
 
-use super::Numbering;
-use super::numbering::number;
+use super::numbering::{InUse, Numbering, number};
 
 /// What the network stack is to look like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +18,16 @@ pub(crate) struct NetworkSettings {
     pub(crate) closed: BTreeSet<IpNet>,
     /// The tunnels of enabled connections.
     pub(crate) tunnels: BTreeMap<ConnectionName, TunnelSettings>,
+}
+
+impl NetworkSettings {
+    /// What its connections run under.
+    pub(crate) fn numbers(&self) -> InUse {
+        let tunnels = self.tunnels.iter();
+        tunnels
+            .map(|(name, tunnel)| (name.clone(), tunnel.numbering.clone()))
+            .collect()
+    }
 }
 
 /// One tunnel link and what leads into it.
@@ -45,9 +54,9 @@ pub(crate) struct TunnelSettings {
 }
 
 /// What follows for the network, whichever datapath carries the tunnels.
-pub(crate) fn network(config: &ValidConfig) -> NetworkSettings {
-    // Disabled connections keep their number, so that switching one off moves no other.
-    let numbers = number(config.connections.keys());
+pub(crate) fn network(config: &ValidConfig, in_use: &InUse) -> NetworkSettings {
+    // Disabled connections have a number too, so that switching one off moves no other.
+    let numbers = number(config.connections.keys(), in_use);
     let enabled = || {
         config
             .connections

@@ -7,7 +7,7 @@ use ike::{
 
 use secrecy::ExposeSecret;
 
-use super::{Desired, derive};
+use super::{Desired, InUse, derive};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 
@@ -37,6 +37,7 @@ fn desired(document: &str, datapath: Kind) -> Desired {
         &config,
         &Secrets::of(&[("psk-b", "secret"), ("psk-c", "other"), ("ppk-b", "quantum")]),
         datapath,
+        &InUse::new(),
     )
 }
 

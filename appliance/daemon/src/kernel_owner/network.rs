@@ -67,7 +67,7 @@ pub(super) fn objects(
         let Ok(link) = LinkName::try_from(tunnel.numbering.link.as_str()) else {
             continue;
         };
-        objects.extend(tunnel_objects(tunnel, &link, datapath));
+        objects.extend(tunnel_objects((name, tunnel), &link, datapath));
         if !idle.contains(name) {
             objects.extend(tunnel.prefixes.iter().map(|prefix| route(*prefix, &link)));
         }
@@ -76,7 +76,11 @@ pub(super) fn objects(
     objects.into_iter().map(|object| (object.key(), object)).collect()
 }
 
-fn tunnel_objects(tunnel: &TunnelSettings, link: &LinkName, datapath: Kind) -> Vec<Object> {
+fn tunnel_objects(
+    (name, tunnel): (&ConnectionName, &TunnelSettings),
+    link: &LinkName,
+    datapath: Kind,
+) -> Vec<Object> {
     let kind = match datapath {
         Kind::Kernel => LinkKind::Xfrm {
             interface_id: tunnel.numbering.interface_id,
@@ -90,6 +94,7 @@ fn tunnel_objects(tunnel: &TunnelSettings, link: &LinkName, datapath: Kind) -> V
             kind,
             mtu: u32::from(tunnel.mtu),
             up: true,
+            purpose: name.0.to_string(),
         }
         .into(),
     ];

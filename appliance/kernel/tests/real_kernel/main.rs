@@ -72,6 +72,7 @@ pub(crate) fn external(link: &str) -> Object {
         kind: LinkKind::External,
         mtu: 1400,
         up: true,
+        purpose: String::new(),
     }
     .into()
 }
@@ -86,6 +87,7 @@ pub(crate) fn xfrm_link() -> Object {
         kind,
         mtu: 1400,
         up: true,
+        purpose: String::new(),
     }
     .into()
 }

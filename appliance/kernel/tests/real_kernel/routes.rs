@@ -201,6 +201,7 @@ fn refusals_say_what_is_at_fault() {
             kind: LinkKind::External,
             mtu: 1,
             up: true,
+            purpose: String::new(),
         };
         let refusal = kernel.apply(want([tiny.into()])).await.unwrap_err();
         assert_eq!(refusal.object, "link cw-a");
