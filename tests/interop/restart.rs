@@ -102,6 +102,32 @@ fn only_one_pair_of_states(gateway: &Namespace) {
     .unwrap();
 }
 
+/// Somebody deletes the tunnel link by hand: it is there again with its routes, and the same Child SA carries on.
+#[test]
+fn a_deleted_link_is_made_again() {
+    let pair = Pair::up(Kind::Causeway, First::Near);
+    let before = pair.near.connection("peer").unwrap();
+    let ping = Ping::start(&pair.sites.a.host, pair.sites.b.host_address, EVERY).unwrap();
+    ping.wait_for(10, SOON).unwrap();
+    let gateway = &pair.sites.a.gateway;
+    for _ in 0..2 {
+        let link = before["interface"].as_str().unwrap();
+        gateway.ip(&[&format!("link delete {link}")]).unwrap();
+        let start = Instant::now();
+        ping.wait_for(20, SOON).unwrap();
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(3), "back after {took:?}");
+    }
+    let _some_were_lost = ping.finish();
+    pair.carries();
+    let after = pair.near.connection("peer").unwrap();
+    assert_eq!(
+        after["children"][0]["inbound_spi"],
+        before["children"][0]["inbound_spi"]
+    );
+    pair.only_esp();
+}
+
 #[test]
 fn another_daemon_names_who_holds_the_ports_and_what_privilege_it_lacks() {
     let pair = Pair::up(Kind::Causeway, First::Near);

@@ -124,32 +124,48 @@ impl Datapath {
         Ok((datapath, messages, notices))
     }
 
-    /// Adds a TUN interface, up, with this MTU in octets (1,400 fits any outer path of 1,500).
+    /// Adds a TUN interface, up, with this MTU in octets (1,400 fits any outer path of 1,500). One that somebody else
+    /// deleted is made anew, and carries what is installed on it.
     ///
     /// # Errors
     /// See [`InterfaceError`].
     pub fn add_interface(&self, name: &str, mtu: u16) -> Result<(), InterfaceError> {
         let mut table = self.shared.table_mut();
-        if table.interfaces.values().any(|interface| interface.name == name) {
-            return Err(InterfaceError::Exists(name.to_owned()));
+        let known = table.interface(name);
+        if let Some(interface) = known.and_then(|token| table.interfaces.get_mut(&token)) {
+            if interface.device.is_there() {
+                return Err(InterfaceError::Exists(name.to_owned()));
+            }
+            // A queue of what is no more keeps its worker awake for nothing, until it is closed.
+            interface.device = Device::closed();
         }
-        let refused = |source| InterfaceError::Device {
+        let token = known.unwrap_or_else(|| self.next_interface.fetch_add(1, Ordering::Relaxed));
+        let device = self.open(name, mtu, token);
+        let device = device.map_err(|source| InterfaceError::Device {
             name: name.to_owned(),
             source,
-        };
-        let device = Device::create(name, mtu, self.workers.len()).map_err(refused)?;
-        let token = self.next_interface.fetch_add(1, Ordering::Relaxed);
-        for (index, worker) in self.workers.iter().enumerate() {
-            worker.watch_interface(&device, index, token).map_err(refused)?;
+        })?;
+        if let Some(interface) = table.interfaces.get_mut(&token) {
+            interface.device = device;
+        } else {
+            let interface = Interface {
+                name: name.to_owned(),
+                device,
+                children: Children::default(),
+                watched: Vec::new(),
+            };
+            table.interfaces.insert(token, interface);
         }
-        let interface = Interface {
-            name: name.to_owned(),
-            device,
-            children: Children::default(),
-            watched: Vec::new(),
-        };
-        table.interfaces.insert(token, interface);
         Ok(())
+    }
+
+    /// Makes the TUN interface and has every worker read its queue.
+    fn open(&self, name: &str, mtu: u16, token: u64) -> io::Result<Device> {
+        let device = Device::create(name, mtu, self.workers.len())?;
+        for (index, worker) in self.workers.iter().enumerate() {
+            worker.watch_interface(&device, index, token)?;
+        }
+        Ok(device)
     }
 
     /// Removes an interface with all that is installed on it; false when there was none.

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use crate::virtio;
@@ -37,6 +38,20 @@ impl Device {
         }
         raise(name, mtu)?;
         Ok(Device { queues })
+    }
+
+    /// What is left of an interface whose queues are closed.
+    pub(crate) fn closed() -> Device {
+        Device { queues: Vec::new() }
+    }
+
+    /// Whether the interface is still there: somebody else may have deleted it.
+    pub(crate) fn is_there(&self) -> bool {
+        self.queues.first().is_some_and(|queue| {
+            let mut asked = [PollFd::new(queue.as_fd(), PollFlags::empty())];
+            let answered = poll(&mut asked, PollTimeout::ZERO);
+            answered.is_ok() && asked.iter().all(|one| one.any() == Some(false))
+        })
     }
 
     /// The queue of a worker, to wait on.

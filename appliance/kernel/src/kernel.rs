@@ -135,6 +135,7 @@ impl Kernel {
             events.extend(found);
         } else {
             self.converge().await;
+            events.append(&mut self.events);
         }
         events
     }
@@ -150,6 +151,12 @@ impl Kernel {
         self.core.retry();
         self.converge().await;
         Ok(std::mem::take(&mut self.events))
+    }
+
+    /// Tries again what was refused, and nothing else.
+    pub async fn retry(&mut self) {
+        self.core.retry();
+        self.converge().await;
     }
 
     async fn look(&mut self) -> Result<(), Refusal> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use appliance_kernel::fake::FakeKernel;
 use appliance_kernel::{
     Address, Algorithm, EspKeys, Event, Kernel, Key, KeyMaterial, Link, LinkKind, LinkName, MaximumSegments,
-    Object, Op, Removal, Request, Route, Ruleset, Scope, Target, Volume, XfrmPolicy, XfrmState,
+    Notice, Object, Op, Removal, Request, Route, Ruleset, Scope, Target, Volume, XfrmPolicy, XfrmState,
 };
 use proptest::prelude::*;
 
@@ -245,6 +245,29 @@ fn a_link_of_others_is_awaited() {
             assert_eq!(present(&fake), BTreeSet::new());
         }
         assert_eq!(kernel.refusals(), &BTreeMap::new());
+    });
+}
+
+/// A link goes down before it goes: whoever looks at all there is in between finds out, and tells of it at once.
+#[test]
+fn a_link_that_is_gone_is_told_of_at_once() {
+    block_on(async {
+        let fake = FakeKernel::new();
+        let (mut kernel, mut notices) = Kernel::over(&fake);
+        kernel.apply(want([link(2, LinkKind::External)])).await.unwrap();
+        fake.appear(name(2));
+        kernel.handle(notices.next().await).await;
+        let Object::Link(mut down) = link(2, LinkKind::External) else {
+            panic!()
+        };
+        down.up = false;
+        fake.lose_unreported(&Key::Link(name(2)));
+        fake.report(Notice::LinkPresent {
+            link: down,
+            ours: true,
+        });
+        let events = kernel.handle(notices.next().await).await;
+        assert_eq!(events, [Event::Missing(Key::Link(name(2)))]);
     });
 }
 

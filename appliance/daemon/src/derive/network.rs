@@ -7,7 +7,8 @@ use appliance_config::model::{Connection, Endpoint, Name};
 use ike::ConnectionName;
 use ipnet::IpNet;
 
-use super::numbering::{InUse, Numbering, number};
+use super::numbering::number;
+use super::{InUse, Numbering};
 
 /// What the network stack is to look like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 mod kernel_children;
 mod network;
 mod owner;
+mod retry;
 mod telling;
 #[cfg(test)]
 mod tests;

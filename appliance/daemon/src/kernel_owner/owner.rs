@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::kernel_children::KernelChildren;
 use super::network;
+use super::retry::Retry;
 use super::telling::Telling;
 use super::user_children::UserChildren;
 use super::ways::Ways;
@@ -72,6 +73,7 @@ pub(crate) struct KernelOwner {
     refused_links: Vec<Refused>,
     refused_children: BTreeMap<ConnectionName, Refused>,
     releases: Vec<(Instant, Scope)>,
+    retry: Retry,
     ways: Ways,
     /// The connections that have no routes, for another one to their site has them.
     idle: BTreeSet<ConnectionName>,
@@ -96,6 +98,7 @@ impl KernelOwner {
             refused_links: Vec::new(),
             refused_children: BTreeMap::new(),
             releases: vec![(Instant::now() + HOLD, Scope::Everything)],
+            retry: Retry::default(),
             ways: Ways::default(),
             idle: BTreeSet::new(),
             telling: Telling::new(engine),
@@ -109,6 +112,7 @@ impl KernelOwner {
         audit.reset();
         loop {
             let release = self.releases.iter().map(|(due, _)| *due).min();
+            let retry = self.retry.due();
             select! {
                 biased;
                 request = requests.recv() => match request {
@@ -127,9 +131,11 @@ impl KernelOwner {
                 notice = self.carrier.notice() => self.heard(notice),
                 () = self.telling.room() => (),
                 () = sleep_until(release.unwrap_or_else(Instant::now)), if release.is_some() => self.release().await,
+                () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => self.try_again().await,
                 _ = audit.tick() => self.audit().await,
             }
             self.reroute().await;
+            self.retry.look(self.refused_objects(), Instant::now());
         }
     }
 
@@ -345,6 +351,31 @@ impl KernelOwner {
         let _shown = self.kernel.apply(requests).await;
     }
 
+    fn refused_objects(&self) -> BTreeSet<String> {
+        let links = self.refused_links.iter().map(|refused| refused.object.clone());
+        let kernel = self.kernel.refusals().keys().map(ToString::to_string);
+        links.chain(kernel).collect()
+    }
+
+    async fn try_again(&mut self) {
+        if let Carrier::User(children) = &mut self.carrier {
+            self.refused_links = children.match_links(&self.network);
+        }
+        self.kernel.retry().await;
+        self.retry.tried(Instant::now());
+    }
+
+    /// A tunnel link was deleted by somebody else. The kernel's is there again by now, and ours is made again here.
+    fn renew_link(&mut self, link: &LinkName) {
+        if let Carrier::User(children) = &mut self.carrier
+            && let Err(refused) = children.renew(link.as_str())
+        {
+            warn!(%refused, "the link could not be made again");
+            self.refused_links.push(refused);
+        }
+        prepare(link.as_str());
+    }
+
     async fn audit(&mut self) {
         match self.kernel.audit().await {
             Ok(events) => self.follow(events).await,
@@ -362,7 +393,12 @@ impl KernelOwner {
                 }
                 Event::StateSpent { key, hard } => self.spent(key, hard),
                 Event::Wanted(policy) => self.wanted(&policy),
-                Event::Missing(key) => warn!(object = %key, "was gone and has been made again"),
+                Event::Missing(key) => {
+                    warn!(object = %key, "was gone and has been made again");
+                    if let Key::Link(link) = &key {
+                        self.renew_link(link);
+                    }
+                }
             }
         }
     }

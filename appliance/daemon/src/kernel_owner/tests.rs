@@ -741,6 +741,33 @@ async fn the_routes_of_a_site_go_over_the_first_of_its_tunnels_that_is_up() {
     );
 }
 
+/// A route that could not be moved is moved soon after, and not with the next audit.
+#[tokio::test(start_paused = true)]
+async fn a_refused_route_is_tried_again_soon() {
+    let kernel = FakeKernel::new();
+    let mut rig = Rig::with(&kernel, with_second()).await;
+    let route = kernel.objects().into_keys().find(|key| match key {
+        Key::Route(route) => route.metric < 1_000_000,
+        _ => false,
+    });
+    let route = route.unwrap();
+    kernel.refuse(route.clone(), 105, "No buffer space available");
+    let second = EspPair {
+        connection: ConnectionName("second".into()),
+        ..pair(0x200)
+    };
+    rig.install_pair(1, second).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(way_to(&kernel, "10.2.0.0/24").as_deref(), Some("cw-to-b"));
+    assert_eq!(rig.snapshot.borrow().refused.len(), 1);
+    kernel.accept(&route);
+    tokio::time::advance(Duration::from_millis(1_001)).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(way_to(&kernel, "10.2.0.0/24").as_deref(), Some("cw-second"));
+    rig.ask(Request::Refresh).await;
+    assert!(rig.snapshot.borrow().refused.is_empty());
+}
+
 /// A daemon that died left the second tunnel carrying traffic: its routes stay there until the first is up.
 #[tokio::test]
 async fn the_routes_stay_where_a_daemon_before_left_traffic() {

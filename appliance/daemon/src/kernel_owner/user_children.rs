@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use appliance_esp::{Datapath, Notice, Notices};
+use appliance_esp::{Datapath, InterfaceError, Notice, Notices};
 use ike::{ChildId, Encapsulation, EspPair, Watched};
 
 use crate::datapath::{Counters, Refused};
@@ -43,23 +43,33 @@ impl UserChildren {
             }
             stays
         });
-        let mut refused = Vec::new();
-        for (link, mtu) in wanted {
-            if self.links.contains_key(&link) {
-                continue;
-            }
-            match self.datapath.add_interface(&link, mtu) {
-                Ok(()) => drop(self.links.insert(link, mtu)),
-                Err(error) => {
-                    refused.push(Refused {
-                        object: format!("link {link}"),
-                        attribute: None,
-                        detail: error.to_string(),
-                    });
-                }
-            }
+        wanted
+            .into_iter()
+            .filter_map(|(link, mtu)| self.raise(&link, mtu).err())
+            .collect()
+    }
+
+    /// Somebody deleted this link: it is made anew, with all that it carries.
+    pub(super) fn renew(&mut self, link: &str) -> Result<(), Refused> {
+        let mtu = self.links.remove(link);
+        mtu.map_or(Ok(()), |mtu| self.raise(link, mtu))
+    }
+
+    fn raise(&mut self, link: &str, mtu: u16) -> Result<(), Refused> {
+        if self.links.contains_key(link) {
+            return Ok(());
         }
-        refused
+        match self.datapath.add_interface(link, mtu) {
+            Ok(()) | Err(InterfaceError::Exists(_)) => {
+                self.links.insert(link.to_owned(), mtu);
+                Ok(())
+            }
+            Err(error @ InterfaceError::Device { .. }) => Err(Refused {
+                object: format!("link {link}"),
+                attribute: None,
+                detail: error.to_string(),
+            }),
+        }
     }
 
     pub(super) fn install(&mut self, id: ChildId, pair: EspPair, link: &str) -> Result<(), Refused> {
