@@ -286,6 +286,7 @@ pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
         let site = json!({ "endpoint": tunnel.remote, "address_space": tunnel.remote_prefixes() });
         sites.insert((*name).to_owned(), site);
         let policy = json!({
+            "legacy": matches!(suite.ike_encryption, "DES3" | "DES"),
             "ike": { "encryption": suite.ike_encryption, "integrity": suite.hash, "dh_group": suite.group },
             "ipsec": { "encryption": suite.esp_encryption, "integrity": suite.esp_integrity,
                        "pfs_group": suite.pfs_group } });

@@ -43,8 +43,8 @@ pub const CUSTOM: Suite = Suite {
     ..suite(["AES256", "SHA384", "DHGroup14"], ["AES256", "SHA256"])
 };
 
-/// Every cipher, hash and group at least once.
-pub const ALL: [Suite; 9] = [
+/// Every cipher, hash and group at least once that is not weak.
+pub const ALL: [Suite; 10] = [
     USUAL,
     suite(["GCMAES256", "SHA384", "ECP384"], ["GCMAES256", "GCMAES256"]),
     suite(["AES128", "SHA1", "DHGroup2"], ["AES128", "SHA1"]),
@@ -54,12 +54,23 @@ pub const ALL: [Suite; 9] = [
     suite(["GCMAES128", "SHA256", "ECP256"], ["AES256", "SHA1"]),
     suite(["AES128", "SHA256", "ECP521"], ["AES128", "SHA256"]),
     suite(["GCMAES192", "SHA512", "DHGroup24"], ["GCMAES192", "GCMAES192"]),
+    suite(
+        ["CHACHA20POLY1305", "SHA256", "X25519"],
+        ["CHACHA20POLY1305", "CHACHA20POLY1305"],
+    ),
+];
+
+/// What is here for peers that know nothing better.
+pub const WEAK: [Suite; 3] = [
+    suite(["DES3", "SHA1", "DHGroup2"], ["DES3", "SHA1"]),
+    suite(["DES", "MD5", "DHGroup1"], ["DES", "MD5"]),
+    suite(["AES128", "SHA1", "DHGroup2"], ["None", "SHA1"]),
 ];
 
 impl Suite {
     /// The IKE proposal in strongSwan's words.
     pub fn strongswan_ike(&self) -> String {
-        let hash = if self.ike_encryption.starts_with("GCM") {
+        let hash = if is_combined(self.ike_encryption) {
             format!("prf{}", self.hash.to_lowercase())
         } else {
             self.hash.to_lowercase()
@@ -70,7 +81,7 @@ impl Suite {
     /// The ESP proposal in strongSwan's words.
     pub fn strongswan_esp(&self) -> String {
         let mut words = cipher(self.esp_encryption).to_owned();
-        if !self.esp_encryption.starts_with("GCM") {
+        if !is_combined(self.esp_encryption) {
             words += &format!("-{}", self.esp_integrity.to_lowercase());
         }
         if self.pfs_group != "None" {
@@ -78,6 +89,11 @@ impl Suite {
         }
         words
     }
+}
+
+/// A cipher that authenticates by itself.
+fn is_combined(cipher: &str) -> bool {
+    cipher.starts_with("GCM") || cipher == "CHACHA20POLY1305"
 }
 
 fn cipher(word: &str) -> &'static str {
@@ -88,12 +104,17 @@ fn cipher(word: &str) -> &'static str {
         "GCMAES128" => "aes128gcm16",
         "GCMAES192" => "aes192gcm16",
         "GCMAES256" => "aes256gcm16",
+        "CHACHA20POLY1305" => "chacha20poly1305",
+        "DES3" => "3des",
+        "DES" => "des",
+        "None" => "null",
         _ => "a cipher this lab has no word for",
     }
 }
 
 fn group(word: &str) -> &'static str {
     match word {
+        "DHGroup1" => "modp768",
         "DHGroup2" => "modp1024",
         "DHGroup14" => "modp2048",
         "DHGroup15" => "modp3072",
@@ -116,7 +137,7 @@ mod tests {
         assert_eq!(USUAL.strongswan_ike(), "aes128gcm16-prfsha256-x25519");
         assert_eq!(ALL[2].strongswan_esp(), "aes128-sha1");
         assert_eq!(CUSTOM.strongswan_esp(), "aes256-sha256-ecp256");
-        for suite in ALL.into_iter().chain([MODERN, AZURE, CUSTOM]) {
+        for suite in ALL.into_iter().chain(WEAK).chain([MODERN, AZURE, CUSTOM]) {
             let words = suite.strongswan_ike() + &suite.strongswan_esp();
             assert!(!words.contains("no word"), "{suite:?}");
         }
