@@ -8,6 +8,7 @@
 )]
 
 mod anywhere;
+mod azure;
 mod closed;
 mod encapsulation;
 mod establish;

@@ -7,7 +7,8 @@ use serde_json::Value;
 use system_tests::lab::capture::{Capture, Seen};
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
-use system_tests::lab::traffic::{Ping, stream};
+use system_tests::lab::traffic::{Answers, Ping, stream};
+use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, SOON};
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::tunnel::{Datapath, Tunnel};
@@ -31,6 +32,9 @@ pub(crate) enum First {
     Near,
     Far,
 }
+
+/// How strongSwan replaces an SA.
+pub(crate) type Rekey = fn(&StrongSwan) -> anyhow::Result<String>;
 
 /// A lab with two gateways. Fields are dropped in this order: what runs goes before where it runs.
 pub(crate) struct Pair {
@@ -130,6 +134,30 @@ impl Pair {
             let carried = stream(&from.host, &to.host, address, Duration::from_millis(300)).unwrap();
             assert!(carried.bytes > 100_000, "{carried:?}");
         }
+    }
+
+    /// strongSwan replaces an SA while traffic flows, so that this part of our status changes; what became of the traffic.
+    pub(crate) fn through(&self, rekey: Rekey, part: &str) -> Answers {
+        let Far::StrongSwan(peer) = &self.far else {
+            unreachable!("strongSwan stands there")
+        };
+        let now = || -> anyhow::Result<(Value, usize)> {
+            let status = self.near.connection("peer")?;
+            let children = status["children"].as_array().map_or(0, Vec::len);
+            Ok((status.pointer(part).cloned().unwrap_or_default(), children))
+        };
+        let (before, _) = now().unwrap();
+        let (a, b) = (&self.sites.a, &self.sites.b);
+        let ping = Ping::start(&b.host, a.host_address, Duration::from_millis(20)).unwrap();
+        ping.wait_for(10, SOON).unwrap();
+        rekey(peer).unwrap();
+        wait::until("the rekey to be through", SOON, || {
+            let (after, children) = now()?;
+            anyhow::ensure!(after != before && children == 1, "{after}, {children} children");
+            Ok(())
+        })
+        .unwrap();
+        ping.finish()
     }
 
     /// Ends the capture: not one packet on the outer link was anything but ESP or IKE.

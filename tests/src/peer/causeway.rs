@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
-use super::tunnel::{Datapath, Lines, Tunnel};
+use super::tunnel::{Datapath, Lines, Ppk, Tunnel};
 use crate::lab::namespace::Namespace;
 use crate::lab::process::Process;
 use crate::lab::run::Run;
@@ -293,13 +293,25 @@ pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
         if tunnel.built_in.is_none() {
             policies.insert((*name).to_owned(), policy);
         }
-        let connection = json!({
+        let mut connection = json!({
             "site": name, "policy": tunnel.built_in.unwrap_or(name), "mode": tunnel.mode,
-            "dpd_timeout_s": tunnel.dpd_timeout, "selectors": selectors(tunnel),
+            "dpd_timeout_s": tunnel.dpd_timeout, "selectors": selectors(tunnel), "childless": tunnel.childless,
             "authentication": { "method": "psk", "secret": secret,
                                 "local_id": tunnel.local_id, "remote_id": tunnel.remote_id },
             "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
+        if let Some(size) = tunnel.fragment_size {
+            connection["fragment_size"] = json!(size);
+        }
+        if let Some(Ppk { id, required, .. }) = tunnel.ppk {
+            let secret = format!("ppk-{name}");
+            connection["authentication"]["ppk"] = json!({ "id": id, "required": required, "secret": secret });
+        }
         items.insert((*name).to_owned(), connection);
+        secrets.extend(
+            tunnel
+                .ppk
+                .map(|ppk| (format!("ppk-{name}"), ppk.secret.to_owned())),
+        );
         secrets.push((secret, tunnel.secret.clone()));
         address = json!(tunnel.local);
         prefix = json!(tunnel.local_prefixes());

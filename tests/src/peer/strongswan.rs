@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::tunnel::{Datapath, Lines, Tunnel};
+use super::tunnel::{Datapath, Lines, Ppk, Tunnel};
 use crate::lab::namespace::Namespace;
 use crate::lab::process::Process;
 use crate::lab::run::Run;
@@ -50,7 +50,7 @@ impl StrongSwan {
                 gateway.ip(&[&format!("route add {prefix} dev ipsec0")])?;
             }
         }
-        let settings = |folder: &Path| daemon_settings(folder, datapath);
+        let settings = |folder: &Path| daemon_settings(folder, tunnel, datapath);
         let mut peer = Self::with_configuration(run, gateway, settings, &connections(tunnel, datapath))?;
         peer.children = children(tunnel, datapath)
             .into_iter()
@@ -201,7 +201,7 @@ fn charon(gateway: &Namespace, folder: &Path) -> Result<Process> {
     gateway.spawn(&format!("{}-charon", gateway.name()), &mut charon)
 }
 
-fn daemon_settings(folder: &Path, datapath: Datapath) -> String {
+fn daemon_settings(folder: &Path, tunnel: &Tunnel, datapath: Datapath) -> String {
     // The first plugin that offers to carry ESP wins; the second is needed for addresses and routes all the same.
     let carriers = match datapath {
         Datapath::Kernel => "kernel-netlink",
@@ -211,11 +211,14 @@ fn daemon_settings(folder: &Path, datapath: Datapath) -> String {
         folder.display(),
         folder.with_extension("log").display().to_string(),
     );
+    let fragment_size = tunnel.fragment_size.map(|size| format!("fragment_size = {size}"));
+    let fragment_size = fragment_size.unwrap_or_default();
     format!(
         "charon-systemd {{
   load = {PLUGINS} {carriers} socket-default vici updown
   retransmit_timeout = 0.5
   retransmit_base = 1.5
+  {fragment_size}
   plugins {{
     vici {{ socket = unix://{folder}/vici.sock }}
     kernel-libipsec {{ allow_peer_ts = no }}
@@ -240,15 +243,18 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
         local_id,
         remote_id,
         secret,
+        childless,
         ..
     } = tunnel;
-    let ike = tunnel.suite.strongswan_ike();
+    let own = tunnel.suite.strongswan_ike();
+    let ike = tunnel.offers.map_or(own.as_str(), |(ike, _)| ike);
     let encap = if tunnel.encapsulate { "yes" } else { "no" };
     let upkeep = if tunnel.keeps_up {
         "keyingtries = 0\n  dpd_delay = 3s"
     } else {
         ""
     };
+    let (named, second) = tunnel.ppk.map(ppk).unwrap_or_default();
     let children: String = children(tunnel, datapath)
         .iter()
         .zip(1..)
@@ -262,15 +268,26 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
   proposals = {ike}
   encap = {encap}
   rekey_time = 0
+  childless = {childless}
   {upkeep}
+  {named}
   local {{ auth = psk
     id = {local_id} }}
   remote {{ auth = psk
     id = {remote_id} }}
   children {{ {children} }}
 }} }}
-secrets {{ ike-1 {{ secret = \"{secret}\" }} }}
+secrets {{ ike-1 {{ secret = \"{secret}\" }} {second} }}
 "
+    )
+}
+
+/// A post-quantum preshared key as a connection names it, and as a secret.
+fn ppk(Ppk { id, secret, required }: Ppk) -> (String, String) {
+    let required = if required { "yes" } else { "no" };
+    (
+        format!("ppk_id = {id}\n  ppk_required = {required}"),
+        format!("ppk-1 {{ id-1 = {id}\n  secret = \"{secret}\" }}"),
     )
 }
 
@@ -321,7 +338,8 @@ impl Child<'_> {
             Datapath::Kernel => format!("if_id_in = {IF_ID}\n    if_id_out = {IF_ID}"),
             Datapath::User => String::new(),
         };
-        let esp = tunnel.suite.strongswan_esp();
+        let own = tunnel.suite.strongswan_esp();
+        let esp = tunnel.offers.map_or(own.as_str(), |(_, esp)| esp);
         format!(
             "{name} {{
     local_ts = {local}

@@ -28,6 +28,17 @@ pub enum Lines {
     Custom,
 }
 
+/// A post-quantum preshared key (RFC 8784).
+#[derive(Clone, Copy, Debug)]
+pub struct Ppk {
+    /// What both sides call it.
+    pub id: &'static str,
+    /// The key.
+    pub secret: &'static str,
+    /// No tunnel without it.
+    pub required: bool,
+}
+
 /// A tunnel as one gateway sees it.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
@@ -63,6 +74,14 @@ pub struct Tunnel {
     pub encapsulate: bool,
     /// Traffic selectors, local and remote, that strongSwan is to ask for instead of the usual ones.
     pub selectors: Option<(String, String)>,
+    /// IKE and ESP proposals, in its own words, that strongSwan offers and takes instead of the suite.
+    pub offers: Option<(&'static str, &'static str)>,
+    /// The longest packet with a part of an IKE message (RFC 7383), where that is not as usual.
+    pub fragment_size: Option<u16>,
+    /// A second secret, mixed into the keys (RFC 8784).
+    pub ppk: Option<Ppk>,
+    /// Whether IKE_AUTH makes a Child SA (RFC 6023): `allow`, `force` or `never` go without one.
+    pub childless: &'static str,
     /// Who may start it, in the words of Causeway's document: `Default`, `InitiatorOnly` or `ResponderOnly`.
     pub mode: &'static str,
 }
@@ -104,6 +123,10 @@ impl Tunnel {
             keeps_up: false,
             encapsulate: false,
             selectors: None,
+            offers: None,
+            fragment_size: None,
+            ppk: None,
+            childless: "allow",
             mode: "Default",
         }
     }
