@@ -9,13 +9,16 @@
 
 mod anywhere;
 mod azure;
+mod childless;
 mod closed;
 mod encapsulation;
 mod establish;
+mod fragmentation;
 mod hostile;
 mod lab;
 mod names;
 mod pair;
+mod ppk;
 mod refusal;
 mod rekey;
 mod reload;

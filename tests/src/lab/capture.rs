@@ -1,7 +1,7 @@
 //! What passes a link, counted by kind.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +45,10 @@ pub struct Seen {
     counts: BTreeMap<Class, u64>,
     /// The first few packets that are neither ESP nor IKE, in words.
     pub unexpected: Vec<String>,
+    /// The length of the longest IP packet with a part of IKE.
+    pub longest_ike: usize,
+    /// IKE messages that are one fragment of another (RFC 7383).
+    pub ike_fragments: u64,
     /// Maximum segment sizes asked for in TCP SYNs, in the order seen.
     pub segment_sizes: Vec<u16>,
 }
@@ -155,21 +159,21 @@ impl Seen {
         if matches!(class, Class::Clear | Class::Other) && self.unexpected.len() < 10 {
             self.unexpected.push(describe(protocol, packet));
         }
-        self.segment_sizes.extend(segment_size(packet));
+        if let Some(ip) = Ip::parse(protocol, packet) {
+            self.segment_sizes.extend(segment_size(&ip));
+            if class == Class::Ike {
+                self.longest_ike = self.longest_ike.max(ip.length);
+                self.ike_fragments += u64::from(ip.is_ike_fragment());
+            }
+        }
     }
 }
 
 fn classify(protocol: u16, packet: &[u8]) -> Class {
-    match protocol {
-        0x0806 => Class::Neighbour,
-        0x86dd if packet.get(6) == Some(&58) || packet.get(6) == Some(&0) => Class::Neighbour,
-        0x0800 => classify_v4(packet),
-        _ => Class::Other,
+    if protocol == 0x0806 {
+        return Class::Neighbour;
     }
-}
-
-fn classify_v4(packet: &[u8]) -> Class {
-    let Some(ip) = Ipv4::parse(packet) else {
+    let Some(ip) = Ip::parse(protocol, packet) else {
         return Class::Other;
     };
     if [ip.source, ip.destination].iter().any(is_inner) {
@@ -183,58 +187,91 @@ fn classify_v4(packet: &[u8]) -> Class {
             Some(_) => Class::EspInUdp,
             None => Class::Keepalive,
         },
+        _ if ip.is_neighbour() => Class::Neighbour,
         _ => Class::Other,
     }
 }
 
 /// Addresses that the lab uses behind gateways and on tunnel links only.
-fn is_inner(address: &Ipv4Addr) -> bool {
-    address.octets()[0] == 10 || address.is_link_local()
+fn is_inner(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets()[0] == 10 || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local(),
+    }
 }
 
-/// The parts of an IPv4 packet that are looked at.
-struct Ipv4<'a> {
+/// The parts of an IP packet that are looked at.
+struct Ip<'a> {
     protocol: u8,
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
+    source: IpAddr,
+    destination: IpAddr,
+    /// Of the packet with all headers.
+    length: usize,
     payload: &'a [u8],
 }
 
-impl<'a> Ipv4<'a> {
-    fn parse(packet: &'a [u8]) -> Option<Self> {
-        let address = |at: usize| -> Option<Ipv4Addr> {
-            let octets: [u8; 4] = packet.get(at..at + 4)?.try_into().ok()?;
-            Some(Ipv4Addr::from(octets))
-        };
-        let header = usize::from(packet.first()? & 15) * 4;
-        Some(Self {
-            protocol: *packet.get(9)?,
-            source: address(12)?,
-            destination: address(16)?,
-            payload: packet.get(header..)?,
-        })
+/// Some octets of a packet.
+fn octets<const N: usize>(packet: &[u8], at: usize) -> Option<[u8; N]> {
+    packet.get(at..at + N)?.try_into().ok()
+}
+
+impl<'a> Ip<'a> {
+    fn parse(protocol: u16, packet: &'a [u8]) -> Option<Self> {
+        let length = |at| octets(packet, at).map(|octets| usize::from(u16::from_be_bytes(octets)));
+        match protocol {
+            0x0800 => {
+                let header = usize::from(packet.first()? & 15) * 4;
+                Some(Self {
+                    protocol: *packet.get(9)?,
+                    source: Ipv4Addr::from(octets::<4>(packet, 12)?).into(),
+                    destination: Ipv4Addr::from(octets::<4>(packet, 16)?).into(),
+                    length: length(2)?,
+                    payload: packet.get(header..)?,
+                })
+            }
+            0x86dd => Some(Self {
+                protocol: *packet.get(6)?,
+                source: Ipv6Addr::from(octets::<16>(packet, 8)?).into(),
+                destination: Ipv6Addr::from(octets::<16>(packet, 24)?).into(),
+                length: 40 + length(4)?,
+                payload: packet.get(40..)?,
+            }),
+            _ => None,
+        }
     }
 
     fn port(&self, at: usize) -> Option<u16> {
-        let port: [u8; 2] = self.payload.get(at..at + 2)?.try_into().ok()?;
-        Some(u16::from_be_bytes(port))
+        octets(self.payload, at).map(u16::from_be_bytes)
+    }
+
+    /// Neighbour discovery (RFC 4861) and multicast listeners (RFC 3810), which come behind a hop-by-hop header.
+    fn is_neighbour(&self) -> bool {
+        let kind = self.payload.first().copied().unwrap_or_default();
+        self.source.is_ipv6() && (self.protocol == 0 || (self.protocol == 58 && (133..=137).contains(&kind)))
+    }
+
+    /// The first payload of the IKE message is an Encrypted Fragment.
+    fn is_ike_fragment(&self) -> bool {
+        let marker = if self.port(0) == Some(500) || self.port(2) == Some(500) {
+            0
+        } else {
+            4
+        };
+        self.payload.get(8 + marker + 16) == Some(&53)
     }
 }
 
 /// The option of a TCP SYN (RFC 9293 §3.7.1), when it is the first option, where Linux puts it.
-fn segment_size(packet: &[u8]) -> Option<u16> {
-    let ip = Ipv4::parse(packet)?;
+fn segment_size(ip: &Ip<'_>) -> Option<u16> {
     let syn = ip.protocol == 6 && ip.payload.get(13)? & 2 != 0;
     let is_first = ip.payload.get(20..22)? == [2, 4];
     if syn && is_first { ip.port(22) } else { None }
 }
 
 fn describe(protocol: u16, packet: &[u8]) -> String {
-    match Ipv4::parse(packet) {
-        Some(ip) if protocol == 0x0800 => {
-            format!("{} to {}, protocol {}", ip.source, ip.destination, ip.protocol)
-        }
-        _ => format!("ethernet protocol {protocol:#06x}"),
+    match Ip::parse(protocol, packet) {
+        Some(ip) => format!("{} to {}, protocol {}", ip.source, ip.destination, ip.protocol),
+        None => format!("ethernet protocol {protocol:#06x}"),
     }
 }
 
@@ -278,12 +315,45 @@ mod tests {
     }
 
     #[test]
+    fn packets_of_ipv6_are_told_apart() {
+        let class = |protocol, from: &str, payload: &[u8]| {
+            let mut packet = vec![0x60, 0, 0, 0, 0, 0, protocol, 64];
+            packet.extend(from.parse::<Ipv6Addr>().unwrap().octets());
+            packet.extend("2001:db8::2".parse::<Ipv6Addr>().unwrap().octets());
+            packet.extend(payload);
+            classify(0x86dd, &packet)
+        };
+        let outer = "2001:db8::1";
+        assert_eq!(class(50, outer, &[0; 16]), Class::Esp);
+        assert_eq!(class(58, outer, &[135, 0]), Class::Neighbour);
+        assert_eq!(class(0, "fe80::1", &[58, 0]), Class::Neighbour);
+        assert_eq!(class(58, outer, &[128, 0]), Class::Other);
+        assert_eq!(class(58, "fd00:1::10", &[128, 0]), Class::Clear);
+    }
+
+    #[test]
+    fn fragments_and_lengths_of_ike_are_seen() {
+        let mut seen = Seen::default();
+        for (port, next) in [([1, 0xf4], 33), ([0x11, 0x94], 53)] {
+            let marker = if port == [1, 0xf4] { 0 } else { 4 };
+            let mut udp = vec![0_u8; 8 + marker + 28];
+            udp[..4].copy_from_slice(&[port, port].concat());
+            udp[8 + marker + 16] = next;
+            let mut packet = packet(17, [192, 0, 2, 1], &udp);
+            packet[2..4].copy_from_slice(&[2, marker.try_into().unwrap()]);
+            seen.add(0x0800, &packet);
+        }
+        assert_eq!((seen.longest_ike, seen.ike_fragments), (516, 1));
+    }
+
+    #[test]
     fn segment_size_of_a_syn_is_read() {
         let mut tcp = [0_u8; 24];
         tcp[13] = 2;
         tcp[20..24].copy_from_slice(&[2, 4, 0x05, 0x46]);
-        assert_eq!(segment_size(&packet(6, [10, 1, 0, 10], &tcp)), Some(1350));
+        let size = |tcp: &[u8]| segment_size(&Ip::parse(0x0800, &packet(6, [10, 1, 0, 10], tcp)).unwrap());
+        assert_eq!(size(&tcp), Some(1350));
         tcp[13] = 16;
-        assert_eq!(segment_size(&packet(6, [10, 1, 0, 10], &tcp)), None);
+        assert_eq!(size(&tcp), None);
     }
 }
