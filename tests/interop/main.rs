@@ -19,6 +19,7 @@ mod lab;
 mod names;
 mod pair;
 mod ppk;
+mod redirect;
 mod refusal;
 mod rekey;
 mod reload;

@@ -216,7 +216,7 @@ impl Engine {
     fn redirected_after_proof(&mut self, common: Common, state: AuthSent, to: IpAddr, now: Instant) {
         self.forget_offer(&state);
         let closing = state.agreement.closing(vec![payloads::delete_ike()]);
-        self.redirect(&common, to, now);
+        self.redirect(&common, (to, Stage::IkeAuth), now);
         self.close(common, closing, now);
     }
 

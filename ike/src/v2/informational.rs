@@ -231,7 +231,7 @@ impl Engine {
             }
             Verdict::Redirects(to) => {
                 self.remove_children(&mut state, now);
-                self.redirect(&common, to, now);
+                self.redirect(&common, (to, Stage::Established), now);
                 self.close(common, state.farewell(), now);
             }
         }

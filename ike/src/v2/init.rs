@@ -310,7 +310,7 @@ impl Engine {
                 self.init_again(common, state, group, now);
             }
             Ok(Answer::Group(group)) => self.init_again(common, state, group, now),
-            Ok(Answer::Elsewhere(to)) => self.redirect(&common, to, now),
+            Ok(Answer::Elsewhere(to)) => self.redirect(&common, (to, Stage::IkeSaInit), now),
             Err(rejection) => {
                 if let Some(outage) = rejection.outage {
                     self.warned(&common, &outage);

@@ -86,12 +86,12 @@ pub(crate) fn wanted(payloads: &[Payload], common: &Common, settings: &Connectio
 
 impl Engine {
     /// What there was with the gateway that sends us elsewhere has ended: go there, unless that happened too often.
-    pub(crate) fn redirect(&mut self, common: &Common, to: IpAddr, now: Instant) {
+    pub(crate) fn redirect(&mut self, common: &Common, (to, stage): (IpAddr, Stage), now: Instant) {
         let from = common.path.remote.ip();
         let outage = Outage {
             offered: to.to_string(),
             expected: from.to_string(),
-            ..Outage::plain(Reason::Redirected, Side::Peer, Stage::IkeSaInit)
+            ..Outage::plain(Reason::Redirected, Side::Peer, stage)
         };
         self.ended(common, Some(outage), now);
         let Some(name) = common.connection.clone() else {

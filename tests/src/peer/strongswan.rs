@@ -1,6 +1,7 @@
 //! strongSwan as a peer: `charon-systemd` with its own configuration, control socket and log.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -137,6 +138,14 @@ impl StrongSwan {
     /// When there is none.
     pub fn rekey_ike(&self) -> Result<String> {
         self.swanctl(&["--rekey", "--ike", "net"])
+    }
+
+    /// Sends the peer to another gateway (RFC 5685).
+    ///
+    /// # Errors
+    /// When there is no tunnel, or the peer did not say that it goes elsewhere when told.
+    pub fn redirect(&self, to: IpAddr) -> Result<String> {
+        self.swanctl(&["--redirect", "--ike", "net", "--gateway", &to.to_string()])
     }
 
     /// Its security associations, as `swanctl --list-sas` prints them.
