@@ -13,6 +13,7 @@ mod childless;
 mod closed;
 mod encapsulation;
 mod establish;
+mod flood;
 mod fragmentation;
 mod hostile;
 mod lab;

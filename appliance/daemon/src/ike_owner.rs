@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use appliance_esp::IkeMessages;
+use appliance_esp::{IkeInbox, IkeMessage, IkeMessages};
 use ike::{Action, Deadline, Engine, Input, Settings, Snapshot};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,7 +17,7 @@ use crate::datapath::Request;
 use crate::history::Moment;
 use crate::journal::{Journal, Pages};
 use crate::resolver::Resolver;
-use crate::sockets::{ENCAPSULATION_PORT, Ports, Received, addresses};
+use crate::sockets::{ENCAPSULATION_PORT, Ports, addresses};
 
 /// How often the wall clock is looked at.
 const CLOCK: Duration = Duration::from_secs(10);
@@ -38,10 +38,8 @@ pub(crate) struct Mailboxes {
     pub(crate) commands: mpsc::Receiver<Command>,
     /// From the owner of the datapath.
     pub(crate) answers: mpsc::Receiver<Input>,
-    /// From our sockets.
-    pub(crate) datagrams: mpsc::Receiver<Received>,
-    /// From the user-space datapath, which has the port of encapsulation.
-    pub(crate) encapsulated: Option<IkeMessages>,
+    /// From our sockets, and from the user-space datapath where that has the port of encapsulation.
+    pub(crate) messages: IkeMessages,
 }
 
 /// The engine and all that it acts on.
@@ -55,7 +53,7 @@ pub(crate) struct IkeOwner {
     /// Settings have been heard; what arrives before waits in the sockets instead of being refused.
     pub(crate) configured: bool,
     /// Where `ports` leave what arrives.
-    pub(crate) received: mpsc::Sender<Received>,
+    pub(crate) inbox: IkeInbox,
     /// The user-space datapath, if it has the port of encapsulation.
     pub(crate) user_datapath: Option<Arc<appliance_esp::Datapath>>,
     /// The owner of the datapath.
@@ -184,18 +182,18 @@ impl IkeOwner {
         for error in self.ports.rebind(&addresses(local, self.port_numbers)) {
             tracing::error!("{error}");
         }
-        self.ports.listen(&self.received);
+        self.ports.listen(&self.inbox);
         self.configured = true;
     }
 
     fn publish(&self) {
         self.snapshot.send_replace(Arc::new(self.engine.snapshot()));
-        self.pages
-            .send_replace(Arc::new(self.journal.pages(Moment::now())));
+        let pages = self.journal.pages(Moment::now(), self.inbox.unread());
+        self.pages.send_replace(Arc::new(pages));
     }
 }
 
-/// The next fact. Datagrams come last, so that no flood of them keeps anything else from being heard.
+/// The next fact. Messages come last, so that no flood of them keeps anything else from being heard.
 async fn next(
     (deadline, clock): (Option<Deadline>, &mut Interval),
     configured: bool,
@@ -204,8 +202,7 @@ async fn next(
     let Mailboxes {
         commands,
         answers,
-        datagrams,
-        encapsulated,
+        messages,
     } = mailboxes;
     let input = select! {
         biased;
@@ -216,9 +213,8 @@ async fn next(
         },
         () = sleep_until(deadline.map(|deadline| deadline.at)) => Input::Tick,
         _ = clock.tick() => return Next::LookAtClock,
-        Some(Received { local, remote, bytes }) = datagrams.recv() => Input::Datagram { local, remote, bytes },
-        Some(message) = receive(encapsulated), if configured => {
-            Input::Datagram { local: message.local, remote: message.remote, bytes: message.bytes }
+        Some(IkeMessage { local, remote, bytes }) = messages.receive(), if configured => {
+            Input::Datagram { local, remote, bytes }
         }
     };
     Next::Input(input)
@@ -235,12 +231,5 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn receive(messages: &mut Option<IkeMessages>) -> Option<appliance_esp::IkeMessage> {
-    match messages {
-        Some(messages) => messages.receive().await,
-        None => None,
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Pages {
     pub(crate) histories: Histories,
     /// What is wrong with the wall clock.
     pub(crate) clock: Option<Outage>,
+    /// How many IKE messages came faster than they could be read.
+    pub(crate) unread: u64,
 }
 
 impl Journal {
@@ -33,9 +35,10 @@ impl Journal {
         }
     }
 
-    /// What was written so far.
-    pub(crate) fn pages(&self, at: Moment) -> Pages {
+    /// What was written so far, beside how many messages nobody read.
+    pub(crate) fn pages(&self, at: Moment, unread: u64) -> Pages {
         Pages {
+            unread,
             histories: self.histories.clone(),
             clock: self.clock.amiss(at),
         }

@@ -5,11 +5,11 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use nix::sys::socket::SetSockOpt;
+use appliance_esp::IkeInbox;
+use nix::sys::socket::{SetSockOpt, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::holder;
@@ -23,6 +23,12 @@ pub(crate) const ENCAPSULATION_PORT: u16 = 4500;
 pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
 
 const NAT_KEEPALIVE: [u8; 1] = [0xff];
+
+/// Room for bursts, in octets.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// Datagrams that are read before others have their turn.
+const BURST: usize = 1024;
 
 /// The largest datagram that UDP can carry.
 const MAX_DATAGRAM: usize = 65_535;
@@ -114,32 +120,22 @@ impl Port {
             .map(drop)
     }
 
-    /// Waits for the next IKE message. Keepalives and ESP packets are skipped.
-    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(SocketAddr, Vec<u8>)> {
-        loop {
-            let (length, remote) = self.socket.recv_from(buffer).await?;
+    /// Leaves the IKE messages that wait in the inbox, a burst of them at most; keepalives and ESP packets are skipped.
+    fn read(&self, buffer: &mut [u8], inbox: &IkeInbox) -> io::Result<()> {
+        for _ in 0..BURST {
+            let (length, remote) = self.socket.try_recv_from(buffer)?;
             let datagram = buffer.get(..length).unwrap_or_default();
             if let Some(message) = ike_message(self.local.port(), datagram) {
-                return Ok((remote, message.to_vec()));
+                inbox.put(self.local, remote, message);
             }
         }
+        Ok(())
     }
 }
 
 /// Every bound port, each with a task that passes on what arrives.
 #[derive(Debug, Default)]
 pub(crate) struct Ports(BTreeMap<SocketAddr, (Port, Option<AbortOnDrop>)>);
-
-/// A datagram that arrived at a port of ours.
-#[derive(Debug)]
-pub(crate) struct Received {
-    /// Where it arrived.
-    pub(crate) local: SocketAddr,
-    /// Where it came from.
-    pub(crate) remote: SocketAddr,
-    /// The IKE message.
-    pub(crate) bytes: Vec<u8>,
-}
 
 #[derive(Debug)]
 struct AbortOnDrop(JoinHandle<()>);
@@ -174,12 +170,10 @@ impl Ports {
     }
 
     /// Starts to pass on what arrives at ports that nobody listens to yet.
-    ///
-    /// A full queue holds the reader up, so the socket's buffer fills and the kernel drops: peers send again.
-    pub(crate) fn listen(&mut self, queue: &mpsc::Sender<Received>) {
+    pub(crate) fn listen(&mut self, inbox: &IkeInbox) {
         for (port, reader) in self.0.values_mut() {
             if reader.is_none() {
-                *reader = Some(AbortOnDrop(tokio::spawn(read(port.clone(), queue.clone()))));
+                *reader = Some(AbortOnDrop(tokio::spawn(read(port.clone(), inbox.clone()))));
             }
         }
     }
@@ -190,25 +184,16 @@ impl Ports {
     }
 }
 
-async fn read(port: Port, queue: mpsc::Sender<Received>) {
+/// Reads faster than the engine answers, so that a flood of newcomers ends here and not in the socket's buffer, where
+/// those who are known would be lost with them.
+async fn read(port: Port, inbox: IkeInbox) {
     let mut buffer = vec![0; MAX_DATAGRAM];
-    loop {
-        match port.receive(&mut buffer).await {
-            Ok((remote, bytes)) => {
-                if queue
-                    .send(Received {
-                        local: port.local,
-                        remote,
-                        bytes,
-                    })
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
+    while port.socket.readable().await.is_ok() {
+        match port.read(&mut buffer, &inbox) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
             // An ICMP error for what we sent; the engine's own timers notice a peer that is gone.
             Err(error) => tracing::debug!(local = %port.local, %error, "not received"),
+            Ok(()) => tokio::task::yield_now().await,
         }
     }
 }
@@ -224,6 +209,10 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    // Beyond the system's limit only with CAP_NET_ADMIN; without it, as much as there is.
+    if setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER).is_err() {
+        socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    }
     socket.bind(&address.into())?;
     Ok(socket)
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use appliance_config::ValidConfig;
-use appliance_esp::IkeMessages;
+use appliance_esp::{IkeInbox, IkeMessages, ike_messages};
 use appliance_kernel::{Kernel, Removal};
 use ike::{Engine, Input, Snapshot};
 use sd_notify::NotifyState;
@@ -38,7 +38,6 @@ use crate::sandbox::{self, Reach};
 use crate::sockets::{self, BindError, ENCAPSULATION_PORT, IKE_PORT, Ports};
 use crate::{Arguments, Datapath, privileges};
 
-const DATAGRAMS: usize = 256;
 const COMMANDS: usize = 64;
 const REQUESTS: usize = 256;
 const ANSWERS: usize = 256;
@@ -123,16 +122,14 @@ async fn serve(
     ports.keep(port_numbers(kind));
     info!(datapath = kind.word(), why, "datapath chosen");
 
+    let (inbox, messages) = ike_messages();
     let workers = match kind {
         Kind::Kernel => None,
-        Kind::User => Some(start_workers(&desired)?),
+        Kind::User => Some(start_workers(&desired, inbox.clone())?),
     };
-    let (carrier, workers) = match workers {
+    let (carrier, user_datapath) = match workers {
         None => (Carrier::kernel(), None),
-        Some((datapath, messages, notices)) => (
-            Carrier::user(datapath.clone(), notices),
-            Some((datapath, messages)),
-        ),
+        Some((datapath, notices)) => (Carrier::user(datapath.clone(), notices), Some(datapath)),
     };
     let first = DatapathSnapshot::first(kind, why);
     let (network, requests) = mpsc::channel(REQUESTS);
@@ -141,8 +138,9 @@ async fn serve(
     let owner = KernelOwner::new(kernel, carrier, answers.clone(), datapath_snapshot);
     let mut kernel_task = tokio::spawn(owner.run(requests, notices));
 
+    let arrivals = (ports, inbox, messages);
     let (commands, (ike_view, pages), mut ike_task) =
-        start_engine(kind, ports, workers, &network, (answers, answered));
+        start_engine(kind, arrivals, user_datapath, &network, (answers, answered));
     let listener = directory.listen()?;
     let mut control = Control::new(files, kind, loaded.config, commands.clone(), network.clone())?;
     control.hand_out(desired).await;
@@ -243,17 +241,17 @@ fn port_numbers(kind: Kind) -> &'static [u16] {
     }
 }
 
-type Workers = (Arc<appliance_esp::Datapath>, IkeMessages, appliance_esp::Notices);
+type Workers = (Arc<appliance_esp::Datapath>, appliance_esp::Notices);
 
-fn start_workers(desired: &Desired) -> anyhow::Result<Workers> {
+fn start_workers(desired: &Desired, ike: IkeInbox) -> anyhow::Result<Workers> {
     let addresses: Vec<IpAddr> = desired.network.outer_addresses.iter().copied().collect();
     let options = appliance_esp::Options {
         workers: 0,
         encapsulation_port: ENCAPSULATION_PORT,
         addresses,
     };
-    let (datapath, messages, notices) = appliance_esp::Datapath::start(&options)?;
-    Ok((Arc::new(datapath), messages, notices))
+    let (datapath, notices) = appliance_esp::Datapath::start(&options, ike)?;
+    Ok((Arc::new(datapath), notices))
 }
 
 type Started = (
@@ -264,14 +262,12 @@ type Started = (
 
 fn start_engine(
     kind: Kind,
-    ports: Ports,
-    workers: Option<(Arc<appliance_esp::Datapath>, IkeMessages)>,
+    (ports, inbox, messages): (Ports, IkeInbox, IkeMessages),
+    user_datapath: Option<Arc<appliance_esp::Datapath>>,
     network: &mpsc::Sender<Request>,
     (answers, answered): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
 ) -> Started {
-    let (received, datagrams) = mpsc::channel(DATAGRAMS);
     let (commands, heard) = mpsc::channel(COMMANDS);
-    let (user_datapath, encapsulated) = workers.unzip();
     let (snapshot, view) = watch::channel(Arc::new(Snapshot::default()));
     let (pages, written) = watch::channel(Arc::new(Pages::default()));
     let owner = IkeOwner {
@@ -279,7 +275,7 @@ fn start_engine(
         ports,
         port_numbers: port_numbers(kind),
         configured: false,
-        received,
+        inbox,
         user_datapath,
         datapath: network.clone(),
         resolver: Resolver::new(answers.clone()),
@@ -291,8 +287,7 @@ fn start_engine(
     let task = tokio::spawn(owner.run(Mailboxes {
         commands: heard,
         answers: answered,
-        datagrams,
-        encapsulated,
+        messages,
     }));
     (commands, (view, written), task)
 }

@@ -5,7 +5,9 @@
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use appliance_esp::{Datapath, Encapsulation, Integrity, Keys, Options, Pair, Sa, Selector, Volume};
+use appliance_esp::{
+    Datapath, Encapsulation, Integrity, Keys, Options, Pair, Sa, Selector, Volume, ike_messages,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -58,7 +60,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         encapsulation_port: 4500,
         addresses: vec![local],
     };
-    let (datapath, _messages, _notices) = Datapath::start(&options)?;
+    let (ike, _messages) = ike_messages();
+    let (datapath, _notices) = Datapath::start(&options, ike)?;
     datapath.add_interface(interface, 1400)?;
     datapath.install(1, interface, &pair)?;
     std::io::stdin().read_to_end(&mut Vec::new())?;

@@ -7,10 +7,11 @@ use std::thread;
 use std::time::Instant;
 
 use crate::children::{Children, Watched};
+use crate::ike_queue::IkeInbox;
 use crate::notice::{self, Notices};
 use crate::table::{Child, Endpoints, Interface};
 use crate::tun::Device;
-use crate::udp::{self, IkeMessages, Sockets};
+use crate::udp::Sockets;
 use crate::worker::{Handle, Shared};
 use crate::{Counters, Drops, Encapsulation, Pair, WatchedLine};
 
@@ -92,18 +93,17 @@ pub enum InstallError {
 }
 
 impl Datapath {
-    /// Binds the sockets and starts the workers. IKE messages that arrive at the encapsulation port come out of the
-    /// second value; when nobody takes them they are dropped. What the datapath tells unasked comes out of the third.
+    /// Binds the sockets and starts the workers. IKE messages that arrive at the encapsulation port are left in `ike`.
+    /// What the datapath tells unasked comes out of the second value.
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left behind.
-    pub fn start(options: &Options) -> Result<(Datapath, IkeMessages, Notices), StartError> {
+    pub fn start(options: &Options, ike: IkeInbox) -> Result<(Datapath, Notices), StartError> {
         let workers = match options.workers {
             0 => thread::available_parallelism().map_or(1, NonZero::get),
             workers => workers,
         };
         let sockets = Sockets::bind(options, workers)?;
-        let (ike, messages) = udp::ike_messages();
         let (sender, notices) = notice::notices();
         let shared = Arc::new(Shared {
             table: RwLock::default(),
@@ -121,7 +121,7 @@ impl Datapath {
             let worker = Handle::spawn(index, Arc::clone(&datapath.shared)).map_err(StartError::Workers)?;
             datapath.workers.push(worker);
         }
-        Ok((datapath, messages, notices))
+        Ok((datapath, notices))
     }
 
     /// Adds a TUN interface, up, with this MTU in octets (1,400 fits any outer path of 1,500). One that somebody else

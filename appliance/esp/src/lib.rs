@@ -8,6 +8,7 @@ mod coalesce;
 mod counters;
 mod datapath;
 mod des;
+mod ike_queue;
 mod mac;
 mod meter;
 mod notice;
@@ -27,7 +28,7 @@ mod worker;
 
 pub use counters::{Counters, Drops};
 pub use datapath::{Datapath, InstallError, InterfaceError, Options, StartError};
+pub use ike_queue::{IkeInbox, IkeMessage, IkeMessages, ike_messages};
 pub use notice::{Limit, Notice, Notices};
 pub use pair::{Encapsulation, Integrity, Keys, Pair, Sa, Selector, Volume, WatchedLine};
 pub use sa::{OVERHEAD, OpenError, Opener, SealError, Sealer};
-pub use udp::{IkeMessage, IkeMessages};

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
-use tokio::sync::mpsc;
 
 use crate::Drops;
 use crate::coalesce::{Coalescer, Place};
+use crate::ike_queue::IkeInbox;
 use crate::packet::{self, Ecn};
 use crate::sa::{OpenError, Opener};
 use crate::table::{Child, Direction, Table};
-use crate::udp::{IkeMessage, NON_ESP_MARKER};
+use crate::udp::NON_ESP_MARKER;
 
 /// Datagrams, or runs of coalesced ones, that are taken before any is passed on.
 const BUFFERS: usize = 8;
@@ -55,7 +55,7 @@ pub(crate) enum Arrival {
 /// Opens packets, one SA held at a time.
 pub(crate) struct Opening<'a> {
     table: &'a Table,
-    ike: &'a mpsc::Sender<IkeMessage>,
+    ike: &'a IkeInbox,
     current: Option<(&'a Child, MutexGuard<'a, Direction<Opener>>)>,
     now: Instant,
     /// What was dropped without an SA to count it on.
@@ -162,12 +162,7 @@ impl Reception {
                 if [*a, *b, *c, *d] == NON_ESP_MARKER =>
             {
                 if let Some(remote) = received.remote {
-                    // A full queue drops, as a network would; IKE repeats itself.
-                    let _ = opening.ike.try_send(IkeMessage {
-                        local,
-                        remote,
-                        bytes: message.to_vec(),
-                    });
+                    opening.ike.put(local, remote, message);
                 }
                 return;
             }
@@ -190,7 +185,7 @@ impl Reception {
 }
 
 impl<'a> Opening<'a> {
-    pub(crate) fn new(table: &'a Table, ike: &'a mpsc::Sender<IkeMessage>) -> Opening<'a> {
+    pub(crate) fn new(table: &'a Table, ike: &'a IkeInbox) -> Opening<'a> {
         Opening {
             table,
             ike,

@@ -3,12 +3,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::sync::mpsc;
 
 use crate::{Options, StartError};
 
-/// Messages that wait for the daemon; more are dropped, as a network would.
-const IKE_BACKLOG: usize = 1024;
 /// Room for bursts, in octets.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Four zero octets where an SPI would be (RFC 3948 §2.2).
@@ -17,39 +14,6 @@ pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
 const NAT_KEEPALIVE: [u8; 1] = [0xff];
 /// IP protocol of ESP.
 const ESP: i32 = 50;
-
-/// An IKE message that arrived at the encapsulation port, its non-ESP marker taken off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IkeMessage {
-    /// Our address and port.
-    pub local: SocketAddr,
-    /// The sender's address and port.
-    pub remote: SocketAddr,
-    /// The message.
-    pub bytes: Vec<u8>,
-}
-
-/// Where IKE messages come out.
-#[derive(Debug)]
-pub struct IkeMessages(mpsc::Receiver<IkeMessage>);
-
-impl IkeMessages {
-    /// Waits for the next message; `None` once the datapath is gone. Loses nothing when cancelled.
-    pub async fn receive(&mut self) -> Option<IkeMessage> {
-        self.0.recv().await
-    }
-
-    /// The next message if one waits.
-    pub fn try_receive(&mut self) -> Option<IkeMessage> {
-        self.0.try_recv().ok()
-    }
-}
-
-/// Both ends of the queue of IKE messages.
-pub(crate) fn ike_messages() -> (mpsc::Sender<IkeMessage>, IkeMessages) {
-    let (sender, receiver) = mpsc::channel(IKE_BACKLOG);
-    (sender, IkeMessages(receiver))
-}
 
 /// Every socket of the datapath, by our address.
 #[derive(Debug)]

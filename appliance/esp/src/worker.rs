@@ -9,13 +9,14 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc;
 
 use crate::Drops;
+use crate::ike_queue::IkeInbox;
 use crate::notice::Notice;
 use crate::receive::{Arrival, Opening, Reception};
 use crate::segment::segment;
 use crate::table::{Endpoints, Interface, Table};
 use crate::transmit::{Batch, Transmission};
 use crate::tun::Device;
-use crate::udp::{IkeMessage, Sockets};
+use crate::udp::Sockets;
 use crate::virtio;
 
 /// Packets taken from one TUN queue, or rounds of a socket's buffers, before others have their turn.
@@ -31,7 +32,7 @@ pub(crate) struct Shared {
     /// What was dropped without an SA to count it on.
     pub(crate) drops: Mutex<Drops>,
     pub(crate) sockets: Sockets,
-    pub(crate) ike: mpsc::Sender<IkeMessage>,
+    pub(crate) ike: IkeInbox,
     pub(crate) notices: mpsc::Sender<Notice>,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod dns;
+pub mod flood;
 mod kernel;
 pub mod link;
 pub mod namespace;

@@ -12,6 +12,37 @@ use nix::unistd::Pid;
 
 use super::wait;
 
+/// What a process occupies, in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Now (`VmRSS`).
+    pub resident: u64,
+    /// Of that, what it shares with no file (`RssAnon`).
+    pub anonymous: u64,
+    /// The most that it ever occupied (`VmHWM`).
+    pub peak: u64,
+}
+
+/// Looks at the memory of a process.
+///
+/// # Errors
+/// When it is gone.
+pub fn memory(process: u32) -> Result<Memory> {
+    let path = format!("/proc/{process}/status");
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let octets = |name: &str| -> Result<u64> {
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        let kib = value.and_then(|value| value.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.with_context(|| format!("no {name} in {path}"))?.parse()?;
+        Ok(kib * 1024)
+    };
+    Ok(Memory {
+        resident: octets("VmRSS:")?,
+        anonymous: octets("RssAnon:")?,
+        peak: octets("VmHWM:")?,
+    })
+}
+
 /// A running program. It is killed when this is dropped, and by the kernel when the thread that started it dies.
 pub struct Process {
     child: Child,

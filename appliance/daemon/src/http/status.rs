@@ -49,6 +49,6 @@ async fn current(published: &Published) -> Status {
         published.ike.borrow().clone(),
         published.datapath.borrow().clone(),
     );
-    let clock = published.pages.borrow().clock.clone();
-    Status::new(&ike, &datapath, clock.as_ref(), Instant::now())
+    let pages = published.pages.borrow().clone();
+    Status::new(&ike, &datapath, &pages, Instant::now())
 }

@@ -91,7 +91,7 @@ fn pages() -> Pages {
         at(64, 0),
     );
     journal.look_at_clock(at(65, 3600));
-    journal.pages(at(66, 3600))
+    journal.pages(at(66, 3600), 7)
 }
 
 fn snapshot() -> Snapshot {
@@ -139,7 +139,7 @@ async fn status_is_told_though_the_owners_are_busy() {
     let (code, status) = ask(rig.directory.path(), "GET", "/api/v1/status").await;
     assert_eq!(code, 200);
     assert_eq!(status["datapath"], json!({ "kind": "user", "why": "asked for" }));
-    assert_eq!(status["drops"], json!({ "malformed": 3 }));
+    assert_eq!(status["drops"], json!({ "malformed": 3, "overload": 7 }));
     assert_eq!(status["kernel"]["refused"][0]["object"], "link cw-x");
     let connection = &status["connections"]["to-b"];
     assert_eq!(

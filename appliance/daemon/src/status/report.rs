@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::event::EventStatus;
 use crate::datapath::{Counters, DatapathSnapshot, Refused};
 use crate::history::History;
+use crate::journal::Pages;
 
 /// Everything configured, up or not.
 #[derive(Debug, Serialize)]
@@ -111,12 +112,7 @@ struct ChildStatus {
 
 impl Status {
     /// Puts together what the owners published.
-    pub(crate) fn new(
-        ike: &Snapshot,
-        datapath: &DatapathSnapshot,
-        clock: Option<&Outage>,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(ike: &Snapshot, datapath: &DatapathSnapshot, pages: &Pages, now: Instant) -> Self {
         let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
             (name.0.to_string(), connection(snapshot, name, datapath, now))
         };
@@ -127,18 +123,21 @@ impl Status {
                 why: datapath.why.clone(),
             },
             connections: ike.connections.iter().map(connection).collect(),
-            drops: ike
-                .drops
-                .iter()
-                .map(|(cause, count)| (cause.word(), *count))
-                .collect(),
+            drops: drops(ike, pages),
             half_open: ike.half_open,
             kernel: KernelStatus {
                 refused: datapath.refused.clone(),
             },
-            clock: clock.map(outage),
+            clock: pages.clock.as_ref().map(outage),
         }
     }
+}
+
+/// By cause; `overload` are messages that came faster than they could be read.
+fn drops(ike: &Snapshot, pages: &Pages) -> BTreeMap<&'static str, u64> {
+    let judged = ike.drops.iter().map(|(cause, count)| (cause.word(), *count));
+    let unread = Some(("overload", pages.unread)).filter(|(_, count)| *count > 0);
+    judged.chain(unread).collect()
 }
 
 fn connection(

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::sync::mpsc;
 
 use super::*;
+use crate::ike_queue::{IkeInbox, IkeMessage, IkeMessages, ike_messages};
 use crate::notice::{self, Limit, Notice, Notices};
 use crate::table::Endpoints;
 use crate::transmit::{Batch, Transmission};
-use crate::udp::{self, IkeMessages, LocalSockets};
+use crate::udp::LocalSockets;
 use crate::{Encapsulation, Keys, Pair, Sa, Selector, Volume};
 
 /// One gateway: its socket, what it has installed, and what it received.
@@ -19,7 +21,7 @@ struct Gateway {
     sockets: LocalSockets,
     table: Table,
     reception: Reception,
-    ike: (mpsc::Sender<IkeMessage>, IkeMessages),
+    ike: (IkeInbox, IkeMessages),
     notices: (mpsc::Sender<Notice>, Notices),
     volume: Volume,
     drops: Drops,
@@ -42,7 +44,7 @@ impl Gateway {
             },
             table: Table::default(),
             reception: Reception::new(),
-            ike: udp::ike_messages(),
+            ike: ike_messages(),
             notices: notice::notices(),
             volume: Volume::UNLIMITED,
             drops: Drops::default(),
@@ -301,6 +303,8 @@ fn a_port_in_use_is_named() {
         encapsulation_port: address.port(),
         addresses: vec![address.ip()],
     };
-    let error = crate::Datapath::start(&options).unwrap_err().to_string();
+    let error = crate::Datapath::start(&options, ike_messages().0)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains(&address.to_string()), "{error}");
 }
