@@ -162,6 +162,10 @@ fn tunnel(site: Ipv4Addr, plan: &Plan) -> Tunnel {
         keeps_up: false,
         encapsulate: false,
         selectors: None,
+        offers: None,
+        fragment_size: None,
+        ppk: None,
+        childless: "allow",
         mode: "ResponderOnly",
     }
 }
