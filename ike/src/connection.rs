@@ -32,6 +32,7 @@ impl Engine {
     /// Runs what is configured from now on; connections that did not change are not touched.
     pub(crate) fn configure(&mut self, settings: Settings, now: Instant) {
         self.limits = settings.limits;
+        self.inside = settings.inside;
         let kept = |name: &ConnectionName, standing: &Standing| {
             let wanted = settings.connections.get(name);
             wanted.is_some_and(|wanted| wanted.is_served_by(&standing.settings))

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use crate::half_open::HalfOpen;
 use crate::rejection::{Rejection, error};
 use crate::standing::Connections;
@@ -26,6 +28,8 @@ pub struct Engine {
     pub(crate) out: Vec<Action>,
     pub(crate) connections: Connections,
     pub(crate) limits: Limits,
+    /// What lies behind peers.
+    pub(crate) inside: Vec<IpNet>,
     pub(crate) half_open: HalfOpen,
     /// By our SPI.
     pub(crate) sas: BTreeMap<u64, IkeSa>,
@@ -58,6 +62,7 @@ impl Engine {
             out: Vec::new(),
             connections: Connections::default(),
             limits: Limits::default(),
+            inside: Vec::new(),
             half_open: HalfOpen::default(),
             sas: BTreeMap::new(),
             agenda: BTreeSet::new(),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretSlice};
 use subtle::ConstantTimeEq;
 
@@ -21,6 +22,8 @@ pub struct Settings {
     pub connections: BTreeMap<ConnectionName, Connection>,
     /// Bounds on what unauthenticated peers may cost.
     pub limits: Limits,
+    /// What lies behind peers: packets to there go into tunnels, so no peer can be reached at an address of these.
+    pub inside: Vec<IpNet>,
 }
 
 /// One connection to one site.

@@ -187,7 +187,7 @@ impl Engine {
         if let Some(to) = redirect::wanted(&payloads, &common, &settings) {
             return self.redirected_after_proof(common, *state, to, now);
         }
-        common.mobility = mobike::agreed(&payloads, &settings);
+        common.mobility = self.mobility(&payloads, &settings);
         let Some(inbound) = state.inbound else {
             return self.auth_completed(common, *state, None, now);
         };

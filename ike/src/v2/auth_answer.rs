@@ -253,7 +253,7 @@ impl Engine {
         let mut proof = our_proof(&channel, (&init_answer, &nonces.0), &settings).to_vec();
         proof.extend(ppk.map(|_| proof::confirmation()));
         proof.extend(self.first_contact(&settings, common.spi));
-        common.mobility = mobike::agreed(payloads, &settings);
+        common.mobility = self.mobility(payloads, &settings);
         if common.mobility.is_some() {
             proof.extend(mobike::announcements(&settings));
         }

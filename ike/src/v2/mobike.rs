@@ -56,19 +56,7 @@ pub(crate) fn announcements(settings: &Connection) -> Vec<Payload> {
     std::iter::once(supported).chain(others).collect()
 }
 
-/// What both sides may do, if both said so.
-pub(crate) fn agreed(payloads: &[Payload], settings: &Connection) -> Option<Box<Mobility>> {
-    payloads::notify(payloads, notify::MOBIKE_SUPPORTED)?;
-    let ours = settings.mobike.clone()?;
-    let theirs = additional(payloads);
-    Some(Box::new(Mobility {
-        ours,
-        theirs,
-        ..Mobility::default()
-    }))
-}
-
-/// The further addresses of a peer.
+/// The further addresses of a peer that it says.
 fn additional(payloads: &[Payload]) -> Vec<IpAddr> {
     let address = |payload: &Payload| {
         let Payload::Notify(said) = payload else {
@@ -86,7 +74,7 @@ fn additional(payloads: &[Payload]) -> Vec<IpAddr> {
             _ => None,
         }
     };
-    payloads.iter().filter_map(address).take(ADDRESSES).collect()
+    payloads.iter().filter_map(address).collect()
 }
 
 /// A peer that lets no NAT change its addresses says what it sent from and to (§3.9); false if that is not what came.
@@ -106,6 +94,17 @@ fn is_untouched(payloads: &[Payload], datagram: &Datagram) -> bool {
     said.data == expected
 }
 
+impl Mobility {
+    /// A path that was left may be gone to again.
+    fn left(&mut self, path: Path) {
+        for (known, address) in [(&mut self.ours, path.local), (&mut self.theirs, path.remote)] {
+            if !known.contains(&address.ip()) {
+                known.push(address.ip());
+            }
+        }
+    }
+}
+
 impl Common {
     /// Every other path between the addresses of both sides; only the side that started the IKE SA chooses one (§3.1).
     pub(crate) fn detours(&self) -> Vec<Path> {
@@ -113,8 +112,12 @@ impl Common {
             return Vec::new();
         };
         let Path { local, remote } = self.path;
-        let ours = std::iter::once(local.ip()).chain(mobility.ours.iter().copied());
-        let theirs = || std::iter::once(remote.ip()).chain(mobility.theirs.iter().copied());
+        let others = |known: &[IpAddr], used: IpAddr| {
+            let others: Vec<_> = known.iter().copied().filter(|other| *other != used).collect();
+            std::iter::once(used).chain(others)
+        };
+        let ours = others(&mobility.ours, local.ip());
+        let theirs = || others(&mobility.theirs, remote.ip());
         let path = |ours: IpAddr, theirs: IpAddr| Path {
             local: SocketAddr::new(ours, local.port()),
             remote: SocketAddr::new(theirs, remote.port()),
@@ -128,7 +131,10 @@ impl Common {
     pub(crate) fn follow(&mut self, path: Path) -> bool {
         let moves = self.detours().contains(&path);
         if moves {
-            self.path = path;
+            let left = std::mem::replace(&mut self.path, path);
+            if let Some(mobility) = &mut self.mobility {
+                mobility.left(left);
+            }
             self.owe(Owed::Update);
         }
         moves
@@ -152,6 +158,29 @@ impl Common {
 }
 
 impl Engine {
+    /// Whether a peer can be reached there: an address behind one cannot be the end of the tunnel that leads to it.
+    pub(crate) fn is_outside(&self, address: IpAddr) -> bool {
+        self.inside.iter().all(|network| !network.contains(&address))
+    }
+
+    /// The further addresses of a peer that are of use.
+    fn further(&self, payloads: &[Payload]) -> Vec<IpAddr> {
+        let all = additional(payloads).into_iter();
+        all.filter(|address| self.is_outside(*address))
+            .take(ADDRESSES)
+            .collect()
+    }
+
+    /// What both sides may do, if both said so.
+    pub(crate) fn mobility(&self, payloads: &[Payload], settings: &Connection) -> Option<Box<Mobility>> {
+        payloads::notify(payloads, notify::MOBIKE_SUPPORTED)?;
+        Some(Box::new(Mobility {
+            ours: settings.mobike.clone()?,
+            theirs: self.further(payloads),
+            ..Mobility::default()
+        }))
+    }
+
     /// A request was not answered for a while: from here on other paths are tried as well.
     pub(crate) fn send_around(&mut self, common: &Common, bytes: &[u8], tries: u32) {
         if tries >= PATIENCE {
@@ -174,15 +203,21 @@ impl Engine {
             .collect();
         let updates = payloads::notify(payloads, notify::UPDATE_SA_ADDRESSES).is_some();
         let (initiator, spis) = (common.initiator, common.spis());
+        let theirs = self.further(payloads);
+        let says = !additional(payloads).is_empty();
+        let reachable = self.is_outside(datagram.remote.ip());
         let Some(mobility) = &mut common.mobility else {
             return answer;
         };
-        let theirs = additional(payloads);
-        if !theirs.is_empty() || payloads::notify(payloads, notify::NO_ADDITIONAL_ADDRESSES).is_some() {
+        if says || payloads::notify(payloads, notify::NO_ADDITIONAL_ADDRESSES).is_some() {
             mobility.theirs = theirs;
         }
         if updates && !is_untouched(payloads, datagram) {
             answer.push(payloads::status(notify::UNEXPECTED_NAT_DETECTED, Vec::new()));
+            return answer;
+        }
+        if updates && !reachable {
+            answer.push(payloads::status(notify::UNACCEPTABLE_ADDRESSES, Vec::new()));
             return answer;
         }
         let path = datagram.path();

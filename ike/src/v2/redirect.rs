@@ -97,7 +97,7 @@ impl Engine {
         let Some(name) = common.connection.clone() else {
             return;
         };
-        let redirection = self.redirection(&name);
+        let redirection = self.is_outside(to).then(|| self.redirection(&name)).flatten();
         if redirection.is_some_and(|redirection| redirection.go(to, from, now)) {
             self.connect(&name, now);
         }

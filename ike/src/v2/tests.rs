@@ -54,7 +54,7 @@ impl Two {
             let connections = BTreeMap::from([(name, changed)]);
             let settings = Settings {
                 connections,
-                limits: Limits::default(),
+                ..Settings::default()
             };
             two.tell(side, Input::Settings(Box::new(settings)));
         }

@@ -196,7 +196,11 @@ fn the_limit_holds_whoever_asks() {
     let mut west = connection("192.0.2.2", "192.0.2.1");
     west.mode = ike::Mode::ResponderOnly;
     let connections = [(name("to-east"), west)].into_iter().collect();
-    pair.tell_west(Input::Settings(Box::new(Settings { connections, limits })));
+    pair.tell_west(Input::Settings(Box::new(Settings {
+        connections,
+        limits,
+        ..Settings::default()
+    })));
     pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
     for spi in 1..=50 {
         let bytes = start(&pair, spi);

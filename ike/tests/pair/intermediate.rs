@@ -99,7 +99,11 @@ fn all_extensions_go_together() {
             ..Limits::default()
         };
         let connections = [(name("to-east"), west)].into();
-        pair.tell_west(Input::Settings(Box::new(Settings { connections, limits })));
+        pair.tell_west(Input::Settings(Box::new(Settings {
+            connections,
+            limits,
+            ..Settings::default()
+        })));
         pair.configure_east([("to-west", east)]);
         pair.network.loses = Some(lost);
         pair.run_until_quiet();

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ike::{Connection, Encapsulation, Extension, Input};
+use ike::{Connection, Encapsulation, Extension, Input, Settings};
 
 use crate::network::{Nat, Network};
 use crate::{Pair, Site, connection, name, rekey};
@@ -19,6 +19,11 @@ fn address(text: &str) -> IpAddr {
 
 /// Both have a second address and let the IKE SA move; `change` alters each side's connection before.
 fn pair(change: impl Fn(&mut Connection, &mut Connection)) -> Pair {
+    pair_with("10.0.0.0/8", change)
+}
+
+/// The same, where east knows that these addresses are behind west.
+fn pair_with(inside: &str, change: impl Fn(&mut Connection, &mut Connection)) -> Pair {
     let mut pair = Pair::new();
     pair.east.others = vec![address(EAST_TOO)];
     pair.west.others = vec![address(WEST_TOO)];
@@ -28,7 +33,11 @@ fn pair(change: impl Fn(&mut Connection, &mut Connection)) -> Pair {
     west.mobike = Some(vec![address(WEST_TOO)]);
     change(&mut east, &mut west);
     pair.configure_west([("to-east", west)]);
-    pair.configure_east([("to-west", east)]);
+    pair.tell_east(Input::Settings(Box::new(Settings {
+        connections: [(name("to-west"), east)].into(),
+        inside: vec![inside.parse().unwrap()],
+        ..Settings::default()
+    })));
     pair.run_until_quiet();
     pair.assert_up();
     pair
@@ -72,6 +81,28 @@ fn a_dead_path_is_left() {
         pair.run_for(Duration::from_secs(300));
         assert_between(&pair, east, west);
     }
+}
+
+/// A path that was left is a path to go to again.
+#[test]
+fn it_moves_back() {
+    for (first, then) in [(WEST, WEST_TOO), (EAST, EAST_TOO)] {
+        let mut pair = pair(|_, _| ());
+        pair.network.dead = [address(first)].into();
+        pair.run_for(Duration::from_secs(60));
+        pair.network.dead = [address(then)].into();
+        pair.run_for(Duration::from_secs(60));
+        assert_between(&pair, EAST, WEST);
+    }
+}
+
+/// An address behind the peer leads into the tunnel itself, and is no way to go.
+#[test]
+fn nobody_moves_into_the_tunnel() {
+    let mut pair = pair_with("198.51.100.0/24", |_, _| ());
+    pair.network.dead = [address(WEST)].into();
+    pair.run_for(Duration::from_secs(60));
+    assert!(!pair.east.is_up(), "{:?}", pair.east.standing());
 }
 
 #[test]

@@ -182,6 +182,6 @@ fn settings<const N: usize>(connections: [(&str, Connection); N]) -> Settings {
         .map(|(text, connection)| (name(text), connection));
     Settings {
         connections: connections.collect(),
-        limits: ike::Limits::default(),
+        ..Settings::default()
     }
 }

@@ -152,7 +152,11 @@ fn half_open_limit() -> Outage {
     let mut west = connection("192.0.2.2", "192.0.2.1");
     west.mode = Mode::ResponderOnly;
     let connections = [(name("to-east"), west)].into_iter().collect();
-    pair.tell_west(Input::Settings(Box::new(Settings { connections, limits })));
+    pair.tell_west(Input::Settings(Box::new(Settings {
+        connections,
+        limits,
+        ..Settings::default()
+    })));
     pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
     pair.run_for(MOMENT);
     pair.west.outage()

@@ -296,7 +296,11 @@ impl End {
         Self {
             address,
             engine: Engine::new(Box::new(random)),
-            settings: Settings { connections, limits },
+            settings: Settings {
+                connections,
+                limits,
+                ..Settings::default()
+            },
             owed: VecDeque::new(),
         }
     }

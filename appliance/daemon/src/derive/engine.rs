@@ -27,6 +27,11 @@ pub(super) fn settings(config: &ValidConfig, secrets: &Secrets, datapath: Kind) 
             })
             .collect(),
         limits: Limits::default(),
+        inside: config
+            .sites
+            .values()
+            .flat_map(|site| site.address_space.iter().copied())
+            .collect(),
     }
 }
 

@@ -57,6 +57,7 @@ fn a_connection_becomes_what_the_engine_negotiates() {
         )
     );
     assert_eq!(connection.mode, Mode::InitiatorOnly);
+    assert!(desired.ike.inside.contains(&"10.2.0.0/24".parse().unwrap()));
     assert_eq!(
         connection.local_identity,
         Identity::Address("192.0.2.1".parse().unwrap())

@@ -64,7 +64,11 @@ impl End {
         Self {
             address,
             engine: Engine::new(Box::new(Sequence(u64::from(u32::from(address))))),
-            settings: Settings { connections, limits },
+            settings: Settings {
+                connections,
+                limits,
+                ..Settings::default()
+            },
             datapath: Datapath::Willing,
             children: BTreeMap::new(),
             waiting: Vec::new(),
