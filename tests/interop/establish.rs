@@ -1,9 +1,13 @@
 //! A tunnel comes up whoever begins, carries traffic in both directions, and nothing else is seen outside.
 
 use system_tests::lab::capture::{Capture, Class};
+use system_tests::lab::run::Run;
+use system_tests::lab::sites::Sites;
+use system_tests::lab::wait;
+use system_tests::peer::causeway::SOON;
 use system_tests::peer::tunnel::Datapath;
 
-use crate::pair::{First, Kind, Pair};
+use crate::pair::{First, Kind, Pair, tunnels};
 
 fn comes_up_and_carries(kind: Kind, first: First) {
     let pair = Pair::up(kind, first);
@@ -52,4 +56,36 @@ fn causeway_begins_with_strongswan() {
 #[test]
 fn causeway_answers_strongswan() {
     comes_up_and_carries(Kind::StrongSwan, First::Far);
+}
+
+/// Two gateways that name no policy use ML-KEM-768, for the IKE SA and whenever keys are replaced.
+#[test]
+fn modern_gateways_use_ml_kem() {
+    let run = Run::new().unwrap();
+    let sites = Sites::new(&run).unwrap();
+    let (mut near, mut far) = tunnels(&sites);
+    (near.built_in, far.built_in) = (Some("modern"), Some("modern"));
+    let pair = Pair::start(run, sites, (near, far), (Kind::Causeway, First::Near));
+    let before = pair.wait();
+    let ike = "AES_GCM_16_256/PRF_HMAC_SHA2_384/X25519/KE1_ML_KEM_768";
+    assert_eq!(before["ike"]["algorithms"], ike, "{before}");
+    for ike in [false, true] {
+        pair.near.rekey("peer", ike).unwrap();
+    }
+    let after = wait::until("both kinds of keys to be replaced", SOON, || {
+        let after = pair.near.connection("peer")?;
+        let other = |part: &str| after.pointer(part) != before.pointer(part);
+        let through = other("/ike/initiator_spi") && other("/children/0/inbound_spi");
+        anyhow::ensure!(
+            through && after["children"].as_array().is_some_and(|all| all.len() == 1),
+            "{after}"
+        );
+        Ok(after)
+    })
+    .unwrap();
+    assert_eq!(after["ike"]["algorithms"], ike, "{after}");
+    let child = "AES_GCM_16_256/ESN/X25519/KE1_ML_KEM_768";
+    assert_eq!(after["children"][0]["algorithms"], child, "{after}");
+    pair.carries();
+    pair.only_esp();
 }

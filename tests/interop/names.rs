@@ -1,6 +1,6 @@
 //! A peer that is known by its name.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -66,7 +66,10 @@ fn a_peer_is_followed_by_its_name_while_the_tunnel_is_down() {
     })
     .unwrap();
 
-    dns.lead(NAME, Some(sites.b.outer));
+    let IpAddr::V4(there) = sites.b.outer else {
+        unreachable!("the usual sites have IPv4")
+    };
+    dns.lead(NAME, Some(there));
     let up = comes_up(&gateway);
 
     let asked = dns.asked();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use system_tests::lab::capture::{Capture, Seen};
 use system_tests::lab::run::Run;
-use system_tests::lab::sites::Sites;
+use system_tests::lab::sites::{Site, Sites};
 use system_tests::lab::traffic::{Answers, Ping, stream};
 use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, SOON};
@@ -124,13 +124,22 @@ impl Pair {
 
     /// Pings and a stream go through the tunnel in both directions, and not one is lost.
     pub(crate) fn carries(&self) {
+        self.carries_to(|site| site.host_address.into());
+    }
+
+    /// The same with IPv6 inside.
+    pub(crate) fn carries_six(&self) {
+        self.carries_to(|site| site.six_address.into());
+    }
+
+    fn carries_to(&self, address: impl Fn(&Site) -> IpAddr) {
         let (a, b) = (&self.sites.a, &self.sites.b);
         for (from, to) in [(a, b), (b, a)] {
-            let ping = Ping::start(&from.host, to.host_address, Duration::from_millis(20)).unwrap();
+            let address = address(to);
+            let ping = Ping::start(&from.host, address, Duration::from_millis(20)).unwrap();
             ping.wait_for(10, SOON).unwrap();
             let answers = ping.finish();
             assert_eq!(answers.lost, 0, "{answers:?}");
-            let address = IpAddr::V4(to.host_address);
             let carried = stream(&from.host, &to.host, address, Duration::from_millis(300)).unwrap();
             assert!(carried.bytes > 100_000, "{carried:?}");
         }

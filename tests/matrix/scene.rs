@@ -1,6 +1,6 @@
 //! Two gateways as a cell wants them.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use crate::cell::{Cell, Link, Mode, Other, Profile, Selectors};
 use crate::traffic::lose_some;
 
 /// Where the router between the sites is seen from the public side.
-const ROUTER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 /// As short as the document allows.
 const DPD_TIMEOUT: u32 = 9;
 

@@ -47,6 +47,8 @@ impl Namespace {
             folder: run.folder().to_owned(),
         };
         namespace.ip(&["link set lo up"])?;
+        // An IPv6 address is of use at once.
+        namespace.set("ipv6/conf/default/accept_dad", "0")?;
         Ok(namespace)
     }
 
@@ -132,6 +134,7 @@ impl Namespace {
     /// When the parameters cannot be set.
     pub fn forward(&self, links: &[&str]) -> Result<()> {
         self.set("ipv4/ip_forward", "1")?;
+        self.set("ipv6/conf/all/forwarding", "1")?;
         for link in ["all", "default"].iter().chain(links) {
             self.set(&format!("ipv4/conf/{link}/rp_filter"), "0")?;
         }

@@ -1,6 +1,6 @@
 //! Two sites: a gateway each, a host behind each, and a cable between the gateways.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 
@@ -16,8 +16,12 @@ pub struct Site {
     pub gateway: Namespace,
     /// Address of the host.
     pub host_address: Ipv4Addr,
+    /// IPv6 address of the host.
+    pub six_address: Ipv6Addr,
+    /// The network of that one, for example `fd00:1::/64`.
+    pub six_prefix: &'static str,
     /// Outer address of the gateway.
-    pub outer: Ipv4Addr,
+    pub outer: IpAddr,
     /// What is behind the gateway, for example `10.1.0.0/24`.
     pub prefix: &'static str,
     /// Another address of the host, from which it speaks to the other host's.
@@ -43,9 +47,22 @@ impl Sites {
     /// # Errors
     /// When the lab cannot be built.
     pub fn new(run: &Run) -> Result<Self> {
-        let a = Site::new(run, "a", "10.1.0", Ipv4Addr::new(192, 0, 2, 1))?;
-        let b = Site::new(run, "b", "10.2.0", Ipv4Addr::new(192, 0, 2, 2))?;
+        let a = Site::new(run, "a", "10.1.0", Ipv4Addr::new(192, 0, 2, 1).into())?;
+        let b = Site::new(run, "b", "10.2.0", Ipv4Addr::new(192, 0, 2, 2).into())?;
         connect(&a.wan("192.0.2.1/24"), &b.wan("192.0.2.2/24"))?;
+        a.lead_to(b.outer)?;
+        b.lead_to(a.outer)?;
+        Ok(Self { a, b, middle: None })
+    }
+
+    /// Both gateways on one cable, which carries IPv6.
+    ///
+    /// # Errors
+    /// When the lab cannot be built.
+    pub fn over_ipv6(run: &Run) -> Result<Self> {
+        let a = Site::new(run, "a", "10.1.0", "2001:db8::1".parse()?)?;
+        let b = Site::new(run, "b", "10.2.0", "2001:db8::2".parse()?)?;
+        connect(&a.wan("2001:db8::1/64"), &b.wan("2001:db8::2/64"))?;
         a.lead_to(b.outer)?;
         b.lead_to(a.outer)?;
         Ok(Self { a, b, middle: None })
@@ -56,8 +73,8 @@ impl Sites {
     /// # Errors
     /// When the lab cannot be built.
     pub fn with_nat(run: &Run) -> Result<Self> {
-        let a = Site::new(run, "a", "10.1.0", Ipv4Addr::new(192, 0, 2, 1))?;
-        let b = Site::new(run, "b", "10.2.0", Ipv4Addr::new(203, 0, 113, 2))?;
+        let a = Site::new(run, "a", "10.1.0", Ipv4Addr::new(192, 0, 2, 1).into())?;
+        let b = Site::new(run, "b", "10.2.0", Ipv4Addr::new(203, 0, 113, 2).into())?;
         let middle = Namespace::new(run, "middle")?;
         connect(
             &a.wan("192.0.2.1/24"),
@@ -84,8 +101,8 @@ impl Sites {
                }
              }",
         )?;
-        a.lead_to(Ipv4Addr::new(192, 0, 2, 254))?;
-        b.lead_to(Ipv4Addr::new(203, 0, 113, 1))?;
+        a.lead_to(Ipv4Addr::new(192, 0, 2, 254).into())?;
+        b.lead_to(Ipv4Addr::new(203, 0, 113, 1).into())?;
         Ok(Self {
             a,
             b,
@@ -95,7 +112,7 @@ impl Sites {
 }
 
 impl Site {
-    fn new(run: &Run, name: &str, network: &str, outer: Ipv4Addr) -> Result<Self> {
+    fn new(run: &Run, name: &str, network: &str, outer: IpAddr) -> Result<Self> {
         let host = Namespace::new(run, &format!("host-{name}"))?;
         let gateway = Namespace::new(run, &format!("gw-{name}"))?;
         let (inside, near) = (format!("{network}.10/24"), format!("{network}.1/24"));
@@ -116,11 +133,21 @@ impl Site {
         } else {
             ("10.2.0.0/24", "10.2.1.0/24", "10.2.1", "10.1.1.0/24")
         };
-        gateway.ip(&[&format!("address add {second}.1/24 dev lan")])?;
+        let (six_prefix, six) = if name == "a" {
+            ("fd00:1::/64", "fd00:1::")
+        } else {
+            ("fd00:2::/64", "fd00:2::")
+        };
+        gateway.ip(&[
+            &format!("address add {second}.1/24 dev lan"),
+            &format!("address add {six}1/64 dev lan"),
+        ])?;
         host.ip(&[
             &format!("route add default via {network}.1"),
             &format!("address add {second}.10/24 dev eth0"),
             &format!("route add {beyond} via {network}.1 src {second}.10"),
+            &format!("address add {six}10/64 dev eth0"),
+            &format!("route add default via {six}1"),
         ])?;
         Ok(Self {
             host,
@@ -128,6 +155,8 @@ impl Site {
             host_address: format!("{network}.10").parse()?,
             outer,
             prefix,
+            six_address: format!("{six}10").parse()?,
+            six_prefix,
             second_address: format!("{second}.10").parse()?,
             second_prefix,
         })
@@ -141,8 +170,12 @@ impl Site {
         }
     }
 
-    fn lead_to(&self, next: Ipv4Addr) -> Result<()> {
+    fn lead_to(&self, next: IpAddr) -> Result<()> {
         self.gateway.ip(&[&format!("route add default via {next}")])?;
+        if next.is_ipv6() {
+            self.gateway
+                .ip(&[&format!("route add 0.0.0.0/0 via inet6 {next}")])?;
+        }
         self.gateway.forward(&["wan", "lan"])
     }
 
@@ -175,5 +208,21 @@ mod tests {
         let seen = capture.finish();
         assert!(seen.count(Class::Clear) > 10, "{seen:?}");
         assert_eq!(seen.segment_sizes.first(), Some(&1460));
+    }
+
+    /// The same where the cable carries IPv6.
+    #[test]
+    fn without_a_tunnel_both_versions_pass_over_ipv6() {
+        let run = Run::new().unwrap();
+        let sites = Sites::over_ipv6(&run).unwrap();
+        let inner: [IpAddr; 2] = [sites.b.host_address.into(), sites.b.six_address.into()];
+        for to in inner {
+            let capture = Capture::start(&sites.a.gateway, "wan").unwrap();
+            let ping = Ping::start(&sites.a.host, to, Duration::from_millis(10)).unwrap();
+            ping.wait_for(5, Duration::from_secs(5)).unwrap();
+            assert_eq!(ping.finish().lost, 0);
+            let seen = capture.finish();
+            assert!(seen.count(Class::Clear) >= 10, "{seen:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Packets that a test sends through a tunnel, and what came of them.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,19 +50,24 @@ impl Ping {
     ///
     /// # Errors
     /// Without the privilege for raw sockets, or without a route.
-    pub fn start(from: &Namespace, to: Ipv4Addr, every: Duration) -> Result<Self> {
+    pub fn start(from: &Namespace, to: impl Into<IpAddr>, every: Duration) -> Result<Self> {
+        let target = SocketAddr::from((to.into(), 0));
+        let protocol = if target.is_ipv4() {
+            Protocol::ICMPV4
+        } else {
+            Protocol::ICMPV6
+        };
         let socket = {
             let _inside = from.enter()?;
-            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
-            let target = SocketAddr::from((to, 0));
+            let socket = Socket::new(Domain::for_address(target), Type::RAW, Some(protocol))?;
             socket
                 .connect(&target.into())
-                .with_context(|| format!("a route to {to}"))?;
+                .with_context(|| format!("a route to {}", target.ip()))?;
             socket
         };
         let (sent, answered, stop) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>)>::default();
         let (counts, until) = ([Arc::clone(&sent), Arc::clone(&answered)], Arc::clone(&stop));
-        let worker = std::thread::spawn(move || echo(&socket, every, &counts, &until));
+        let worker = std::thread::spawn(move || echo((&socket, target.is_ipv6()), every, &counts, &until));
         Ok(Self {
             sent,
             answered,
@@ -141,7 +146,7 @@ impl Drop for Ping {
 }
 
 fn echo(
-    socket: &Socket,
+    (socket, six): (&Socket, bool),
     every: Duration,
     [sent, answered]: &[Arc<AtomicU64>; 2],
     stop: &AtomicBool,
@@ -159,7 +164,7 @@ fn echo(
             return echoes;
         }
         if last_call.is_none() && now >= next {
-            let _a_lost_one_counts = socket.send(&request(echoes.len()));
+            let _a_lost_one_counts = socket.send(&request(echoes.len(), six));
             echoes.push(Echo {
                 sent: now,
                 answered: false,
@@ -171,7 +176,7 @@ fn echo(
             .saturating_duration_since(now)
             .clamp(Duration::from_millis(1), every);
         let _keeps_the_one_before = socket.set_read_timeout(Some(pause));
-        let echo = receive(socket).and_then(|sequence| echoes.get_mut(sequence));
+        let echo = receive(socket, six).and_then(|sequence| echoes.get_mut(sequence));
         if let Some(echo) = echo.filter(|echo| !echo.answered && echo.sent.elapsed() < PATIENCE) {
             echo.answered = true;
             answered.fetch_add(1, Ordering::Relaxed);
@@ -179,10 +184,11 @@ fn echo(
     }
 }
 
-/// An ICMP echo request whose identifier is our process and whose data is its number.
-fn request(number: usize) -> Vec<u8> {
+/// An ICMP echo request whose identifier is our process and whose data is its number. The kernel sets the checksum of
+/// ICMPv6.
+fn request(number: usize, six: bool) -> Vec<u8> {
     let id = (std::process::id() & 0xffff).to_be_bytes();
-    let mut packet = vec![8, 0, 0, 0];
+    let mut packet = vec![if six { 128 } else { 8 }, 0, 0, 0];
     packet.extend(id.get(2..).unwrap_or_default());
     packet.extend([0, 0]);
     packet.extend(u64::try_from(number).unwrap_or(u64::MAX).to_be_bytes());
@@ -204,13 +210,19 @@ fn checksum(bytes: &[u8]) -> u16 {
 }
 
 /// The number of the request that the next packet answers, if it does.
-fn receive(socket: &Socket) -> Option<usize> {
+fn receive(socket: &Socket, six: bool) -> Option<usize> {
     let mut packet = [0_u8; 256];
     let length = recv(socket.as_raw_fd(), &mut packet, MsgFlags::empty()).ok()?;
     let packet = packet.get(..length)?;
-    let icmp = packet.get(usize::from(packet.first()? & 15) * 4..)?;
+    // Of IPv4 the kernel hands out the IP header too.
+    let header = if six {
+        0
+    } else {
+        usize::from(packet.first()? & 15) * 4
+    };
+    let icmp = packet.get(header..)?;
     let id = (std::process::id() & 0xffff).to_be_bytes();
-    let ours = icmp.first() == Some(&0) && icmp.get(4..6) == id.get(2..);
+    let ours = icmp.first() == Some(if six { &129 } else { &0 }) && icmp.get(4..6) == id.get(2..);
     let number: [u8; 8] = icmp.get(8..16)?.try_into().ok()?;
     if ours {
         usize::try_from(u64::from_be_bytes(number)).ok()

@@ -280,9 +280,9 @@ impl Document {
 /// The document of a gateway with these connections.
 pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
     let (mut sites, mut policies, mut items) = (Map::new(), Map::new(), Map::new());
-    let (mut secrets, mut address, mut prefix) = (Vec::new(), Value::Null, Value::Null);
+    let (mut secrets, mut addresses, mut prefix) = (Vec::new(), Map::new(), Value::Null);
     for (name, tunnel) in connections {
-        let (suite, secret) = (&tunnel.suite, format!("psk-{name}"));
+        let suite = &tunnel.suite;
         let site = json!({ "endpoint": tunnel.remote, "address_space": tunnel.remote_prefixes() });
         sites.insert((*name).to_owned(), site);
         let policy = json!({
@@ -293,33 +293,48 @@ pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
         if tunnel.built_in.is_none() {
             policies.insert((*name).to_owned(), policy);
         }
-        let mut connection = json!({
-            "site": name, "policy": tunnel.built_in.unwrap_or(name), "mode": tunnel.mode,
-            "dpd_timeout_s": tunnel.dpd_timeout, "selectors": selectors(tunnel), "childless": tunnel.childless,
-            "authentication": { "method": "psk", "secret": secret,
-                                "local_id": tunnel.local_id, "remote_id": tunnel.remote_id },
-            "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
-        if let Some(size) = tunnel.fragment_size {
-            connection["fragment_size"] = json!(size);
-        }
-        if let Some(Ppk { id, required, .. }) = tunnel.ppk {
-            let secret = format!("ppk-{name}");
-            connection["authentication"]["ppk"] = json!({ "id": id, "required": required, "secret": secret });
-        }
-        items.insert((*name).to_owned(), connection);
+        let further = tunnel.mobike.iter().flatten().zip(2..);
+        addresses
+            .extend(further.map(|(address, number)| (further_name(number), json!({ "address": address }))));
+        items.insert((*name).to_owned(), connection(name, tunnel));
         secrets.extend(
             tunnel
                 .ppk
                 .map(|ppk| (format!("ppk-{name}"), ppk.secret.to_owned())),
         );
-        secrets.push((secret, tunnel.secret.clone()));
-        address = json!(tunnel.local);
+        secrets.push((format!("psk-{name}"), tunnel.secret.clone()));
+        addresses.insert("default".to_owned(), json!({ "address": tunnel.local }));
         prefix = json!(tunnel.local_prefixes());
     }
-    let gateway =
-        json!({ "ip_configurations": { "default": { "address": address } }, "address_space": prefix });
+    let gateway = json!({ "ip_configurations": addresses, "address_space": prefix });
     let json = json!({ "schema": 1, "gateway": gateway, "sites": sites, "policies": policies, "connections": items });
     Document { json, secrets }
+}
+
+/// What the document calls a further address.
+fn further_name(number: usize) -> String {
+    format!("address-{number}")
+}
+
+fn connection(name: &str, tunnel: &Tunnel) -> Value {
+    let mut connection = json!({
+        "site": name, "policy": tunnel.built_in.unwrap_or(name), "mode": tunnel.mode, "ip_configuration": "default",
+        "dpd_timeout_s": tunnel.dpd_timeout, "selectors": selectors(tunnel), "childless": tunnel.childless,
+        "authentication": { "method": "psk", "secret": format!("psk-{name}"),
+                            "local_id": tunnel.local_id, "remote_id": tunnel.remote_id },
+        "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
+    if let Some(size) = tunnel.fragment_size {
+        connection["fragment_size"] = json!(size);
+    }
+    if let Some(Ppk { id, required, .. }) = tunnel.ppk {
+        let secret = format!("ppk-{name}");
+        connection["authentication"]["ppk"] = json!({ "id": id, "required": required, "secret": secret });
+    }
+    if let Some(further) = &tunnel.mobike {
+        let names: Vec<_> = (2..).map(further_name).take(further.len()).collect();
+        connection["mobike"] = json!({ "ip_configurations": names });
+    }
+    connection
 }
 
 fn selectors(tunnel: &Tunnel) -> Value {

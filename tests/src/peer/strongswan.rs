@@ -247,7 +247,6 @@ swanctl {{ load = pem pkcs1 pkcs8 x509 openssl random }}
 
 fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
     let Tunnel {
-        local,
         remote,
         local_id,
         remote_id,
@@ -257,6 +256,9 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
     } = tunnel;
     let own = tunnel.suite.strongswan_ike();
     let ike = tunnel.offers.map_or(own.as_str(), |(ike, _)| ike);
+    let locals = std::iter::once(&tunnel.local).chain(tunnel.mobike.iter().flatten());
+    let locals: Vec<_> = locals.map(ToString::to_string).collect();
+    let local = locals.join(", ");
     let encap = if tunnel.encapsulate { "yes" } else { "no" };
     let upkeep = if tunnel.keeps_up {
         "keyingtries = 0\n  dpd_delay = 3s"
@@ -316,7 +318,12 @@ fn children(tunnel: &Tunnel, datapath: Datapath) -> Vec<Child<'_>> {
             vec![child(FIRST, [local, remote])]
         }
         (Lines::RouteBased, Datapath::Kernel, None) => {
-            vec![child(FIRST, ["0.0.0.0/0", "0.0.0.0/0"])]
+            let any = if tunnel.remote_prefix.contains(':') {
+                "::/0"
+            } else {
+                "0.0.0.0/0"
+            };
+            vec![child(FIRST, [any, any])]
         }
         // Its user-space plugin cannot route any-to-any, so there it asks for the two sites only.
         (Lines::RouteBased, Datapath::User, None) => vec![child(FIRST, [ours[0], theirs[0]])],

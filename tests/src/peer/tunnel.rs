@@ -1,7 +1,7 @@
 //! A tunnel as one gateway sees it, before it is put in the words of either implementation.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 
@@ -43,9 +43,9 @@ pub struct Ppk {
 #[derive(Clone, Debug)]
 pub struct Tunnel {
     /// Our outer address.
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
     /// The peer's outer address.
-    pub remote: Ipv4Addr,
+    pub remote: IpAddr,
     /// Who we say we are.
     pub local_id: String,
     /// Who the peer must prove to be.
@@ -82,6 +82,9 @@ pub struct Tunnel {
     pub ppk: Option<Ppk>,
     /// Whether IKE_AUTH makes a Child SA (RFC 6023): `allow`, `force` or `never` go without one.
     pub childless: &'static str,
+    /// Further outer addresses of ours that Causeway may move to (RFC 4555), and that strongSwan answers and starts from;
+    /// without a list Causeway moves nowhere.
+    pub mobike: Option<Vec<IpAddr>>,
     /// Who may start it, in the words of Causeway's document: `Default`, `InitiatorOnly` or `ResponderOnly`.
     pub mode: &'static str,
 }
@@ -127,6 +130,7 @@ impl Tunnel {
             fragment_size: None,
             ppk: None,
             childless: "allow",
+            mobike: None,
             mode: "Default",
         }
     }
@@ -135,6 +139,14 @@ impl Tunnel {
     #[must_use]
     pub fn with(mut self, suite: Suite) -> Self {
         self.suite = suite;
+        self
+    }
+
+    /// The same with IPv6 inside.
+    #[must_use]
+    pub fn six(mut self, near: &Site, far: &Site) -> Self {
+        near.six_prefix.clone_into(&mut self.local_prefix);
+        far.six_prefix.clone_into(&mut self.remote_prefix);
         self
     }
 
