@@ -110,9 +110,8 @@ impl Established {
         let departed = self.children.departed.iter().map(|child| child.until);
         let waiting = self.children.iter().filter_map(Child::patience);
         let pending = self.pending.as_ref().map(|pending| pending.until);
-        let due = [carried, lines, self.childless_until, pending]
-            .into_iter()
-            .flatten();
+        let childless = self.childless_until.filter(|_| !self.children.carry());
+        let due = [carried, lines, childless, pending].into_iter().flatten();
         due.chain(departed).chain(waiting).min()
     }
 

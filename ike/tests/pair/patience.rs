@@ -6,6 +6,7 @@ use ike::Reason;
 
 use crate::Pair;
 use crate::rekey::{child, inbound};
+use crate::selectors::{assert_carried, configured, line};
 
 /// The responder answers in time that it has no child, takes away what it asked for, and starts afresh.
 #[test]
@@ -57,5 +58,22 @@ fn a_rekey_waits_ten_seconds_for_the_datapath() {
         pair.run_for(Duration::from_secs(20));
         pair.assert_kept();
         assert_ne!(inbound(&pair.east), before);
+    }
+}
+
+/// An IKE SA without a child has 30 seconds to get one; while a datapath has not answered about one, it waits for that.
+#[test]
+fn a_child_that_the_datapath_still_thinks_about_outlives_the_wait_for_a_child() {
+    for responder in [true, false] {
+        let mut pair = Pair::with(configured(&[line(0, 0), line(1, 1)]));
+        let hesitates = |pair: &mut Pair, yes| {
+            let side = if responder { &mut pair.west } else { &mut pair.east };
+            side.hesitates = yes;
+        };
+        hesitates(&mut pair, true);
+        pair.run_for(Duration::from_secs(60));
+        hesitates(&mut pair, false);
+        pair.run_for(Duration::from_secs(60));
+        assert_carried(&pair, 2);
     }
 }
