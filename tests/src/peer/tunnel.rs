@@ -110,14 +110,23 @@ impl Tunnel {
     /// The tunnel of `near`'s gateway to `far`'s.
     pub fn between(near: &Site, far: &Site) -> Self {
         Self {
-            local: near.outer,
-            remote: far.outer,
-            local_id: near.outer.to_string(),
-            remote_id: far.outer.to_string(),
-            local_prefix: near.prefix.to_owned(),
-            remote_prefix: far.prefix.to_owned(),
             local_second: near.second_prefix.to_owned(),
             remote_second: far.second_prefix.to_owned(),
+            ..Self::joining([near.outer, far.outer], [near.prefix, far.prefix])
+        }
+    }
+
+    /// The tunnel between two gateways, ours first, and what is behind each.
+    pub fn joining([local, remote]: [IpAddr; 2], [local_prefix, remote_prefix]: [&str; 2]) -> Self {
+        Self {
+            local,
+            remote,
+            local_id: local.to_string(),
+            remote_id: remote.to_string(),
+            local_prefix: local_prefix.to_owned(),
+            remote_prefix: remote_prefix.to_owned(),
+            local_second: String::new(),
+            remote_second: String::new(),
             lines: Lines::RouteBased,
             secret: "rig.only.not.a.secret".to_owned(),
             suite: USUAL,

@@ -13,7 +13,7 @@ use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, Document, document};
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::{Suite, USUAL};
-use system_tests::peer::tunnel::{Datapath, Lines, Tunnel};
+use system_tests::peer::tunnel::{Datapath, Tunnel};
 
 use super::Plan;
 
@@ -145,28 +145,11 @@ fn suite(group: Group) -> Suite {
 
 fn tunnel(site: Ipv4Addr, plan: &Plan) -> Tunnel {
     let [.., high, low] = site.octets();
+    let behind = format!("10.{}.{low}.0/24", 64 + high);
+    let tunnel = Tunnel::joining([plan.responder.into(), site.into()], ["10.1.0.0/24", &behind]);
     Tunnel {
-        local: plan.responder,
-        remote: site,
-        local_id: plan.responder.to_string(),
-        remote_id: site.to_string(),
-        local_prefix: "10.1.0.0/24".to_owned(),
-        remote_prefix: format!("10.{}.{low}.0/24", 64 + high),
-        local_second: String::new(),
-        remote_second: String::new(),
-        lines: Lines::RouteBased,
         secret: plan.secret.clone(),
-        suite: suite(plan.group),
-        built_in: None,
-        dpd_timeout: 45,
-        keeps_up: false,
-        encapsulate: false,
-        selectors: None,
-        offers: None,
-        fragment_size: None,
-        ppk: None,
-        childless: "allow",
-        mode: "ResponderOnly",
+        ..tunnel.with(suite(plan.group)).waiting()
     }
 }
 
