@@ -1,5 +1,7 @@
 //! Addresses on links.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, AddressScope,
@@ -16,6 +18,56 @@ pub struct Address {
     pub link: LinkName,
     /// Address and prefix length, host bits kept.
     pub network: IpNet,
+}
+
+/// A network that an address of somebody else connects to a link: what is sent there needs no gateway.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Connected {
+    /// The link.
+    pub link: LinkName,
+    /// Its own address.
+    pub address: IpAddr,
+    /// What is there.
+    pub network: IpNet,
+}
+
+impl Connected {
+    /// Reads an address that does not bear our mark.
+    pub(crate) fn from_message(message: &AddressMessage, names: &LinkNames) -> Option<Connected> {
+        let link = names.get(&message.header.index)?.clone();
+        let said = Said::of(message);
+        // On a link between two the other end's address is said, and the prefix length is that of it.
+        let network = IpNet::new(said.address.or(said.local)?, message.header.prefix_len).ok()?;
+        let address = said.local.or(said.address)?;
+        (!said.ours).then(|| Connected {
+            link,
+            address,
+            network: network.trunc(),
+        })
+    }
+}
+
+/// What the attributes of an address say.
+#[derive(Default)]
+struct Said {
+    address: Option<IpAddr>,
+    local: Option<IpAddr>,
+    ours: bool,
+}
+
+impl Said {
+    fn of(message: &AddressMessage) -> Said {
+        let mut said = Said::default();
+        for attribute in &message.attributes {
+            match attribute {
+                AddressAttribute::Address(ip) => said.address = Some(*ip),
+                AddressAttribute::Local(ip) => said.local = Some(*ip),
+                AddressAttribute::Protocol(protocol) => said.ours = u8::from(*protocol) == mark::PROTOCOL,
+                _ => (),
+            }
+        }
+        said
+    }
 }
 
 impl Address {
@@ -52,17 +104,9 @@ impl Address {
     /// Reads an address that bears our mark.
     pub(crate) fn from_message(message: &AddressMessage, names: &LinkNames) -> Option<Address> {
         let link = names.get(&message.header.index)?.clone();
-        let (mut address, mut local, mut ours) = (None, None, false);
-        for attribute in &message.attributes {
-            match attribute {
-                AddressAttribute::Address(ip) => address = Some(*ip),
-                AddressAttribute::Local(ip) => local = Some(*ip),
-                AddressAttribute::Protocol(protocol) => ours = u8::from(*protocol) == mark::PROTOCOL,
-                _ => (),
-            }
-        }
-        let network = IpNet::new(local.or(address)?, message.header.prefix_len).ok()?;
-        ours.then_some(Address { link, network })
+        let said = Said::of(message);
+        let network = IpNet::new(said.local.or(said.address)?, message.header.prefix_len).ok()?;
+        said.ours.then_some(Address { link, network })
     }
 }
 
@@ -93,6 +137,34 @@ mod tests {
                 .attributes
                 .retain(|one| !matches!(one, AddressAttribute::Protocol(_)));
             assert_eq!(Address::from_message(&message, &names), None);
+        }
+    }
+
+    /// A host on a network of many is told from the one at the other end of a link between two.
+    #[test]
+    fn what_others_connect_is_known() {
+        let lan = LinkName::try_from("lan").unwrap();
+        let names = LinkNames::from([(4, lan.clone())]);
+        for (address, other_end, expected) in [
+            ("10.5.0.1/16", "10.5.0.1", "10.5.0.0/16"),
+            ("10.5.0.1/32", "10.9.0.7", "10.9.0.7/32"),
+        ] {
+            let address = Address {
+                link: lan.clone(),
+                network: address.parse().unwrap(),
+            };
+            let mut message = address.message(4);
+            assert_eq!(Connected::from_message(&message, &names), None, "it is ours");
+            message.attributes = vec![
+                AddressAttribute::Address(other_end.parse().unwrap()),
+                AddressAttribute::Local(address.network.addr()),
+            ];
+            let connected = Connected {
+                link: lan.clone(),
+                address: address.network.addr(),
+                network: expected.parse().unwrap(),
+            };
+            assert_eq!(Connected::from_message(&message, &names), Some(connected));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::address::Connected;
 use crate::kernel::Dump;
 use crate::link::{Link, LinkKind, LinkName};
 use crate::notice::Notice;
@@ -31,6 +32,7 @@ struct Shared {
 struct State {
     objects: BTreeMap<Key, Object>,
     foreign_links: BTreeSet<LinkName>,
+    connected: BTreeSet<Connected>,
     refusals: BTreeMap<Key, Refusal>,
     counters: BTreeMap<StateKey, Counters>,
     performed: Vec<Operation>,
@@ -99,6 +101,18 @@ impl FakeKernel {
         self.report(Notice::LinkPresent { link, ours: false });
     }
 
+    /// Somebody else gives a link an address.
+    pub fn connect(&self, connected: Connected) {
+        self.state().connected.insert(connected.clone());
+        self.report(Notice::Connected(connected, true));
+    }
+
+    /// Somebody else takes the address away again.
+    pub fn disconnect(&self, connected: Connected) {
+        self.state().connected.remove(&connected);
+        self.report(Notice::Connected(connected, false));
+    }
+
     /// Lets packets pass through a state.
     pub fn count(&self, key: StateKey, counters: Counters) {
         self.state().counters.insert(key, counters);
@@ -159,6 +173,7 @@ impl FakeKernel {
         Dump {
             objects: state.objects.values().cloned().collect(),
             links: state.links(),
+            connected: state.connected.clone(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::address::Connected;
 use crate::fake::FakeKernel;
 use crate::link::LinkName;
 use crate::netlink::{Netlink, Subscription};
@@ -21,6 +22,7 @@ const ROUNDS: usize = 8;
 pub struct Kernel {
     core: Reconciler,
     port: Port,
+    connected: BTreeSet<Connected>,
     /// What came to light meanwhile, until somebody takes it.
     events: Vec<Event>,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Dump {
     pub(crate) objects: Vec<Object>,
     /// Names of all links.
     pub(crate) links: BTreeSet<LinkName>,
+    /// What addresses of others connect.
+    pub(crate) connected: BTreeSet<Connected>,
 }
 
 impl Kernel {
@@ -66,6 +70,7 @@ impl Kernel {
             Kernel {
                 core,
                 port,
+                connected: found.connected,
                 events: vec![],
             },
             Notices(Source::Netlink(subscription)),
@@ -80,6 +85,7 @@ impl Kernel {
             Kernel {
                 core,
                 port: Port::Fake(fake.clone()),
+                connected: found.connected,
                 events: vec![],
             },
             Notices(Source::Fake(fake.clone())),
@@ -123,6 +129,7 @@ impl Kernel {
     /// Takes what the kernel reported, repairs what is broken and says what others have to know.
     pub async fn handle(&mut self, notices: Vec<Notice>) -> Vec<Event> {
         let overrun = notices.contains(&Notice::Overrun);
+        notices.iter().for_each(|notice| self.reconnect(notice));
         let mut events: Vec<Event> = notices
             .into_iter()
             .filter_map(|notice| self.core.observe(notice))
@@ -159,8 +166,23 @@ impl Kernel {
         self.converge().await;
     }
 
+    fn reconnect(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Connected(connected, true) => drop(self.connected.insert(connected.clone())),
+            Notice::Connected(connected, false) => drop(self.connected.remove(connected)),
+            Notice::LinkGone(link) => self.connected.retain(|connected| connected.link != *link),
+            Notice::LinkPresent { .. }
+            | Notice::Present(_)
+            | Notice::Gone(_)
+            | Notice::Expired { .. }
+            | Notice::Wanted(_)
+            | Notice::Overrun => {}
+        }
+    }
+
     async fn look(&mut self) -> Result<(), Refusal> {
         let found = self.port.dump().await?;
+        self.connected = found.connected;
         self.events
             .extend(self.core.observe_all(found.objects, found.links));
         Ok(())
@@ -239,6 +261,11 @@ impl Kernel {
     /// All that the kernel has of ours, as far as we know.
     pub fn present(&self) -> impl Iterator<Item = &Object> {
         self.core.present_objects()
+    }
+
+    /// The networks that addresses of others connect to links.
+    pub fn connected(&self) -> &BTreeSet<Connected> {
+        &self.connected
     }
 
     /// The states that were found at start and are not replaced yet.

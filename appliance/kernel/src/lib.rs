@@ -22,7 +22,7 @@ pub mod sysctl;
 mod xfrm_policy;
 mod xfrm_state;
 
-pub use address::Address;
+pub use address::{Address, Connected};
 pub use algorithm::{Algorithm, Authenticator, EspKeys};
 pub use kernel::{Kernel, Notices};
 pub use link::{InvalidLinkName, Link, LinkKind, LinkName};

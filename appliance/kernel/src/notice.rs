@@ -1,5 +1,6 @@
 //! What the kernel reports unasked, and what follows from it.
 
+use crate::address::Connected;
 use crate::link::{Link, LinkName};
 use crate::object::{Key, Object};
 use crate::xfrm_policy::PolicyKey;
@@ -17,6 +18,8 @@ pub enum Notice {
     },
     /// A link is gone, and with it its addresses and routes.
     LinkGone(LinkName),
+    /// An address of somebody else connects this now, or no longer.
+    Connected(Connected, bool),
     /// An object under our mark is there.
     Present(Object),
     /// An object under our mark is gone.

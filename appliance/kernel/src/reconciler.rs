@@ -153,7 +153,7 @@ impl Reconciler {
             }
             Notice::Expired { key, hard } => self.spent(key, hard),
             Notice::Wanted(policy) => Some(Event::Wanted(policy)),
-            Notice::Overrun => None,
+            Notice::Connected(..) | Notice::Overrun => None,
         };
         self.forget_settled_refusals();
         event

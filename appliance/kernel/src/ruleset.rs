@@ -17,6 +17,8 @@ pub struct Ruleset {
     pub closed: BTreeSet<IpNet>,
     /// The links by which packets may go there.
     pub tunnels: BTreeSet<LinkName>,
+    /// Prefixes that are closed no further by these links: their hosts are right there.
+    pub local: BTreeSet<(LinkName, IpNet)>,
 }
 
 /// The largest TCP segments of a link, in octets.
@@ -66,8 +68,15 @@ impl Ruleset {
             let _ = write!(
                 script,
                 "\tchain closed_{hook} {{\n\t\ttype filter hook {hook} priority filter; policy accept;\n\
-                 \t\toifname \"lo\" accept\n\
-                 \t\tip daddr @{CLOSED_V4} oifname != @{TUNNELS} counter drop\n\
+                 \t\toifname \"lo\" accept\n",
+            );
+            for (link, prefix) in &self.local {
+                let family = if prefix.addr().is_ipv4() { "ip" } else { "ip6" };
+                let _ = writeln!(script, "\t\toifname \"{link}\" {family} daddr {prefix} accept");
+            }
+            let _ = write!(
+                script,
+                "\t\tip daddr @{CLOSED_V4} oifname != @{TUNNELS} counter drop\n\
                  \t\tip6 daddr @{CLOSED_V6} oifname != @{TUNNELS} counter drop\n\t}}\n",
             );
         }
@@ -95,15 +104,12 @@ impl Ruleset {
         let tunnels = elements(listing, TUNNELS);
         Ruleset {
             maximum_segments,
-            closed: closed
-                .into_iter()
-                .flatten()
-                .filter_map(|text| text.parse().ok().or_else(|| host(text)))
-                .collect(),
+            closed: closed.into_iter().flatten().filter_map(prefix).collect(),
             tunnels: tunnels
                 .into_iter()
                 .filter_map(|text| LinkName::try_from(text.trim_matches('"')).ok())
                 .collect(),
+            local: listing.lines().filter_map(local).collect(),
         }
     }
 }
@@ -145,9 +151,17 @@ fn elements<'l>(listing: &'l str, name: &str) -> Vec<&'l str> {
     texts.filter(|text| !text.is_empty()).collect()
 }
 
+/// What a line of the listing says that is local to a link.
+fn local(line: &str) -> Option<(LinkName, IpNet)> {
+    let (link, rule) = line.trim().strip_prefix("oifname \"")?.split_once("\" ")?;
+    let (_, text) = rule.strip_suffix(" accept")?.split_once(" daddr ")?;
+    Some((LinkName::try_from(link).ok()?, prefix(text)?))
+}
+
 /// A single address is listed without a prefix length.
-fn host(text: &str) -> Option<IpNet> {
-    text.parse().ok().map(|address: std::net::IpAddr| address.into())
+fn prefix(text: &str) -> Option<IpNet> {
+    let host = || text.parse().ok().map(|address: std::net::IpAddr| address.into());
+    text.parse().ok().or_else(host)
 }
 
 #[cfg(test)]
@@ -167,6 +181,13 @@ mod tests {
                 .map(|prefix| prefix.parse().unwrap())
                 .into(),
             tunnels: [link("cw-a"), link("cw-b")].into(),
+            local: [
+                ("lan", "10.3.0.0/25"),
+                ("lan", "10.3.0.200/32"),
+                ("eth1.5", "fd02::/80"),
+            ]
+            .map(|(name, prefix)| (link(name), prefix.parse().unwrap()))
+            .into(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The owner of kernel and datapath: links, addresses, routes, and the Child SAs that use them.
 
 mod kernel_children;
+mod local;
 mod network;
 mod owner;
 mod retry;

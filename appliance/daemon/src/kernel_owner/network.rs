@@ -1,13 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use appliance_kernel::sysctl::{self, LinkSetting};
 use appliance_kernel::{
-    Address, Kernel, Key, Link, LinkKind, LinkName, MaximumSegments, Object, Refusal, Request, Route,
-    Ruleset, Scope, Target, XfrmState,
+    Address, Connected, Kernel, Key, Link, LinkKind, LinkName, MaximumSegments, Object, Refusal, Request,
+    Route, Ruleset, Scope, Target, XfrmState,
 };
 use ike::ConnectionName;
 use ipnet::IpNet;
-use tracing::warn;
+use tracing::{debug, warn};
 
+use super::local::local;
 use crate::datapath::Kind;
 use crate::derive::{NetworkSettings, TunnelSettings};
 
@@ -19,8 +21,9 @@ const IPV6_TCP_HEADERS: u16 = 60;
 /// Makes sure that nothing for these prefixes leaves in clear text, before anything else is done.
 pub(crate) async fn close(kernel: &mut Kernel, network: &NetworkSettings) -> Result<(), Refusal> {
     let closed = kernel.apply(last_resort(network).map(Request::Want)).await;
+    let ruleset = ruleset(network, kernel.connected());
     // The routes do without it, unless somebody else's lead elsewhere.
-    if let Err(refusal) = kernel.apply([Request::Want(ruleset(network).into())]).await {
+    if let Err(refusal) = kernel.apply([Request::Want(ruleset.into())]).await {
         warn!(%refusal, "routes of others could lead past the tunnels");
     }
     closed
@@ -32,14 +35,17 @@ fn last_resort(network: &NetworkSettings) -> impl Iterator<Item = Object> {
 }
 
 /// All that keeps the sites closed.
-pub(super) fn closing(network: &NetworkSettings) -> impl Iterator<Item = Request> {
+pub(super) fn closing<'n>(
+    network: &'n NetworkSettings,
+    connected: &BTreeSet<Connected>,
+) -> impl Iterator<Item = Request> + use<'n> {
     last_resort(network)
-        .chain([ruleset(network).into()])
+        .chain([ruleset(network, connected).into()])
         .map(Request::Want)
 }
 
 /// Whatever the routes say, packets for the sites go by the tunnels; and TCP announces no more than fits through them.
-fn ruleset(network: &NetworkSettings) -> Ruleset {
+fn ruleset(network: &NetworkSettings, connected: &BTreeSet<Connected>) -> Ruleset {
     let mut ruleset = Ruleset::default();
     for tunnel in network.tunnels.values() {
         if let Ok(link) = LinkName::try_from(tunnel.numbering.link.as_str()) {
@@ -53,6 +59,7 @@ fn ruleset(network: &NetworkSettings) -> Ruleset {
     }
     let closed: Vec<IpNet> = network.closed.iter().copied().collect();
     ruleset.closed = IpNet::aggregate(&closed).into_iter().collect();
+    ruleset.local = local(network, connected);
     ruleset
 }
 
@@ -61,6 +68,7 @@ pub(super) fn objects(
     network: &NetworkSettings,
     datapath: Kind,
     idle: &BTreeSet<ConnectionName>,
+    connected: &BTreeSet<Connected>,
 ) -> BTreeMap<Key, Object> {
     let mut objects: Vec<Object> = last_resort(network).collect();
     for (name, tunnel) in &network.tunnels {
@@ -72,7 +80,7 @@ pub(super) fn objects(
             objects.extend(tunnel.prefixes.iter().map(|prefix| route(*prefix, &link)));
         }
     }
-    objects.push(ruleset(network).into());
+    objects.push(ruleset(network, connected).into());
     objects.into_iter().map(|object| (object.key(), object)).collect()
 }
 
@@ -155,4 +163,28 @@ pub(super) fn difference(before: &BTreeMap<Key, Object>, after: &BTreeMap<Key, O
     unwanted
         .chain(wanted.map(|(_, object)| Request::Want(object.clone())))
         .collect()
+}
+
+/// The kernel is to forget soon that it told of a packet that found no state: else it keeps silent about that flow for
+/// half a minute, and remembers as many flows as somebody cares to try.
+pub(super) fn shorten_acquires() {
+    if let Err(refusal) = sysctl::write_acquire_lifetime(1) {
+        debug!(%refusal, "acquire setting");
+    }
+}
+
+/// Switches of a tunnel link: packets may come back another way, and the link needs no address of its own making.
+pub(super) fn prepare(link: &str) {
+    let Ok(link) = LinkName::try_from(link) else {
+        return;
+    };
+    // The kernel takes the greater of this and that of `all`, so 2, "loose", and not 0 (ip-sysctl, rp_filter).
+    for (setting, value) in [
+        (LinkSetting::ReversePathFilter, 2),
+        (LinkSetting::Ipv6AddressGeneration, 1),
+    ] {
+        if let Err(refusal) = setting.write(&link, value) {
+            debug!(%refusal, "link setting");
+        }
+    }
 }

@@ -3,8 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use appliance_esp::{Limit, Notice};
-use appliance_kernel::sysctl::{self, LinkSetting};
-use appliance_kernel::{Event, Kernel, Key, LinkName, Notices, Object, PolicyKey, Removal, Scope, StateKey};
+use appliance_kernel::{
+    Connected, Event, Kernel, Key, LinkName, Notices, Object, PolicyKey, Removal, Scope, StateKey,
+};
 use ike::{ChildId, ConnectionName, EspPair, Input, Spent, Watched};
 use tokio::select;
 use tokio::sync::{mpsc, watch};
@@ -77,6 +78,8 @@ pub(crate) struct KernelOwner {
     ways: Ways,
     /// The connections that have no routes, for another one to their site has them.
     idle: BTreeSet<ConnectionName>,
+    /// What the links of others connected when this was last looked at.
+    connected: BTreeSet<Connected>,
     telling: Telling,
     snapshot: watch::Sender<Arc<DatapathSnapshot>>,
 }
@@ -101,6 +104,7 @@ impl KernelOwner {
             retry: Retry::default(),
             ways: Ways::default(),
             idle: BTreeSet::new(),
+            connected: BTreeSet::new(),
             telling: Telling::new(engine),
             snapshot,
         }
@@ -181,13 +185,14 @@ impl KernelOwner {
     pub(super) async fn apply(&mut self, network: NetworkSettings) {
         self.ways.configure(&network);
         let idle = self.idle_of(&network);
-        let configured = network::objects(&network, self.carrier.kind(), &idle);
+        let configured = network::objects(&network, self.carrier.kind(), &idle, self.kernel.connected());
         let prefixes = network.tunnels.values().flat_map(|tunnel| &tunnel.prefixes);
         forwarding::enable(prefixes);
         if let Carrier::User(children) = &mut self.carrier {
             // Nothing of a kernel datapath of before can serve here, and its links have the names that we need.
             let release = [appliance_kernel::Request::Release(Scope::Everything)];
-            let _shown = self.kernel.apply(network::closing(&network).chain(release)).await;
+            let closing = network::closing(&network, self.kernel.connected());
+            let _shown = self.kernel.apply(closing.chain(release)).await;
             self.refused_links = children.match_links(&network);
             self.audit().await;
         }
@@ -197,7 +202,7 @@ impl KernelOwner {
         // Refusals are kept by the kernel's owner, shown in the status and tried again at the next audit.
         let _shown = self.kernel.apply(requests).await;
         for tunnel in network.tunnels.values() {
-            prepare(&tunnel.numbering.link);
+            network::prepare(&tunnel.numbering.link);
         }
         self.refused_children
             .retain(|connection, _| network.tunnels.contains_key(connection));
@@ -221,13 +226,14 @@ impl KernelOwner {
             .collect()
     }
 
-    /// Gives the routes of each site to the first of its connections that is up.
+    /// Gives the routes of each site to the first of its connections that is up, and lets networks of our own be.
     async fn reroute(&mut self) {
         let idle = self.idle_of(&self.network);
-        if idle == self.idle {
+        if idle == self.idle && self.connected == *self.kernel.connected() {
             return;
         }
-        let configured = network::objects(&self.network, self.carrier.kind(), &idle);
+        self.connected.clone_from(self.kernel.connected());
+        let configured = network::objects(&self.network, self.carrier.kind(), &idle, self.kernel.connected());
         for name in self.idle.difference(&idle) {
             journal::span(name).in_scope(|| info!("has the routes of its site now"));
         }
@@ -299,7 +305,7 @@ impl KernelOwner {
         let watched = match (&mut self.carrier, tunnel) {
             (Carrier::Kernel(children), Some(numbering)) => {
                 if !lines.is_empty() {
-                    shorten_acquires();
+                    network::shorten_acquires();
                 }
                 let interface = (connection, numbering.interface_id);
                 children.watch(&mut self.kernel, interface, lines).await
@@ -373,7 +379,7 @@ impl KernelOwner {
             warn!(%refused, "the link could not be made again");
             self.refused_links.push(refused);
         }
-        prepare(link.as_str());
+        network::prepare(link.as_str());
     }
 
     async fn audit(&mut self) {
@@ -483,29 +489,5 @@ impl KernelOwner {
                 refused,
             });
         });
-    }
-}
-
-/// The kernel is to forget soon that it told of a packet that found no state: else it keeps silent about that flow for
-/// half a minute, and remembers as many flows as somebody cares to try.
-fn shorten_acquires() {
-    if let Err(refusal) = sysctl::write_acquire_lifetime(1) {
-        debug!(%refusal, "acquire setting");
-    }
-}
-
-/// Switches of a tunnel link: packets may come back another way, and the link needs no address of its own making.
-fn prepare(link: &str) {
-    let Ok(link) = LinkName::try_from(link) else {
-        return;
-    };
-    // The kernel takes the greater of this and that of `all`, so 2, "loose", and not 0 (ip-sysctl, rp_filter).
-    for (setting, value) in [
-        (LinkSetting::ReversePathFilter, 2),
-        (LinkSetting::Ipv6AddressGeneration, 1),
-    ] {
-        if let Err(refusal) = setting.write(&link, value) {
-            debug!(%refusal, "link setting");
-        }
     }
 }

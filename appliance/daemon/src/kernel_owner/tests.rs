@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use appliance_kernel::fake::FakeKernel;
-use appliance_kernel::{Direction, Kernel, Key, Notice, Object, Op, StateKey, Target};
+use appliance_kernel::{Connected, Direction, Kernel, Key, Notice, Object, Op, StateKey, Target};
 use ike::crypto::Encryption;
 use ike::{
     ChildId, ConnectionName, Encapsulation, EspKeys, EspPair, EspSa, Input, Spent, TrafficSelector, Volume,
@@ -667,6 +667,32 @@ async fn a_site_taken_out_of_the_configuration_is_no_longer_closed() {
         classes(&kernel),
         ["address", "last resort", "link", "route", "ruleset"]
     );
+}
+
+/// Whoever administers this machine from a network inside a site's prefix is not shut out when that network comes late,
+/// and it is closed again when it goes.
+#[tokio::test]
+async fn a_network_of_our_own_is_let_be_as_long_as_it_is_there() {
+    let kernel = FakeKernel::new();
+    let rig = Rig::start(&kernel).await;
+    let lan = Connected {
+        link: "lan".try_into().unwrap(),
+        address: "10.2.0.129".parse().unwrap(),
+        network: "10.2.0.128/25".parse().unwrap(),
+    };
+    let opened = || match kernel.objects().get(&Key::Ruleset) {
+        Some(Object::Ruleset(ruleset)) => ruleset.local.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(opened(), 0);
+    kernel.connect(lan.clone());
+    rig.ask(Request::Refresh).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(opened(), 1);
+    kernel.disconnect(lan);
+    rig.ask(Request::Refresh).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(opened(), 0);
 }
 
 /// The link that has the route of a prefix.

@@ -1,6 +1,6 @@
 //! Steps of a plan, performed; and dumps of what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE};
@@ -16,7 +16,7 @@ use netlink_packet_xfrm::constants::{
 use super::message::{Incoming, Outgoing, Protocol};
 use super::socket::{RequestError, Socket};
 use super::subscription::{link_names, parse};
-use crate::address::Address;
+use crate::address::{Address, Connected};
 use crate::kernel::Dump;
 use crate::link::{Link, LinkKind, LinkName, LinkNames};
 use crate::nft;
@@ -205,6 +205,7 @@ impl Netlink {
     pub(crate) async fn dump(&mut self) -> Result<Dump, Refusal> {
         let names = link_names(&mut self.route).await?;
         let mut objects = self.dump_routes(&names).await?;
+        let connected = self.dump_connected(&names).await?;
         objects.extend(
             self.states()
                 .await?
@@ -216,7 +217,19 @@ impl Netlink {
         Ok(Dump {
             objects,
             links: names.into_values().collect(),
+            connected,
         })
+    }
+
+    async fn dump_connected(&mut self, names: &LinkNames) -> Result<BTreeSet<Connected>, Refusal> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let request = Outgoing::route(&request, NLM_F_DUMP);
+        let found = self.route.dump(&request, |message| match parse(message)? {
+            RouteNetlinkMessage::NewAddress(address) => Connected::from_message(&address, names),
+            _ => None,
+        });
+        let found = found.await.map_err(|error| refusal("addresses", error))?;
+        Ok(found.into_iter().collect())
     }
 
     async fn dump_routes(&mut self, names: &LinkNames) -> Result<Vec<Object>, Refusal> {

@@ -14,7 +14,7 @@ use netlink_packet_xfrm::constants::{
 use super::message::{Incoming, Outgoing, Protocol};
 use super::perform::refusal;
 use super::socket::Socket;
-use crate::address::Address;
+use crate::address::{Address, Connected};
 use crate::link::{Link, LinkNames, name_of};
 use crate::notice::Notice;
 use crate::object::{Key, Object};
@@ -169,12 +169,17 @@ fn route_notice(message: &Incoming<'_>, names: &mut LinkNames) -> Option<Notice>
             names.remove(&link.header.index);
             Some(Notice::LinkGone(name_of(&link)?))
         }
-        RouteNetlinkMessage::NewAddress(address) => Some(Notice::Present(Object::Address(
-            Address::from_message(&address, names)?,
-        ))),
-        RouteNetlinkMessage::DelAddress(address) => Some(Notice::Gone(Key::Address(Address::from_message(
-            &address, names,
-        )?))),
+        RouteNetlinkMessage::NewAddress(address) => match Address::from_message(&address, names) {
+            Some(ours) => Some(Notice::Present(Object::Address(ours))),
+            None => Some(Notice::Connected(Connected::from_message(&address, names)?, true)),
+        },
+        RouteNetlinkMessage::DelAddress(address) => match Address::from_message(&address, names) {
+            Some(ours) => Some(Notice::Gone(Key::Address(ours))),
+            None => Some(Notice::Connected(
+                Connected::from_message(&address, names)?,
+                false,
+            )),
+        },
         RouteNetlinkMessage::NewRoute(route) => Some(Notice::Present(Object::Route(Route::from_message(
             &route, names,
         )?))),

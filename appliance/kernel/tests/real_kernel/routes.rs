@@ -239,6 +239,13 @@ fn segments_are_clamped_by_one_table() {
                 .map(|prefix| prefix.parse().unwrap())
                 .into(),
             tunnels: (0..40).map(|number| name(&format!("cw-{number}"))).collect(),
+            local: [
+                ("lan", "10.2.0.0/25"),
+                ("br-lan", "10.9.0.1/32"),
+                ("eth1.5", "fd02::/80"),
+            ]
+            .map(|(link, prefix)| (name(link), prefix.parse().unwrap()))
+            .into(),
         };
         kernel.apply(want([clamp(1350).into()])).await.unwrap();
         let (mut kernel, _) = Kernel::open().await.unwrap();
