@@ -84,6 +84,12 @@ impl Engine {
             Input::ChildRefused(child, why) => self.refused(child, why, now),
             Input::ChildSpent(child, spent) => self.spent(child, spent, now),
             Input::Received(children) => self.received_by(&children, now),
+            Input::Orphaned {
+                connection,
+                local,
+                remote,
+                spi,
+            } => self.disown(&connection, Path { local, remote }, spi),
             Input::Wanted(name, line) => self.wanted(&name, line, now),
             Input::Resolved(name, host, found) => self.resolved(&name, &host, found, now),
             Input::Connect(name) => self.connect_anew(&name, now),

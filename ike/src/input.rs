@@ -26,6 +26,17 @@ pub enum Input {
     Received(Vec<(ChildId, u64)>),
     /// A direction of this child has carried what it may.
     ChildSpent(ChildId, Spent),
+    /// The datapath still receives by a Child SA of an engine before this one; told again while that is so.
+    Orphaned {
+        /// The connection that it was of.
+        connection: ConnectionName,
+        /// Our address and the port by which IKE reaches the peer.
+        local: SocketAddr,
+        /// The peer's.
+        remote: SocketAddr,
+        /// The SPI that we receive by.
+        spi: u32,
+    },
     /// A packet of this watched line finds no child; told again at most once a second.
     Wanted(ConnectionName, usize),
     /// The addresses of the host name that was asked for, most wanted first, or why there are none.

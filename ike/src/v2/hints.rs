@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use super::nat::Path;
 use super::payloads::Datagram;
 use super::state::{Common, Established, IkeSa, State};
+use crate::ConnectionName;
 use crate::engine::Engine;
-use crate::wire::registry::{notify, payload};
-use crate::wire::{Message, NotifyPayload, Payload};
+use crate::wire::registry::{exchange, notify, payload};
+use crate::wire::{Header, Message, NotifyPayload, Payload};
 
-/// A peer that was heard within this time is not asked because of a hint: forgers cost a message in so long at most.
+/// A peer of which an IKE message came within this time is not asked because of a hint: forgers cost a message in so
+/// long at most.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(10);
 
 /// The error that an unprotected message starts with, if that is what the message is.
@@ -55,9 +58,25 @@ impl Engine {
         }
     }
 
+    /// Says of a Child SA which the datapath has from an engine before this one that we do not know it, as of any that we
+    /// get packets for (RFC 7296 §1.5): where only the peer may start, it has to find out by itself, and what it sends
+    /// arrives.
+    pub(crate) fn disown(&mut self, connection: &ConnectionName, path: Path, spi: u32) {
+        let standing = self.connections.get(connection);
+        let waits = standing.is_some_and(|standing| standing.sa.is_none() && !standing.settings.may_start());
+        if waits && !self.stopping {
+            let error = NotifyPayload::new(notify::INVALID_SPI, spi.to_be_bytes().to_vec());
+            let message = Message {
+                header: Header::new(0, 0, exchange::INFORMATIONAL, Header::INITIATOR, 0),
+                payloads: vec![Payload::Notify(error)],
+            };
+            self.send(path, message.encode());
+        }
+    }
+
     /// Asks the peer whether it is there, unless it was heard just now or is being asked something already.
     pub(crate) fn hinted(&mut self, common: Common, state: Box<Established>, now: Instant) {
-        let recent = now.saturating_duration_since(state.heard) < BETWEEN_CHECKS;
+        let recent = now.saturating_duration_since(state.spoke) < BETWEEN_CHECKS;
         if recent || state.window.next_request().is_none() {
             return self.keep(common, State::Established(state));
         }

@@ -141,6 +141,8 @@ pub(crate) struct Established {
     pub(crate) lifetime: Lifetime,
     /// When an authenticated, fresh message of the peer arrived last, or what came by a child showed that it is there.
     pub(crate) heard: Instant,
+    /// The last IKE message of the peer came then.
+    pub(crate) spoke: Instant,
     /// The datapath is asked what came; it has until then to answer.
     pub(crate) looking: Option<Instant>,
     /// When it was established.
@@ -184,6 +186,7 @@ impl Established {
             pending: None,
             lifetime,
             heard: now,
+            spoke: now,
             looking: None,
             since: now,
             dpd_timeout,

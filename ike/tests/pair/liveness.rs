@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ike::{ChildId, Event, Input, Reason};
+use ike::{ChildId, Event, Input, Mode, Reason};
 
-use crate::{Pair, Site};
+use crate::{Pair, Site, connection, name};
 
 const TIMEOUT: Duration = Duration::from_secs(45);
 const SECOND: Duration = Duration::from_secs(1);
@@ -52,6 +52,31 @@ fn while_traffic_comes_nobody_is_asked_whether_he_is_there() {
     pair.run_for(TIMEOUT * 2);
     assert!(sent(&mut pair) > 0, "silence is asked about again");
     pair.assert_kept();
+}
+
+/// What the peer's kernel still sends shows nothing of the peer itself: it is asked when it says that it forgot us.
+#[test]
+fn a_peer_that_forgot_us_is_asked_although_its_traffic_comes() {
+    for timeout in [9, 45].map(Duration::from_secs) {
+        let mut pair = settled(timeout);
+        carry(&mut pair, 60);
+        let before = pair.west.child().inbound.spi;
+        pair.west.restart();
+        let mut west = connection("192.0.2.2", "192.0.2.1");
+        (west.mode, west.dpd_timeout) = (Mode::ResponderOnly, timeout);
+        pair.configure_west([("to-east", west)]);
+        pair.tell_west(Input::Orphaned {
+            connection: name("to-east"),
+            local: "192.0.2.2:500".parse().unwrap(),
+            remote: "192.0.2.1:500".parse().unwrap(),
+            spi: before,
+        });
+        for _ in 0..14 {
+            pair.east.received = pair.east.received.map(|received| received + 1);
+            pair.run_for(SECOND);
+        }
+        pair.assert_up();
+    }
 }
 
 /// Whenever its last packet came, a peer that is gone is found dead within the configured time.

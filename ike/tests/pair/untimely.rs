@@ -229,6 +229,34 @@ fn a_peer_that_says_it_forgot_us_is_found_out_early() {
     pair.assert_up();
 }
 
+/// Killed while its kernel carries on, a side that may only respond has the peer find out: else that would miss nothing
+/// until the kernel is told to stop.
+#[test]
+fn a_side_that_only_responds_says_what_it_knows_no_more() {
+    let orphaned = |pair: &mut Pair, spi| {
+        pair.tell_west(Input::Orphaned {
+            connection: crate::name("to-east"),
+            local: "192.0.2.2:500".parse().unwrap(),
+            remote: "192.0.2.1:500".parse().unwrap(),
+            spi,
+        });
+    };
+    let mut pair = Pair::with(|east, west| {
+        (east.dpd_timeout, west.dpd_timeout) = (Duration::from_secs(3600), Duration::from_secs(3600));
+    });
+    pair.run_for(Duration::from_secs(20));
+    let (old, sent) = (pair.west.child().inbound.spi, pair.network.history.len());
+    orphaned(&mut pair, old);
+    assert_eq!(pair.network.history.len(), sent, "it has an IKE SA");
+    pair.west.restart();
+    let mut west = crate::connection("192.0.2.2", "192.0.2.1");
+    west.mode = ike::Mode::ResponderOnly;
+    pair.configure_west([("to-east", west)]);
+    orphaned(&mut pair, old);
+    pair.run_for(Duration::from_secs(14));
+    pair.assert_up();
+}
+
 /// The datapath loses a child that was replaced and only receives any more: it is not to be removed once more, and
 /// nothing else comes of it. (Found by the fuzz target `pair`.)
 #[test]

@@ -1,5 +1,6 @@
 //! The owner of kernel and datapath: links, addresses, routes, and the Child SAs that use them.
 
+mod carrier;
 mod kernel_children;
 mod local;
 mod network;
@@ -11,5 +12,6 @@ mod tests;
 mod user_children;
 mod ways;
 
+pub(crate) use carrier::Carrier;
 pub(crate) use network::close;
-pub(crate) use owner::{Carrier, KernelOwner};
+pub(crate) use owner::KernelOwner;

@@ -5,13 +5,14 @@ use appliance_kernel::{
     Address, Connected, Kernel, Key, Link, LinkKind, LinkName, MaximumSegments, Object, Refusal, Request,
     Route, Ruleset, Scope, Target, XfrmState,
 };
-use ike::ConnectionName;
+use ike::{ConnectionName, Input};
 use ipnet::IpNet;
 use tracing::{debug, warn};
 
 use super::local::local;
 use crate::datapath::Kind;
 use crate::derive::{NetworkSettings, TunnelSettings};
+use crate::sockets::IKE_PORT;
 
 /// Metric of routes into a tunnel; that of last resort is far above.
 const TUNNEL_METRIC: u32 = 100;
@@ -148,6 +149,24 @@ pub(super) fn strangers(kernel: &Kernel, network: &NetworkSettings) -> Vec<Reque
     ids.into_iter()
         .map(|id| Request::Release(Scope::Child(id)))
         .collect()
+}
+
+/// What a daemon before this one left to receive by.
+pub(super) fn orphans(kernel: &Kernel, network: &NetworkSettings) -> Vec<Input> {
+    let orphan = |state: &XfrmState| {
+        let mut tunnels = network.tunnels.iter();
+        let (name, tunnel) =
+            tunnels.find(|(_, tunnel)| tunnel.numbering.interface_id == state.interface_id)?;
+        let ports = state.encapsulation;
+        let (near, far) = ports.map_or((IKE_PORT, IKE_PORT), |ports| (ports.destination, ports.source));
+        (state.destination == tunnel.local).then(|| Input::Orphaned {
+            connection: name.clone(),
+            local: (state.destination, near).into(),
+            remote: (state.source, far).into(),
+            spi: state.spi,
+        })
+    };
+    kernel.adopted_states().filter_map(orphan).collect()
 }
 
 /// What leads from one set of objects to another.

@@ -12,58 +12,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until};
 use tracing::{debug, info, warn};
 
-use super::kernel_children::KernelChildren;
+use super::carrier::Carrier;
 use super::network;
 use super::retry::Retry;
 use super::telling::Telling;
-use super::user_children::UserChildren;
 use super::ways::Ways;
-use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
+use crate::datapath::{DatapathSnapshot, Refused, Request};
 use crate::derive::NetworkSettings;
 use crate::{forwarding, journal};
 
 /// How often the kernel is compared with what is wanted: not everything that happens in it is reported.
 const AUDIT: Duration = Duration::from_secs(60);
+/// How often peers are told that we do not know the Child SAs that the kernel carries for them.
+const ORPHANS: Duration = Duration::from_secs(10);
 /// How long states that were found at start wait for their connection to come up again.
 const HOLD: Duration = Duration::from_secs(120);
 /// How long the old states of a connection stay beside its new child: the peer may still send under them.
 const OVERLAP: Duration = Duration::from_secs(2);
-
-/// What carries ESP.
-#[derive(Debug)]
-pub(crate) enum Carrier {
-    /// States and policies of the kernel.
-    Kernel(KernelChildren),
-    /// Our own workers.
-    User(UserChildren),
-}
-
-impl Carrier {
-    /// The kernel, carrying nothing yet.
-    pub(crate) fn kernel() -> Self {
-        Self::Kernel(KernelChildren::default())
-    }
-
-    /// Our own workers, carrying nothing yet.
-    pub(crate) fn user(datapath: Arc<appliance_esp::Datapath>, notices: appliance_esp::Notices) -> Self {
-        Self::User(UserChildren::new(datapath, notices))
-    }
-
-    /// What our own workers tell unasked; the kernel has a way of its own.
-    async fn notice(&mut self) -> Notice {
-        match self {
-            Self::Kernel(_) => std::future::pending().await,
-            Self::User(children) => children.notice().await,
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Kernel(_) => Kind::Kernel,
-            Self::User(_) => Kind::User,
-        }
-    }
-}
 
 /// Owns the kernel objects and the Child SAs of the datapath.
 pub(crate) struct KernelOwner {
@@ -114,6 +79,8 @@ impl KernelOwner {
     pub(crate) async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut notices: Notices) {
         let mut audit = interval(AUDIT);
         audit.reset();
+        let mut orphans = interval(ORPHANS);
+        orphans.reset();
         loop {
             let release = self.releases.iter().map(|(due, _)| *due).min();
             let retry = self.retry.due();
@@ -136,6 +103,7 @@ impl KernelOwner {
                 () = self.telling.room() => (),
                 () = sleep_until(release.unwrap_or_else(Instant::now)), if release.is_some() => self.release().await,
                 () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => self.try_again().await,
+                _ = orphans.tick() => self.tell_of_orphans(),
                 _ = audit.tick() => self.audit().await,
             }
             self.reroute().await;
@@ -355,6 +323,12 @@ impl KernelOwner {
             .into_iter()
             .map(|(_, scope)| appliance_kernel::Request::Release(scope));
         let _shown = self.kernel.apply(requests).await;
+    }
+
+    fn tell_of_orphans(&mut self) {
+        for orphan in network::orphans(&self.kernel, &self.network) {
+            self.telling.tell_if_room(orphan);
+        }
     }
 
     fn refused_objects(&self) -> BTreeSet<String> {

@@ -600,6 +600,37 @@ async fn a_killed_daemons_states_carry_on_until_the_new_child_has_taken_over() {
     );
 }
 
+/// Only the engine can have the peer find out that nobody knows these states any more.
+#[tokio::test(start_paused = true)]
+async fn a_killed_daemons_states_are_told_of_while_they_carry_on() {
+    let kernel = FakeKernel::new();
+    let mut first = Rig::start(&kernel).await;
+    first.install(1, 0x100).await;
+    first.crash();
+    let mut second = Rig::start(&kernel).await;
+    for _ in 0..2 {
+        let told = second.answered.recv().await.unwrap();
+        let Input::Orphaned {
+            connection,
+            local,
+            remote,
+            spi,
+        } = told
+        else {
+            panic!("{told:?}")
+        };
+        assert_eq!((connection, spi), (name(), 0x100));
+        assert_eq!((local, remote), (pair(1).local, pair(1).remote));
+    }
+    second.tell(Request::Remove(ChildId(1))).await;
+    tokio::time::advance(Duration::from_secs(120)).await;
+    second.ask(Request::Refresh).await;
+    while second.answered.try_recv().is_ok() {}
+    tokio::time::advance(Duration::from_secs(60)).await;
+    second.ask(Request::Refresh).await;
+    assert!(second.answered.try_recv().is_err(), "they were let go");
+}
+
 /// The configuration was edited while no daemon ran.
 #[tokio::test]
 async fn a_killed_daemons_states_do_not_go_on_to_an_endpoint_of_before() {
