@@ -1,5 +1,6 @@
 //! Packets for a configured site never leave in clear text, whatever becomes of the gateways.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use system_tests::lab::capture::{Capture, Class};
@@ -123,7 +124,7 @@ fn a_network_of_our_own_inside_that_of_a_site_is_not_cut_off() {
     let capture = Capture::start(gateway, "wan").unwrap();
     let every = Duration::from_millis(10);
     let reached = |when: &str, address: [u8; 4]| {
-        let ping = Ping::start(gateway, address.into(), every).unwrap();
+        let ping = Ping::start(gateway, Ipv4Addr::from(address), every).unwrap();
         ping.wait_for(5, SOON).unwrap();
         let answers = ping.finish();
         assert_eq!(answers.lost, 0, "{when}: {answers:?}");
@@ -141,7 +142,7 @@ fn a_network_of_our_own_inside_that_of_a_site_is_not_cut_off() {
     reached("added", [10, 2, 6, 10]);
     // Nobody on the outer link opens anything, and what is not right there stays closed.
     gateway.ip(&["address add 10.2.7.1/24 dev wan"]).unwrap();
-    let outside = Ping::start(gateway, [10, 2, 7, 9].into(), every).unwrap();
+    let outside = Ping::start(gateway, Ipv4Addr::new(10, 2, 7, 9), every).unwrap();
     let beyond = Ping::start(host, sites.b.host_address, every).unwrap();
     outside.wait_sent(20, SOON).unwrap();
     beyond.wait_sent(20, SOON).unwrap();

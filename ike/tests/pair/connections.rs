@@ -7,6 +7,9 @@ use ike::{
     Authentication, Connection, ConnectionState, DropCause, Identity, Input, Mode, Reason, Remote, Settings,
 };
 
+use crate::lines::{one_on_demand, wanted};
+use crate::selectors::assert_carried;
+use crate::situation::{EAST, WEST};
 use crate::{Pair, connection, name};
 
 /// O=Acme, CN=`name`, its texts encoded as `tag` says: 12 UTF8String, 19 PrintableString.
@@ -406,4 +409,33 @@ fn the_first_ike_sa_is_started_by_whom_the_mode_lets() {
         let sent = !pair.network.history.is_empty();
         assert_eq!(sent, (east, west) != (Mode::ResponderOnly, Mode::ResponderOnly));
     }
+}
+
+/// The mode binds the first IKE SA: without one, who may only respond says nothing; with one it asks for lines as the
+/// other side does.
+#[test]
+fn who_may_only_respond_asks_for_lines_once_an_ike_sa_stands() {
+    let waits = |east: &mut Connection, west: &mut Connection| {
+        one_on_demand(east, west);
+        west.mode = Mode::ResponderOnly;
+    };
+    let mut pair = Pair::with(|east, west| {
+        waits(east, west);
+        east.mode = Mode::ResponderOnly;
+    });
+    for east in [EAST, WEST] {
+        wanted(&mut pair, east, 1);
+    }
+    pair.run_for(Duration::from_secs(60));
+    assert!(pair.network.history.is_empty());
+
+    let mut pair = Pair::with(waits);
+    pair.run_until_quiet();
+    assert_carried(&pair, 1);
+    assert_eq!(pair.west.watched[&name("to-east")].len(), 1);
+    let sent = pair.network.history.len();
+    wanted(&mut pair, WEST, 1);
+    pair.run_until_quiet();
+    assert_carried(&pair, 2);
+    assert_eq!(pair.network.history[sent].source.ip(), pair.west.address);
 }

@@ -25,12 +25,12 @@ fn on_demand(east: u8, west: u8) -> SelectorLine {
 }
 
 /// The first line comes with the tunnel, the second on demand from either side.
-fn one_on_demand(east: &mut Connection, west: &mut Connection) {
+pub(crate) fn one_on_demand(east: &mut Connection, west: &mut Connection) {
     configured(&[line(0, 0), on_demand(1, 1)])(east, west);
     west.mode = Mode::Default;
 }
 
-fn wanted(pair: &mut Pair, east: bool, line: usize) {
+pub(crate) fn wanted(pair: &mut Pair, east: bool, line: usize) {
     let connection = name(if east { "to-west" } else { "to-east" });
     pair.tell(east, Input::Wanted(connection, line));
 }
@@ -120,35 +120,6 @@ fn the_datapath_watches_as_long_as_there_is_an_ike_sa() {
     assert!(there(&pair.east, "to-west").is_empty() && there(&pair.west, "to-east").is_empty());
     wanted(&mut pair, true, 1);
     assert!(pair.east.datapath.is_empty());
-}
-
-/// The mode binds the first IKE SA: without one, who may only respond says nothing; with one it asks for lines as the
-/// other side does.
-#[test]
-fn who_may_only_respond_asks_for_lines_once_an_ike_sa_stands() {
-    let waits = |east: &mut Connection, west: &mut Connection| {
-        one_on_demand(east, west);
-        west.mode = Mode::ResponderOnly;
-    };
-    let mut pair = Pair::with(|east, west| {
-        waits(east, west);
-        east.mode = Mode::ResponderOnly;
-    });
-    for east in [EAST, WEST] {
-        wanted(&mut pair, east, 1);
-    }
-    pair.run_for(SECOND * 60);
-    assert!(pair.network.history.is_empty());
-
-    let mut pair = Pair::with(waits);
-    pair.run_until_quiet();
-    assert_carried(&pair, 1);
-    assert_eq!(pair.west.watched[&name("to-east")].len(), 1);
-    let sent = pair.network.history.len();
-    wanted(&mut pair, WEST, 1);
-    pair.run_until_quiet();
-    assert_carried(&pair, 2);
-    assert_eq!(pair.network.history[sent].source.ip(), pair.west.address);
 }
 
 #[test]

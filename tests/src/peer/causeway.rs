@@ -317,24 +317,33 @@ fn further_name(number: usize) -> String {
 }
 
 fn connection(name: &str, tunnel: &Tunnel) -> Value {
+    let mut authentication = json!({ "method": "psk", "secret": format!("psk-{name}"),
+                                     "local_id": tunnel.local_id, "remote_id": tunnel.remote_id });
+    if let Some(Ppk { id, required, .. }) = tunnel.ppk {
+        let secret = format!("ppk-{name}");
+        let ppk = json!({ "id": id, "required": required, "secret": secret });
+        put(&mut authentication, "ppk", ppk);
+    }
     let mut connection = json!({
         "site": name, "policy": tunnel.built_in.unwrap_or(name), "mode": tunnel.mode, "ip_configuration": "default",
         "dpd_timeout_s": tunnel.dpd_timeout, "selectors": selectors(tunnel), "childless": tunnel.childless,
-        "authentication": { "method": "psk", "secret": format!("psk-{name}"),
-                            "local_id": tunnel.local_id, "remote_id": tunnel.remote_id },
+        "authentication": authentication,
         "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
     if let Some(size) = tunnel.fragment_size {
-        connection["fragment_size"] = json!(size);
-    }
-    if let Some(Ppk { id, required, .. }) = tunnel.ppk {
-        let secret = format!("ppk-{name}");
-        connection["authentication"]["ppk"] = json!({ "id": id, "required": required, "secret": secret });
+        put(&mut connection, "fragment_size", json!(size));
     }
     if let Some(further) = &tunnel.mobike {
         let names: Vec<_> = (2..).map(further_name).take(further.len()).collect();
-        connection["mobike"] = json!({ "ip_configurations": names });
+        put(&mut connection, "mobike", json!({ "ip_configurations": names }));
     }
     connection
+}
+
+/// Says one more thing in an object of a document.
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
 }
 
 fn selectors(tunnel: &Tunnel) -> Value {
