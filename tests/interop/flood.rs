@@ -1,6 +1,6 @@
 //! A flood of first messages from addresses that are not their senders'.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -58,7 +58,7 @@ impl Scene {
             ..peer.clone().waiting()
         };
         let newcomer = Tunnel {
-            local: NEWCOMER,
+            local: NEWCOMER.into(),
             local_id: waits.remote_id.clone(),
             local_prefix: waits.remote_prefix.clone(),
             ..far.clone().starting()
@@ -91,7 +91,10 @@ impl Scene {
     }
 
     fn flood(&self) -> Flood {
-        let ports = [500, 4500].map(|port| SocketAddrV4::new(self.sites.a.outer, port));
+        let IpAddr::V4(outer) = self.sites.a.outer else {
+            panic!("outside it is IPv4")
+        };
+        let ports = [500, 4500].map(|port| SocketAddrV4::new(outer, port));
         Flood::start(&self.crowd, &ports, VOLUME).unwrap()
     }
 
