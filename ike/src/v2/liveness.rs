@@ -107,7 +107,8 @@ impl Engine {
             State::InitAnswered(_) | State::Refused(_) => {
                 self.half_open.remove(common.spi);
             }
-            State::Established(state) if !state.children.carry() => {
+            State::Established(mut state) if !state.children.carry() => {
+                self.remove_children(&mut state, now);
                 self.ended(&common, None, now);
                 self.close(common, state.farewell(), now);
             }

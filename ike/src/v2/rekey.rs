@@ -110,9 +110,16 @@ impl Established {
         let departed = self.children.departed.iter().map(|child| child.until);
         let waiting = self.children.iter().filter_map(Child::patience);
         let pending = self.pending.as_ref().map(|pending| pending.until);
-        let childless = self.childless_until.filter(|_| !self.children.carry());
-        let due = [carried, lines, childless, pending].into_iter().flatten();
+        let due = [carried, lines, self.childless_until(), pending]
+            .into_iter()
+            .flatten();
         due.chain(departed).chain(waiting).min()
+    }
+
+    /// Until when it may be without a child; while a datapath thinks about one, it waits for that.
+    fn childless_until(&self) -> Option<Instant> {
+        self.childless_until
+            .filter(|_| self.children.iter().next().is_none())
     }
 
     /// The newest child that the datapath carries and that nobody deletes takes the place of one that is gone.
@@ -248,8 +255,9 @@ impl Engine {
     }
 
     /// Without a child an IKE SA waits for one for a while.
-    fn await_child(&mut self, common: Common, state: Box<Established>, now: Instant) {
-        if state.childless_until.is_some_and(|until| until <= now) {
+    fn await_child(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
+        if state.childless_until().is_some_and(|until| until <= now) {
+            self.remove_children(&mut state, now);
             self.ended(&common, None, now);
             self.close(common, state.farewell(), now);
         } else {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ike::Reason;
+use ike::{Input, Reason};
 
 use crate::Pair;
 use crate::rekey::{child, inbound};
-use crate::selectors::{assert_carried, configured, line};
+use crate::selectors::{assert_carried, configured, line, reseeded};
 
 /// The responder answers in time that it has no child, takes away what it asked for, and starts afresh.
 #[test]
@@ -75,5 +75,22 @@ fn a_child_that_the_datapath_still_thinks_about_outlives_the_wait_for_a_child() 
         hesitates(&mut pair, false);
         pair.run_for(Duration::from_secs(60));
         assert_carried(&pair, 2);
+    }
+}
+
+/// The other side asks for a child in the last of these seconds: what the datapath then thinks about is not left in it.
+#[test]
+fn a_child_that_the_peer_asks_for_late_is_not_left_behind() {
+    for seed in 0..20 {
+        let mut pair = reseeded(seed, &[line(0, 0), line(1, 1)]);
+        pair.east.hesitates = true;
+        for child in pair.east.standing().children {
+            pair.tell_east(Input::ChildRefused(child.id, "vanished".into()));
+        }
+        pair.run_for(Duration::from_secs(60));
+        pair.east.hesitates = false;
+        pair.run_for(Duration::from_secs(90));
+        assert_carried(&pair, 2);
+        assert_eq!(pair.east.datapath.len(), 2, "seed {seed}");
     }
 }
