@@ -7,7 +7,7 @@ use serde_json::Value;
 use system_tests::lab::capture::{Capture, Seen};
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::{Site, Sites};
-use system_tests::lab::traffic::{Answers, Ping, stream};
+use system_tests::lab::traffic::{Ping, stream};
 use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, SOON};
 use system_tests::peer::strongswan::StrongSwan;
@@ -145,8 +145,9 @@ impl Pair {
         }
     }
 
-    /// strongSwan replaces an SA while traffic flows, so that this part of our status changes; what became of the traffic.
-    pub(crate) fn through(&self, rekey: Rekey, part: &str) -> Answers {
+    /// strongSwan replaces an SA while traffic flows, so that this part of our status changes, and no packet is lost but
+    /// for those that strongSwan's own kernel has no state for.
+    pub(crate) fn through(&self, rekey: Rekey, part: &str) {
         let Far::StrongSwan(peer) = &self.far else {
             unreachable!("strongSwan stands there")
         };
@@ -155,7 +156,7 @@ impl Pair {
             let children = status["children"].as_array().map_or(0, Vec::len);
             Ok((status.pointer(part).cloned().unwrap_or_default(), children))
         };
-        let (before, _) = now().unwrap();
+        let ((before, _), lost_before) = (now().unwrap(), peer.lost().unwrap());
         let (a, b) = (&self.sites.a, &self.sites.b);
         let ping = Ping::start(&b.host, a.host_address, Duration::from_millis(20)).unwrap();
         ping.wait_for(10, SOON).unwrap();
@@ -166,7 +167,13 @@ impl Pair {
             Ok(())
         })
         .unwrap();
-        ping.finish()
+        let answers = ping.finish();
+        let lost_by_peer = peer.lost().unwrap() - lost_before;
+        assert!(
+            answers.lost <= lost_by_peer,
+            "{answers:?}, {lost_by_peer} by the peer"
+        );
+        self.carries();
     }
 
     /// Ends the capture: not one packet on the outer link was anything but ESP or IKE.

@@ -10,9 +10,9 @@ use system_tests::matrix::row::{Row, Step};
 use system_tests::matrix::table::STEPS;
 use system_tests::peer::tunnel::Datapath;
 
-use crate::cell::{Cell, Link, Mode, Other, Restart, Selectors};
+use crate::cell::{Cell, Link, Mode, Restart, Selectors};
 use crate::scene::{Scene, forget};
-use crate::traffic::{Traffic, found_no_state, lost_outside};
+use crate::traffic::{Traffic, lost_outside};
 
 /// Runs one cell.
 pub(crate) fn run(cell: &Cell, parties: &str) -> Row {
@@ -175,10 +175,7 @@ impl Elsewhere {
             Link::Cable | Link::Nat => 0,
             Link::Loss => lost_outside(&scene.sites)?,
         };
-        let peer = match (cell.other, cell.theirs) {
-            (Other::StrongSwan, Datapath::Kernel) => found_no_state(scene.far(cell))?,
-            (Other::StrongSwan, Datapath::User) | (Other::Causeway, _) => 0,
-        };
+        let peer = scene.peer.lost()?;
         Ok(Self { link, peer })
     }
 }

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use system_tests::lab::capture::Capture;
-use system_tests::lab::namespace::Namespace;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::{Site, Sites};
 use system_tests::lab::wait;
@@ -108,12 +107,6 @@ impl Scene {
         }
     }
 
-    /// Where the peer runs.
-    pub(crate) fn far(&self, cell: &Cell) -> &Namespace {
-        let [_, far] = places(cell, &self.sites);
-        &far.gateway
-    }
-
     /// Waits until there are as many Child SAs as a cell has at first: all those that nothing has to ask for.
     pub(crate) fn complete(&self, cell: &Cell) -> Result<()> {
         let wanted = match (cell.selectors, cell.mode, cell.other) {
@@ -180,6 +173,14 @@ impl Peer {
             Self::Causeway(peer) => peer.rekey("peer", ike),
             Self::StrongSwan(peer) if ike => peer.rekey_ike().map(|_| ()),
             Self::StrongSwan(peer) => peer.rekey_child().map(|_| ()),
+        }
+    }
+
+    /// Packets that it lost by itself before they left it.
+    pub(crate) fn lost(&self) -> Result<usize> {
+        match self {
+            Self::Causeway(_) => Ok(0),
+            Self::StrongSwan(peer) => peer.lost(),
         }
     }
 

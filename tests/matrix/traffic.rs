@@ -92,17 +92,6 @@ pub(crate) fn lost_outside(sites: &Sites) -> Result<usize> {
     gateways(sites).map(lost_before).sum()
 }
 
-/// Packets that found no state to leave by, up to now. strongSwan, when it has replaced a Child SA, takes the old state
-/// away a moment before the policy that leads to it.
-pub(crate) fn found_no_state(gateway: &Namespace) -> Result<usize> {
-    let told = gateway.run("cat", &["/proc/net/xfrm_stat"])?;
-    let mut words = told
-        .split_whitespace()
-        .skip_while(|word| *word != "XfrmOutNoStates");
-    let count = words.nth(1).context("no XfrmOutNoStates")?;
-    Ok(count.parse()?)
-}
-
 fn gateways(sites: &Sites) -> impl Iterator<Item = &Namespace> {
     [&sites.a.gateway, &sites.b.gateway].into_iter()
 }

@@ -1,6 +1,7 @@
 //! strongSwan as a peer: `charon-systemd` with its own configuration, control socket and log.
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -154,6 +155,23 @@ impl StrongSwan {
     /// When strongSwan does not answer.
     pub fn associations(&self) -> Result<String> {
         self.swanctl(&["--list-sas"])
+    }
+
+    /// Packets for which its kernel found no state, up to now: when it has replaced a Child SA, it takes the old state
+    /// away a moment before the policy that leads to it. None where the kernel carries no ESP.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn lost(&self) -> Result<usize> {
+        let _inside = self.gateway.enter()?;
+        let told = match fs::read_to_string("/proc/thread-self/net/xfrm_stat") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            told => told?,
+        };
+        let mut words = told
+            .split_whitespace()
+            .skip_while(|word| *word != "XfrmOutNoStates");
+        Ok(words.nth(1).context("no XfrmOutNoStates")?.parse()?)
     }
 
     /// Its process id.
