@@ -97,6 +97,7 @@ impl Engine {
             rival: None,
             fresh: None,
             further: Further::default(),
+            deleted: Vec::new(),
         })));
         self.keep(common, State::Established(state));
     }
@@ -184,6 +185,13 @@ impl Engine {
         (mut rekey, fresh, ours): (ChildRekey, Fresh, &[u8]),
         now: Instant,
     ) {
+        if rekey.deleted.contains(&fresh.agreed.outbound) {
+            // Its Delete was faster than its answer.
+            self.forget_child_spi(rekey.inbound);
+            let outage = Outage::plain(Reason::DatapathRefused, Side::Peer, Stage::CreateChildSa);
+            self.child_failed(&common, &mut state, (rekey, outage, false), now);
+            return self.proceed(common, state, now);
+        }
         let rival = rekey.rival.take().filter(|rival| {
             let rival = state.children.get_mut(rival.child);
             rival.is_some_and(|rival| rival.agreed.selectors.are_those_of(&fresh.agreed.selectors))

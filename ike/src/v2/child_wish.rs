@@ -35,6 +35,8 @@ pub(crate) struct ChildRekey {
     /// What was agreed on, while further key exchanges are done.
     pub(super) fresh: Option<Fresh>,
     pub(super) further: Further,
+    /// SPIs that the peer deleted meanwhile and that we never heard of: its answer to us may be about one of them.
+    pub(super) deleted: Vec<u32>,
 }
 
 /// The child that the peer made for the same.
@@ -49,6 +51,18 @@ pub(super) struct Fresh {
     pub(super) nonce: Vec<u8>,
     /// Of all key exchanges so far.
     pub(super) secrets: Vec<Secret>,
+}
+
+/// So many deletions are remembered that are about nothing we know.
+const MOST_DELETED: usize = 8;
+
+impl ChildRekey {
+    /// The peer deleted a child that we do not know.
+    pub(super) fn unknown_deleted(&mut self, outbound: u32) {
+        if self.deleted.len() < MOST_DELETED {
+            self.deleted.push(outbound);
+        }
+    }
 }
 
 impl Purpose {

@@ -274,6 +274,8 @@ impl Engine {
                 answer.extend(state.answer_to_delete(gone.inbound));
                 let outage = by_peer(Reason::DeletedByPeer);
                 self.child_gone(common, state, (gone.line, gone.since, &outage), now);
+            } else if let Some(Asked::Child(rekey)) = &mut state.asked {
+                rekey.unknown_deleted(*spi);
             }
         }
         (answer, Verdict::Stays)

@@ -7,12 +7,13 @@ use ike::{
     Side, Spent, Stage,
 };
 
+use crate::network::Fate::Late;
 use crate::network::{Nat, Network};
 use crate::rekey::{ike, spis};
 use crate::selectors::{
     MOMENT, assert_carried, assert_carried_soon, configured, line, lines, mirrored, networks, reseeded,
 };
-use crate::situation::{EAST, WEST};
+use crate::situation::{EAST, LATE, WEST};
 use crate::{Pair, Site, connection, name};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -59,6 +60,23 @@ fn refused(reason: Reason, side: Side) -> impl Fn(&LineStanding) -> bool {
         LineStanding::Refused(outage) => (outage.reason, outage.side) == (reason, side),
         LineStanding::Up | LineStanding::Waiting | LineStanding::Pending => false,
     }
+}
+
+/// The side that answered loses the child and deletes it, and that arrives before the answer: neither side has it.
+#[test]
+fn a_delete_that_overtakes_the_answer_about_its_child() {
+    let mut pair = Pair::with(one_on_demand);
+    pair.run_until_quiet();
+    let west = pair.west.address;
+    pair.network.fate(west, [Late(LATE)]);
+    wanted(&mut pair, true, 1);
+    pair.run_for(Duration::from_millis(15));
+    assert_eq!(pair.west.standing().children.len(), 2);
+    lose(&mut pair, false, "10.1.1.0/24");
+    pair.run_for(Duration::from_secs(30));
+    let left = pair.west.standing().children.len();
+    assert_carried(&pair, left);
+    assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (left, left));
 }
 
 #[test]
