@@ -62,6 +62,24 @@ fn refused(reason: Reason, side: Side) -> impl Fn(&LineStanding) -> bool {
     }
 }
 
+/// While both may only respond nobody asks for the second line; once one may ask again, it does.
+#[test]
+fn a_line_that_nobody_might_ask_for_comes_when_somebody_may() {
+    let east = |mode| {
+        let lines = vec![line(0, 0), line(1, 1)];
+        let other = connection("192.0.2.1", "192.0.2.2");
+        [("to-west", Connection { lines, mode, ..other })]
+    };
+    let mut pair = Pair::with(configured(&[line(0, 0), line(1, 1)]));
+    pair.run_for(Duration::from_millis(25));
+    pair.configure_east(east(Mode::ResponderOnly));
+    pair.run_for(40 * SECOND);
+    assert_carried(&pair, 1);
+    pair.configure_east(east(Mode::Default));
+    pair.run_for(SECOND);
+    assert_carried(&pair, 2);
+}
+
 /// The side that answered loses the child and deletes it, and that arrives before the answer: neither side has it.
 #[test]
 fn a_delete_that_overtakes_the_answer_about_its_child() {
