@@ -71,6 +71,7 @@ fn agree(old: &Connection, new: &Connection) -> bool {
     alike.addresses.clone_from(&old.addresses);
     alike.site_name.clone_from(&old.site_name);
     alike.site.clone_from(&old.site);
+    alike.policy_name.clone_from(&old.policy_name);
     alike.priority = old.priority;
     alike == *old
 }

@@ -1,8 +1,11 @@
 //! The configuration document and its rules.
 
 mod change;
+mod difference;
 mod distinct;
 mod document;
+mod edit;
+mod impact;
 pub mod model;
 mod problem;
 mod reader;
@@ -11,11 +14,16 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod written;
 
 pub use change::{Change, changes, refusals};
+pub use difference::{Difference, difference};
+pub use edit::{Edit, edit};
+pub use impact::{ConnectionImpact, Impact, impact};
 pub use problem::{Problem, Reason};
 pub use secret::{PreSharedKeyFault, check_pre_shared_key};
 pub use validate::{Config, ValidConfig, parse};
+pub use written::canonical;
 
 /// The largest document that is read, in bytes.
 pub const MAX_BYTES: usize = 4 << 20;

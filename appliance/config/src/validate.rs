@@ -7,21 +7,24 @@ use crate::{Problem, Reason, rules};
 
 /// A document as it was written: JSON, and nothing more is known of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config(Node);
+pub struct Config(pub(crate) Node);
 
-/// A document that keeps every rule; nothing downstream checks again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A document that keeps every rule; nothing downstream checks again. Two that are equal say the same, whatever of it was
+/// written out; the default is that of a machine that nobody has configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ValidConfig {
     /// Our side.
     pub gateway: Gateway,
     /// Every site, connected or not.
     pub sites: BTreeMap<Name, Site>,
+    /// Every policy, used or not, the built-in ones too.
+    pub policies: BTreeMap<Name, Policy>,
     /// Every connection, enabled or not.
     pub connections: BTreeMap<Name, Connection>,
 }
 
 /// Names that the document cannot give to a policy of its own.
-const BUILT_IN_POLICIES: &[&str] = &["modern", "azure-default"];
+const BUILT_IN_POLICIES: &[&str] = &[Policy::MODERN, "azure-default"];
 
 impl Config {
     /// Reads JSON text of at most [`crate::MAX_BYTES`].
@@ -79,11 +82,11 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     drop(object);
 
     rules::check(&gateway, &sites, &connections, report);
-    policies.all()?;
     schema?;
     Some(ValidConfig {
         gateway: gateway.complete()?,
         sites: sites.all()?,
+        policies: policies.all()?,
         connections: connections.all()?,
     })
 }

@@ -32,6 +32,8 @@ pub struct Connection {
     pub priority: u16,
     /// How both sides prove who they are.
     pub authentication: Authentication,
+    /// The name of the policy.
+    pub policy_name: Name,
     /// What may be agreed on.
     pub policy: Policy,
     /// What may pass.
@@ -150,9 +152,7 @@ impl Connection {
             None => site.as_ref().map(|(_, site)| site.endpoint.clone()),
         };
         let priority = object.optional("priority", PRIORITY, |value| value.whole(0..=65_535));
-        let policy = object.optional("policy", Policy::modern(), |value| {
-            Some(references.policies.follow(value, "policy")?.1)
-        });
+        let policy = policy(&mut object, references.policies);
         let protocol = object.optional("protocol", Protocol::IkeV2, |value| {
             value.word(&[("IKEv2", Protocol::IkeV2)], &["IKEv1"])
         });
@@ -175,6 +175,7 @@ impl Connection {
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
         let (mobike, allow_redirect) = moves(&mut object, references.ip_configurations);
         let (site_name, site) = site?;
+        let (policy_name, policy) = policy?;
         Some(Self {
             enabled: enabled?,
             protocol: protocol?,
@@ -185,7 +186,8 @@ impl Connection {
             endpoint: endpoint?,
             priority: priority?,
             authentication: authentication?,
-            policy: policy?,
+            policy_name,
+            policy,
             selectors: selectors?,
             dpd_timeout: Duration::from_secs(dpd_timeout_s?),
             mtu: mtu?,
@@ -197,6 +199,14 @@ impl Connection {
             mobike: mobike?,
             allow_redirect: allow_redirect?,
         })
+    }
+}
+
+/// The policy that is named, or the one of those that name none.
+fn policy(object: &mut Object<'_>, policies: &Collection<Policy>) -> Option<(Name, Policy)> {
+    match object.take("policy") {
+        Some(value) => policies.follow(&value, "policy"),
+        None => Policy::MODERN.parse().ok().zip(Some(Policy::modern())),
     }
 }
 

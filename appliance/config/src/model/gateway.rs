@@ -9,7 +9,7 @@ use crate::Reason;
 use crate::reader::{Collection, Value};
 
 /// Our side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gateway {
     /// Our outer addresses, by the name of their IP configuration; at least one.
     pub ip_configurations: BTreeMap<Name, IpAddr>,

@@ -12,6 +12,11 @@ pub(super) fn nearest<'c>(written: &str, candidates: impl IntoIterator<Item = &'
         .map(|(_, candidate)| candidate)
 }
 
+/// A segment of a JSON pointer, escaped as RFC 6901 §3 says.
+pub(crate) fn segment(written: &str) -> String {
+    shown(written).replace('~', "~0").replace('/', "~1")
+}
+
 /// `written` cut to a length that fits a line, control characters escaped.
 pub(crate) fn shown(written: &str) -> String {
     const MOST: usize = 64;

@@ -7,7 +7,7 @@ mod report;
 mod value;
 
 pub(crate) use collection::Collection;
-pub(crate) use hint::shown;
+pub(crate) use hint::{segment, shown};
 pub(crate) use object::Object;
 pub(crate) use report::Report;
 pub(crate) use value::Value;

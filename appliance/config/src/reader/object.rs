@@ -39,10 +39,11 @@ impl<'d> Object<'d> {
         self
     }
 
-    /// The value of `key`, which may be left out.
+    /// The value of `key`, which may be left out; `null` says the same.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Value<'d>> {
         self.known.push(key);
-        self.entries.remove(key).map(|node| self.value.inside(key, node))
+        let node = self.entries.remove(key).filter(|node| **node != Node::Null)?;
+        Some(self.value.inside(key, node))
     }
 
     /// What `read` makes of `key`, which must be there.
@@ -101,11 +102,12 @@ impl<'d> Object<'d> {
         }
     }
 
-    /// Every entry, whatever its key.
+    /// Every entry, whatever its key; one that is `null` is not there.
     pub(super) fn drain(&mut self) -> Vec<(&'d str, Value<'d>)> {
         let entries = std::mem::take(&mut self.entries);
         entries
             .into_iter()
+            .filter(|(_, node)| **node != Node::Null)
             .map(|(key, node)| (key, self.value.inside(key, node)))
             .collect()
     }

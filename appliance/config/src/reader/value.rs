@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Number;
 
-use super::hint::shown;
+use super::hint::{segment as escaped, shown};
 use super::{Object, Report};
 use crate::Reason;
 use crate::document::Node;
@@ -25,9 +25,9 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// A value inside this one; `segment` is escaped as RFC 6901 §3 says.
+    /// A value inside this one.
     pub(super) fn inside(&self, segment: &str, node: &'d Node) -> Self {
-        let segment = shown(segment).replace('~', "~0").replace('/', "~1");
+        let segment = escaped(segment);
         Self {
             node,
             path: format!("{}/{segment}", self.path),

@@ -5,3 +5,4 @@ mod policy;
 mod properties;
 mod refused;
 mod sample;
+mod written;

@@ -15,6 +15,9 @@ const MODERN_GROUPS: [Group; 7] = [
 ];
 
 impl Policy {
+    /// The name of the policy of connections that name none.
+    pub(crate) const MODERN: &str = "modern";
+
     /// `modern`: ciphers that authenticate, SHA-2, and ML-KEM-768 on top where the peer has it. A peer that wants no key
     /// exchange at rekeys is not refused for that.
     pub(crate) fn modern() -> Self {

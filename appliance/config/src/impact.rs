@@ -1,0 +1,39 @@
+use serde::Serialize;
+
+use crate::{Change, ValidConfig, changes};
+
+/// What a new document does to what runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Impact {
+    /// To connections.
+    pub connections: ConnectionImpact,
+}
+
+/// What a new document does to connections, each by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ConnectionImpact {
+    /// Their SAs are closed and negotiated anew.
+    pub reset: Vec<String>,
+    /// They change and their SAs stay.
+    pub changed_in_place: Vec<String>,
+    /// They are new.
+    pub added: Vec<String>,
+    /// They are gone.
+    pub removed: Vec<String>,
+}
+
+/// What `new` does, coming from `old`.
+pub fn impact(old: &ValidConfig, new: &ValidConfig) -> Impact {
+    let mut connections = ConnectionImpact::default();
+    for (name, change) in changes(old, new) {
+        let list = match change {
+            Change::Unchanged => continue,
+            Change::InPlace => &mut connections.changed_in_place,
+            Change::Reset => &mut connections.reset,
+            Change::Added => &mut connections.added,
+            Change::Removed => &mut connections.removed,
+        };
+        list.push(name.to_string());
+    }
+    Impact { connections }
+}
