@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 
+use appliance_kernel::Refusal;
 use ike::{ChildId, ConnectionName, Encapsulation, EspPair, Input, Watched};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -32,8 +33,8 @@ impl Kind {
 /// What the owner of the datapath can be asked for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// What the network is to look like from now on; the answer tells that all was tried.
-    Network(Box<NetworkSettings>, oneshot::Sender<()>),
+    /// What the network is to look like from now on; the answer tells, when all was tried, what of it is refused.
+    Network(Box<NetworkSettings>, oneshot::Sender<Vec<Refused>>),
     /// Carry a child; the permit is the room that its answer is sure to have.
     Install(ChildId, Box<EspPair>, mpsc::OwnedPermit<Input>),
     /// From now on packets leave by this child.
@@ -101,6 +102,16 @@ pub(crate) struct Refused {
     pub(crate) object: String,
     pub(crate) attribute: Option<String>,
     pub(crate) detail: String,
+}
+
+impl From<&Refusal> for Refused {
+    fn from(refusal: &Refusal) -> Self {
+        Self {
+            object: refusal.object.clone(),
+            attribute: refusal.attribute.clone(),
+            detail: refusal.detail.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Refused {

@@ -27,6 +27,8 @@ const CLOCK: Duration = Duration::from_secs(10);
 pub(crate) enum Command {
     /// Tell the engine.
     Tell(Input),
+    /// Give the engine these settings, then answer with the sockets that cannot be had, in words.
+    Configure(Box<Settings>, oneshot::Sender<Vec<String>>),
     /// Publish a fresh snapshot, then answer.
     Publish(oneshot::Sender<()>),
 }
@@ -72,6 +74,7 @@ pub(crate) struct IkeOwner {
 
 enum Next {
     Input(Input),
+    Configure(Box<Settings>, oneshot::Sender<Vec<String>>),
     Publish(oneshot::Sender<()>),
     LookAtClock,
 }
@@ -89,6 +92,12 @@ impl IkeOwner {
                     stopping |= matches!(input, Input::Shutdown);
                     self.feed(input).await;
                 }
+                Next::Configure(settings, answer) => {
+                    let unbound = self.bind(&settings);
+                    self.journal.configured(settings.connections.keys());
+                    self.feed(Input::Settings(settings)).await;
+                    let _gone = answer.send(unbound);
+                }
                 Next::LookAtClock => self.journal.look_at_clock(Moment::now()),
                 Next::Publish(asked) => {
                     self.publish();
@@ -103,10 +112,6 @@ impl IkeOwner {
     async fn feed(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            if let Input::Settings(settings) = &input {
-                self.bind(settings);
-                self.journal.configured(settings.connections.keys());
-            }
             for action in self.engine.handle(input, Instant::now()) {
                 inputs.extend(self.perform(action).await);
             }
@@ -174,16 +179,18 @@ impl IkeOwner {
         }
     }
 
-    /// Sockets for the addresses that the settings name.
-    fn bind(&mut self, settings: &Settings) {
+    /// Sockets for the addresses that the settings name. Returns those that cannot be had, in words.
+    fn bind(&mut self, settings: &Settings) -> Vec<String> {
         let local = settings.connections.values().flat_map(|connection| {
             std::iter::once(connection.local.ip()).chain(connection.mobike.iter().flatten().copied())
         });
-        for error in self.ports.rebind(&addresses(local, self.port_numbers)) {
+        let errors = self.ports.rebind(&addresses(local, self.port_numbers));
+        for error in &errors {
             tracing::error!("{error}");
         }
         self.ports.listen(&self.inbox);
         self.configured = true;
+        errors.iter().map(ToString::to_string).collect()
     }
 
     fn publish(&self) {
@@ -209,6 +216,7 @@ async fn next(
         Some(answer) = answers.recv() => answer,
         Some(command) = commands.recv() => match command {
             Command::Tell(input) => input,
+            Command::Configure(settings, answer) => return Next::Configure(settings, answer),
             Command::Publish(asked) => return Next::Publish(asked),
         },
         () = sleep_until(deadline.map(|deadline| deadline.at)) => Input::Tick,

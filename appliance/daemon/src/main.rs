@@ -19,6 +19,7 @@ mod sandbox;
 mod secrets;
 mod sockets;
 mod status;
+mod store;
 mod translate;
 mod wiring;
 
@@ -36,11 +37,18 @@ const INVALID: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "causewayd", version)]
 struct Arguments {
-    /// The configuration document, JSON. Read again at SIGHUP.
-    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    /// Where the configuration, its history and its secrets are kept.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/causeway")]
+    state: PathBuf,
+    /// A configuration document, JSON, to begin with: it is imported where nothing is kept yet, and not read otherwise.
+    #[arg(long, value_name = "FILE", requires = "secrets")]
     config: Option<PathBuf>,
-    /// The directory with one file per secret, for their owner only (chmod 600).
-    #[arg(long, value_name = "DIR", required_unless_present = "remove")]
+    /// A configuration document, JSON, that is the only source: nothing is kept, SIGHUP reads it again, and the API
+    /// changes nothing.
+    #[arg(long, value_name = "FILE", requires = "secrets", conflicts_with_all = ["config", "state"])]
+    config_only: Option<PathBuf>,
+    /// The directory with one file per secret, for their owner only (chmod 600); they belong to the file.
+    #[arg(long, value_name = "DIR")]
     secrets: Option<PathBuf>,
     /// Where the control socket lives.
     #[arg(long, value_name = "DIR", default_value = "/run/causeway")]
@@ -48,11 +56,11 @@ struct Arguments {
     /// What carries ESP: the kernel, or causewayd itself over TUN interfaces.
     #[arg(long, value_enum, default_value_t = Datapath::Auto)]
     datapath: Datapath,
-    /// Say what is wrong with the configuration and its secrets, and exit: 0 if nothing, else 2.
-    #[arg(long, conflicts_with = "remove")]
+    /// Say what is wrong with the file and its secrets, and exit: 0 if nothing, else 2.
+    #[arg(long, conflicts_with = "remove", requires = "secrets")]
     check: bool,
     /// Take away everything that a causewayd put into the kernel, the routes that keep sites closed included, and exit.
-    #[arg(long, conflicts_with_all = ["config", "secrets"])]
+    #[arg(long, conflicts_with_all = ["config", "config_only", "secrets"])]
     remove: bool,
 }
 

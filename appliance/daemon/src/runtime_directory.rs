@@ -13,10 +13,12 @@ use tokio::net::UnixListener;
 #[derive(Debug, Error)]
 pub(crate) enum RuntimeError {
     /// Another daemon serves it.
-    #[error("{directory} is held by causewayd (pid {pid}): give this one another --runtime")]
+    #[error("{directory} is held by causewayd (pid {pid}): give this one another {flag}")]
     Held {
         /// The directory.
         directory: PathBuf,
+        /// What says where it is.
+        flag: &'static str,
         /// Who holds it, as it wrote itself.
         pid: String,
     },
@@ -40,35 +42,7 @@ pub(crate) struct RuntimeDirectory {
 impl RuntimeDirectory {
     /// Makes the directory if it is not there, and locks it.
     pub(crate) fn lock(path: &Path) -> Result<Self, RuntimeError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(path)
-            .map_err(refused(path))?;
-        let lock_path = path.join("causewayd.lock");
-        let open = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock_path);
-        let file = open.map_err(refused(&lock_path))?;
-        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, _)| {
-            let mut pid = String::new();
-            // Only for the message.
-            let _unknown = file.read_to_string(&mut pid);
-            RuntimeError::Held {
-                directory: path.to_owned(),
-                pid: pid.trim().to_owned(),
-            }
-        })?;
-        let write_pid = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{}", std::process::id())
-        };
-        write_pid(&mut lock).map_err(refused(&lock_path))?;
+        let lock = hold(path, 0o755, "--runtime")?;
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,
@@ -106,6 +80,41 @@ impl Drop for RuntimeDirectory {
         // A socket left behind is replaced by the next start.
         let _left_behind = fs::remove_file(self.socket());
     }
+}
+
+/// Makes a directory if it is not there, and locks it for this process; `flag` says where it is.
+pub(crate) fn hold(path: &Path, mode: u32, flag: &'static str) -> Result<Flock<File>, RuntimeError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(refused(path))?;
+    let lock_path = path.join("causewayd.lock");
+    let open = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock_path);
+    let file = open.map_err(refused(&lock_path))?;
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(mut file, _)| {
+        let mut pid = String::new();
+        // Only for the message.
+        let _unknown = file.read_to_string(&mut pid);
+        RuntimeError::Held {
+            directory: path.to_owned(),
+            flag,
+            pid: pid.trim().to_owned(),
+        }
+    })?;
+    let write_pid = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write_pid(&mut lock).map_err(refused(&lock_path))?;
+    Ok(lock)
 }
 
 fn refused(path: &Path) -> impl FnOnce(io::Error) -> RuntimeError {

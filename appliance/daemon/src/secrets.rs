@@ -1,13 +1,13 @@
-//! Secrets from a directory: one file per name, for its owner only.
+//! The secrets that a configuration names, and how they are read from a directory: one file per name, for its owner only.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Authentication, Name};
+use appliance_config::model::{Authentication, Connection, Name};
 use secrecy::SecretSlice;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -36,39 +36,63 @@ impl std::fmt::Display for SecretProblem {
     }
 }
 
+/// A reason word, and the same for a human.
+pub(crate) type SecretFault = (&'static str, String);
+
+/// Where a document names which secret, of every connection, enabled or not.
+pub(crate) fn uses(config: &ValidConfig) -> impl Iterator<Item = (String, &Name)> {
+    let connections = config.connections.iter();
+    connections.flat_map(|(name, connection)| named(name, connection))
+}
+
+fn named<'c>(connection: &Name, settings: &'c Connection) -> impl Iterator<Item = (String, &'c Name)> {
+    let Authentication::PreSharedKey { secret, ppk, .. } = &settings.authentication;
+    let ppk = ppk.as_ref().map(|ppk| ("ppk/secret", &ppk.secret));
+    let path = format!("/connections/{connection}/authentication");
+    let named = [Some(("secret", secret)), ppk].into_iter().flatten();
+    named.map(move |(key, name)| (format!("{path}/{key}"), name))
+}
+
 impl Secrets {
-    /// Reads every secret that an enabled connection names, or says what is wrong with each.
+    /// Every secret that an enabled connection names, or what is wrong with each.
     pub(crate) fn load(directory: &Path, config: &ValidConfig) -> Result<Self, Vec<SecretProblem>> {
-        let mut secrets = BTreeMap::new();
-        let mut problems = Vec::new();
-        for (connection, settings) in config
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.enabled)
-        {
-            let Authentication::PreSharedKey { secret, ppk, .. } = &settings.authentication;
-            let named = [
-                Some(("secret", secret)),
-                ppk.as_ref().map(|ppk| ("ppk/secret", &ppk.secret)),
-            ];
-            for (key, secret) in named.into_iter().flatten() {
-                match read(&directory.join(secret.as_str())) {
-                    Ok(value) => drop(secrets.insert(secret.clone(), value)),
-                    Err((reason, detail)) => {
-                        let path = format!("/connections/{connection}/authentication/{key}");
-                        problems.push(SecretProblem { path, reason, detail });
-                    }
-                }
-            }
-        }
+        let (secrets, problems) = Self::read(directory, config);
         if problems.is_empty() {
-            Ok(Self(secrets))
+            Ok(secrets)
         } else {
             Err(problems)
         }
     }
 
-    /// The value of a secret, if [`Secrets::load`] read it.
+    /// Those that can be read from a directory, and what is wrong with the others.
+    pub(crate) fn read(directory: &Path, config: &ValidConfig) -> (Self, Vec<SecretProblem>) {
+        Self::gather(config, |name| read(&directory.join(name.as_str())))
+    }
+
+    /// Those that enabled connections name and that can be had, and what is wrong with the others.
+    pub(crate) fn gather(
+        config: &ValidConfig,
+        value: impl Fn(&Name) -> Result<SecretSlice<u8>, SecretFault>,
+    ) -> (Self, Vec<SecretProblem>) {
+        let mut secrets = BTreeMap::new();
+        let mut problems = Vec::new();
+        let enabled = config
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.enabled);
+        for (path, name) in enabled.flat_map(|(name, connection)| named(name, connection)) {
+            if secrets.contains_key(name) {
+                continue;
+            }
+            match value(name) {
+                Ok(value) => drop(secrets.insert(name.clone(), value)),
+                Err((reason, detail)) => problems.push(SecretProblem { path, reason, detail }),
+            }
+        }
+        (Self(secrets), problems)
+    }
+
+    /// The value of a secret, if it could be had.
     pub(crate) fn value(&self, name: &Name) -> Option<&SecretSlice<u8>> {
         self.0.get(name)
     }
@@ -81,7 +105,7 @@ impl Secrets {
     }
 }
 
-fn read(path: &PathBuf) -> Result<SecretSlice<u8>, (&'static str, String)> {
+fn read(path: &Path) -> Result<SecretSlice<u8>, SecretFault> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => ("secret-missing", format!("{shown} does not exist")),

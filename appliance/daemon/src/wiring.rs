@@ -5,6 +5,7 @@
 //! | datagrams | sockets → IKE owner | readers wait, the kernel drops what no longer fits; peers send again |
 //! | commands | control, API → IKE owner | control waits, the API answers `busy` |
 //! | requests | IKE owner, control, API → kernel owner | they wait; the API shows the last counters |
+//! | orders | API → control | the API answers `busy` |
 //! | answers | kernel owner → IKE owner | cannot be: room is taken with the request, or the child is refused |
 //! | told unasked | kernel owner → IKE owner, among the answers | they wait with the kernel owner; wanted lines are told again |
 //! | answers | resolver → IKE owner, among those | the resolver waits |
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::control::{Control, Files, Loaded};
+use crate::control::{Beginning, Channels, Control, Files, Order, Origin, Running, Seed, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{self, Desired, NetworkSettings, derive, network};
 use crate::http::{self, Published};
@@ -35,12 +36,15 @@ use crate::randomness::SystemRandom;
 use crate::resolver::Resolver;
 use crate::runtime_directory::RuntimeDirectory;
 use crate::sandbox::{self, Reach};
+use crate::secrets::Secrets;
 use crate::sockets::{self, BindError, ENCAPSULATION_PORT, IKE_PORT, Ports};
+use crate::store::Store;
 use crate::{Arguments, Datapath, privileges};
 
 const COMMANDS: usize = 64;
 const REQUESTS: usize = 256;
 const ANSWERS: usize = 256;
+const ORDERS: usize = 16;
 
 /// How long the engine may take to send its Deletes, and the kernel owner to clean up.
 const CLOSE_ENGINE: Duration = Duration::from_secs(3);
@@ -48,28 +52,61 @@ const CLOSE_KERNEL: Duration = Duration::from_millis(1500);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (Some(config), Some(secrets)) = (arguments.config.clone(), arguments.secrets.clone()) else {
-        bail!("--config and --secrets are needed");
-    };
-    let files = Files { config, secrets };
-    let config = files.document()?;
-    let secrets = files.secrets_of(&config);
     if arguments.check {
-        secrets?;
-        info!(
-            connections = config.connections.len(),
-            "the configuration is valid"
-        );
-        return Ok(());
+        return check(arguments);
     }
+    let Beginning {
+        origin,
+        running,
+        secrets,
+        seed,
+    } = beginning(arguments)?;
     privileges::check()?;
     let directory = RuntimeDirectory::lock(&arguments.runtime)?;
     runtime()?.block_on(async {
         match secrets {
-            Ok(secrets) => serve(arguments.datapath, files, Loaded { config, secrets }, directory).await,
-            Err(invalid) => close_only(&config).await.and(Err(invalid.into())),
+            Ok(secrets) => serve(arguments, (origin, running, secrets, seed), directory).await,
+            Err(invalid) => close_only(&running.config).await.and(Err(invalid.into())),
         }
     })
+}
+
+/// The files that the command line names, with the flag that says what they are for.
+fn files(config: Option<&PathBuf>, secrets: Option<&PathBuf>) -> Option<Files> {
+    Some(Files {
+        config: config?.clone(),
+        secrets: secrets?.clone(),
+    })
+}
+
+fn check(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = arguments.config.as_ref().or(arguments.config_only.as_ref());
+    let Some(files) = files(config, arguments.secrets.as_ref()) else {
+        bail!("--check looks at a file: say which with --config or --config-only");
+    };
+    let running = files.document(0)?;
+    files.secrets_of(&running.config)?;
+    let connections = running.config.connections.len();
+    info!(connections, "the configuration is valid");
+    Ok(())
+}
+
+/// Where the configuration comes from, and what it is.
+fn beginning(arguments: &Arguments) -> anyhow::Result<Beginning> {
+    let secrets = arguments.secrets.as_ref();
+    if let Some(files) = files(arguments.config_only.as_ref(), secrets) {
+        let running = files.document(1)?;
+        return Ok(Beginning {
+            secrets: files.secrets_of(&running.config),
+            origin: Origin::Files(files),
+            running,
+            seed: None,
+        });
+    }
+    begin(
+        Store::open(&arguments.state)?,
+        files(arguments.config.as_ref(), secrets),
+    )
 }
 
 /// A start that cannot go on still keeps the sites closed that its document names.
@@ -106,31 +143,26 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 async fn serve(
-    choice: Datapath,
-    files: Files,
-    loaded: Loaded,
+    arguments: &Arguments,
+    (origin, mut running, secrets, seed): (Origin, Running, Secrets, Option<Seed>),
     directory: RuntimeDirectory,
 ) -> anyhow::Result<()> {
     let (mut kernel, notices) = Kernel::open().await?;
     let in_use = derive::found(kernel.present());
-    let mut ports = bind(&mut kernel, &network(&loaded.config, &in_use)).await?;
-    let (kind, why) = choose(choice, &mut kernel).await?;
+    let mut ports = bind(&mut kernel, &network(&running.config, &in_use)).await?;
+    if let Some(seed) = seed {
+        origin.import(&mut running, &seed)?;
+    }
+    let (kind, why) = choose(arguments.datapath, &mut kernel).await?;
     privileges::reduce()?;
-    confine(&files, directory.path())?;
-    let desired = derive(&loaded.config, &loaded.secrets, kind, &in_use);
+    confine(&origin, arguments, directory.path())?;
+    let desired = derive(&running.config, &secrets, kind, &in_use);
     // In the user-space datapath, port 4500 was only tried: its workers bind their own.
     ports.keep(port_numbers(kind));
     info!(datapath = kind.word(), why, "datapath chosen");
 
     let (inbox, messages) = ike_messages();
-    let workers = match kind {
-        Kind::Kernel => None,
-        Kind::User => Some(start_workers(&desired, inbox.clone())?),
-    };
-    let (carrier, user_datapath) = match workers {
-        None => (Carrier::kernel(), None),
-        Some((datapath, notices)) => (Carrier::user(datapath.clone(), notices), Some(datapath)),
-    };
+    let (carrier, user_datapath) = carrier(kind, &desired, &inbox)?;
     let first = DatapathSnapshot::first(kind, why);
     let (network, requests) = mpsc::channel(REQUESTS);
     let (datapath_snapshot, datapath_view) = watch::channel(Arc::new(first));
@@ -142,20 +174,23 @@ async fn serve(
     let (commands, (ike_view, pages), mut ike_task) =
         start_engine(kind, arrivals, user_datapath, &network, (answers, answered));
     let listener = directory.listen()?;
-    let mut control = Control::new(files, kind, loaded.config, commands.clone(), network.clone())?;
-    control.hand_out(desired).await;
+    let (channels, asked, configuration) = channels(&commands, &network);
+    let mut control = Control::new(origin, kind, running, channels);
+    control.begin(desired).await;
     let published = Published {
         ike: ike_view,
         pages,
         datapath: datapath_view,
+        configuration,
         refresh: network.clone(),
         commands: commands.clone(),
+        orders: asked,
     };
     let mut api_task = tokio::spawn(http::serve(listener, published));
     ready();
 
     tokio::select! {
-        () = control.run() => (),
+        ended = control.run() => ended.context("signals")?,
         ended = &mut kernel_task => bail!("the owner of the kernel ended: {ended:?}"),
         ended = &mut ike_task => bail!("the owner of the engine ended: {ended:?}"),
         ended = &mut api_task => bail!("the API ended: {ended:?}"),
@@ -164,8 +199,45 @@ async fn serve(
     Ok(())
 }
 
+/// Those of control; where orders are left, and where status looks.
+fn channels(
+    commands: &mpsc::Sender<Command>,
+    network: &mpsc::Sender<Request>,
+) -> (Channels, mpsc::Sender<Order>, watch::Receiver<Arc<View>>) {
+    let (asked, orders) = mpsc::channel(ORDERS);
+    let (view, configuration) = watch::channel(Arc::default());
+    let channels = Channels {
+        ike: commands.clone(),
+        network: network.clone(),
+        orders,
+        view,
+    };
+    (channels, asked, configuration)
+}
+
 /// Must come before the first worker: a thread passes its confinement on to those that it starts.
-fn confine(files: &Files, runtime_directory: &Path) -> anyhow::Result<()> {
+fn confine(origin: &Origin, arguments: &Arguments, runtime_directory: &Path) -> anyhow::Result<()> {
+    let (read, mut write) = (folders_of(origin), vec![runtime_directory]);
+    match origin {
+        Origin::Files(_) => (),
+        Origin::Store(_) => write.push(&arguments.state),
+    }
+    let read: Vec<&Path> = read.iter().map(PathBuf::as_path).collect();
+    let lacking = sandbox::enter(&Reach {
+        read: &read,
+        write: &write,
+    })?;
+    if !lacking.is_empty() {
+        warn!(lacking, "confined only in part");
+    }
+    Ok(())
+}
+
+/// The folders of the files that are read again.
+fn folders_of(origin: &Origin) -> Vec<PathBuf> {
+    let Origin::Files(files) = origin else {
+        return Vec::new();
+    };
     let mut folders: Vec<PathBuf> = Vec::new();
     for path in [&files.config, &files.secrets] {
         // What lies behind a link, too; and beside it, since whoever replaces it whole puts another in its place.
@@ -175,19 +247,8 @@ fn confine(files: &Files, runtime_directory: &Path) -> anyhow::Result<()> {
         }
     }
     folders.retain(|folder| folder.parent().is_some());
-    let read: Vec<&Path> = folders
-        .iter()
-        .chain([&files.secrets])
-        .map(PathBuf::as_path)
-        .collect();
-    let lacking = sandbox::enter(&Reach {
-        read: &read,
-        write: &[runtime_directory],
-    })?;
-    if !lacking.is_empty() {
-        warn!(lacking, "confined only in part");
-    }
-    Ok(())
+    folders.push(files.secrets.clone());
+    folders
 }
 
 /// Which datapath, and why.
@@ -239,6 +300,21 @@ fn port_numbers(kind: Kind) -> &'static [u16] {
         Kind::Kernel => &[IKE_PORT, ENCAPSULATION_PORT],
         Kind::User => &[IKE_PORT],
     }
+}
+
+/// What carries ESP, and the user-space datapath if it is that.
+fn carrier(
+    kind: Kind,
+    desired: &Desired,
+    inbox: &IkeInbox,
+) -> anyhow::Result<(Carrier, Option<Arc<appliance_esp::Datapath>>)> {
+    Ok(match kind {
+        Kind::Kernel => (Carrier::kernel(), None),
+        Kind::User => {
+            let (datapath, notices) = start_workers(desired, inbox.clone())?;
+            (Carrier::user(datapath.clone(), notices), Some(datapath))
+        }
+    })
 }
 
 type Workers = (Arc<appliance_esp::Datapath>, appliance_esp::Notices);

@@ -31,6 +31,16 @@ pub struct Causeway {
     gateway: Namespace,
     folder: PathBuf,
     datapath: Datapath,
+    source: Source,
+}
+
+/// Where a gateway has its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// In its file alone, which [`Causeway::reload`] replaces.
+    File,
+    /// In its store, which began with the file; [`Causeway::causeway`] changes it.
+    Store,
 }
 
 impl Causeway {
@@ -52,15 +62,38 @@ impl Causeway {
         document: &Document,
         datapath: Datapath,
     ) -> Result<Self> {
+        Self::begin(run, gateway, document, (datapath, Source::File))
+    }
+
+    /// Starts a gateway whose store begins with this document.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries its log.
+    pub fn with_store(
+        run: &Run,
+        gateway: &Namespace,
+        document: &Document,
+        datapath: Datapath,
+    ) -> Result<Self> {
+        Self::begin(run, gateway, document, (datapath, Source::Store))
+    }
+
+    fn begin(
+        run: &Run,
+        gateway: &Namespace,
+        document: &Document,
+        (datapath, source): (Datapath, Source),
+    ) -> Result<Self> {
         let folder = run.folder().join(gateway.name());
         fs::create_dir_all(folder.join("secrets"))?;
         document.write(&folder)?;
-        let process = start(gateway, &folder, datapath)?;
+        let process = start(gateway, &folder, (datapath, source))?;
         Ok(Self {
             process,
             gateway: gateway.clone(),
             folder,
             datapath,
+            source,
         })
     }
 
@@ -93,7 +126,7 @@ impl Causeway {
     /// # Errors
     /// When it does not start; the error carries its log.
     pub fn restart(&mut self) -> Result<()> {
-        self.process = start(&self.gateway, &self.folder, self.datapath)?;
+        self.process = start(&self.gateway, &self.folder, (self.datapath, self.source))?;
         Ok(())
     }
 
@@ -198,7 +231,7 @@ impl Causeway {
     /// # Errors
     /// When it does not give up.
     pub fn another(&self, under: &[&str]) -> Result<String> {
-        let plain = daemon(&self.folder, "another", self.datapath)?;
+        let plain = daemon(&self.folder, "another", (self.datapath, self.source))?;
         let words: Vec<&OsStr> = under.iter().map(OsStr::new).collect();
         let words = words
             .into_iter()
@@ -232,8 +265,36 @@ impl Causeway {
             .map(|_| ())
     }
 
+    /// Commits a document by the command line, with these flags.
+    ///
+    /// # Errors
+    /// What the command line says.
+    pub fn commit(&self, json: &Value, flags: &[&str]) -> Result<Value> {
+        self.propose("commit", json, flags)
+    }
+
+    /// What a document would do, by the command line.
+    ///
+    /// # Errors
+    /// What the command line says.
+    pub fn check(&self, json: &Value) -> Result<Value> {
+        self.propose("check", json, &[])
+    }
+
+    fn propose(&self, verb: &str, json: &Value, flags: &[&str]) -> Result<Value> {
+        let path = self.folder.join("proposal.json");
+        fs::write(&path, json.to_string())?;
+        let path = path.to_string_lossy();
+        let arguments = [&["config", verb, &path, "--json"], flags].concat();
+        let text = self.causeway(&arguments)?;
+        serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    }
+
     /// Runs the command line. Exit status 1 means that it did what it was told and not all tunnels are up.
-    fn causeway(&self, arguments: &[&str]) -> Result<String> {
+    ///
+    /// # Errors
+    /// What the command line says.
+    pub fn causeway(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(binary("causeway")?);
         command.arg("--socket").arg(self.socket()).args(arguments);
         let output = command.output().context("starting causeway")?;
@@ -376,7 +437,11 @@ fn resolver(server: Ipv4Addr) -> String {
 }
 
 /// The daemon, with the resolv.conf of its folder if there is one.
-fn daemon(folder: &std::path::Path, runtime: &str, datapath: Datapath) -> Result<Command> {
+fn daemon(
+    folder: &std::path::Path,
+    runtime: &str,
+    (datapath, source): (Datapath, Source),
+) -> Result<Command> {
     let program = binary("causewayd")?;
     let resolver = folder.join(RESOLVER);
     let mut command = if resolver.exists() {
@@ -389,7 +454,11 @@ fn daemon(folder: &std::path::Path, runtime: &str, datapath: Datapath) -> Result
     } else {
         Command::new(program)
     };
-    command.arg("--config").arg(folder.join("causeway.json"));
+    match source {
+        Source::File => command.arg("--config-only"),
+        Source::Store => command.arg("--state").arg(folder.join("state")).arg("--config"),
+    };
+    command.arg(folder.join("causeway.json"));
     command.arg("--secrets").arg(folder.join("secrets"));
     command.arg("--runtime").arg(folder.join(runtime));
     command
@@ -400,12 +469,12 @@ fn daemon(folder: &std::path::Path, runtime: &str, datapath: Datapath) -> Result
 }
 
 /// Starts the daemon and waits for its word to the service manager.
-fn start(gateway: &Namespace, folder: &std::path::Path, datapath: Datapath) -> Result<Process> {
+fn start(gateway: &Namespace, folder: &std::path::Path, how: (Datapath, Source)) -> Result<Process> {
     let notify = folder.join("notify.sock");
     let _left_by_the_one_before = fs::remove_file(&notify);
     let socket = UnixDatagram::bind(&notify)?;
     socket.set_nonblocking(true)?;
-    let mut command = daemon(folder, "runtime", datapath)?;
+    let mut command = daemon(folder, "runtime", how)?;
     command.env("NOTIFY_SOCKET", &notify);
     let mut process = gateway.spawn(&format!("{}-causewayd", gateway.name()), &mut command)?;
     let mut word = [0_u8; 256];

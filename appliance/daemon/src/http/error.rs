@@ -1,45 +1,154 @@
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::router::Published;
+use crate::control::{Order, Refusal, Violation};
 
 /// A request that is answered with an error.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// Nothing lives at this path.
     UnknownPath,
+    /// Something lives at this path, and does not take this verb.
+    MethodNotAllowed,
     /// No connection has this name.
     UnknownConnection(String),
     /// No such action on a connection.
     UnknownAction(String),
+    /// The document has nothing at this place.
+    UnknownItem(String),
+    /// What stands after the question mark.
+    InvalidQuery(String),
+    /// A body of another shape.
+    InvalidBody(String),
+    /// A body that is not JSON.
+    NotJson(Violation),
+    /// A body that is too large.
+    BodyTooLarge {
+        /// What is taken, in octets.
+        limit: usize,
+    },
+    /// A body that came too slowly.
+    BodyTooSlow,
+    /// A body that ended in the middle.
+    BodyBroken,
+    /// A name that no secret can have.
+    InvalidName,
+    /// A change without If-Match.
+    ConditionNeeded,
+    /// The owner of the configuration refuses.
+    Refused(Refusal),
     /// The engine does not take requests now.
     Busy,
 }
 
+/// An error as it is told (RFC 9457).
+#[derive(Debug, Serialize)]
+struct Told {
+    title: &'static str,
+    status: u16,
+    reason: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<Violation>,
+}
+
+/// Has the owner of the configuration do something.
+pub(super) async fn ask<T>(
+    published: &Published,
+    order: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Order,
+) -> Result<T, Error> {
+    let (answer, said) = oneshot::channel();
+    let sent = published.orders.try_send(order(answer));
+    sent.map_err(|_| Error::Busy)?;
+    said.await.map_err(|_| Error::Busy)?.map_err(Error::Refused)
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        let (status, reason, detail) = self.words();
+        let violations = if let Self::Refused(Refusal::Violations(violations)) = self {
+            violations
+        } else if let Self::NotJson(violation) = self {
+            vec![violation]
+        } else {
+            Vec::new()
+        };
+        let told = Told {
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            reason,
+            detail,
+            violations,
+        };
+        (status, [(CONTENT_TYPE, "application/problem+json")], Json(told)).into_response()
+    }
+}
+
+impl Error {
+    fn words(&self) -> (StatusCode, &'static str, String) {
         let (status, reason, detail) = match self {
-            Self::UnknownPath => (
-                StatusCode::NOT_FOUND,
-                "unknown-path",
-                "nothing lives at this path".to_owned(),
-            ),
+            Self::Refused(refusal) => return (status_of(refusal), refusal.reason(), refusal.to_string()),
+            Self::UnknownPath => (404, "unknown-path", "nothing lives at this path".to_owned()),
+            Self::MethodNotAllowed => (405, "method-not-allowed", "this path has other verbs".to_owned()),
             Self::UnknownConnection(name) => (
-                StatusCode::NOT_FOUND,
+                404,
                 "unknown-connection",
                 format!("no enabled connection is named {name:?}"),
             ),
             Self::UnknownAction(action) => (
-                StatusCode::NOT_FOUND,
+                404,
                 "unknown-action",
                 format!("{action:?} is not an action of a connection"),
             ),
+            Self::UnknownItem(place) => (404, "unknown-item", format!("the document has no {place:?}")),
+            Self::InvalidQuery(detail) => (400, "invalid-query", detail.clone()),
+            Self::InvalidBody(detail) => (400, "invalid-body", detail.clone()),
+            Self::NotJson(violation) => (400, violation.reason, violation.detail.clone()),
+            Self::BodyTooLarge { limit } => (413, "too-large", format!("at most {limit} bytes are taken")),
+            Self::BodyTooSlow => (408, "too-slow", "the body did not arrive in time".to_owned()),
+            Self::BodyBroken => (400, "broken-body", "the body ended in the middle".to_owned()),
+            Self::InvalidName => (
+                400,
+                "invalid-name",
+                "a name has 1 to 63 of a-z A-Z 0-9 . _ - and is neither \".\" nor \"..\"".to_owned(),
+            ),
+            Self::ConditionNeeded => (
+                428,
+                "if-match-needed",
+                "say with If-Match which generation you change: the ETag of what you read".to_owned(),
+            ),
             Self::Busy => (
-                StatusCode::SERVICE_UNAVAILABLE,
+                503,
                 "busy",
                 "the daemon is busy or stopping: try again".to_owned(),
             ),
         };
-        (status, Json(json!({ "reason": reason, "detail": detail }))).into_response()
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, reason, detail)
+    }
+}
+
+fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::ReadOnly => StatusCode::FORBIDDEN,
+        Refusal::NoStore
+        | Refusal::UnknownItem(_)
+        | Refusal::UnknownGeneration(_)
+        | Refusal::UnknownSecret(_) => StatusCode::NOT_FOUND,
+        Refusal::Stale { .. } => StatusCode::PRECONDITION_FAILED,
+        Refusal::Violations(_) | Refusal::SecretInvalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::OnTrial(..)
+        | Refusal::NothingOnTrial
+        | Refusal::SecretInUse { .. }
+        | Refusal::RestartNeeded(_)
+        | Refusal::NotApplied(_) => StatusCode::CONFLICT,
+        Refusal::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

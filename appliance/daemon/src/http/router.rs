@@ -6,7 +6,10 @@ use ike::Snapshot;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
-use super::{action, error::Error, status};
+use super::error::Error;
+use super::peer::Peer;
+use super::{action, config, generation, secret, status};
+use crate::control::{Order, View};
 use crate::datapath::{DatapathSnapshot, Request};
 use crate::ike_owner::Command;
 use crate::journal::Pages;
@@ -20,10 +23,14 @@ pub(crate) struct Published {
     pub(crate) pages: watch::Receiver<Arc<Pages>>,
     /// The datapath's view.
     pub(crate) datapath: watch::Receiver<Arc<DatapathSnapshot>>,
+    /// Which configuration runs.
+    pub(crate) configuration: watch::Receiver<Arc<View>>,
     /// Asks for fresh counters.
     pub(crate) refresh: mpsc::Sender<Request>,
     /// Tells the engine.
     pub(crate) commands: mpsc::Sender<Command>,
+    /// Asks the owner of the configuration.
+    pub(crate) orders: mpsc::Sender<Order>,
 }
 
 /// Serves the API until the socket fails.
@@ -33,9 +40,33 @@ pub(crate) async fn serve(listener: UnixListener, published: Published) {
         .route("/api/v1/status/connections", get(status::connections))
         .route("/api/v1/status/connections/{name}", get(status::connection))
         .route("/api/v1/connections/{action}", post(action::connection))
+        .merge(configuration())
         .fallback(async || Error::UnknownPath)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .with_state(published);
-    if let Err(error) = axum::serve(listener, router).await {
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    if let Err(error) = axum::serve(listener, service).await {
         tracing::warn!(%error, "the control socket is closed");
     }
+}
+
+/// The document, its history, and the secrets that it names.
+fn configuration() -> Router<Published> {
+    let document = get(config::get).put(config::put).patch(config::patch);
+    let part = document.clone().delete(config::delete);
+    let secret = get(secret::one)
+        .put(secret::put)
+        .delete(secret::delete)
+        .post(secret::generate);
+    Router::new()
+        .route("/api/v1/config", document)
+        .route("/api/v1/config/{collection}", part.clone())
+        .route("/api/v1/config/{collection}/{name}", part)
+        .route("/api/v1/config:check", post(config::check))
+        .route("/api/v1/config:confirm", post(config::confirm))
+        .route("/api/v1/config:rollback", post(config::rollback))
+        .route("/api/v1/generations", get(generation::all))
+        .route("/api/v1/generations/{which}", get(generation::some))
+        .route("/api/v1/secrets", get(secret::all))
+        .route("/api/v1/secrets/{name}", secret)
 }

@@ -50,5 +50,6 @@ async fn current(published: &Published) -> Status {
         published.datapath.borrow().clone(),
     );
     let pages = published.pages.borrow().clone();
-    Status::new(&ike, &datapath, &pages, Instant::now())
+    let configuration = published.configuration.borrow().clone();
+    Status::new((&ike, &datapath), &pages, &configuration, Instant::now())
 }

@@ -115,7 +115,7 @@ impl KernelOwner {
         match request {
             Request::Network(network, answer) => {
                 self.apply(*network).await;
-                let _gone = answer.send(());
+                let _gone = answer.send(self.refused());
             }
             Request::Install(child, pair, answer) => {
                 answer.send(self.install(child, *pair).await);
@@ -176,6 +176,14 @@ impl KernelOwner {
             .retain(|connection, _| network.tunnels.contains_key(connection));
         (self.network, self.configured, self.idle) = (network, configured, idle);
         self.publish().await;
+    }
+
+    /// What is refused of the network as it is to look.
+    fn refused(&self) -> Vec<Refused> {
+        let refusals = self.kernel.refusals().iter();
+        let ours = refusals.filter(|(key, _)| self.configured.contains_key(key));
+        let kernel = ours.map(|(_, refusal)| Refused::from(refusal));
+        self.refused_links.iter().cloned().chain(kernel).collect()
     }
 
     /// The connections that are to have no routes. States that a daemon before this one left may still carry traffic.
@@ -435,11 +443,7 @@ impl KernelOwner {
             Carrier::Kernel(children) => children.counters(&mut self.kernel).await,
             Carrier::User(children) => children.counters(),
         };
-        let kernel_refusals = self.kernel.refusals().values().map(|refusal| Refused {
-            object: refusal.object.clone(),
-            attribute: refusal.attribute.clone(),
-            detail: refusal.detail.clone(),
-        });
+        let kernel_refusals = self.kernel.refusals().values().map(Refused::from);
         let refused = self
             .refused_links
             .iter()

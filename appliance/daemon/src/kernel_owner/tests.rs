@@ -51,10 +51,10 @@ impl Rig {
         rig
     }
 
-    async fn ask(&self, request: impl FnOnce(oneshot::Sender<()>) -> Request) {
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> T {
         let (answer, answered) = oneshot::channel();
         self.requests.send(request(answer)).await.unwrap();
-        answered.await.unwrap();
+        answered.await.unwrap()
     }
 
     async fn install(&mut self, id: u64, spi: u32) -> Input {

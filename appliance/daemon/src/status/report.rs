@@ -8,9 +8,11 @@ use ike::{
 use serde::Serialize;
 
 use super::event::EventStatus;
+use crate::control::View;
 use crate::datapath::{Counters, DatapathSnapshot, Refused};
 use crate::history::History;
 use crate::journal::Pages;
+use crate::store::Boot;
 
 /// Everything configured, up or not.
 #[derive(Debug, Serialize)]
@@ -23,6 +25,33 @@ pub(crate) struct Status {
     half_open: usize,
     kernel: KernelStatus,
     clock: Option<OutageStatus>,
+    configuration: ConfigurationStatus,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigurationStatus {
+    generation: u32,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    startup: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<TrialStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreStatus>,
+}
+
+/// What returns to the start-up generation by itself.
+#[derive(Debug, Serialize)]
+struct TrialStatus {
+    generation: u32,
+    remaining_s: u64,
+}
+
+/// What is wrong with the store.
+#[derive(Debug, Serialize)]
+struct StoreStatus {
+    reason: &'static str,
+    detail: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,7 +141,12 @@ struct ChildStatus {
 
 impl Status {
     /// Puts together what the owners published.
-    pub(crate) fn new(ike: &Snapshot, datapath: &DatapathSnapshot, pages: &Pages, now: Instant) -> Self {
+    pub(crate) fn new(
+        (ike, datapath): (&Snapshot, &DatapathSnapshot),
+        pages: &Pages,
+        configuration: &View,
+        now: Instant,
+    ) -> Self {
         let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
             (name.0.to_string(), connection(snapshot, name, datapath, now))
         };
@@ -129,6 +163,26 @@ impl Status {
                 refused: datapath.refused.clone(),
             },
             clock: pages.clock.as_ref().map(outage),
+            configuration: ConfigurationStatus::new(configuration),
+        }
+    }
+}
+
+impl ConfigurationStatus {
+    fn new(view: &View) -> Self {
+        let trial = view.trial.as_ref().map(|trial| TrialStatus {
+            generation: trial.generation,
+            remaining_s: trial.deadline.remaining(&Boot::now()).as_secs(),
+        });
+        Self {
+            generation: view.generation,
+            source: if view.startup.is_some() { "store" } else { "file" },
+            startup: view.startup,
+            trial,
+            store: view.damage.as_ref().map(|detail| StoreStatus {
+                reason: "store-damaged",
+                detail: detail.clone(),
+            }),
         }
     }
 }

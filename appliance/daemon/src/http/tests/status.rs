@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
-use super::{Published, serve};
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::history::Moment;
+use crate::http::{Published, serve};
 use crate::ike_owner::Command;
 use crate::journal::{Journal, Pages};
 
@@ -46,8 +46,10 @@ fn start() -> Rig {
             ike,
             pages,
             datapath,
+            configuration: watch::channel(Arc::default()).1,
             refresh,
             commands,
+            orders: mpsc::channel(1).0,
         },
     ));
     Rig {
@@ -240,5 +242,9 @@ async fn what_is_not_there_is_said_in_words() {
     ] {
         let (code, body) = ask(rig.directory.path(), method, path).await;
         assert_eq!((code, &body["reason"]), (404, &json!(reason)), "{path}");
+        assert_eq!(
+            (&body["status"], &body["title"]),
+            (&json!(404), &json!("Not Found"))
+        );
     }
 }

@@ -1,0 +1,23 @@
+//! The owner of the configuration: where it comes from, what may become of it, and who is told.
+
+mod apply;
+mod commit;
+mod files;
+mod order;
+mod origin;
+mod owner;
+mod refusal;
+mod running;
+mod secret;
+mod trial;
+mod view;
+mod weigh;
+
+pub(crate) use files::{Files, Invalid};
+pub(crate) use order::{Commit, Condition, Order, Proposal, Said, SecretReport, SetSecret};
+pub(crate) use origin::{Beginning, Origin, Seed, begin};
+pub(crate) use owner::{Channels, Control};
+pub(crate) use refusal::{Refusal, Violation};
+pub(crate) use running::Running;
+pub(crate) use view::View;
+pub(crate) use weigh::Report;

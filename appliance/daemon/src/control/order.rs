@@ -1,0 +1,112 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use appliance_config::Edit;
+use secrecy::SecretSlice;
+use tokio::sync::oneshot;
+
+use super::refusal::Refusal;
+use super::running::Running;
+use super::weigh::Report;
+use crate::store::{Generation, Head, SecretHead};
+
+/// Where the answer to an order goes.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// What the owner of the configuration can be asked for.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// What runs.
+    Read(Answer<Arc<Running>>),
+    /// What this would do; changes nothing.
+    Check(Proposal, Answer<Report>),
+    /// Do it.
+    Commit(Box<Commit>, Answer<Report>),
+    /// Keep what is on trial; answers with its number.
+    Confirm(Said, Answer<u32>),
+    /// The generations that are kept, newest first.
+    Generations(Answer<Vec<Head>>),
+    /// One of them.
+    Generation(u32, Answer<Generation>),
+    /// What is told of every secret.
+    Secrets(Answer<Vec<SecretReport>>),
+    /// What is told of one.
+    Secret(String, Answer<SecretReport>),
+    /// Set a secret to a value, or to one that nobody knows yet without; then the value comes with the answer.
+    SetSecret(SetSecret, Answer<(SecretReport, Option<SecretSlice<u8>>)>),
+    /// Remove a secret that nothing uses.
+    RemoveSecret(Said, String, Answer<()>),
+}
+
+/// Who says so, and what they believe runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    /// `uid 0` on the control socket.
+    pub(crate) author: String,
+    /// Nothing is done unless it holds.
+    pub(crate) condition: Condition,
+}
+
+/// If-Match (RFC 9110 §13.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Whatever runs.
+    Any,
+    /// One of these generations runs.
+    OneOf(Vec<u32>),
+}
+
+/// A document to be.
+#[derive(Debug, Clone)]
+pub(crate) enum Proposal {
+    /// The running one with an edit at a place.
+    Edit(Vec<String>, Edit),
+    /// That of a generation.
+    Generation(u32),
+}
+
+/// A document that is to run.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    /// Who says so.
+    pub(crate) said: Said,
+    /// Which.
+    pub(crate) proposal: Proposal,
+    /// What its author says of it.
+    pub(crate) comment: String,
+    /// The one of before returns after this time, unless it is confirmed.
+    pub(crate) confirm_within: Option<Duration>,
+}
+
+/// A value for a secret.
+#[derive(Debug)]
+pub(crate) struct SetSecret {
+    /// Who sets it.
+    pub(crate) said: Said,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its value; without, one is made up.
+    pub(crate) value: Option<SecretSlice<u8>>,
+}
+
+/// What is told of a secret, and who uses it.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretReport {
+    /// When it was set, by whom, which it is.
+    pub(crate) head: SecretHead,
+    /// Where the document names it, as JSON pointers.
+    pub(crate) used_by: Vec<String>,
+    /// It has had this value before.
+    pub(crate) unchanged: bool,
+}
+
+impl Condition {
+    /// Whether it holds while this generation runs.
+    pub(super) fn holds(&self, current: u32) -> Result<(), Refusal> {
+        match self {
+            Self::Any => Ok(()),
+            Self::OneOf(generations) if generations.contains(&current) => Ok(()),
+            Self::OneOf(_) => Err(Refusal::Stale { current }),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::select;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use super::order::{Answer, Order, Proposal};
+use super::origin::{Origin, SharedStore};
+use super::refusal::Refusal;
+use super::running::Running;
+use super::view::View;
+use super::weigh::{Report, Weighed, weigh};
+use crate::datapath::{Kind, Refused, Request};
+use crate::derive::InUse;
+use crate::ike_owner::Command;
+use crate::store::{Audit, Standing};
+
+/// Owns the running configuration.
+pub(crate) struct Control {
+    pub(super) origin: Origin,
+    pub(super) datapath: Kind,
+    pub(super) running: Arc<Running>,
+    /// The addresses that the workers of the user-space datapath are bound to.
+    pub(super) bound: BTreeSet<IpAddr>,
+    /// What the running connections have in the kernel.
+    pub(super) numbers: InUse,
+    /// What the kernel refused of the configuration that runs.
+    pub(super) refused: Vec<Refused>,
+    pub(super) ike: mpsc::Sender<Command>,
+    pub(super) network: mpsc::Sender<Request>,
+    orders: mpsc::Receiver<Order>,
+    view: watch::Sender<Arc<View>>,
+}
+
+/// Between control and the others.
+pub(crate) struct Channels {
+    /// To the owner of the engine.
+    pub(crate) ike: mpsc::Sender<Command>,
+    /// To the owner of kernel and datapath.
+    pub(crate) network: mpsc::Sender<Request>,
+    /// From the API.
+    pub(crate) orders: mpsc::Receiver<Order>,
+    /// To status.
+    pub(crate) view: watch::Sender<Arc<View>>,
+}
+
+/// What the service manager and the terminal say.
+struct Signals {
+    reload: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Control {
+    /// Over a configuration that the caller hands out with [`Control::begin`].
+    pub(crate) fn new(origin: Origin, datapath: Kind, running: Running, channels: Channels) -> Self {
+        let control = Self {
+            origin,
+            datapath,
+            running: Arc::new(running),
+            bound: BTreeSet::new(),
+            numbers: InUse::new(),
+            refused: Vec::new(),
+            ike: channels.ike,
+            network: channels.network,
+            orders: channels.orders,
+            view: channels.view,
+        };
+        control.publish();
+        control
+    }
+
+    /// Serves orders and SIGHUP until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// When signals cannot be had.
+    pub(crate) async fn run(mut self) -> io::Result<()> {
+        let mut signals = Signals {
+            reload: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        };
+        loop {
+            let trial = self.standing().trial;
+            select! {
+                Some(()) = signals.terminate.recv() => {
+                    info!("SIGTERM: closing");
+                    return Ok(());
+                }
+                Some(()) = signals.interrupt.recv() => {
+                    info!("SIGINT: closing");
+                    return Ok(());
+                }
+                Some(()) = signals.reload.recv() => self.reload().await,
+                () = Self::end_of(trial.as_ref()) => self.return_to_startup().await,
+                Some(order) = self.orders.recv() => self.serve(order).await,
+            }
+            self.publish();
+        }
+    }
+
+    /// Answers one order. Whoever asked may have given up meanwhile; what is done stays done.
+    pub(super) async fn serve(&mut self, order: Order) {
+        match order {
+            Order::Read(answer) => tell(answer, Ok(self.running.clone())),
+            Order::Check(proposal, answer) => tell(answer, self.check(proposal).await),
+            Order::Commit(commit, answer) => {
+                let author = commit.said.author.clone();
+                let done = self.commit(*commit).await;
+                self.conclude(&author, "commit", &done).await;
+                tell(answer, done);
+            }
+            Order::Confirm(said, answer) => {
+                let done = self.confirm(&said).await;
+                self.conclude(&said.author, "confirm", &done).await;
+                tell(answer, done);
+            }
+            Order::Generations(answer) => tell(answer, self.generations().await),
+            Order::Generation(number, answer) => tell(answer, self.generation(number).await),
+            Order::Secrets(answer) => tell(answer, self.secrets().await),
+            Order::Secret(name, answer) => tell(answer, self.secret(name).await),
+            Order::SetSecret(set, answer) => {
+                let author = set.said.author.clone();
+                let done = self.set_secret(set).await;
+                self.conclude(&author, "set secret", &done).await;
+                tell(answer, done);
+            }
+            Order::RemoveSecret(said, name, answer) => {
+                let done = self.remove_secret(&said, name).await;
+                self.conclude(&said.author, "remove secret", &done).await;
+                tell(answer, done);
+            }
+        }
+    }
+
+    async fn check(&self, proposal: Proposal) -> Result<Report, Refusal> {
+        let weighed = self.weigh(proposal).await?;
+        self.derive(&weighed.next.config, &weighed.secrets)?;
+        Ok(weighed.report)
+    }
+
+    /// In a thread of its own: a large document takes longer than a peer should wait.
+    pub(super) async fn weigh(&self, proposal: Proposal) -> Result<Weighed, Refusal> {
+        let (running, origin) = (self.running.clone(), self.origin.clone());
+        let weighed = tokio::task::spawn_blocking(move || weigh(&running, &origin, proposal));
+        weighed.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// The store, for reading.
+    pub(super) fn store(&self) -> Result<SharedStore, Refusal> {
+        match &self.origin {
+            Origin::Files(_) => Err(Refusal::NoStore),
+            Origin::Store(store) => Ok(store.clone()),
+        }
+    }
+
+    /// The store, for writing.
+    pub(super) fn writable(&self) -> Result<SharedStore, Refusal> {
+        self.store().map_err(|_| Refusal::ReadOnly)
+    }
+
+    /// Which generations count; a file has only the one that runs.
+    pub(super) fn standing(&self) -> Standing {
+        match &self.origin {
+            Origin::Files(_) => Standing::default(),
+            Origin::Store(store) => store.at_once(|store| store.standing().clone()),
+        }
+    }
+
+    pub(super) fn publish(&self) {
+        let (startup, trial, damage) = match &self.origin {
+            Origin::Files(_) => (None, None, None),
+            Origin::Store(store) => store.at_once(|store| {
+                let standing = store.standing();
+                let damage = store.damage().map(str::to_owned);
+                (Some(standing.startup), standing.trial.clone(), damage)
+            }),
+        };
+        self.view.send_replace(Arc::new(View {
+            generation: self.running.generation,
+            startup,
+            trial,
+            damage,
+        }));
+    }
+
+    /// Before an answer is given: status tells the same, and what was refused is in the audit log, too.
+    async fn conclude<T>(&self, author: &str, what: &str, done: &Result<T, Refusal>) {
+        self.publish();
+        let (Err(refusal), Ok(store)) = (done, self.store()) else {
+            return;
+        };
+        if let Refusal::Store(error) = refusal {
+            error!(%error, what, "store-failed");
+        }
+        let audit = Audit {
+            who: author.to_owned(),
+            what: what.to_owned(),
+            result: refusal.reason().to_owned(),
+        };
+        if let Err(error) = store.with(move |store| store.audit(&audit)).await {
+            warn!(%error, "not in the audit log");
+        }
+    }
+}
+
+fn tell<T>(answer: Answer<T>, said: Result<T, Refusal>) {
+    let _gone = answer.send(said);
+}

@@ -1,0 +1,89 @@
+use appliance_config::model::Name;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use secrecy::{ExposeSecret, SecretSlice};
+use serde_json::{Map, Value, json};
+
+use super::error::{Error, ask};
+use super::router::Published;
+use super::write::Write;
+use crate::control::{Order, SecretReport, SetSecret};
+
+/// `GET /api/v1/secrets`: by name, when and by whom each was set, and which it is; never its value.
+pub(crate) async fn all(State(published): State<Published>) -> Result<Json<Value>, Error> {
+    let reports = ask(&published, Order::Secrets).await?;
+    let told = reports
+        .iter()
+        .map(|report| (report.head.name.clone(), told(report)));
+    Ok(Json(Value::Object(told.collect::<Map<_, _>>())))
+}
+
+/// `GET /api/v1/secrets/{name}`.
+pub(crate) async fn one(
+    State(published): State<Published>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Error> {
+    let report = ask(&published, |answer| Order::Secret(name, answer)).await?;
+    Ok(Json(told(&report)))
+}
+
+/// `PUT /api/v1/secrets/{name}`: the body is the secret; one line end after it is not part of it.
+pub(crate) async fn put(State(published): State<Published>, write: Write) -> Result<Json<Value>, Error> {
+    let name = name(write.place.first().map_or("", String::as_str))?;
+    let value = write.body.strip_suffix(b"\n").unwrap_or(&write.body);
+    let value = value.strip_suffix(b"\r").unwrap_or(value);
+    set(&published, &write, name, Some(value.to_vec().into())).await
+}
+
+/// `POST /api/v1/secrets/{name}:generate`: a new one, told this once.
+pub(crate) async fn generate(State(published): State<Published>, write: Write) -> Result<Json<Value>, Error> {
+    let place = write.place.first().map_or("", String::as_str);
+    match place.rsplit_once(':') {
+        Some((text, "generate")) => set(&published, &write, name(text)?, None).await,
+        _ => Err(Error::UnknownPath),
+    }
+}
+
+/// `DELETE /api/v1/secrets/{name}`: one that nothing uses.
+pub(crate) async fn delete(State(published): State<Published>, write: Write) -> Result<StatusCode, Error> {
+    let (said, name) = (write.said(), write.place.concat());
+    ask(&published, |answer| Order::RemoveSecret(said, name, answer)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set(
+    published: &Published,
+    write: &Write,
+    name: Name,
+    value: Option<SecretSlice<u8>>,
+) -> Result<Json<Value>, Error> {
+    let set = SetSecret {
+        said: write.said(),
+        name: name.to_string(),
+        value,
+    };
+    let (report, made) = ask(published, |answer| Order::SetSecret(set, answer)).await?;
+    let mut told = told(&report);
+    if let Value::Object(members) = &mut told {
+        members.insert("unchanged".to_owned(), report.unchanged.into());
+        if let Some(made) = made {
+            let value = String::from_utf8_lossy(made.expose_secret()).into_owned();
+            members.insert("value".to_owned(), value.into());
+        }
+    }
+    Ok(Json(told))
+}
+
+fn name(text: &str) -> Result<Name, Error> {
+    text.parse().map_err(|_| Error::InvalidName)
+}
+
+fn told(report: &SecretReport) -> Value {
+    json!({
+        "set_at": report.head.at,
+        "set_by": report.head.author,
+        "fingerprint": report.head.fingerprint,
+        "used_by": report.used_by,
+    })
+}

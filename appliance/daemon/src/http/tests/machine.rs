@@ -1,0 +1,253 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ike::{Settings, Snapshot};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::control::{Beginning, Channels, Control, Files, Origin, View, begin};
+use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
+use crate::derive::{InUse, derive};
+use crate::http::{Published, serve};
+use crate::ike_owner::Command;
+use crate::journal::Pages;
+use crate::store::Store;
+
+/// Control and API over a state directory, and owners that do what they are told.
+pub(super) struct Machine {
+    pub(super) directory: tempfile::TempDir,
+    /// What the engine was given, newest last.
+    pub(super) settings: Arc<Mutex<Vec<Settings>>>,
+    /// The kernel refuses a link from now on.
+    pub(super) objects: Arc<AtomicBool>,
+    pub(super) view: watch::Receiver<Arc<View>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The reason word of a refusal.
+    pub(super) fn reason(&self) -> (u16, &str) {
+        (self.status, self.body["reason"].as_str().unwrap_or_default())
+    }
+
+    /// The paths and reason words of all violations.
+    pub(super) fn violations(&self) -> Vec<(&str, &str)> {
+        let all = self.body["violations"].as_array().into_iter().flatten();
+        all.map(|one| (one["path"].as_str().unwrap(), one["reason"].as_str().unwrap()))
+            .collect()
+    }
+
+    pub(super) fn etag(&self) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.strip_prefix("etag: "));
+        lines.next().unwrap_or_default()
+    }
+}
+
+impl Machine {
+    /// With nothing configured, over a kernel.
+    pub(super) async fn new() -> Self {
+        Self::start(tempfile::tempdir().unwrap(), Kind::Kernel).await
+    }
+
+    /// With [`document`] as generation 1 and its secrets, over a kernel.
+    pub(super) async fn configured() -> Self {
+        let machine = Self::new().await;
+        for name in ["psk-b", "psk-c"] {
+            let path = format!("/api/v1/secrets/{name}");
+            assert_eq!(machine.ask("PUT", &path, None, "Geheim1").await.status, 200);
+        }
+        let put = machine.put(0, &document()).await;
+        assert_eq!((put.status, put.etag()), (200, "\"1\""), "{put:?}");
+        machine
+    }
+
+    /// Over a state directory that may have been used.
+    pub(super) async fn start(directory: tempfile::TempDir, kind: Kind) -> Self {
+        let store = Store::open(&directory.path().join("state")).unwrap();
+        Self::over(directory, kind, begin(store, None).unwrap()).await
+    }
+
+    /// Over files alone.
+    pub(super) async fn over_files(files: Files) -> Self {
+        let running = files.document(1).unwrap();
+        let beginning = Beginning {
+            secrets: files.secrets_of(&running.config),
+            origin: Origin::Files(files),
+            running,
+            seed: None,
+        };
+        Self::over(tempfile::tempdir().unwrap(), Kind::Kernel, beginning).await
+    }
+
+    async fn over(directory: tempfile::TempDir, kind: Kind, beginning: Beginning) -> Self {
+        let (settings, objects) = (
+            Arc::<Mutex<Vec<Settings>>>::default(),
+            Arc::<AtomicBool>::default(),
+        );
+        let (network, requests) = mpsc::channel(8);
+        let (ike, commands) = mpsc::channel(8);
+        let kernel = tokio::spawn(kernel(requests, objects.clone()));
+        let engine = tokio::spawn(engine(commands, settings.clone()));
+        let (asked, orders) = mpsc::channel(8);
+        let (published, view) = watch::channel(Arc::default());
+        let desired = derive(
+            &beginning.running.config,
+            &beginning.secrets.unwrap(),
+            kind,
+            &InUse::new(),
+        );
+        let channels = Channels {
+            ike: ike.clone(),
+            network: network.clone(),
+            orders,
+            view: published,
+        };
+        let mut control = Control::new(beginning.origin, kind, beginning.running, channels);
+        control.begin(desired).await;
+        let control = tokio::spawn(async move { control.run().await.unwrap() });
+        let socket = directory.path().join("socket");
+        let _of_the_one_before = std::fs::remove_file(&socket);
+        let published = Published {
+            ike: watch::channel(Arc::new(Snapshot::default())).1,
+            pages: watch::channel(Arc::new(Pages::default())).1,
+            datapath: watch::channel(Arc::new(DatapathSnapshot::first(kind, String::new()))).1,
+            configuration: view.clone(),
+            refresh: network,
+            commands: ike,
+            orders: asked,
+        };
+        let api = tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), published));
+        Self {
+            directory,
+            settings,
+            objects,
+            view,
+            tasks: vec![kernel, engine, control, api],
+        }
+    }
+
+    /// As `kill -9` leaves it, started again.
+    pub(super) async fn killed(self) -> Self {
+        self.killed_and_started(Kind::Kernel).await
+    }
+
+    /// The same with a datapath.
+    pub(super) async fn killed_and_started(self, kind: Kind) -> Self {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks {
+            let _aborted = task.await;
+        }
+        Self::start(self.directory, kind).await
+    }
+
+    /// Waits until this generation runs.
+    pub(super) async fn runs(&mut self, generation: u32) {
+        let soon = Duration::from_secs(30);
+        let waited = tokio::time::timeout(soon, self.view.wait_for(|view| view.generation == generation));
+        waited.await.expect("another generation runs").unwrap();
+    }
+
+    /// The connections of the engine, as it was told last.
+    pub(super) fn connections(&self) -> BTreeSet<String> {
+        let settings = self.settings.lock().unwrap();
+        let names = settings.last().unwrap().connections.keys();
+        names.map(|name| name.0.to_string()).collect()
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, None, "").await
+    }
+
+    /// The whole document, coming from a generation.
+    pub(super) async fn put(&self, from: u32, document: &Value) -> Answer {
+        let body = document.to_string();
+        self.ask("PUT", "/api/v1/config", Some(from), &body).await
+    }
+
+    pub(super) async fn ask(&self, method: &str, path: &str, from: Option<u32>, body: &str) -> Answer {
+        let headers = from.map_or_else(String::new, |from| format!("If-Match: \"{from}\"\r\n"));
+        self.send(method, path, &headers, body.as_bytes()).await
+    }
+
+    pub(super) async fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+        send(
+            &self.directory.path().join("socket"),
+            (method, path),
+            headers,
+            body,
+        )
+        .await
+    }
+}
+
+/// Does what it is told, unless it objects.
+async fn kernel(mut requests: mpsc::Receiver<Request>, objects: Arc<AtomicBool>) {
+    while let Some(request) = requests.recv().await {
+        if let Request::Network(_, answer) = request {
+            let refused = Refused {
+                object: "link cw-to-b".to_owned(),
+                attribute: None,
+                detail: "no".to_owned(),
+            };
+            let refused = objects.load(Ordering::Relaxed).then_some(refused);
+            answer.send(refused.into_iter().collect()).unwrap();
+        }
+    }
+}
+
+/// Remembers what it is given.
+async fn engine(mut commands: mpsc::Receiver<Command>, given: Arc<Mutex<Vec<Settings>>>) {
+    while let Some(command) = commands.recv().await {
+        if let Command::Configure(settings, answer) = command {
+            given.lock().unwrap().push(*settings);
+            answer.send(Vec::new()).unwrap();
+        }
+    }
+}
+
+async fn send(socket: &Path, (method, path): (&str, &str), headers: &str, body: &[u8]) -> Answer {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    Answer {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head: head.to_owned(),
+        body: serde_json::from_str(body).unwrap_or(Value::Null),
+    }
+}
+
+/// Two connections, to b and to c.
+pub(super) fn document() -> Value {
+    let site = |number: u8| json!({ "endpoint": format!("192.0.2.{number}"), "address_space": [format!("10.{number}.0.0/24")] });
+    let connection = |name: &str| json!({ "site": name, "authentication": { "method": "psk", "secret": format!("psk-{name}") } });
+    json!({
+        "gateway": {
+            "ip_configurations": { "default": { "address": "192.0.2.1" } }, "address_space": ["10.1.0.0/24"]
+        },
+        "sites": { "b": site(2), "c": site(3) },
+        "connections": { "to-b": connection("b"), "to-c": connection("c") }
+    })
+}

@@ -1,0 +1,5 @@
+mod configuration;
+mod machine;
+mod secrets;
+mod status;
+mod trial;

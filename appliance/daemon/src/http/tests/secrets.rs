@@ -1,0 +1,115 @@
+use ike::{Authentication, ConnectionName};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::machine::Machine;
+
+const B: &str = "/api/v1/secrets/psk-b";
+
+/// The pre-shared key of a connection, as the engine was told last.
+fn key(machine: &Machine, connection: &str) -> String {
+    let settings = machine.settings.lock().unwrap();
+    let connections = &settings.last().unwrap().connections;
+    let Authentication::PreSharedKey(key) = &connections[&ConnectionName(connection.into())].authentication;
+    String::from_utf8(key.expose_secret().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_secret_is_never_told_but_when_and_by_whom_it_was_set() {
+    let machine = Machine::configured().await;
+    let told = machine.get(B).await.body;
+    assert_eq!(
+        told["used_by"],
+        json!(["/connections/to-b/authentication/secret"])
+    );
+    assert!(
+        told["set_at"].as_str().unwrap().ends_with('Z')
+            && told["set_by"].as_str().unwrap().starts_with("uid ")
+    );
+    assert_eq!(told["fingerprint"].as_str().unwrap().len(), 16);
+    let all = machine.get("/api/v1/secrets").await.body;
+    assert_eq!((all.as_object().unwrap().len(), &all["psk-b"]), (2, &told));
+    assert!(!all.to_string().contains("Geheim1"));
+    let unknown = machine.get("/api/v1/secrets/nope").await;
+    assert_eq!(unknown.reason(), (404, "unknown-secret"));
+}
+
+#[tokio::test]
+async fn another_secret_is_used_at_once_and_the_same_changes_nothing() {
+    let machine = Machine::configured().await;
+    let before = machine.get(B).await.body;
+    let given = machine.settings.lock().unwrap().len();
+    let same = machine.ask("PUT", B, None, "Geheim1\n").await.body;
+    assert_eq!(
+        (&same["unchanged"], &same["fingerprint"]),
+        (&json!(true), &before["fingerprint"])
+    );
+    assert_eq!(machine.settings.lock().unwrap().len(), given);
+    let other = machine.ask("PUT", B, None, "Geheim2\r\n").await.body;
+    assert_eq!(other["unchanged"], json!(false));
+    assert_ne!(other["fingerprint"], before["fingerprint"]);
+    assert_eq!(
+        (key(&machine, "to-b").as_str(), key(&machine, "to-c").as_str()),
+        ("Geheim2", "Geheim1")
+    );
+    let machine = machine.killed().await;
+    assert_eq!(key(&machine, "to-b"), "Geheim2");
+}
+
+#[tokio::test]
+async fn a_generated_secret_is_shown_once() {
+    let machine = Machine::configured().await;
+    let made = machine
+        .ask("POST", "/api/v1/secrets/psk-b:generate", None, "")
+        .await
+        .body;
+    let value = made["value"].as_str().unwrap();
+    assert_eq!((value.len(), value), (64, key(&machine, "to-b").as_str()));
+    assert_eq!(machine.get(B).await.body.get("value"), None);
+    for path in ["/api/v1/secrets/psk-b", "/api/v1/secrets/psk-b:explode"] {
+        let refused = machine.ask("POST", path, None, "").await;
+        assert_eq!(refused.reason(), (404, "unknown-path"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_in_use_stays() {
+    let machine = Machine::configured().await;
+    assert_eq!(
+        machine.ask("DELETE", B, None, "").await.reason(),
+        (409, "secret-in-use")
+    );
+    let to_b = "/api/v1/config/connections/to-b?confirm_within_s=600";
+    assert_eq!(machine.ask("DELETE", to_b, Some(1), "").await.status, 200);
+    // The start-up generation may come back, and it names it.
+    assert_eq!(
+        machine.ask("DELETE", B, None, "").await.reason(),
+        (409, "secret-in-use")
+    );
+    assert_eq!(
+        machine
+            .ask("POST", "/api/v1/config:confirm", None, "")
+            .await
+            .status,
+        200
+    );
+    let deleted = machine.ask("DELETE", B, None, "").await;
+    assert_eq!((deleted.status, &deleted.body), (204, &Value::Null));
+    assert_eq!(
+        machine.ask("DELETE", B, None, "").await.reason(),
+        (404, "unknown-secret")
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_secret_is_refused_without_being_repeated() {
+    let machine = Machine::configured().await;
+    for body in ["", "two words", "Gehe\u{7f}im"] {
+        let refused = machine.ask("PUT", B, None, body).await;
+        assert_eq!(refused.reason(), (422, "secret-invalid"), "{body:?}");
+        assert!(!refused.body.to_string().contains("Gehe") && !refused.body.to_string().contains("two"));
+    }
+    let refused = machine.ask("PUT", "/api/v1/secrets/a%2Fb", None, "x").await;
+    assert_eq!(refused.reason(), (400, "invalid-name"));
+    assert_eq!(key(&machine, "to-b"), "Geheim1");
+}
