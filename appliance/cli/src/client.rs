@@ -2,10 +2,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{ETAG, IF_MATCH};
+use hyper::http::request;
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,6 +44,8 @@ pub(crate) enum Error {
     Incomprehensible { socket: String, cause: String },
     #[error("{detail}")]
     Refused { detail: String },
+    #[error("{file}: {cause}")]
+    Unreadable { file: String, cause: io::Error },
 }
 
 /// Talks to one causewayd.
@@ -56,13 +60,44 @@ impl Client {
 
     /// The JSON at `path`.
     pub(crate) fn get(&self, path: &str) -> Result<Value, Error> {
-        let body = self.request(Method::GET, path)?;
-        serde_json::from_slice(&body).map_err(|cause| self.incomprehensible(&cause))
+        let answer = self.request(Request::get(path), Bytes::new())?;
+        self.json(&answer)
+    }
+
+    /// The JSON at `path`, and its ETag.
+    pub(crate) fn get_tagged(&self, path: &str) -> Result<(Value, String), Error> {
+        let answer = self.request(Request::get(path), Bytes::new())?;
+        let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+        Ok((self.json(&answer)?, tag.unwrap_or_default().to_owned()))
     }
 
     /// Has the daemon do what `path` says.
     pub(crate) fn post(&self, path: &str) -> Result<(), Error> {
-        self.request(Method::POST, path).map(|_| ())
+        self.request(Request::post(path), Bytes::new()).map(|_| ())
+    }
+
+    /// Sends a body with a verb, if need be on the condition that `tag` still holds, and returns the JSON that comes back,
+    /// if any does.
+    pub(crate) fn send(
+        &self,
+        method: Method,
+        path: &str,
+        tag: Option<&str>,
+        body: Vec<u8>,
+    ) -> Result<Value, Error> {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(tag) = tag {
+            request = request.header(IF_MATCH, tag);
+        }
+        let answer = self.request(request, body.into())?;
+        if answer.body().is_empty() {
+            return Ok(Value::Null);
+        }
+        self.json(&answer)
+    }
+
+    fn json(&self, answer: &Response<Bytes>) -> Result<Value, Error> {
+        serde_json::from_slice(answer.body()).map_err(|cause| self.incomprehensible(&cause))
     }
 
     /// The answer in types.
@@ -70,39 +105,37 @@ impl Client {
         T::deserialize(answer).map_err(|cause| self.incomprehensible(&cause))
     }
 
-    fn request(&self, method: Method, path: &str) -> Result<Bytes, Error> {
+    fn request(&self, request: request::Builder, body: Bytes) -> Result<Response<Bytes>, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|cause| self.unusable(&cause))?;
-        let exchange = async { tokio::time::timeout(PATIENCE, self.exchange(method, path)).await };
-        let (status, body) = runtime
+        let exchange = async { tokio::time::timeout(PATIENCE, self.exchange(request, body)).await };
+        let answer = runtime
             .block_on(exchange)
             .map_err(|_| Error::TooSlow { socket: self.place() })??;
-        if status.is_success() {
-            Ok(body)
+        if answer.status().is_success() {
+            Ok(answer)
         } else {
-            Err(self.refusal(status, &body))
+            Err(self.refusal(answer.status(), answer.body()))
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), Error> {
+    async fn exchange(&self, request: request::Builder, body: Bytes) -> Result<Response<Bytes>, Error> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|cause| self.unreachable(&cause))?;
         let unusable = |cause: hyper::Error| self.unusable(&cause);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(unusable)?;
         let connection = tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "causewayd");
         let request = request
-            .body(Empty::<Bytes>::new())
+            .header("host", "causewayd")
+            .body(Full::new(body))
             .map_err(|cause| self.unusable(&cause))?;
         let response = sender.send_request(request).await.map_err(unusable)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await;
         connection.abort();
-        Ok((status, body.map_err(|cause| self.unusable(&cause))?.to_bytes()))
+        let body = body.map_err(|cause| self.unusable(&cause))?.to_bytes();
+        Ok(Response::from_parts(parts, body))
     }
 
     fn place(&self) -> String {
@@ -138,10 +171,26 @@ impl Client {
         #[derive(Deserialize)]
         struct Refusal {
             detail: String,
+            #[serde(default)]
+            violations: Vec<Violation>,
+        }
+        #[derive(Deserialize)]
+        struct Violation {
+            path: String,
+            reason: String,
+            detail: String,
         }
         match (status.is_client_error(), serde_json::from_slice::<Refusal>(body)) {
-            (true, Ok(Refusal { detail })) => Error::Refused { detail },
-            (false, Ok(Refusal { detail })) => self.unusable(&detail),
+            (true, Ok(Refusal { detail, violations })) => {
+                let mut text = detail;
+                for violation in violations {
+                    let path = Some(violation.path).filter(|path| !path.is_empty());
+                    let (path, reason) = (path.unwrap_or_else(|| "/".to_owned()), violation.reason);
+                    text += &format!("\n{path}: {reason}: {}", violation.detail);
+                }
+                Error::Refused { detail: text }
+            }
+            (false, Ok(Refusal { detail, .. })) => self.unusable(&detail),
             (_, Err(_)) => self.unusable(&status),
         }
     }

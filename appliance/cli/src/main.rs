@@ -1,8 +1,11 @@
 //! The Causeway command line: a client of the daemon's HTTP API.
 
+mod changes;
 mod client;
+mod config;
 mod events;
 mod report;
+mod secret;
 mod status;
 
 use std::io::{self, Write};
@@ -14,10 +17,9 @@ use clap::{Parser, Subcommand};
 use client::{Client, Error};
 use status::{Connection, Status};
 
-/// Shows, starts and rekeys the tunnels of the causewayd that runs on this machine.
+/// Shows, configures, starts and rekeys the tunnels of the causewayd that runs on this machine.
 ///
-/// Exit status: 0 all is up or done, 1 something is not up, 2 wrong usage or unknown name, 3 causewayd cannot be
-/// reached.
+/// Exit status: 0 all is up or done, 1 something is not up, 2 wrong usage or refused, 3 causewayd cannot be reached.
 #[derive(Debug, Parser)]
 #[command(name = "causeway", version)]
 struct Arguments {
@@ -68,6 +70,12 @@ enum Command {
         #[arg(long)]
         ike: bool,
     },
+    /// Read and change the configuration, with what a change does shown first and a way back.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Set and remove the secrets that the configuration names.
+    #[command(subcommand)]
+    Secret(secret::Command),
 }
 
 /// What the exit status tells.
@@ -98,6 +106,8 @@ fn main() -> ExitCode {
         Command::Connect { name } => ask(&client, &name, "connect"),
         Command::Rekey { name, ike: false } => ask(&client, &name, "rekey"),
         Command::Rekey { name, ike: true } => ask(&client, &name, "rekey-ike"),
+        Command::Config(command) => config::run(&client, command),
+        Command::Secret(command) => secret::run(&client, command),
     };
     let outcome = match done {
         Ok((text, outcome)) => match io::stdout().write_all(text.as_bytes()) {
@@ -107,7 +117,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("causeway: {error}");
             match error {
-                Error::Refused { .. } => Outcome::Usage,
+                Error::Refused { .. } | Error::Unreadable { .. } => Outcome::Usage,
                 Error::NoSocket { .. }
                 | Error::NoListener { .. }
                 | Error::NoPermission { .. }

@@ -1,5 +1,7 @@
 use crate::events;
-use crate::status::{ChildSa, Connection, IkeSa, Line, LineState, Outage, Side, State, Status, Weak};
+use crate::status::{
+    ChildSa, Configuration, Connection, IkeSa, Line, LineState, Outage, Side, State, Status, Weak,
+};
 
 /// So many of the last events are shown with a connection.
 const RECENT: usize = 5;
@@ -36,6 +38,7 @@ pub(crate) fn status(status: &Status) -> String {
     if let Some(clock) = &status.clock {
         push_clock(&mut text, clock);
     }
+    push_configuration(&mut text, &status.configuration);
     if status.half_open > 0 {
         push(
             &mut text,
@@ -59,6 +62,21 @@ pub(crate) fn status(status: &Status) -> String {
         text.push_str(&connection(name, one));
     }
     text
+}
+
+fn push_configuration(text: &mut String, configuration: &Configuration) {
+    if let (Some(trial), Some(startup)) = (&configuration.trial, configuration.startup) {
+        let (generation, left) = (trial.generation, duration(trial.remaining_s));
+        push(
+            text,
+            &format!(
+                "trial      generation {generation} goes back to {startup} in {left}, unless: causeway config confirm"
+            ),
+        );
+    }
+    if let Some(fault) = &configuration.store {
+        push(text, &format!("store      {}: {}", fault.reason, fault.detail));
+    }
 }
 
 fn push_clock(text: &mut String, clock: &Outage) {

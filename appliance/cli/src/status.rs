@@ -15,6 +15,30 @@ pub(crate) struct Status {
     #[serde(default)]
     pub(crate) kernel: Kernel,
     pub(crate) clock: Option<Outage>,
+    #[serde(default)]
+    pub(crate) configuration: Configuration,
+}
+
+/// Which configuration runs.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Configuration {
+    pub(crate) startup: Option<u32>,
+    pub(crate) trial: Option<Trial>,
+    pub(crate) store: Option<StoreFault>,
+}
+
+/// A generation that returns by itself.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Trial {
+    pub(crate) generation: u32,
+    pub(crate) remaining_s: u64,
+}
+
+/// What is wrong with the store.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StoreFault {
+    pub(crate) reason: String,
+    pub(crate) detail: String,
 }
 
 /// What carries ESP.

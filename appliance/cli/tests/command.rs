@@ -1,12 +1,12 @@
 //! The command against a Unix socket that answers what a daemon once answered.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
 const MIXED: &str = include_str!("fixtures/mixed.json");
@@ -42,6 +42,13 @@ fn ended(output: Output) -> Ended {
 
 /// Runs the command against a daemon that gives one answer; also tells the request line that it got.
 fn against(status: &str, body: &str, arguments: &[&str]) -> (String, Ended) {
+    let (request, ended) = fed(status, body, arguments, "");
+    let line = request.lines().next().unwrap_or_default().to_owned();
+    (line, ended)
+}
+
+/// The same with something on standard input; tells the whole request.
+fn fed(status: &str, body: &str, arguments: &[&str], input: &str) -> (String, Ended) {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("control.sock");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -49,15 +56,29 @@ fn against(status: &str, body: &str, arguments: &[&str]) -> (String, Ended) {
     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
     let daemon = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut lines = BufReader::new(stream.try_clone().unwrap())
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut request = String::new();
+        while !request.ends_with("\r\n\r\n") {
+            reader.read_line(&mut request).unwrap();
+        }
+        let mut lines = request
             .lines()
-            .map(Result::unwrap);
-        let request = lines.next().unwrap();
-        lines.find(String::is_empty).unwrap();
+            .filter_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = lines.next().map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
         stream.write_all(answer.as_bytes()).unwrap();
-        request
+        request + &String::from_utf8(body).unwrap()
     });
-    let ended = causeway(&socket, arguments);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    command.arg("--socket").arg(&socket).args(arguments);
+    let pipes = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let ended = ended(child.wait_with_output().unwrap());
     (daemon.join().unwrap(), ended)
 }
 
@@ -144,6 +165,136 @@ fn a_refusal_is_told_in_the_words_of_the_daemon() {
     let (_, ended) = against("404 Not Found", body, &["connect", "to-x"]);
     assert_eq!(ended.err, "causeway: no enabled connection is named \"to-x\"\n");
     assert_eq!((ended.out.as_str(), ended.status), ("", 2));
+}
+
+const REPORT: &str = r#"{"generation":7,"unchanged":false,"confirm_within_s":60,
+    "difference":[{"path":"/connections/to-b/mtu","before":1400,"after":1300},
+                  {"path":"/sites/d","after":{"endpoint":"any"}},{"path":"/sites/c","before":[1]}],
+    "impact":{"connections":{"reset":["to-b"],"changed_in_place":[],"added":["to-d"],"removed":[]}}}"#;
+
+#[test]
+fn a_commit_shows_what_it_does_and_how_to_keep_it() {
+    let commit = [
+        "config",
+        "commit",
+        "-",
+        "--from",
+        "6",
+        "--confirm-within",
+        "60",
+        "--comment",
+        "less & more",
+    ];
+    let (request, ended) = fed("200 OK", REPORT, &commit, "{}");
+    let head = "PUT /api/v1/config?confirm_within_s=60&comment=less%20%26%20more HTTP/1.1";
+    assert!(request.starts_with(head), "{request}");
+    assert!(
+        request.contains("if-match: \"6\"") && request.ends_with("\r\n\r\n{}"),
+        "{request}"
+    );
+    assert_eq!(
+        ended.out,
+        "~ /connections/to-b/mtu: 1400 -> 1300\n+ /sites/d: {\"endpoint\":\"any\"}\n- /sites/c: [1]\n\
+         connections reset: to-b\nconnections added: to-d\n\
+         Generation 7 runs for 60 s. To keep it: causeway config confirm\n"
+    );
+    assert_eq!(ended.status, 0);
+    let same = r#"{"generation":7,"unchanged":true,"difference":[],"impact":{"connections":{}}}"#;
+    let (request, ended) = fed("200 OK", same, &["config", "check", "-"], "{}");
+    assert!(
+        request.starts_with("POST /api/v1/config:check HTTP/1.1"),
+        "{request}"
+    );
+    assert_eq!(ended.out, "Nothing changes: generation 7 says the same.\n");
+}
+
+#[test]
+fn a_refused_document_is_told_with_every_violation() {
+    let body = r#"{"reason":"invalid-document","detail":"the document has 2 problems","violations":[
+        {"path":"/sites/b","reason":"missing-key","detail":"no endpoint"},{"path":"","reason":"x","detail":"y"}]}"#;
+    let (_, ended) = fed("422 Unprocessable Entity", body, &["config", "check", "-"], "{}");
+    assert_eq!(
+        ended.err,
+        "causeway: the document has 2 problems\n/sites/b: missing-key: no endpoint\n/: x: y\n"
+    );
+    assert_eq!(ended.status, 2);
+    let (_, ended) = against("200 OK", "{}", &["config", "show"]);
+    assert_eq!(ended.out, "{}\n");
+    let missing = causeway(
+        Path::new("/nonexistent/control.sock"),
+        &["config", "check", "/nonexistent/file"],
+    );
+    assert!(missing.err.contains("/nonexistent/file"), "{}", missing.err);
+    assert_eq!(missing.status, 2);
+}
+
+#[test]
+fn history_differences_and_the_way_back_are_shown() {
+    let body = r#"{"current":2,"startup":1,"trial":2,"generations":[
+        {"generation":2,"at":"2026-01-02T03:04:05Z","author":"uid 0","source":"api","comment":"mtu"},
+        {"generation":1,"at":"2026-01-02T03:04:04Z","author":"system","source":"seed","comment":""}]}"#;
+    let (request, ended) = against("200 OK", body, &["config", "history"]);
+    assert_eq!(request, "GET /api/v1/generations HTTP/1.1");
+    assert_eq!(
+        ended.out,
+        "    2  2026-01-02T03:04:05Z  on trial  api       uid 0  mtu\n    \
+             1  2026-01-02T03:04:04Z            seed      system\n"
+    );
+    let body = r#"{"from":1,"to":2,"difference":[{"path":"/x","after":1}]}"#;
+    let (request, ended) = against("200 OK", body, &["config", "diff", "1", "2"]);
+    assert_eq!(request, "GET /api/v1/generations/1..2 HTTP/1.1");
+    assert_eq!(ended.out, "+ /x: 1\n");
+    let (request, _) = fed("200 OK", REPORT, &["config", "rollback", "3"], "");
+    assert!(request.starts_with("POST /api/v1/config:rollback"), "{request}");
+    assert!(request.ends_with(r#"{"generation":3}"#), "{request}");
+    let (request, ended) = against("200 OK", r#"{"generation":2}"#, &["config", "confirm"]);
+    assert_eq!(request, "POST /api/v1/config:confirm HTTP/1.1");
+    assert_eq!(ended.out, "Generation 2 is confirmed.\n");
+}
+
+#[test]
+fn secrets_are_set_made_listed_and_removed() {
+    let told = r#"{"set_at":"2026-01-02T03:04:05Z","set_by":"uid 0","fingerprint":"0123456789abcdef",
+        "used_by":["/connections/to-b/authentication/secret"],"unchanged":false,"value":"made"}"#;
+    let (request, ended) = fed("200 OK", told, &["secret", "set", "psk-b"], "Geheim1\n");
+    assert!(
+        request.starts_with("PUT /api/v1/secrets/psk-b HTTP/1.1"),
+        "{request}"
+    );
+    assert!(request.ends_with("\r\n\r\nGeheim1\n"), "{request}");
+    assert_eq!(
+        ended.out,
+        "psk-b is set; used at /connections/to-b/authentication/secret\n"
+    );
+    let (request, ended) = against("200 OK", told, &["secret", "generate", "psk-b"]);
+    assert_eq!(request, "POST /api/v1/secrets/psk-b:generate HTTP/1.1");
+    assert_eq!(ended.out, "made\n");
+    let all = format!(r#"{{"psk-b":{told}}}"#);
+    let (_, ended) = against("200 OK", &all, &["secret", "list"]);
+    assert_eq!(
+        ended.out,
+        "psk-b  0123456789abcdef  2026-01-02T03:04:05Z  uid 0  /connections/to-b/authentication/secret\n"
+    );
+    let (request, ended) = against("204 No Content", "", &["secret", "remove", "psk-b"]);
+    assert_eq!(request, "DELETE /api/v1/secrets/psk-b HTTP/1.1");
+    assert_eq!((ended.out.as_str(), ended.status), ("psk-b is removed.\n", 0));
+}
+
+#[test]
+fn a_trial_and_a_damaged_store_are_told_with_the_status() {
+    let mut status: serde_json::Value = serde_json::from_str(UP).unwrap();
+    status["configuration"] = serde_json::json!({
+        "generation": 3, "startup": 2, "trial": { "generation": 3, "remaining_s": 90 },
+        "store": { "reason": "store-damaged", "detail": "set aside" }
+    });
+    let (_, ended) = against("200 OK", &status.to_string(), &["status"]);
+    let trial = "trial      generation 3 goes back to 2 in 1 min 30 s, unless: causeway config confirm\n";
+    assert!(ended.out.contains(trial), "{}", ended.out);
+    assert!(
+        ended.out.contains("store      store-damaged: set aside\n"),
+        "{}",
+        ended.out
+    );
 }
 
 #[test]
