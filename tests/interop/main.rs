@@ -11,6 +11,7 @@ mod anywhere;
 mod azure;
 mod childless;
 mod closed;
+mod commit;
 mod encapsulation;
 mod establish;
 mod flood;
