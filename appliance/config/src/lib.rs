@@ -10,6 +10,7 @@ pub mod model;
 mod problem;
 mod reader;
 mod rules;
+mod schema;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use difference::{Difference, difference};
 pub use edit::{Edit, edit};
 pub use impact::{ConnectionImpact, Impact, impact};
 pub use problem::{Problem, Reason};
+pub use schema::{schema, with_defaults};
 pub use secret::{PreSharedKeyFault, check_pre_shared_key};
 pub use validate::{Config, ValidConfig, parse};
 pub use written::canonical;

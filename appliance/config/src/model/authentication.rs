@@ -31,14 +31,15 @@ pub struct PostQuantumPresharedKey {
     pub required: bool,
 }
 
+pub(crate) const METHOD: &[(&str, ())] = &[("psk", ())];
 /// The longest name of a post-quantum preshared key, in octets.
-const LONGEST_ID: usize = 255;
+pub(crate) const LONGEST_ID: usize = 255;
 
 impl Authentication {
     /// Our address and the peer's endpoint are the identities that are left out.
     pub(super) fn read(value: &Value<'_>, local: Option<IpAddr>, remote: Option<&Endpoint>) -> Option<Self> {
         let mut object = value.object()?;
-        let method = object.required("method", |value| value.word(&[("psk", ())], &["certificate"]));
+        let method = object.required("method", |value| value.word(METHOD, &["certificate"]));
         object.later(&["certificate", "peer"]);
         let secret = match method {
             Some(()) => object.required("secret", Value::name),

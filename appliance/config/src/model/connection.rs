@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -117,25 +118,32 @@ pub(crate) struct References<'c> {
 }
 
 /// What is done where the document leaves it open.
-const PRIORITY: u16 = 100;
-const DPD_TIMEOUT_S: u64 = 45;
-const MTU: u16 = 1400;
+pub(crate) const PRIORITY: u16 = 100;
+pub(crate) const DPD_TIMEOUT_S: u64 = 45;
+pub(crate) const MTU: u16 = 1400;
 const TCP_MSS: u16 = 1350;
-const FRAGMENT_SIZE: u16 = 1280;
+pub(crate) const FRAGMENT_SIZE: u16 = 1280;
+/// What may be written.
+pub(crate) const PRIORITIES: RangeInclusive<u64> = 0..=65_535;
+pub(crate) const DPD_TIMEOUTS_S: RangeInclusive<u64> = 9..=3600;
+pub(crate) const MTUS: RangeInclusive<u64> = 576..=9000;
+pub(crate) const FRAGMENT_SIZES: RangeInclusive<u64> = 576..=9000;
+pub(crate) const SMALLEST_TCP_MSS: u64 = 536;
 /// Bytes of an IPv4 and a TCP header without options.
 const IPV4_TCP_HEADERS: u16 = 40;
 
-const MODE: &[(&str, Mode)] = &[
+pub(crate) const MODE: &[(&str, Mode)] = &[
     ("Default", Mode::Default),
     ("InitiatorOnly", Mode::InitiatorOnly),
     ("ResponderOnly", Mode::ResponderOnly),
 ];
-const UDP_ENCAPSULATION: &[(&str, UdpEncapsulation)] = &[
+pub(crate) const PROTOCOL: &[(&str, Protocol)] = &[("IKEv2", Protocol::IkeV2)];
+pub(crate) const UDP_ENCAPSULATION: &[(&str, UdpEncapsulation)] = &[
     ("auto", UdpEncapsulation::Auto),
     ("always", UdpEncapsulation::Always),
 ];
 
-const CHILDLESS: &[(&str, Childless)] = &[
+pub(crate) const CHILDLESS: &[(&str, Childless)] = &[
     ("allow", Childless::Allow),
     ("force", Childless::Force),
     ("never", Childless::Never),
@@ -151,10 +159,10 @@ impl Connection {
             Some(value) => Endpoint::read(&value),
             None => site.as_ref().map(|(_, site)| site.endpoint.clone()),
         };
-        let priority = object.optional("priority", PRIORITY, |value| value.whole(0..=65_535));
+        let priority = object.optional("priority", PRIORITY, |value| value.whole(PRIORITIES));
         let policy = policy(&mut object, references.policies);
         let protocol = object.optional("protocol", Protocol::IkeV2, |value| {
-            value.word(&[("IKEv2", Protocol::IkeV2)], &["IKEv1"])
+            value.word(PROTOCOL, &["IKEv1"])
         });
         let spaces = Spaces {
             local: references.address_space,
@@ -169,7 +177,9 @@ impl Connection {
         });
         let enabled = object.optional("enabled", true, Value::boolean);
         let mode = mode(&mut object, endpoint.as_ref());
-        let dpd_timeout_s = object.optional("dpd_timeout_s", DPD_TIMEOUT_S, |value| value.whole(9..=3600));
+        let dpd_timeout_s = object.optional("dpd_timeout_s", DPD_TIMEOUT_S, |value| {
+            value.whole(DPD_TIMEOUTS_S)
+        });
         let (mtu, tcp_mss) = sizes(&mut object);
         let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
@@ -215,7 +225,9 @@ fn transport(object: &mut Object<'_>) -> (Option<UdpEncapsulation>, Option<u16>,
     let encapsulation = object.optional("udp_encapsulation", UdpEncapsulation::Auto, |value| {
         value.word(UDP_ENCAPSULATION, &[])
     });
-    let size = object.optional("fragment_size", FRAGMENT_SIZE, |value| value.whole(576..=9000));
+    let size = object.optional("fragment_size", FRAGMENT_SIZE, |value| {
+        value.whole(FRAGMENT_SIZES)
+    });
     let childless = object.optional("childless", Childless::Allow, |value| value.word(CHILDLESS, &[]));
     (encapsulation, size, childless)
 }
@@ -271,10 +283,19 @@ fn mode(object: &mut Object<'_>, endpoint: Option<&Endpoint>) -> Option<Mode> {
 
 /// MTU and TCP MSS; the default of either follows the other where it must.
 fn sizes(object: &mut Object<'_>) -> (Option<u16>, Option<u16>) {
-    let mtu = object.optional("mtu", MTU, |value| value.whole(576..=9000));
-    let most = mtu.unwrap_or(9000) - IPV4_TCP_HEADERS;
-    let mss = object.optional("tcp_mss", TCP_MSS.min(most), |value| {
-        value.whole(536..=u64::from(most))
+    let mtu = object.optional("mtu", MTU, |value| value.whole(MTUS));
+    let most = largest_tcp_mss(mtu.unwrap_or(9000));
+    let mss = object.optional("tcp_mss", default_tcp_mss(mtu.unwrap_or(9000)), |value| {
+        value.whole(SMALLEST_TCP_MSS..=u64::from(most))
     });
     (mtu, mss)
+}
+
+fn largest_tcp_mss(mtu: u16) -> u16 {
+    mtu.saturating_sub(IPV4_TCP_HEADERS)
+}
+
+/// What stands for `tcp_mss` where it is left out.
+pub(crate) fn default_tcp_mss(mtu: u16) -> u16 {
+    TCP_MSS.min(largest_tcp_mss(mtu))
 }

@@ -1,15 +1,15 @@
 //! What the document says, once it is checked.
 
 mod address;
-mod authentication;
-mod connection;
+pub(crate) mod authentication;
+pub(crate) mod connection;
 mod distinguished_name;
 mod endpoint;
 mod gateway;
 mod identity;
 mod name;
-mod policy;
-mod selectors;
+pub(crate) mod policy;
+pub(crate) mod selectors;
 mod site;
 
 pub use authentication::{Authentication, PostQuantumPresharedKey};

@@ -43,23 +43,23 @@ pub(super) struct Spaces<'c> {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     RouteBased,
     PolicyBased,
     Custom,
 }
 
 /// The most lines of one connection, as Azure VPN Gateway has it.
-const LINES: usize = 100;
+pub(crate) const LINES: usize = 100;
 /// The most pairs of prefixes in one line: each needs three policies of the kernel, and a child may have 128.
 const PAIRS: usize = 42;
 
-const KIND: &[(&str, Kind)] = &[
+pub(crate) const KIND: &[(&str, Kind)] = &[
     ("route-based", Kind::RouteBased),
     ("policy-based", Kind::PolicyBased),
     ("custom", Kind::Custom),
 ];
-const ACCEPT: &[(&str, Accept)] = &[
+pub(crate) const ACCEPT: &[(&str, Accept)] = &[
     ("narrowed", Accept::Narrowed),
     ("as-proposed", Accept::AsProposed),
 ];

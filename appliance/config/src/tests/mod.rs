@@ -5,4 +5,5 @@ mod policy;
 mod properties;
 mod refused;
 mod sample;
+mod schema;
 mod written;

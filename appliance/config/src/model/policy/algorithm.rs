@@ -96,7 +96,7 @@ impl Encryption {
 }
 
 /// Ciphers of the IKE SA.
-pub(super) const IKE_ENCRYPTION: &[(&str, Encryption)] = &[
+pub(crate) const IKE_ENCRYPTION: &[(&str, Encryption)] = &[
     ("GCMAES256", Encryption::GcmAes256),
     ("GCMAES192", Encryption::GcmAes192),
     ("GCMAES128", Encryption::GcmAes128),
@@ -109,7 +109,7 @@ pub(super) const IKE_ENCRYPTION: &[(&str, Encryption)] = &[
 ];
 
 /// Ciphers of Child SAs.
-pub(super) const IPSEC_ENCRYPTION: &[(&str, Encryption)] = &[
+pub(crate) const IPSEC_ENCRYPTION: &[(&str, Encryption)] = &[
     ("GCMAES256", Encryption::GcmAes256),
     ("GCMAES192", Encryption::GcmAes192),
     ("GCMAES128", Encryption::GcmAes128),
@@ -124,12 +124,12 @@ pub(super) const IPSEC_ENCRYPTION: &[(&str, Encryption)] = &[
 
 /// What stands under `integrity`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Integrity {
+pub(crate) enum Integrity {
     Hash(Hash),
     Aead(Encryption),
 }
 
-pub(super) const INTEGRITY: &[(&str, Integrity)] = &[
+pub(crate) const INTEGRITY: &[(&str, Integrity)] = &[
     ("SHA512", Integrity::Hash(Hash::Sha512)),
     ("SHA384", Integrity::Hash(Hash::Sha384)),
     ("SHA256", Integrity::Hash(Hash::Sha256)),
@@ -142,7 +142,7 @@ pub(super) const INTEGRITY: &[(&str, Integrity)] = &[
 ];
 
 /// Groups of the IKE SA; `None` is known, so that it is refused with a reason of its own.
-pub(super) const GROUP: &[(&str, Option<Group>)] = &[
+pub(crate) const GROUP: &[(&str, Option<Group>)] = &[
     ("X25519", Some(Group::X25519)),
     ("ECP521", Some(Group::Ecp521)),
     ("ECP384", Some(Group::Ecp384)),
@@ -159,14 +159,14 @@ pub(super) const GROUP: &[(&str, Option<Group>)] = &[
 
 /// Which key exchange a rekey has.
 #[derive(Clone, Copy)]
-pub(super) enum Pfs {
+pub(crate) enum Pfs {
     None,
     Group(Group),
     /// `PFSMM`: the group of the IKE SA.
     AsIke,
 }
 
-pub(super) const PFS: &[(&str, Pfs)] = &[
+pub(crate) const PFS: &[(&str, Pfs)] = &[
     ("None", Pfs::None),
     ("X25519", Pfs::Group(Group::X25519)),
     ("ECP521", Pfs::Group(Group::Ecp521)),
@@ -183,7 +183,7 @@ pub(super) const PFS: &[(&str, Pfs)] = &[
 ];
 
 /// Methods of a key exchange that follows another.
-pub(super) const ADDITIONAL: &[(&str, Group)] = &[
+pub(crate) const ADDITIONAL: &[(&str, Group)] = &[
     ("MLKEM1024", Group::MlKem1024),
     ("MLKEM768", Group::MlKem768),
     ("MLKEM512", Group::MlKem512),

@@ -7,13 +7,13 @@ use crate::Reason;
 use crate::reader::{Object, Value};
 
 /// Azure has it fixed, and so have we.
-pub(super) const IKE_LIFETIME_S: u64 = 28_800;
-pub(super) const IPSEC_LIFETIME_S: u64 = 27_000;
-const IPSEC_LIFETIMES_S: RangeInclusive<u64> = 300..=172_799;
-pub(super) const IPSEC_LIFETIME_KB: u64 = 102_400_000;
-const IPSEC_LIFETIMES_KB: RangeInclusive<u64> = 1024..=0xffff_ffff;
+pub(crate) const IKE_LIFETIME_S: u64 = 28_800;
+pub(crate) const IPSEC_LIFETIME_S: u64 = 27_000;
+pub(crate) const IPSEC_LIFETIMES_S: RangeInclusive<u64> = 300..=172_799;
+pub(crate) const IPSEC_LIFETIME_KB: u64 = 102_400_000;
+pub(crate) const IPSEC_LIFETIMES_KB: RangeInclusive<u64> = 1024..=0xffff_ffff;
 /// As many as there are transform types for them (RFC 9370 §2.2.1).
-const MOST_ADDITIONAL: usize = 7;
+pub(crate) const MOST_ADDITIONAL: usize = 7;
 
 /// A limit in units of 1,024 bytes; 0 is none.
 pub(super) fn bytes(kilobytes: u64) -> Option<u64> {

@@ -1,0 +1,204 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::limits;
+use crate::model::connection::{DPD_TIMEOUT_S, FRAGMENT_SIZE, MTU, PRIORITY};
+
+/// One tunnel to one site.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Connection {
+    /// The site it leads to.
+    #[schemars(schema_with = "limits::name")]
+    pub(super) site: String,
+    /// Whether it is to run; a disabled one still keeps its site closed.
+    #[serde(default = "yes")]
+    pub(super) enabled: bool,
+    /// Where the peer is; that of the site if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) endpoint: Option<String>,
+    /// Of several connections to one site that are up, the smallest carries its traffic.
+    #[serde(default = "priority")]
+    #[schemars(schema_with = "limits::priority")]
+    pub(super) priority: u16,
+    /// The version of IKE, for good.
+    #[serde(default = "protocol")]
+    #[schemars(schema_with = "limits::protocol")]
+    pub(super) protocol: String,
+    /// Who may start the first IKE SA; ResponderOnly if left out where the peer may be anywhere, else Default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::mode")]
+    pub(super) mode: Option<String>,
+    /// The name of our outer address; may be left out where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::name")]
+    pub(super) ip_configuration: Option<String>,
+    /// How both sides prove who they are.
+    pub(super) authentication: Authentication,
+    /// What may be agreed on: a policy of the document, `modern` or `azure-default`.
+    #[serde(default = "policy")]
+    #[schemars(schema_with = "limits::name")]
+    pub(super) policy: String,
+    /// What may pass.
+    #[serde(default)]
+    pub(super) selectors: Selectors,
+    /// Seconds of silence after which the peer is taken for dead.
+    #[serde(default = "dpd_timeout_s")]
+    #[schemars(schema_with = "limits::dpd_timeout_s")]
+    pub(super) dpd_timeout_s: u64,
+    /// MTU of the tunnel link, in bytes.
+    #[serde(default = "mtu")]
+    #[schemars(schema_with = "limits::mtu")]
+    pub(super) mtu: u16,
+    /// Upper bound for the TCP MSS of what passes, in bytes; 1350 if left out, or what fits the MTU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::tcp_mss")]
+    pub(super) tcp_mss: Option<u16>,
+    /// When ESP travels in UDP.
+    #[serde(default = "auto")]
+    #[schemars(schema_with = "limits::udp_encapsulation")]
+    pub(super) udp_encapsulation: String,
+    /// Bytes of the longest packet with a part of an IKE message.
+    #[serde(default = "fragment_size")]
+    #[schemars(schema_with = "limits::fragment_size")]
+    pub(super) fragment_size: u16,
+    /// Whether IKE_AUTH may make an IKE SA alone (RFC 6023).
+    #[serde(default = "allow")]
+    #[schemars(schema_with = "limits::childless")]
+    pub(super) childless: String,
+    /// The tunnel may move to other addresses (RFC 4555); not unless written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mobike: Option<Mobike>,
+    /// Goes to another gateway where the peer says so (RFC 5685).
+    #[serde(default)]
+    pub(super) allow_redirect: bool,
+    /// Addresses on the tunnel link, each with its prefix length.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::prefixes")]
+    pub(super) addresses: Vec<String>,
+}
+
+/// How both sides prove who they are.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Authentication {
+    /// By a pre-shared key.
+    #[schemars(schema_with = "limits::method")]
+    pub(super) method: String,
+    /// The name of the secret, never the secret.
+    #[schemars(schema_with = "limits::name")]
+    pub(super) secret: String,
+    /// Who we say we are; our address if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) local_id: Option<String>,
+    /// Who the peer must prove to be; the endpoint if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) remote_id: Option<String>,
+    /// A second secret, mixed into the keys (RFC 8784).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ppk: Option<PostQuantumPresharedKey>,
+}
+
+/// A secret that a quantum computer cannot find.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PostQuantumPresharedKey {
+    /// What both sides call it.
+    #[schemars(schema_with = "limits::ppk_id")]
+    pub(super) id: String,
+    /// The name of the secret.
+    #[schemars(schema_with = "limits::name")]
+    pub(super) secret: String,
+    /// Whether there is no tunnel without it.
+    #[serde(default = "yes")]
+    pub(super) required: bool,
+}
+
+/// What may pass.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selectors {
+    /// Any to any, every combination of prefixes, or lines of one's own.
+    #[schemars(schema_with = "limits::kind")]
+    pub(super) kind: String,
+    /// What is taken of the selectors that the peer proposes.
+    #[serde(default = "narrowed")]
+    #[schemars(schema_with = "limits::accept")]
+    pub(super) accept: String,
+    /// One Child SA each, with `custom` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::lines::<Line>")]
+    pub(super) lines: Option<Vec<Line>>,
+}
+
+/// The selectors of one Child SA.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Line {
+    /// Prefixes on our side.
+    #[schemars(schema_with = "limits::some_prefixes")]
+    pub(super) local: Vec<String>,
+    /// Prefixes on the peer's side.
+    #[schemars(schema_with = "limits::some_prefixes")]
+    pub(super) remote: Vec<String>,
+}
+
+/// To where a tunnel may move.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mobike {
+    /// Names of more outer addresses of ours.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::names")]
+    pub(super) ip_configurations: Vec<String>,
+}
+
+impl Default for Selectors {
+    fn default() -> Self {
+        Self {
+            kind: "route-based".to_owned(),
+            accept: narrowed(),
+            lines: None,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn priority() -> u16 {
+    PRIORITY
+}
+
+fn protocol() -> String {
+    "IKEv2".to_owned()
+}
+
+fn policy() -> String {
+    "modern".to_owned()
+}
+
+fn dpd_timeout_s() -> u64 {
+    DPD_TIMEOUT_S
+}
+
+fn mtu() -> u16 {
+    MTU
+}
+
+fn auto() -> String {
+    "auto".to_owned()
+}
+
+fn fragment_size() -> u16 {
+    FRAGMENT_SIZE
+}
+
+fn allow() -> String {
+    "allow".to_owned()
+}
+
+fn narrowed() -> String {
+    "narrowed".to_owned()
+}

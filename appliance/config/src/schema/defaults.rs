@@ -1,0 +1,66 @@
+use serde_json::Value;
+
+use super::connection::Connection;
+use super::document::Document;
+use crate::model::connection::default_tcp_mss;
+
+/// A document that keeps every rule, with each default written out. What may be left out and has none, such as `mobike`,
+/// stays out.
+///
+/// # Errors
+/// When the document does not have the shape that [`super::schema`] describes.
+pub fn with_defaults(document: &Value) -> serde_json::Result<Value> {
+    let mut document: Document = serde_json::from_value(without_nulls(document))?;
+    let mut connections = std::mem::take(&mut document.connections);
+    for connection in connections.values_mut() {
+        fill(connection, &document);
+    }
+    document.connections = connections;
+    serde_json::to_value(document)
+}
+
+/// What is null is left out.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let kept = members.iter().filter(|(_, member)| !member.is_null());
+            kept.map(|(key, member)| (key.clone(), without_nulls(member)))
+                .collect()
+        }
+        Value::Array(elements) => elements.iter().map(without_nulls).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// The defaults that follow from other members.
+fn fill(connection: &mut Connection, document: &Document) {
+    let configurations = &document.gateway.ip_configurations;
+    let only = || {
+        configurations
+            .keys()
+            .next()
+            .filter(|_| configurations.len() == 1)
+            .cloned()
+    };
+    connection.ip_configuration = connection.ip_configuration.take().or_else(only);
+    let site = document.sites.get(&connection.site);
+    let endpoint = connection
+        .endpoint
+        .take()
+        .or_else(|| Some(site?.endpoint.clone()));
+    let from_anywhere = endpoint.as_deref() == Some("any");
+    let mode = if from_anywhere { "ResponderOnly" } else { "Default" };
+    connection.mode.get_or_insert_with(|| mode.to_owned());
+    let address = connection
+        .ip_configuration
+        .as_ref()
+        .and_then(|name| configurations.get(name))
+        .map(|configuration| configuration.address.clone());
+    let authentication = &mut connection.authentication;
+    authentication.local_id = authentication.local_id.take().or(address);
+    authentication.remote_id = authentication.remote_id.take().or_else(|| endpoint.clone());
+    connection.endpoint = endpoint;
+    connection
+        .tcp_mss
+        .get_or_insert_with(|| default_tcp_mss(connection.mtu));
+}

@@ -1,0 +1,69 @@
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::{Deserialize, Serialize};
+
+use super::connection::Connection;
+use super::limits;
+use super::policy::Policy;
+
+/// A Causeway configuration.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    /// The version of this format.
+    #[serde(default = "limits::schema_version")]
+    #[schemars(range(min = 1, max = 1))]
+    pub(super) schema: u32,
+    /// Our side.
+    pub(super) gateway: Gateway,
+    /// Peers and what lies behind them, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<Site>")]
+    pub(super) sites: BTreeMap<String, Site>,
+    /// Algorithms and lifetimes, by name, beside the built-in `modern` and `azure-default`.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<Policy>")]
+    pub(super) policies: BTreeMap<String, Policy>,
+    /// Tunnels, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<Connection>")]
+    pub(super) connections: BTreeMap<String, Connection>,
+}
+
+/// Our side.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gateway {
+    /// Our outer addresses, by name; at least one.
+    #[schemars(schema_with = "limits::some_items::<IpConfiguration>")]
+    pub(super) ip_configurations: BTreeMap<String, IpConfiguration>,
+    /// The prefixes behind us.
+    #[schemars(schema_with = "limits::prefixes")]
+    pub(super) address_space: Vec<String>,
+}
+
+/// One outer address.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IpConfiguration {
+    /// An IPv4 or IPv6 address of this machine.
+    pub(super) address: String,
+}
+
+/// A peer's gateway and what lies behind it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Site {
+    /// The address or host name of the peer, or `any` for one that comes from wherever it is.
+    pub(super) endpoint: String,
+    /// The prefixes behind it; no packet to them leaves in clear text.
+    #[schemars(schema_with = "limits::prefixes")]
+    pub(super) address_space: Vec<String>,
+}
+
+/// JSON Schema (draft 2020-12) of the document: its shape, words and bounds. What depends on several members, such as
+/// references, overlaps and policies that fit together, only [`crate::parse`] knows.
+pub fn schema() -> Schema {
+    schema_for!(Document)
+}

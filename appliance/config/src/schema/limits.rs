@@ -1,0 +1,125 @@
+use std::ops::RangeInclusive;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::model::authentication::{LONGEST_ID, METHOD};
+use crate::model::connection::{
+    CHILDLESS, DPD_TIMEOUTS_S, FRAGMENT_SIZES, MODE, MTUS, PRIORITIES, PROTOCOL, SMALLEST_TCP_MSS,
+    UDP_ENCAPSULATION,
+};
+use crate::model::policy::algorithm::{ADDITIONAL, GROUP, IKE_ENCRYPTION, INTEGRITY, IPSEC_ENCRYPTION, PFS};
+use crate::model::policy::reading::{IKE_LIFETIME_S, IPSEC_LIFETIMES_KB, IPSEC_LIFETIMES_S, MOST_ADDITIONAL};
+use crate::model::selectors::{ACCEPT, KIND, LINES};
+
+const NAME: &str = "^(?!\\.{1,2}$)[a-zA-Z0-9._-]{1,63}$";
+
+pub(super) fn schema_version() -> u32 {
+    1
+}
+
+/// Items by name.
+pub(super) fn items<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let item = generator.subschema_for::<T>();
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": item,
+    })
+}
+
+/// Items by name, at least one.
+pub(super) fn some_items<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = items::<T>(generator);
+    schema.insert("minProperties".to_owned(), 1.into());
+    schema
+}
+
+/// IPv4 or IPv6 prefixes in canonical form.
+pub(super) fn prefixes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string" } })
+}
+
+/// The same, at least one.
+pub(super) fn some_prefixes(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = prefixes(generator);
+    schema.insert("minItems".to_owned(), 1.into());
+    schema
+}
+
+/// The name of another item.
+pub(super) fn name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": NAME })
+}
+
+/// Names of other items.
+pub(super) fn names(generator: &mut SchemaGenerator) -> Schema {
+    let name = name(generator);
+    json_schema!({ "type": "array", "items": name })
+}
+
+fn word<T>(table: &[(&str, T)]) -> Schema {
+    let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
+    json_schema!({ "type": "string", "enum": words })
+}
+
+fn whole(bounds: &RangeInclusive<u64>) -> Schema {
+    json_schema!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() })
+}
+
+macro_rules! limits {
+    ($($name:ident = $schema:expr;)*) => {
+        $(pub(super) fn $name(_: &mut SchemaGenerator) -> Schema { $schema })*
+    };
+}
+
+limits! {
+    mode = word(MODE);
+    protocol = word(PROTOCOL);
+    udp_encapsulation = word(UDP_ENCAPSULATION);
+    childless = word(CHILDLESS);
+    kind = word(KIND);
+    accept = word(ACCEPT);
+    method = word(METHOD);
+    ike_encryption = word(IKE_ENCRYPTION);
+    ipsec_encryption = word(IPSEC_ENCRYPTION);
+    integrity = word(INTEGRITY);
+    pfs_group = word(PFS);
+    priority = whole(&PRIORITIES);
+    dpd_timeout_s = whole(&DPD_TIMEOUTS_S);
+    mtu = whole(&MTUS);
+    tcp_mss = whole(&(SMALLEST_TCP_MSS..=*MTUS.end()));
+    fragment_size = whole(&FRAGMENT_SIZES);
+    ike_lifetime_s = whole(&(IKE_LIFETIME_S..=IKE_LIFETIME_S));
+    ipsec_lifetime_s = whole(&IPSEC_LIFETIMES_S);
+}
+
+/// A group of an IKE SA, which cannot do without one.
+pub(super) fn dh_group(_: &mut SchemaGenerator) -> Schema {
+    let groups: Vec<(&str, ())> = GROUP
+        .iter()
+        .filter(|(_, group)| group.is_some())
+        .map(|(word, _)| (*word, ()))
+        .collect();
+    word(&groups)
+}
+
+/// Units of 1,024 bytes; 0 is no limit.
+pub(super) fn ipsec_lifetime_kb(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "anyOf": [{ "const": 0 }, whole(&IPSEC_LIFETIMES_KB)] })
+}
+
+/// Key exchanges after the first, in their order.
+pub(super) fn additional(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": word(ADDITIONAL), "maxItems": MOST_ADDITIONAL, "uniqueItems": true })
+}
+
+/// What both sides call a post-quantum preshared key.
+pub(super) fn ppk_id(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[!-~]+$", "maxLength": LONGEST_ID })
+}
+
+/// Selectors, one Child SA each.
+pub(super) fn lines<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let line = generator.subschema_for::<T>();
+    json_schema!({ "type": "array", "items": line, "minItems": 1, "maxItems": LINES })
+}

@@ -1,0 +1,11 @@
+//! The document in the shape in which it is written: what its published schema describes, and what is shown of it when
+//! every default is to be seen. The words and bounds are those that the reader goes by.
+
+mod connection;
+mod defaults;
+mod document;
+mod limits;
+mod policy;
+
+pub use defaults::with_defaults;
+pub use document::schema;
