@@ -1,6 +1,7 @@
-use appliance_config::Edit;
+use appliance_config::{Edit, with_defaults};
 use axum::Json;
-use axum::extract::{RawPathParams, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, RawPathParams, State};
 use axum::http::header::{ETAG, HeaderName};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use super::body;
 use super::error::{Error, ask};
 use super::router::Published;
 use super::write::{Write, check_place};
-use crate::control::{Commit, Order, Proposal, Report, Said};
+use crate::control::{Commit, Order, Proposal, Report, Running, Said};
 
 /// An answer with the generation that runs as its ETag.
 type Tagged<T> = ([(HeaderName, String); 1], Json<T>);
@@ -19,25 +20,47 @@ pub(super) fn tagged<T>(generation: u32, answer: T) -> Tagged<T> {
     ([(ETAG, format!("\"{generation}\""))], Json(answer))
 }
 
-/// `GET /api/v1/config[/{collection}[/{name}]]`: as it was written.
+/// How the document is to be shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manner {
+    /// With every default written out.
+    #[serde(default)]
+    defaults: bool,
+}
+
+/// `GET /api/v1/schema.json`: JSON Schema of the document.
+pub(crate) async fn schema() -> Json<Value> {
+    Json(appliance_config::schema().to_value())
+}
+
+/// `GET /api/v1/config[/{collection}[/{name}]]`: as it was written, or with `?defaults=true` every default too.
 pub(crate) async fn get(
     State(published): State<Published>,
     parameters: RawPathParams,
+    manner: Result<Query<Manner>, QueryRejection>,
 ) -> Result<Tagged<Value>, Error> {
+    let Query(manner) = manner.map_err(|rejection| Error::InvalidQuery(rejection.body_text()))?;
     let place: Vec<&str> = parameters.iter().map(|(_, value)| value).collect();
     check_place(&place.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())?;
     let running = ask(&published, Order::Read).await?;
+    let written = shown(&running, &manner);
     let found = match place.as_slice() {
-        [] => Some(running.written.clone()),
-        [part] => Some(running.written.get(part).cloned().unwrap_or_else(|| json!({}))),
-        [collection, name, ..] => running
-            .written
-            .get(collection)
-            .and_then(|items| items.get(name))
-            .cloned(),
+        [] => Some(written),
+        [part] => Some(written.get(part).cloned().unwrap_or_else(|| json!({}))),
+        [collection, name, ..] => written.get(collection).and_then(|items| items.get(name)).cloned(),
     };
     let found = found.ok_or_else(|| Error::UnknownItem(place.join("/")))?;
     Ok(tagged(running.generation, found))
+}
+
+fn shown(running: &Running, manner: &Manner) -> Value {
+    // Before the first commit there is no document, and nothing to be filled in.
+    let filled = manner
+        .defaults
+        .then(|| with_defaults(&running.written).ok())
+        .flatten();
+    filled.unwrap_or_else(|| running.written.clone())
 }
 
 /// `PUT /api/v1/config[/{collection}[/{name}]]`.

@@ -65,6 +65,7 @@ fn configuration() -> Router<Published> {
         .route("/api/v1/config:check", post(config::check))
         .route("/api/v1/config:confirm", post(config::confirm))
         .route("/api/v1/config:rollback", post(config::rollback))
+        .route("/api/v1/schema.json", get(config::schema))
         .route("/api/v1/generations", get(generation::all))
         .route("/api/v1/generations/{which}", get(generation::some))
         .route("/api/v1/secrets", get(secret::all))

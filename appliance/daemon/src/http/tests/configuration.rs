@@ -341,3 +341,26 @@ async fn a_seed_becomes_the_first_generation_once() {
     assert!(beginning.seed.is_none() && beginning.secrets.is_ok());
     assert_eq!(beginning.running.written, document());
 }
+
+#[tokio::test]
+async fn the_document_is_shown_with_its_defaults_and_described_by_a_schema() {
+    let machine = Machine::new().await;
+    assert_eq!(machine.get("/api/v1/config?defaults=true").await.body, json!({}));
+    drop(machine);
+    let machine = Machine::configured().await;
+    let whole = machine.get("/api/v1/config?defaults=true").await;
+    assert_eq!(whole.etag(), "\"1\"");
+    assert_eq!(whole.body["connections"]["to-b"]["dpd_timeout_s"], 45);
+    assert_eq!(machine.get(CONFIG).await.body, document());
+    let one = machine.get("/api/v1/config/connections/to-b?defaults=true").await;
+    assert_eq!(one.body, whole.body["connections"]["to-b"]);
+    let again = machine.put(1, &whole.body).await;
+    assert_eq!(again.body["unchanged"], true, "defaults are no change");
+    let schema = machine.get("/api/v1/schema.json").await.body;
+    assert!(
+        schema["$defs"]["Connection"]["properties"]["mtu"].is_object(),
+        "{schema}"
+    );
+    let unknown = machine.get("/api/v1/config?default=true").await;
+    assert_eq!(unknown.reason(), (400, "invalid-query"));
+}
