@@ -2,6 +2,8 @@
 
 mod initiators;
 mod responder;
+mod scene;
 
 pub use initiators::{Initiators, Plan};
 pub use responder::{Hub, Responder};
+pub use scene::Scene;

@@ -91,7 +91,8 @@ impl Hub {
         }
     }
 
-    fn id(&self) -> u32 {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
         match self {
             Self::Causeway(hub) => hub.id(),
             Self::StrongSwan(hub) => hub.id(),

@@ -3,5 +3,5 @@
 mod heap;
 mod hub;
 
-pub use heap::{held, resident};
+pub use heap::held;
 pub use hub::{Cost, Hub};
