@@ -12,7 +12,7 @@ use crate::v2::state::{Common, IkeSa, State};
 use crate::weak;
 use crate::{
     Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, LineSnapshot,
-    LineStanding, Mode, Outage, Reason, Settings, Side, Stage,
+    LineStanding, Outage, Reason, Settings, Side, Stage,
 };
 
 /// The wait after the first failure; it doubles with each further one.
@@ -73,17 +73,12 @@ impl Engine {
             return;
         };
         let (sa, dpd_timeout) = (standing.sa, wanted.dpd_timeout);
-        let may_ask_now = standing.settings.mode == Mode::ResponderOnly;
-        let settings = Arc::new(wanted);
-        standing.settings = Arc::clone(&settings);
+        standing.settings = Arc::new(wanted);
         self.connections.insert(name.clone(), standing);
         match sa.and_then(|spi| self.take(spi)) {
             Some(IkeSa { common, mut state }) => {
                 if let State::Established(state) = &mut state {
                     state.dpd_timeout = dpd_timeout;
-                    if may_ask_now {
-                        self.begin_lines(&common, state, &settings, now);
-                    }
                 }
                 self.keep(common, state);
             }

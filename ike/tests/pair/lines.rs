@@ -7,13 +7,12 @@ use ike::{
     Side, Spent, Stage,
 };
 
-use crate::network::Fate::Late;
 use crate::network::{Nat, Network};
 use crate::rekey::{ike, spis};
 use crate::selectors::{
     MOMENT, assert_carried, assert_carried_soon, configured, line, lines, mirrored, networks, reseeded,
 };
-use crate::situation::{EAST, LATE, WEST};
+use crate::situation::{EAST, WEST};
 use crate::{Pair, Site, connection, name};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,7 +45,7 @@ fn children_of(site: &Site, network: &str) -> Vec<ChildId> {
 }
 
 /// The datapath of this side finds that a child is gone, and so the engine deletes it.
-fn lose(pair: &mut Pair, east: bool, network: &str) {
+pub(crate) fn lose(pair: &mut Pair, east: bool, network: &str) {
     let site = pair.side(east);
     let [child] = children_of(site, network)[..] else {
         panic!("not one child")
@@ -60,41 +59,6 @@ fn refused(reason: Reason, side: Side) -> impl Fn(&LineStanding) -> bool {
         LineStanding::Refused(outage) => (outage.reason, outage.side) == (reason, side),
         LineStanding::Up | LineStanding::Waiting | LineStanding::Pending => false,
     }
-}
-
-/// While both may only respond nobody asks for the second line; once one may ask again, it does.
-#[test]
-fn a_line_that_nobody_might_ask_for_comes_when_somebody_may() {
-    let east = |mode| {
-        let lines = vec![line(0, 0), line(1, 1)];
-        let other = connection("192.0.2.1", "192.0.2.2");
-        [("to-west", Connection { lines, mode, ..other })]
-    };
-    let mut pair = Pair::with(configured(&[line(0, 0), line(1, 1)]));
-    pair.run_for(Duration::from_millis(25));
-    pair.configure_east(east(Mode::ResponderOnly));
-    pair.run_for(40 * SECOND);
-    assert_carried(&pair, 1);
-    pair.configure_east(east(Mode::Default));
-    pair.run_for(SECOND);
-    assert_carried(&pair, 2);
-}
-
-/// The side that answered loses the child and deletes it, and that arrives before the answer: neither side has it.
-#[test]
-fn a_delete_that_overtakes_the_answer_about_its_child() {
-    let mut pair = Pair::with(one_on_demand);
-    pair.run_until_quiet();
-    let west = pair.west.address;
-    pair.network.fate(west, [Late(LATE)]);
-    wanted(&mut pair, true, 1);
-    pair.run_for(Duration::from_millis(15));
-    assert_eq!(pair.west.standing().children.len(), 2);
-    lose(&mut pair, false, "10.1.1.0/24");
-    pair.run_for(Duration::from_secs(30));
-    let left = pair.west.standing().children.len();
-    assert_carried(&pair, left);
-    assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (left, left));
 }
 
 #[test]

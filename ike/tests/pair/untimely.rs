@@ -7,7 +7,11 @@ use ike::wire::{Header, Message, NotifyPayload, Payload};
 use ike::{DropCause, Input, Reason};
 
 use crate::hostile::damage_and_deliver;
+use crate::lines::{lose, one_on_demand, wanted};
+use crate::network::Fate::Late;
 use crate::network::Packet;
+use crate::selectors::assert_carried;
+use crate::situation::LATE;
 use crate::{Pair, rekey};
 
 const MOMENT: Duration = Duration::from_secs(1);
@@ -277,4 +281,21 @@ fn a_departed_child_that_is_lost_is_forgotten() {
     // What was under way to the lost child is lost with it; the one that carries the traffic is not touched.
     pair.assert_up();
     assert_eq!((spis(&pair), pair.east.events.len()), (before, events));
+}
+
+/// The side that answered loses the child and deletes it, and that arrives before the answer: neither side has it.
+#[test]
+fn a_delete_that_overtakes_the_answer_about_its_child() {
+    let mut pair = Pair::with(one_on_demand);
+    pair.run_until_quiet();
+    let west = pair.west.address;
+    pair.network.fate(west, [Late(LATE)]);
+    wanted(&mut pair, true, 1);
+    pair.run_for(Duration::from_millis(15));
+    assert_eq!(pair.west.standing().children.len(), 2);
+    lose(&mut pair, false, "10.1.1.0/24");
+    pair.run_for(Duration::from_secs(30));
+    let left = pair.west.standing().children.len();
+    assert_carried(&pair, left);
+    assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (left, left));
 }
