@@ -20,7 +20,8 @@ use crate::{ChildId, Connection};
 const CROSSING: Duration = Duration::from_secs(15);
 /// How long what the peer made a duplicate of may stay.
 pub(crate) const DUPLICATE: Duration = Duration::from_secs(5);
-/// A peer may have so many sets of selectors, and twice as many children while it replaces them.
+/// A peer may have so many sets of selectors, and twice as many children while it replaces them; as many again may still
+/// receive what is under way.
 const MOST: usize = 100;
 
 /// The answer that waits until the datapath carries the new child.
@@ -85,6 +86,9 @@ impl Engine {
         (old, payloads, id): (Option<u32>, &[Payload], u32),
         now: Instant,
     ) -> Result<(), NotifyPayload> {
+        if state.children.departed.len() >= 2 * MOST {
+            return Err(error(notify::TEMPORARY_FAILURE, Vec::new()));
+        }
         let invalid = || error(notify::INVALID_SYNTAX, Vec::new());
         let name = common.connection.as_ref().ok_or_else(invalid)?;
         let settings = self.settings_of(name).ok_or_else(invalid)?;

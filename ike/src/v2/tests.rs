@@ -29,6 +29,7 @@ impl Random for Counting {
 struct Two {
     engines: [Engine; 2],
     removed: [Vec<ChildId>; 2],
+    installed: [usize; 2],
     now: Instant,
 }
 
@@ -45,6 +46,7 @@ impl Two {
         let mut two = Self {
             engines,
             removed: Default::default(),
+            installed: [0; 2],
             now: Instant::now(),
         };
         for side in [1, 0] {
@@ -77,7 +79,10 @@ impl Two {
                             },
                         ));
                     }
-                    Action::InstallChild(child, _) => inputs.push((side, Input::ChildInstalled(child))),
+                    Action::InstallChild(child, _) => {
+                        self.installed[side] += 1;
+                        inputs.push((side, Input::ChildInstalled(child)));
+                    }
                     Action::RemoveChild(child) => self.removed[side].push(child),
                     Action::AskTraffic(children) => {
                         let none = children.into_iter().map(|child| (child, 0)).collect();
@@ -92,6 +97,11 @@ impl Two {
                 }
             }
         }
+    }
+
+    /// How many children the datapath of this side carries.
+    fn carried(&self, side: usize) -> usize {
+        self.installed[side] - self.removed[side].len()
     }
 
     fn is_up(&self, side: usize) -> bool {
@@ -256,6 +266,26 @@ fn a_duplicate_of_a_child_replaces_it() {
     }
     assert_eq!((outbound(&two), two.removed[1].len()), (vec![4711], 1));
     assert!(two.is_up(1));
+}
+
+/// A child that was replaced receives for five seconds more; a peer that replaces one over and over is told to wait.
+#[test]
+fn replaced_children_that_still_receive_are_bounded() {
+    let mut two = Two::established();
+    for _ in 0..230 {
+        two.tell(0, Input::RekeyChild(ConnectionName("other".into())));
+        two.tell(0, Input::Tick);
+    }
+    assert!(
+        (200..=202).contains(&two.carried(1)),
+        "{} children",
+        two.carried(1)
+    );
+    two.now += Duration::from_secs(20);
+    two.tell(0, Input::Tick);
+    two.tell(1, Input::Tick);
+    assert!(two.is_up(0) && two.is_up(1));
+    assert_eq!([two.carried(0), two.carried(1)], [1, 1]);
 }
 
 /// A peer may have a hundred sets of selectors in one IKE SA, and gets NO_ADDITIONAL_SAS for more (§1.3).

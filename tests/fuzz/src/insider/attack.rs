@@ -36,7 +36,7 @@ struct Attack {
 impl Attack {
     /// Both are established, with a Child SA.
     fn new() -> Self {
-        let (now, mut end) = (Instant::now(), End::new(ENGINE, PEER));
+        let (now, mut end) = (Instant::now(), End::new(ENGINE, PEER).with_an_insider());
         let connections = end.settings.connections.values_mut();
         connections.for_each(|connection| connection.mode = Mode::ResponderOnly);
         let settings = end.settings.clone();

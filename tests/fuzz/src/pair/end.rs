@@ -14,8 +14,11 @@ use crate::random::Sequence;
 
 /// What may follow from one input: an input can close and open what three lines have.
 const MOST_ACTIONS: usize = 64;
-/// So many Child SAs has an end at most at any time: those of three lines, and what is to replace them or leaves.
+/// So many Child SAs has an end at most at any time, with an honest peer: those of three lines, and what is to replace them
+/// or leaves.
 const MOST_CHILDREN: usize = 32;
+/// The same with one that makes as many as it gets: one for each of its requests, and those of before.
+const MOST_OF_AN_INSIDER: usize = 80;
 /// In one moment at most so many ticks may be due one after the other.
 const MOST_TICKS: usize = 64;
 
@@ -41,6 +44,7 @@ pub(crate) struct End {
     pub(crate) watched: Vec<usize>,
     ledger: Ledger,
     restarts: u64,
+    most_children: usize,
 }
 
 /// A datagram that an end sends.
@@ -75,7 +79,14 @@ impl End {
             watched: Vec::new(),
             ledger: Ledger::default(),
             restarts: 0,
+            most_children: MOST_CHILDREN,
         }
+    }
+
+    /// Its peer keeps no rule.
+    pub(crate) fn with_an_insider(mut self) -> Self {
+        self.most_children = MOST_OF_AN_INSIDER;
+        self
     }
 
     /// The process dies and starts again, knowing nothing and drawing other numbers.
@@ -106,7 +117,7 @@ impl End {
                 }
             }
             let children = self.children.len();
-            assert!(children <= MOST_CHILDREN, "{children} Child SAs");
+            assert!(children <= self.most_children, "{children} Child SAs");
         }
         sent
     }
