@@ -97,13 +97,25 @@ impl Scene {
             Begins::Branch => (near.starting(), far.waiting()),
             Begins::Hub => (near.waiting(), far.starting()),
         };
-        let hub = match peer {
-            Peer::Causeway => Hub::Causeway(Causeway::start(&run, &sites.b.gateway, &far, Datapath::User)?),
-            Peer::Strongswan => {
-                Hub::StrongSwan(StrongSwan::start(&run, &sites.b.gateway, &far, Datapath::User)?)
+        let branch = || Causeway::start(&run, &sites.a.gateway, &near, Datapath::User);
+        let hub = || -> Result<Hub> {
+            let gateway = &sites.b.gateway;
+            Ok(match peer {
+                Peer::Causeway => Hub::Causeway(Causeway::start(&run, gateway, &far, Datapath::User)?),
+                Peer::Strongswan => Hub::StrongSwan(StrongSwan::start(&run, gateway, &far, Datapath::User)?),
+            })
+        };
+        // Who waits is there first: where nobody listens yet, the kernel would answer the first message by ICMP.
+        let (hub, branch) = match begins {
+            Begins::Branch => {
+                let hub = hub()?;
+                (hub, branch()?)
+            }
+            Begins::Hub => {
+                let branch = branch()?;
+                (hub()?, branch)
             }
         };
-        let branch = Causeway::start(&run, &sites.a.gateway, &near, Datapath::User)?;
         match &hub {
             Hub::StrongSwan(hub) if begins == Begins::Hub => {
                 hub.initiate()?;
