@@ -4,6 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use system_tests::lab::vm;
 
 use crate::packages;
 use crate::step::{self, cargo};
@@ -174,22 +175,28 @@ pub(crate) fn programs() -> Command {
     cargo(&["build", "--release", "-p", "causewayd", "-p", "causeway"])
 }
 
-/// The tests of the kernel package, the scenarios and the matrix, in the machine.
-pub(crate) fn vm() -> Result<Vec<Step>> {
+/// The tests of the kernel package and the scenarios in one machine, the matrix in another beside it: each has a single
+/// processor.
+pub(crate) fn machines() -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     packages::install(packages::MACHINE)?;
-    let scenarios = machine("system-tests", &["--test", "interop"], "--test-threads=1")?;
     let kernel = machine("appliance-kernel", &["--test", "real_kernel"], "--test-threads=1")?;
+    let scenarios = machine("system-tests", &["--test", "interop"], "--test-threads=1")?;
     let matrix = machine("system-tests", &["--test", "matrix"], "--rows --threads=2")?;
-    let runs = [kernel, scenarios, matrix];
-    let runs: String = runs.iter().map(|run| format!("{run} || status=1; ")).collect();
-    let script = format!("status=0; {runs}exit $status");
-    let mut both = Command::new(std::env::current_exe()?);
-    both.args(["vm", "--limit", "3600", "--", &script])
-        .current_dir(step::root());
+    vm::fetch()?;
+    let mut both = Command::new("sh");
+    let script = "\"$0\" vm --limit 3600 -- \"$2\" & \"$0\" vm --limit 3600 -- \"$1\"; first=$?; wait $! && exit $first";
+    both.args(["-c", script]).arg(std::env::current_exe()?);
+    both.arg(format!(
+        "status=0; {kernel} || status=1; {scenarios} || status=1; exit $status"
+    ));
+    both.arg(matrix).current_dir(step::root());
     Ok(vec![
         step("the programs", programs()),
-        step("scenarios over the kernel's datapath", both),
+        step(
+            "scenarios and the interop matrix over the kernel's datapath",
+            both,
+        ),
     ])
 }
 
@@ -207,7 +214,7 @@ fn machine(package: &str, target: &[&str], arguments: &str) -> Result<String> {
     let text = String::from_utf8(output.stdout)?;
     let binary = text.lines().filter_map(executable).next_back();
     let binary = binary.with_context(|| format!("{package} has no test {}", target.join(" ")))?;
-    let quoted = system_tests::lab::vm::quote(&binary);
+    let quoted = vm::quote(&binary);
     Ok(format!(
         "CAUSEWAY_DATAPATH=kernel CAUSEWAY_EXPECT_ESP=1 {quoted} {arguments}"
     ))

@@ -45,7 +45,7 @@ impl Tier {
             Self::Pair => Ok(steps::pair()),
             Self::Fuzz => steps::fuzz(full),
             Self::Interop => steps::interop(full),
-            Self::Vm => steps::vm(),
+            Self::Vm => steps::machines(),
         }
     }
 }
