@@ -93,7 +93,12 @@ fn one_of_two_connections_is_changed_and_comes_back_by_itself() {
     gateway.kill().unwrap();
     gateway.restart().unwrap();
     runs(&gateway, 1, "other");
-    assert!(gateway.log().contains("trial-over"), "{}", gateway.log());
+    let log = gateway.log();
+    assert_eq!(
+        log.matches("trial-over").count(),
+        2,
+        "once before the kill: {log}"
+    );
     gateway.commit(&changed, &["--confirm-within", "60"]).unwrap();
     gateway.causeway(&["config", "confirm"]).unwrap();
     gateway.kill().unwrap();

@@ -30,8 +30,7 @@ const COLLECTIONS: [&str; 10] = [
 ];
 const PARTS: [&str; 2] = ["system", "gateway"];
 
-/// A request that would change something.
-#[derive(Debug)]
+/// A request that would change something. Its body may be a secret, so it cannot be printed.
 pub(crate) struct Write {
     /// Who asks.
     pub(super) author: String,

@@ -3,7 +3,7 @@ use std::io;
 use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
-use aws_lc_rs::{digest, hmac, rand};
+use aws_lc_rs::{constant_time, digest, hmac, rand};
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
@@ -98,10 +98,9 @@ pub(crate) fn fresh_secret() -> Result<SecretSlice<u8>, StoreError> {
     Ok(SecretSlice::from(digits.into_bytes()))
 }
 
-/// The same octets.
+/// The same octets, in constant time: whoever sets a secret is not to find out the one of before.
 pub(super) fn same(one: &SecretSlice<u8>, other: &SecretSlice<u8>) -> bool {
-    // Neither is an attacker's to choose: whoever sets a secret may read no other.
-    one.expose_secret() == other.expose_secret()
+    constant_time::verify_slices_are_equal(one.expose_secret(), other.expose_secret()).is_ok()
 }
 
 /// SHA-256 over these parts, each told apart from the next by its length.
