@@ -1,7 +1,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::report::push;
+use crate::report::{notice_line, push};
+use crate::status::Notice;
 
 /// What a document does, as the daemon tells it.
 #[derive(Debug, Deserialize)]
@@ -12,6 +13,8 @@ pub(crate) struct Report {
     pub(crate) difference: Vec<Difference>,
     #[serde(default)]
     pub(crate) impact: Impact,
+    #[serde(default)]
+    pub(crate) notices: Vec<Notice>,
     pub(crate) confirm_within_s: Option<u64>,
 }
 
@@ -51,6 +54,15 @@ pub(crate) fn difference(differences: &[Difference]) -> String {
             (None, None) => continue,
         };
         push(&mut text, &line);
+    }
+    text
+}
+
+/// What of it is kept and not acted on.
+pub(crate) fn notices(notices: &[Notice]) -> String {
+    let mut text = String::new();
+    for notice in notices {
+        push(&mut text, &format!("notice: {}", notice_line(notice)));
     }
     text
 }

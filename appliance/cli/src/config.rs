@@ -133,6 +133,7 @@ fn report(client: &Client, answer: &Value, json: bool, last: impl Fn(&Report) ->
         return done(format!("{answer:#}\n"));
     }
     let mut text = changes::difference(&report.difference) + &changes::impact(&report.impact);
+    text += &changes::notices(&report.notices);
     if report.unchanged {
         let generation = report.generation;
         push(

@@ -1,6 +1,6 @@
 use crate::events;
 use crate::status::{
-    ChildSa, Configuration, Connection, IkeSa, Line, LineState, Outage, Side, State, Status, Weak,
+    ChildSa, Configuration, Connection, IkeSa, Line, LineState, Notice, Outage, Side, State, Status, Weak,
 };
 
 /// So many of the last events are shown with a connection.
@@ -77,6 +77,14 @@ fn push_configuration(text: &mut String, configuration: &Configuration) {
     if let Some(fault) = &configuration.store {
         push(text, &format!("store      {}: {}", fault.reason, fault.detail));
     }
+    for notice in &configuration.notices {
+        push(text, &format!("notice     {}", notice_line(notice)));
+    }
+}
+
+/// Something that is kept and not acted on, for a human.
+pub(crate) fn notice_line(notice: &Notice) -> String {
+    format!("{}: {}: {}", notice.path, notice.reason, notice.detail)
 }
 
 fn push_clock(text: &mut String, clock: &Outage) {
@@ -95,6 +103,7 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
         State::Up => "UP",
         State::Connecting => "CONNECTING",
         State::Down => "DOWN",
+        State::Disabled => "DISABLED",
     };
     let interface = connection
         .interface

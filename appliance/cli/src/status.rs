@@ -25,6 +25,16 @@ pub(crate) struct Configuration {
     pub(crate) startup: Option<u32>,
     pub(crate) trial: Option<Trial>,
     pub(crate) store: Option<StoreFault>,
+    #[serde(default)]
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// What the daemon keeps and does not act on.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Notice {
+    pub(crate) path: String,
+    pub(crate) reason: String,
+    pub(crate) detail: String,
 }
 
 /// A generation that returns by itself.
@@ -140,6 +150,7 @@ pub(crate) enum State {
     Up,
     Connecting,
     Down,
+    Disabled,
 }
 
 /// Why a connection is down.
@@ -196,13 +207,18 @@ pub(crate) struct ChildSa {
 }
 
 impl Status {
-    /// Every connection is up and the kernel takes everything.
+    /// Every connection that is to run is up and the kernel takes everything.
     pub(crate) fn is_well(&self) -> bool {
-        self.connections.values().all(Connection::is_up) && self.kernel.refused.is_empty()
+        self.connections.values().all(Connection::is_well) && self.kernel.refused.is_empty()
     }
 }
 
 impl Connection {
+    /// It carries traffic, unless it is not to run.
+    pub(crate) fn is_well(&self) -> bool {
+        matches!(self.state, State::Up | State::Disabled)
+    }
+
     /// It carries traffic.
     pub(crate) fn is_up(&self) -> bool {
         self.state == State::Up

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::Reason;
-use crate::model::{Authentication, Connection, Name};
+use crate::model::{Authentication, Connection, LocalAddress, Name};
 use crate::reader::{Collection, Report};
 
 /// Connections that end at one address of ours and expect one identity.
@@ -20,10 +20,10 @@ struct Alike<'c> {
 /// No two enabled connections expect the same identity from places that have an address in common. Where a name leads
 /// is not known beforehand, so it may be anywhere.
 pub(crate) fn check(connections: &Collection<Connection>, report: &Report) {
-    let mut known: BTreeMap<(IpAddr, (u8, String)), Alike<'_>> = BTreeMap::new();
+    let mut known: BTreeMap<(&LocalAddress, (u8, String)), Alike<'_>> = BTreeMap::new();
     for (name, connection) in connections.iter().filter(|(_, connection)| connection.enabled) {
         let Authentication::PreSharedKey { remote_identity, .. } = &connection.authentication;
-        let key = (connection.local_address, remote_identity.folded());
+        let key = (&connection.local_address, remote_identity.folded());
         let alike = known.entry(key).or_default();
         if let Some(other) = alike.add(name, connection.endpoint.address()) {
             let detail = format!(

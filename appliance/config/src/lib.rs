@@ -1,5 +1,6 @@
 //! The configuration document and its rules.
 
+mod admission;
 mod change;
 mod difference;
 mod distinct;
@@ -7,6 +8,7 @@ mod document;
 mod edit;
 mod impact;
 pub mod model;
+mod notices;
 mod problem;
 mod reader;
 mod rules;
@@ -21,6 +23,7 @@ pub use change::{Change, changes, refusals};
 pub use difference::{Difference, difference};
 pub use edit::{Edit, edit};
 pub use impact::{ConnectionImpact, Impact, impact};
+pub use notices::{Hold, Notice, held, notices};
 pub use problem::{Problem, Reason};
 pub use schema::{schema, with_defaults};
 pub use secret::{PreSharedKeyFault, check_pre_shared_key};

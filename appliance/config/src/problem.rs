@@ -67,6 +67,18 @@ reasons! {
     InvalidPrefix = "invalid-prefix",
     /// Not an IKE identity.
     InvalidIdentity = "invalid-identity",
+    /// Not a host name.
+    InvalidHostName = "invalid-host-name",
+    /// Not a time of day.
+    InvalidTime = "invalid-time",
+    /// Not a zone of the IANA time zone database.
+    UnknownTimeZone = "unknown-time-zone",
+    /// Not the name of a network device.
+    InvalidDeviceName = "invalid-device-name",
+    /// Not the MAC address of one device.
+    InvalidMacAddress = "invalid-mac-address",
+    /// Two keys that do not go together.
+    ConflictingKeys = "conflicting-keys",
     /// A reference to a name that is not there.
     DanglingReference = "dangling-reference",
     /// A name that is built in and cannot be redefined.
@@ -85,6 +97,16 @@ reasons! {
     EndpointInsideAddressSpace = "endpoint-inside-address-space",
     /// The same address twice.
     DuplicateAddress = "duplicate-address",
+    /// Two interfaces that would be the same device.
+    DuplicateDevice = "duplicate-device",
+    /// A VLAN inside a VLAN.
+    VlanInsideVlan = "vlan-inside-vlan",
+    /// A gateway that is no neighbour of its interface.
+    GatewayOffLink = "gateway-off-link",
+    /// A second default route.
+    DuplicateGateway = "duplicate-gateway",
+    /// An interface that has no address, or an address that no interface has.
+    AddressNotOnInterface = "address-not-on-interface",
     /// A selector beside everything that is routed into the tunnel.
     SelectorNotRouted = "selector-not-routed",
     /// The same selectors in two lines.

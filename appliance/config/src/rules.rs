@@ -1,11 +1,13 @@
 //! Rules that concern more than one item. A path here needs no escaping: it is made of names and indices.
 
+pub(crate) mod interfaces;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::model::{Connection, GatewayDraft, Name, Site};
+use crate::model::{Connection, Family, GatewayDraft, IpConfiguration, Name, Site};
 use crate::reader::{Collection, Report};
 use crate::{Reason, distinct};
 
@@ -107,7 +109,8 @@ fn claims<'c>(gateway: &GatewayDraft, sites: &'c Collection<Site>) -> Vec<Claim<
         gateway
             .ip_configurations
             .iter()
-            .map(|(name, address)| outer(*address, own_address(name))),
+            .flat_map(|(name, configuration)| outer_addresses(name, configuration))
+            .map(|(address, path)| outer(address, path)),
     );
     claims
 }
@@ -127,8 +130,14 @@ fn endpoints(sites: &Collection<Site>, connections: &Collection<Connection>) -> 
         .collect()
 }
 
-fn own_address(name: &Name) -> String {
-    format!("/gateway/ip_configurations/{name}/address")
+/// The outer addresses that are known beforehand, and where each stands.
+fn outer_addresses(name: &Name, configuration: &IpConfiguration) -> impl Iterator<Item = (IpAddr, String)> {
+    let path = format!("/gateway/ip_configurations/{name}");
+    let path = match configuration {
+        IpConfiguration::Address(_) => format!("{path}/address"),
+        IpConfiguration::Interface { .. } => format!("{path}/interface"),
+    };
+    configuration.known().map(move |address| (address, path.clone()))
 }
 
 /// Whether the inner claim may not lie inside the outer one. A prefix may hold another of the same owner, but not
@@ -151,7 +160,7 @@ fn check_addresses(
     let outer = gateway
         .ip_configurations
         .iter()
-        .map(|(name, address)| (*address, own_address(name)));
+        .flat_map(|(name, configuration)| outer_addresses(name, configuration));
     let inner = connections.iter().flat_map(|(name, connection)| {
         let addresses = connection.addresses.iter().enumerate();
         addresses.map(move |(index, net)| (net.addr(), format!("/connections/{name}/addresses/{index}")))
@@ -182,9 +191,9 @@ fn check_addresses(
 fn check_families(name: &Name, connection: &Connection, report: &Report) {
     /// The smallest MTU that IPv6 takes (RFC 8200 §5).
     const IPV6_MTU: u16 = 1280;
-    let local = connection.local_address;
+    let local = &connection.local_address;
     if let Some(remote) = connection.endpoint.address()
-        && local.is_ipv4() != remote.is_ipv4()
+        && local.family() != Family::of(remote)
     {
         let detail = format!("our address {local} and the endpoint {remote} are of different IP versions");
         report.add(

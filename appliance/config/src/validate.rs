@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use crate::document::Node;
-use crate::model::{Connection, Gateway, GatewayDraft, Name, Policy, References, Site};
+use crate::model::{
+    Connection, Gateway, GatewayDraft, Interface, Name, Policy, References, Site, System, User,
+};
 use crate::reader::{Collection, Report, Value};
 use crate::{Problem, Reason, rules};
 
@@ -13,6 +15,10 @@ pub struct Config(pub(crate) Node);
 /// written out; the default is that of a machine that nobody has configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ValidConfig {
+    /// The machine itself.
+    pub system: System,
+    /// Every network interface; none where the host manages them.
+    pub interfaces: BTreeMap<Name, Interface>,
     /// Our side.
     pub gateway: Gateway,
     /// Every site, connected or not.
@@ -21,6 +27,8 @@ pub struct ValidConfig {
     pub policies: BTreeMap<Name, Policy>,
     /// Every connection, enabled or not.
     pub connections: BTreeMap<Name, Connection>,
+    /// Everybody who may log in.
+    pub users: BTreeMap<Name, User>,
 }
 
 /// Names that the document cannot give to a policy of its own.
@@ -57,18 +65,14 @@ pub fn parse(bytes: &[u8]) -> Result<ValidConfig, Vec<Problem>> {
 
 fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     let mut object = value.object()?;
-    object.later(&[
-        "system",
-        "interfaces",
-        "nat_rules",
-        "route_policies",
-        "certificates",
-        "trust",
-    ]);
-    object.later(&["key_providers", "users"]);
+    object.later(&["nat_rules", "route_policies"]);
+    object.later(&["certificates", "trust", "key_providers"]);
     let schema = object.optional("schema", 1, |value| value.whole::<u32>(1..=1));
+    let system = object.optional("system", System::default(), System::read);
+    let interfaces = Interface::read_all(&mut object);
+    let users = object.collection("users", User::read);
     let gateway = object
-        .required("gateway", GatewayDraft::read)
+        .required("gateway", |value| GatewayDraft::read(value, &interfaces))
         .unwrap_or_else(GatewayDraft::unknown);
     let sites = object.collection("sites", Site::read);
     let policies = policies(object.collection("policies", Policy::read), report);
@@ -82,12 +86,16 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     drop(object);
 
     rules::check(&gateway, &sites, &connections, report);
+    rules::interfaces::check(&interfaces, &gateway, report);
     schema?;
     Some(ValidConfig {
+        system: system?,
+        interfaces: interfaces.all()?,
         gateway: gateway.complete()?,
         sites: sites.all()?,
         policies: policies.all()?,
         connections: connections.all()?,
+        users: users.all()?,
     })
 }
 

@@ -5,8 +5,8 @@ use ipnet::IpNet;
 use crate::Reason;
 use crate::reader::{Value, shown};
 
-/// Our outer address.
-pub(super) fn outer_address(value: &Value<'_>) -> Option<IpAddr> {
+/// The address of one host.
+pub(super) fn address(value: &Value<'_>) -> Option<IpAddr> {
     let text = value.text()?;
     let Ok(address) = text.parse::<IpAddr>() else {
         value.problem(

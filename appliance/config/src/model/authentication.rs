@@ -1,6 +1,4 @@
-use std::net::IpAddr;
-
-use super::{Endpoint, Identity, Name};
+use super::{Endpoint, Identity, LocalAddress, Name};
 use crate::Reason;
 use crate::reader::{Object, Value, shown};
 
@@ -11,8 +9,8 @@ pub enum Authentication {
     PreSharedKey {
         /// The name of the secret.
         secret: Name,
-        /// Who we say we are.
-        local_identity: Identity,
+        /// Who we say we are; our outer address, where that is known at run time only and nothing else is given.
+        local_identity: Option<Identity>,
         /// Who the peer must prove to be.
         remote_identity: Identity,
         /// Another secret, which is mixed into the keys.
@@ -37,7 +35,11 @@ pub(crate) const LONGEST_ID: usize = 255;
 
 impl Authentication {
     /// Our address and the peer's endpoint are the identities that are left out.
-    pub(super) fn read(value: &Value<'_>, local: Option<IpAddr>, remote: Option<&Endpoint>) -> Option<Self> {
+    pub(super) fn read(
+        value: &Value<'_>,
+        local: Option<&LocalAddress>,
+        remote: Option<&Endpoint>,
+    ) -> Option<Self> {
         let mut object = value.object()?;
         let method = object.required("method", |value| value.word(METHOD, &["certificate"]));
         object.later(&["certificate", "peer"]);
@@ -46,8 +48,8 @@ impl Authentication {
             None => object.take("secret").and_then(|value| value.name()),
         };
         let local_identity = match object.take("local_id") {
-            Some(value) => Identity::read(&value),
-            None => local.map(Identity::Address),
+            Some(value) => Identity::read(&value).map(Some),
+            None => local.map(|local| local.known().map(Identity::Address)),
         };
         let remote_identity = match object.take("remote_id") {
             Some(value) => Identity::read(&value),

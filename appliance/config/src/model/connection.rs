@@ -1,5 +1,4 @@
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use ipnet::IpNet;
 
 use super::address::link_address;
 use super::selectors::{Selectors, Spaces};
-use super::{Authentication, Endpoint, Name, Policy, Site};
+use super::{Authentication, Endpoint, IpConfiguration, LocalAddress, Name, Policy, Site};
 use crate::Reason;
 use crate::reader::{Collection, Object, Value};
 
@@ -21,7 +20,7 @@ pub struct Connection {
     /// Who may start the first IKE SA.
     pub mode: Mode,
     /// Our outer address.
-    pub local_address: IpAddr,
+    pub local_address: LocalAddress,
     /// The name of the site.
     pub site_name: Name,
     /// The site.
@@ -54,7 +53,7 @@ pub struct Connection {
     /// Addresses on the tunnel link, each with its prefix length.
     pub addresses: Vec<IpNet>,
     /// The tunnel may move to other outer addresses, of ours to these; `None` if it may not.
-    pub mobike: Option<Vec<IpAddr>>,
+    pub mobike: Option<Vec<LocalAddress>>,
     /// It goes to another gateway where the peer says so.
     pub allow_redirect: bool,
 }
@@ -84,7 +83,7 @@ pub enum Mode {
 /// The version of IKE that negotiates a connection; it cannot change once the connection is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// RFC 2409; not in this version.
+    /// RFC 2409; held closed for now.
     IkeV1,
     /// RFC 7296.
     IkeV2,
@@ -110,7 +109,7 @@ pub enum UdpEncapsulation {
 
 /// What a connection may refer to.
 pub(crate) struct References<'c> {
-    pub(crate) ip_configurations: &'c Collection<IpAddr>,
+    pub(crate) ip_configurations: &'c Collection<IpConfiguration>,
     /// Our prefixes, if they could be read.
     pub(crate) address_space: Option<&'c [IpNet]>,
     pub(crate) sites: &'c Collection<Site>,
@@ -137,7 +136,7 @@ pub(crate) const MODE: &[(&str, Mode)] = &[
     ("InitiatorOnly", Mode::InitiatorOnly),
     ("ResponderOnly", Mode::ResponderOnly),
 ];
-pub(crate) const PROTOCOL: &[(&str, Protocol)] = &[("IKEv2", Protocol::IkeV2)];
+pub(crate) const PROTOCOL: &[(&str, Protocol)] = &[("IKEv1", Protocol::IkeV1), ("IKEv2", Protocol::IkeV2)];
 pub(crate) const UDP_ENCAPSULATION: &[(&str, UdpEncapsulation)] = &[
     ("auto", UdpEncapsulation::Auto),
     ("always", UdpEncapsulation::Always),
@@ -154,16 +153,15 @@ impl Connection {
         let mut object = value.object()?;
         object.later(&["bgp", "nat"]);
         let site = object.required("site", |value| references.sites.follow(value, "site"));
-        let local_address = local_address(&mut object, references.ip_configurations);
         let endpoint = match object.take("endpoint") {
             Some(value) => Endpoint::read(&value),
             None => site.as_ref().map(|(_, site)| site.endpoint.clone()),
         };
+        let configuration = ip_configuration(&mut object, references.ip_configurations);
+        let local_address = configuration.map(|configuration| configuration.towards(endpoint.as_ref()));
         let priority = object.optional("priority", PRIORITY, |value| value.whole(PRIORITIES));
         let policy = policy(&mut object, references.policies);
-        let protocol = object.optional("protocol", Protocol::IkeV2, |value| {
-            value.word(PROTOCOL, &["IKEv1"])
-        });
+        let protocol = object.optional("protocol", Protocol::IkeV2, |value| value.word(PROTOCOL, &[]));
         let spaces = Spaces {
             local: references.address_space,
             remote: site.as_ref().map(|(_, site)| site.address_space.as_slice()),
@@ -173,7 +171,7 @@ impl Connection {
             None => Selectors::route_based(spaces),
         };
         let authentication = object.required("authentication", |value| {
-            Authentication::read(value, local_address, endpoint.as_ref())
+            Authentication::read(value, local_address.as_ref(), endpoint.as_ref())
         });
         let enabled = object.optional("enabled", true, Value::boolean);
         let mode = mode(&mut object, endpoint.as_ref());
@@ -183,7 +181,7 @@ impl Connection {
         let (mtu, tcp_mss) = sizes(&mut object);
         let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
-        let (mobike, allow_redirect) = moves(&mut object, references.ip_configurations);
+        let (mobike, allow_redirect) = moves(&mut object, references.ip_configurations, endpoint.as_ref());
         let (site_name, site) = site?;
         let (policy_name, policy) = policy?;
         Some(Self {
@@ -235,9 +233,13 @@ fn transport(object: &mut Object<'_>) -> (Option<UdpEncapsulation>, Option<u16>,
 /// Whether, and to which addresses of ours, the tunnel may move; and whether it goes to another gateway.
 fn moves(
     object: &mut Object<'_>,
-    configurations: &Collection<IpAddr>,
-) -> (Option<Option<Vec<IpAddr>>>, Option<bool>) {
-    let address = |name: &Value<'_>| Some(configurations.follow(name, "IP configuration")?.1);
+    configurations: &Collection<IpConfiguration>,
+    endpoint: Option<&Endpoint>,
+) -> (Option<Option<Vec<LocalAddress>>>, Option<bool>) {
+    let address = |name: &Value<'_>| {
+        let (_, configuration) = configurations.follow(name, "IP configuration")?;
+        Some(configuration.towards(endpoint))
+    };
     let mobike = object.optional("mobike", None, |value| {
         let mut object = value.object()?;
         let addresses = object.optional("ip_configurations", Vec::new(), |value| value.list(address));
@@ -246,12 +248,15 @@ fn moves(
     (mobike, object.optional("allow_redirect", false, Value::boolean))
 }
 
-/// The address of the IP configuration that is named, or of the only one there is.
-fn local_address(object: &mut Object<'_>, configurations: &Collection<IpAddr>) -> Option<IpAddr> {
+/// The IP configuration that is named, or the only one there is.
+fn ip_configuration(
+    object: &mut Object<'_>,
+    configurations: &Collection<IpConfiguration>,
+) -> Option<IpConfiguration> {
     if let Some(value) = object.take("ip_configuration") {
         return configurations
             .follow(&value, "IP configuration")
-            .map(|(_, address)| address);
+            .map(|(_, configuration)| configuration);
     }
     if configurations.is_ambiguous() {
         object.lacks(

@@ -1,10 +1,9 @@
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::Name;
-use super::address::{outer_address, prefix};
+use super::address::prefix;
+use super::{Interface, IpConfiguration, Name};
 use crate::Reason;
 use crate::reader::{Collection, Value};
 
@@ -12,14 +11,14 @@ use crate::reader::{Collection, Value};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gateway {
     /// Our outer addresses, by the name of their IP configuration; at least one.
-    pub ip_configurations: BTreeMap<Name, IpAddr>,
+    pub ip_configurations: BTreeMap<Name, IpConfiguration>,
     /// The prefixes behind us.
     pub address_space: Vec<IpNet>,
 }
 
 /// Our side as far as it could be read.
 pub(crate) struct GatewayDraft {
-    pub(crate) ip_configurations: Collection<IpAddr>,
+    pub(crate) ip_configurations: Collection<IpConfiguration>,
     pub(crate) address_space: Option<Vec<IpNet>>,
 }
 
@@ -32,10 +31,10 @@ impl GatewayDraft {
         }
     }
 
-    pub(crate) fn read(value: &Value<'_>) -> Option<Self> {
+    pub(crate) fn read(value: &Value<'_>, interfaces: &Collection<Interface>) -> Option<Self> {
         let mut object = value.object()?;
         let ip_configurations = object.required("ip_configurations", |value| {
-            let collection = Collection::read(value, ip_configuration);
+            let collection = Collection::read(value, |value| IpConfiguration::read(value, interfaces));
             if collection.is_empty() {
                 value.problem(
                     Reason::OutOfRange,
@@ -59,10 +58,4 @@ impl GatewayDraft {
             address_space: address_space?,
         })
     }
-}
-
-fn ip_configuration(value: &Value<'_>) -> Option<IpAddr> {
-    let mut object = value.object()?;
-    object.later(&["interface"]);
-    object.required("address", outer_address)
 }

@@ -1,26 +1,44 @@
 //! What the document says, once it is checked.
 
 mod address;
+pub(crate) mod addressing;
 pub(crate) mod authentication;
 pub(crate) mod connection;
+pub(crate) mod device;
 mod distinguished_name;
 mod endpoint;
+mod family;
 mod gateway;
+mod host;
 mod identity;
+pub(crate) mod interface;
+mod ip_configuration;
+pub(crate) mod management;
 mod name;
 pub(crate) mod policy;
 pub(crate) mod selectors;
 mod site;
+pub(crate) mod system;
+pub(crate) mod user;
 
+pub use addressing::Addressing;
 pub use authentication::{Authentication, PostQuantumPresharedKey};
 pub(crate) use connection::References;
 pub use connection::{Childless, Connection, Mode, Protocol, UdpEncapsulation};
+pub use device::{Device, MacAddress};
 pub use distinguished_name::DistinguishedName;
 pub use endpoint::Endpoint;
+pub use family::Family;
 pub use gateway::Gateway;
 pub(crate) use gateway::GatewayDraft;
+pub use host::Host;
 pub use identity::Identity;
+pub use interface::{Interface, InterfaceRole};
+pub use ip_configuration::{IpConfiguration, LocalAddress};
+pub use management::Management;
 pub use name::Name;
 pub use policy::{Encryption, Group, Hash, IkeProposal, IpsecProposal, Policy};
 pub use selectors::{Accept, SelectorLine, Selectors};
 pub use site::Site;
+pub use system::{Maintenance, System, Time};
+pub use user::{Role, User};

@@ -49,6 +49,15 @@ impl<T> Collection<T> {
         collection
     }
 
+    /// What `complete` makes of every item that could be read.
+    pub(crate) fn map<U>(self, complete: impl Fn(T) -> U) -> Collection<U> {
+        let items = self.items.into_iter();
+        Collection {
+            items: items.map(|(name, item)| (name, item.map(&complete))).collect(),
+            complete: self.complete,
+        }
+    }
+
     /// Adds an item that every document has; tells whether it took the place of another.
     pub(crate) fn insert(&mut self, name: Name, item: T) -> bool {
         self.items.insert(name, Some(item)).is_some()
@@ -59,6 +68,21 @@ impl<T> Collection<T> {
         self.items
             .iter()
             .filter_map(|(name, item)| Some((name, item.as_ref()?)))
+    }
+
+    /// The item with this name, if it is there and could be read.
+    pub(crate) fn find(&self, name: &Name) -> Option<&T> {
+        self.items.get(name)?.as_ref()
+    }
+
+    /// It is known that there is no item with this name.
+    pub(crate) fn lacks(&self, name: &Name) -> bool {
+        self.complete && !self.items.contains_key(name)
+    }
+
+    /// Every item could be read.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete && self.items.values().all(Option::is_some)
     }
 
     /// It is known that there are no items.

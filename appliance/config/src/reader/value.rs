@@ -134,6 +134,17 @@ impl<'d> Value<'d> {
         found
     }
 
+    /// `text`, which stands here, is wrong.
+    pub(crate) fn wrong<T>(&self, reason: Reason, text: &str, detail: &str) -> Option<T> {
+        self.problem(reason, format!("\"{}\": {detail}", shown(text)));
+        None
+    }
+
+    /// Which of `candidates` was probably meant, as the end of a sentence.
+    pub(crate) fn nearest<'c>(&self, text: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
+        self.report.hint(text, candidates)
+    }
+
     /// A name; what is written instead is not repeated, for it may be a secret in the wrong place.
     pub(crate) fn name(&self) -> Option<Name> {
         let parsed = self.text()?.parse::<Name>();

@@ -1,8 +1,12 @@
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::connection::Connection;
 use super::document::Document;
+use super::interface::Interface;
 use crate::model::connection::default_tcp_mss;
+use crate::model::interface::MTU;
 
 /// A document that keeps every rule, with each default written out. What may be left out and has none, such as `mobike`,
 /// stays out.
@@ -16,6 +20,7 @@ pub fn with_defaults(document: &Value) -> serde_json::Result<Value> {
         fill(connection, &document);
     }
     document.connections = connections;
+    fill_mtus(&mut document.interfaces);
     serde_json::to_value(document)
 }
 
@@ -29,6 +34,18 @@ fn without_nulls(value: &Value) -> Value {
         }
         Value::Array(elements) => elements.iter().map(without_nulls).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// A VLAN has the MTU of its parent.
+fn fill_mtus(interfaces: &mut BTreeMap<String, Interface>) {
+    let written = interfaces.iter();
+    let mtus: BTreeMap<String, u16> = written
+        .filter_map(|(name, interface)| Some((name.clone(), interface.mtu?)))
+        .collect();
+    for interface in interfaces.values_mut() {
+        let parent = interface.vlan.as_ref().and_then(|vlan| mtus.get(&vlan.parent));
+        interface.mtu.get_or_insert(parent.copied().unwrap_or(MTU));
     }
 }
 
@@ -55,7 +72,16 @@ fn fill(connection: &mut Connection, document: &Document) {
         .ip_configuration
         .as_ref()
         .and_then(|name| configurations.get(name))
-        .map(|configuration| configuration.address.clone());
+        .and_then(|configuration| {
+            let interface = configuration.interface.as_ref();
+            let of_interface = || {
+                document
+                    .interfaces
+                    .get(interface?)?
+                    .address_towards(endpoint.as_deref())
+            };
+            configuration.address.clone().or_else(of_interface)
+        });
     let authentication = &mut connection.authentication;
     authentication.local_id = authentication.local_id.take().or(address);
     authentication.remote_id = authentication.remote_id.take().or_else(|| endpoint.clone());

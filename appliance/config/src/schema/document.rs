@@ -4,8 +4,10 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
+use super::interface::Interface;
 use super::limits;
 use super::policy::Policy;
+use super::system::System;
 
 /// A Causeway configuration.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +17,13 @@ pub(super) struct Document {
     #[serde(default = "limits::schema_version")]
     #[schemars(range(min = 1, max = 1))]
     pub(super) schema: u32,
+    /// The machine itself.
+    #[serde(default)]
+    system: System,
+    /// Network interfaces, by name; if there are none, the host manages them.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<Interface>")]
+    pub(super) interfaces: BTreeMap<String, Interface>,
     /// Our side.
     pub(super) gateway: Gateway,
     /// Peers and what lies behind them, by name.
@@ -29,6 +38,10 @@ pub(super) struct Document {
     #[serde(default)]
     #[schemars(schema_with = "limits::items::<Connection>")]
     pub(super) connections: BTreeMap<String, Connection>,
+    /// Who may log in, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<User>")]
+    users: BTreeMap<String, User>,
 }
 
 /// Our side.
@@ -43,12 +56,17 @@ pub(super) struct Gateway {
     pub(super) address_space: Vec<String>,
 }
 
-/// One outer address.
+/// One outer address, written or as an interface has it: one of the two.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IpConfiguration {
     /// An IPv4 or IPv6 address of this machine.
-    pub(super) address: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<String>,
+    /// The interface whose first address it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::name")]
+    pub(super) interface: Option<String>,
 }
 
 /// A peer's gateway and what lies behind it.
@@ -60,6 +78,15 @@ pub(super) struct Site {
     /// The prefixes behind it; no packet to them leaves in clear text.
     #[schemars(schema_with = "limits::prefixes")]
     pub(super) address_space: Vec<String>,
+}
+
+/// Somebody who may log in.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct User {
+    /// What the user may do.
+    #[schemars(schema_with = "limits::user_role")]
+    role: String,
 }
 
 /// JSON Schema (draft 2020-12) of the document: its shape, words and bounds. What depends on several members, such as

@@ -2,14 +2,19 @@ use std::ops::RangeInclusive;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::model::addressing::{IPV4_METHOD, IPV6_METHOD};
 use crate::model::authentication::{LONGEST_ID, METHOD};
 use crate::model::connection::{
     CHILDLESS, DPD_TIMEOUTS_S, FRAGMENT_SIZES, MODE, MTUS, PRIORITIES, PROTOCOL, SMALLEST_TCP_MSS,
     UDP_ENCAPSULATION,
 };
+use crate::model::interface;
+use crate::model::management::CONFIRM_WITHINS_S;
 use crate::model::policy::algorithm::{ADDITIONAL, GROUP, IKE_ENCRYPTION, INTEGRITY, IPSEC_ENCRYPTION, PFS};
 use crate::model::policy::reading::{IKE_LIFETIME_S, IPSEC_LIFETIMES_KB, IPSEC_LIFETIMES_S, MOST_ADDITIONAL};
 use crate::model::selectors::{ACCEPT, KIND, LINES};
+use crate::model::system::MOST_HOURS;
+use crate::model::user;
 
 const NAME: &str = "^(?!\\.{1,2}$)[a-zA-Z0-9._-]{1,63}$";
 
@@ -84,6 +89,14 @@ limits! {
     ipsec_encryption = word(IPSEC_ENCRYPTION);
     integrity = word(INTEGRITY);
     pfs_group = word(PFS);
+    user_role = word(user::ROLE);
+    interface_role = word(interface::ROLE);
+    ipv4_method = word(IPV4_METHOD);
+    ipv6_method = word(IPV6_METHOD);
+    interface_mtu = whole(&interface::MTUS);
+    vlan_id = whole(&interface::VLAN_IDS);
+    confirm_within_s = whole(&CONFIRM_WITHINS_S);
+    maintenance_hours = whole(&MOST_HOURS);
     priority = whole(&PRIORITIES);
     dpd_timeout_s = whole(&DPD_TIMEOUTS_S);
     mtu = whole(&MTUS);

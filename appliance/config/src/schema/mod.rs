@@ -4,8 +4,10 @@
 mod connection;
 mod defaults;
 mod document;
+mod interface;
 mod limits;
 mod policy;
+mod system;
 
 pub use defaults::with_defaults;
 pub use document::schema;

@@ -1,6 +1,8 @@
 //! The whole document in, the problems or the checked configuration out.
 
 mod accepted;
+mod machine;
+mod notices;
 mod policy;
 mod properties;
 mod refused;

@@ -2,21 +2,17 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::sample::{check, faults, sample, with, without};
+use super::sample::{check, faults, refused, sample, with, without};
 use crate::{MAX_BYTES, Problem, Reason, parse};
 
 #[test]
 fn every_fault_is_told_with_its_path() {
     let mut seen = BTreeSet::new();
-    let cases = include_str!("refused.txt")
-        .lines()
-        .filter(|line| line.starts_with('/'));
-    for case in cases {
-        let columns: Vec<&str> = case.split(" | ").collect();
-        let (pointer, value, word, says) = (columns[0], columns[1], columns[2], columns[3]);
+    for (document, columns) in refused() {
+        let (pointer, word, says) = (columns[0], columns[2], columns[3]);
+        let case = columns.join(" | ");
         let path = columns.get(4).copied().unwrap_or(pointer);
-        let document = with(sample(), pointer, serde_json::from_str(value).expect(case));
-        let problems = check(&document).expect_err(case);
+        let problems = check(&document).expect_err(&case);
         let found: Vec<_> = problems
             .iter()
             .map(|problem| (&*problem.path, problem.reason.word()))

@@ -38,6 +38,52 @@ pub(super) fn sample() -> Value {
     })
 }
 
+/// The sample with the machine that it runs on.
+pub(super) fn machine() -> Value {
+    let system = json!({
+        "hostname": "branch-042", "time": { "zone": "Europe/Berlin", "ntp": ["ntp.example", "192.0.2.123"] },
+        "dns": ["192.0.2.53"],
+        "management": { "listen": ["0.0.0.0:8443"], "allow_from": ["10.1.0.0/24"], "confirm_within_s": 60 },
+        "maintenance": { "start": "02:30", "hours": 3, "automatic_updates": true }
+    });
+    let interfaces = json!({
+        "wan0": {
+            "role": "wan", "match": { "mac": "52:54:00:00:00:01" }, "mtu": 1500,
+            "ipv4": { "method": "static", "addresses": ["192.0.2.1/26"], "gateway": "192.0.2.62" },
+            "ipv6": { "method": "static", "addresses": ["2001:db8::1/64"], "gateway": "fe80::1" }
+        },
+        "lan0": { "role": "lan", "mtu": 9000, "ipv4": { "method": "static", "addresses": ["10.1.0.1/24"] } },
+        "lan0.20": {
+            "role": "lan", "vlan": { "parent": "lan0", "id": 20 },
+            "ipv4": { "method": "static", "addresses": ["10.1.20.1/24"] }
+        },
+        "bare": { "role": "management", "match": { "name": "eth7" } }
+    });
+    let document = with(sample(), "/system", system);
+    let document = with(document, "/interfaces", interfaces);
+    with(
+        document,
+        "/users",
+        json!({ "alice": { "role": "admin" }, "noc": { "role": "viewer" } }),
+    )
+}
+
+/// Every line of a table of faults, one change to its document each, in columns.
+pub(super) fn refused() -> impl Iterator<Item = (Value, Vec<&'static str>)> {
+    let tables = [
+        (sample(), include_str!("refused.txt")),
+        (machine(), include_str!("refused_machine.txt")),
+    ];
+    tables.into_iter().flat_map(|(document, table)| {
+        let lines = table.lines().filter(|line| line.starts_with('/'));
+        lines.map(move |line| {
+            let columns: Vec<&str> = line.split(" | ").collect();
+            let value = serde_json::from_str(columns[1]).expect(line);
+            (with(document.clone(), columns[0], value), columns)
+        })
+    })
+}
+
 /// `document` with `value` at `pointer`, whose parent is there.
 pub(super) fn with(mut document: Value, pointer: &str, value: Value) -> Value {
     let (parent, key) = pointer.rsplit_once('/').unwrap();

@@ -1,7 +1,7 @@
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::sample::{check, sample, with, without};
+use super::sample::{check, machine, refused, sample, with, without};
 use crate::{Reason, schema, with_defaults};
 
 fn validator() -> Validator {
@@ -35,7 +35,7 @@ fn whole() -> Value {
 
 #[test]
 fn the_schema_takes_what_the_rules_take() {
-    for document in [sample(), whole(), without(sample(), "/connections")] {
+    for document in [sample(), whole(), machine(), without(sample(), "/connections")] {
         assert!(check(&document).is_ok());
         let problems: Vec<String> = validator()
             .iter_errors(&document)
@@ -64,18 +64,20 @@ fn the_schema_refuses_what_the_rules_refuse_by_shape() {
         "/connections/to-b/selectors | {\"kind\": \"custom\"}",
         "/connections/to-c/endpoint | \"any\"",
         "/connections/to-c/mtu | 1279",
+        "/gateway/ip_configurations/wan | {}",
+        "/interfaces/wan0/mtu | 1279",
+        "/interfaces/wan0/match | {}",
+        "/interfaces/lan0.20/mtu | 9001",
+        "/interfaces/lan0/ipv4 | {\"method\": \"static\"}",
+        "/interfaces/lan0/ipv4 | {\"method\": \"dhcp\", \"gateway\"",
     ];
     let mut tried = 0;
-    let cases = include_str!("refused.txt")
-        .lines()
-        .filter(|line| line.starts_with('/'));
-    for case in cases {
-        let columns: Vec<&str> = case.split(" | ").collect();
+    for (document, columns) in refused() {
+        let case = columns.join(" | ");
         let follows = follows_from_another.iter().any(|prefix| case.starts_with(prefix));
         if !words.contains(&columns[2]) || follows {
             continue;
         }
-        let document = with(sample(), columns[0], serde_json::from_str(columns[1]).unwrap());
         assert!(!validator.is_valid(&document), "{case}");
         tried += 1;
     }
@@ -84,7 +86,7 @@ fn the_schema_refuses_what_the_rules_refuse_by_shape() {
 
 #[test]
 fn defaults_written_out_change_nothing_and_leave_nothing_out() {
-    for document in [sample(), whole()] {
+    for document in [sample(), whole(), machine()] {
         let filled = with_defaults(&document).unwrap();
         assert_eq!(check(&filled), check(&document));
         assert_eq!(with_defaults(&filled).unwrap(), filled);

@@ -180,8 +180,11 @@ impl Control {
                 (Some(standing.startup), standing.trial.clone(), damage)
             }),
         };
+        let generation = self.running.generation;
+        let idle = self.view.borrow().idle_after(generation, &self.running.config);
         self.view.send_replace(Arc::new(View {
-            generation: self.running.generation,
+            generation,
+            idle: Some(idle),
             startup,
             trial,
             damage,

@@ -1,4 +1,6 @@
-use appliance_config::{Config, Difference, Impact, canonical, difference, edit, impact, refusals};
+use appliance_config::{
+    Config, Difference, Impact, Notice, canonical, difference, edit, impact, notices, refusals,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,6 +21,8 @@ pub(crate) struct Report {
     pub(crate) difference: Vec<Difference>,
     /// What it does to what runs.
     pub(crate) impact: Impact,
+    /// What of it this version keeps and does not act on.
+    pub(crate) notices: Vec<Notice>,
     /// It must be confirmed within so many seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) confirm_within_s: Option<u64>,
@@ -83,6 +87,7 @@ impl Report {
                 difference(&old.written, &new.written)
             },
             impact: impact(&old.config, &new.config),
+            notices: notices(&new.config),
             confirm_within_s: None,
         }
     }

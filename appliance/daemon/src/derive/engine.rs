@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
@@ -10,17 +10,14 @@ use ike::{
 use ipnet::IpNet;
 
 use super::algorithms::{esp_proposal, ike_proposal};
+use super::negotiated;
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 use crate::sockets::IKE_PORT;
 
 pub(super) fn settings(config: &ValidConfig, secrets: &Secrets, datapath: Kind) -> Settings {
-    let connections = config
-        .connections
-        .iter()
-        .filter(|(_, connection)| connection.enabled);
     Settings {
-        connections: connections
+        connections: negotiated(config)
             .filter_map(|(name, settings)| {
                 let name = ConnectionName(Arc::from(name.as_str()));
                 Some((name, connection(settings, secrets, datapath)?))
@@ -35,7 +32,7 @@ pub(super) fn settings(config: &ValidConfig, secrets: &Secrets, datapath: Kind) 
     }
 }
 
-/// `None` without its secret, which the loading of secrets has ruled out.
+/// `None` without its secret, which the loading of secrets has ruled out, or our address, without which it is held.
 fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -> Option<Connection> {
     let model::Authentication::PreSharedKey {
         secret,
@@ -44,6 +41,8 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         ppk,
     } = &settings.authentication;
     let port = |address| SocketAddr::new(address, IKE_PORT);
+    let local = settings.local_address.known()?;
+    let local_identity = local_identity.as_ref().map_or(Identity::Address(local), identity);
     let remote = match &settings.endpoint {
         model::Endpoint::Address(address) => Remote::Address(port(*address)),
         model::Endpoint::Name(host) => Remote::Name {
@@ -55,7 +54,7 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
     let authentication = Authentication::PreSharedKey(secrets.value(secret)?.clone());
     Some(Connection {
         mode: mode(settings.mode),
-        local_identity: identity(local_identity),
+        local_identity,
         ppk: match ppk {
             Some(ppk) => Some(post_quantum(ppk, secrets)?),
             None => None,
@@ -71,19 +70,18 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
             model::Accept::AsProposed => ResponderSelectors::AsProposed,
         },
         force_encapsulation: force_encapsulation(settings.udp_encapsulation, datapath),
-        mobike: settings.mobike.clone(),
+        mobike: settings.mobike.as_deref().map(known),
         allow_redirect: settings.allow_redirect,
         dpd_timeout: settings.dpd_timeout,
         ike_lifetime: settings.policy.ike_lifetime,
         child_lifetime: settings.policy.ipsec_lifetime,
         child_octets: settings.policy.ipsec_bytes,
-        ..Connection::with_peer(
-            port(settings.local_address),
-            remote,
-            identity(remote_identity),
-            authentication,
-        )
+        ..Connection::with_peer(port(local), remote, identity(remote_identity), authentication)
     })
+}
+
+fn known(addresses: &[model::LocalAddress]) -> Vec<IpAddr> {
+    addresses.iter().filter_map(model::LocalAddress::known).collect()
 }
 
 /// `None` without its secret, which the loading of secrets has ruled out.

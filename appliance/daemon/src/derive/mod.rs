@@ -5,9 +5,11 @@ mod desired;
 mod engine;
 mod network;
 mod numbering;
+mod resting;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use desired::{Desired, derive};
 pub(crate) use network::{NetworkSettings, TunnelSettings, network};
 pub(crate) use numbering::{InUse, Numbering, fnv1a, found};
+pub(crate) use resting::{Rest, negotiated, resting};

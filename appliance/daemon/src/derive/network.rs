@@ -3,12 +3,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Connection, Endpoint, Name};
+use appliance_config::model::{Connection, Endpoint, LocalAddress, Name};
 use ike::ConnectionName;
 use ipnet::IpNet;
 
 use super::numbering::number;
-use super::{InUse, Numbering};
+use super::{InUse, Numbering, negotiated};
 
 /// What the network stack is to look like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct NetworkSettings {
     pub(crate) outer_addresses: BTreeSet<IpAddr>,
     /// Prefixes that no packet may be sent to in clear text: those of every site, connected or not.
     pub(crate) closed: BTreeSet<IpNet>,
-    /// The tunnels of enabled connections.
+    /// The tunnels of connections that are negotiated.
     pub(crate) tunnels: BTreeMap<ConnectionName, TunnelSettings>,
 }
 
@@ -58,41 +58,35 @@ pub(crate) struct TunnelSettings {
 pub(crate) fn network(config: &ValidConfig, in_use: &InUse) -> NetworkSettings {
     // Disabled connections have a number too, so that switching one off moves no other.
     let numbers = number(config.connections.keys(), in_use);
-    let enabled = || {
-        config
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.enabled)
-    };
     NetworkSettings {
-        outer_addresses: enabled()
+        outer_addresses: negotiated(config)
             .flat_map(|(_, connection)| {
-                std::iter::once(connection.local_address).chain(connection.mobike.iter().flatten().copied())
+                std::iter::once(&connection.local_address).chain(connection.mobike.iter().flatten())
             })
+            .filter_map(LocalAddress::known)
             .collect(),
         closed: config
             .sites
             .values()
             .flat_map(|site| site.address_space.iter().copied())
             .collect(),
-        tunnels: enabled()
+        tunnels: negotiated(config)
             .filter_map(|(name, connection)| {
                 let numbering = numbers.get(name)?.clone();
-                Some((
-                    ConnectionName(Arc::from(name.as_str())),
-                    tunnel(numbering, connection),
-                ))
+                let tunnel = tunnel(numbering, connection)?;
+                Some((ConnectionName(Arc::from(name.as_str())), tunnel))
             })
             .collect(),
     }
 }
 
-fn tunnel(numbering: Numbering, connection: &Connection) -> TunnelSettings {
-    TunnelSettings {
+/// `None` without our address, without which the connection is held.
+fn tunnel(numbering: Numbering, connection: &Connection) -> Option<TunnelSettings> {
+    Some(TunnelSettings {
         numbering,
         site: connection.site_name.clone(),
         priority: connection.priority,
-        local: connection.local_address,
+        local: connection.local_address.known()?,
         remote: match connection.endpoint {
             Endpoint::Address(address) => Some(address),
             Endpoint::Name(_) | Endpoint::Any => None,
@@ -101,5 +95,5 @@ fn tunnel(numbering: Numbering, connection: &Connection) -> TunnelSettings {
         tcp_mss: connection.tcp_mss,
         addresses: connection.addresses.clone(),
         prefixes: connection.site.address_space.clone(),
-    }
+    })
 }

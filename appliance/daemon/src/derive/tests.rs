@@ -7,7 +7,7 @@ use ike::{
 
 use secrecy::ExposeSecret;
 
-use super::{Desired, InUse, derive};
+use super::{Desired, InUse, Rest, derive, resting};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 
@@ -107,6 +107,21 @@ fn every_site_is_closed_connected_or_not() {
     let closed: Vec<_> = network.closed.iter().map(ToString::to_string).collect();
     assert_eq!(closed, ["10.2.0.0/24", "10.3.0.0/24", "10.4.0.0/24"]);
     assert_eq!(network.tunnels.len(), 1, "the disabled connection has no tunnel");
+}
+
+/// Its site is closed all the same, and a disabled one is not negotiated either.
+#[test]
+fn a_connection_that_this_version_cannot_negotiate_is_left_out() {
+    let document = DOCUMENT.replace(r#""mode": "InitiatorOnly","#, r#""protocol": "IKEv1","#);
+    let desired = desired(&document, Kind::Kernel);
+    assert!(desired.ike.connections.is_empty());
+    assert!(desired.network.tunnels.is_empty());
+    assert!(desired.network.outer_addresses.is_empty());
+    assert!(desired.network.closed.contains(&"10.2.0.0/24".parse().unwrap()));
+    let config = appliance_config::parse(document.as_bytes()).unwrap();
+    let resting = resting(&config);
+    assert_eq!(resting["to-c"], Rest::Disabled);
+    assert!(matches!(&resting["to-b"], Rest::Held(detail) if detail.contains("IKEv1")));
 }
 
 #[test]

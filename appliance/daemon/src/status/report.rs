@@ -1,15 +1,18 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use appliance_config::{Notice, Reason};
 use ike::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, LineSnapshot,
-    LineStanding, Outage, Snapshot, WeakAlgorithm,
+    LineStanding, Outage, Side, Snapshot, WeakAlgorithm,
 };
 use serde::Serialize;
 
 use super::event::EventStatus;
 use crate::control::View;
 use crate::datapath::{Counters, DatapathSnapshot, Refused};
+use crate::derive::Rest;
 use crate::history::History;
 use crate::journal::Pages;
 use crate::store::Boot;
@@ -38,6 +41,8 @@ struct ConfigurationStatus {
     trial: Option<TrialStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<StoreStatus>,
+    /// What this version keeps and does not act on.
+    notices: Vec<Notice>,
 }
 
 /// What returns to the start-up generation by itself.
@@ -92,7 +97,7 @@ pub(super) struct OutageStatus {
     stage: &'static str,
     offered: String,
     expected: String,
-    next_step: &'static str,
+    next_step: Cow<'static, str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -156,7 +161,12 @@ impl Status {
                 kind: datapath.kind.word(),
                 why: datapath.why.clone(),
             },
-            connections: ike.connections.iter().map(connection).collect(),
+            connections: ike
+                .connections
+                .iter()
+                .map(connection)
+                .chain(resting(configuration, now))
+                .collect(),
             drops: drops(ike, pages),
             half_open: ike.half_open,
             kernel: KernelStatus {
@@ -183,6 +193,7 @@ impl ConfigurationStatus {
                 reason: "store-damaged",
                 detail: detail.clone(),
             }),
+            notices: view.idle.iter().flat_map(|idle| idle.notices.clone()).collect(),
         }
     }
 }
@@ -222,6 +233,45 @@ fn connection(
         lines: snapshot.lines.iter().map(line).collect(),
         weak: snapshot.weak.iter().map(weak).collect(),
         events: None,
+    }
+}
+
+/// The connections that nobody negotiates.
+fn resting(view: &View, now: Instant) -> impl Iterator<Item = (String, ConnectionStatus)> {
+    let connections = view.idle.iter().flat_map(|idle| &idle.connections);
+    connections.map(move |(name, (rest, since))| {
+        let (state, outage) = match rest {
+            Rest::Disabled => ("disabled", None),
+            Rest::Held(detail) => ("down", Some(OutageStatus::held(detail))),
+        };
+        let status = ConnectionStatus {
+            state,
+            since_s: now.saturating_duration_since(*since).as_secs(),
+            outage,
+            interface: None,
+            standby: false,
+            carried_over: false,
+            ike: None,
+            children: Vec::new(),
+            lines: Vec::new(),
+            weak: Vec::new(),
+            events: None,
+        };
+        (name.clone(), status)
+    })
+}
+
+impl OutageStatus {
+    /// That of a connection that this version cannot negotiate.
+    fn held(detail: &str) -> Self {
+        Self {
+            reason: Reason::NotInThisVersion.word(),
+            side: Side::We.word(),
+            stage: "configuration",
+            offered: String::new(),
+            expected: String::new(),
+            next_step: format!("{detail}; until then its site stays closed").into(),
+        }
     }
 }
 
@@ -281,7 +331,7 @@ pub(super) fn outage(outage: &Outage) -> OutageStatus {
         stage: outage.stage.word(),
         offered: outage.offered.clone(),
         expected: outage.expected.clone(),
-        next_step: outage.reason.next_step(outage.side),
+        next_step: outage.reason.next_step(outage.side).into(),
     }
 }
 

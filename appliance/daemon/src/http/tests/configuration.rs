@@ -41,6 +41,63 @@ async fn a_document_is_committed_and_the_same_again_changes_nothing() {
     assert_eq!(machine.settings.lock().unwrap().len(), 2);
 }
 
+/// What this version cannot negotiate is kept, and nobody tries.
+#[tokio::test]
+async fn a_connection_that_this_version_cannot_negotiate_is_kept_and_held() {
+    let machine = Machine::new().await;
+    for name in ["psk-b", "psk-c"] {
+        let path = format!("/api/v1/secrets/{name}");
+        machine.ask("PUT", &path, None, "Geheim1").await;
+    }
+    let mut document = document();
+    document["connections"]["to-b"]["protocol"] = json!("IKEv1");
+    document["connections"]["to-c"]["enabled"] = json!(false);
+    let put = machine.put(0, &document).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let told = |notices: &Value| {
+        assert_eq!(notices.as_array().unwrap().len(), 1, "{notices}");
+        let notice = &notices[0];
+        assert_eq!(
+            (&notice["path"], &notice["reason"]),
+            (
+                &json!("/connections/to-b/protocol"),
+                &json!("not-in-this-version")
+            )
+        );
+        assert!(notice["detail"].as_str().unwrap().contains("IKEv1"), "{notice}");
+    };
+    told(&put.body["notices"]);
+    assert_eq!(machine.connections(), [].into());
+    let status = machine.get("/api/v1/status").await.body;
+    told(&status["configuration"]["notices"]);
+    let to_b = &machine.get("/api/v1/status/connections/to-b").await.body;
+    assert_eq!(
+        (&to_b["state"], &to_b["outage"]["reason"]),
+        (&json!("down"), &json!("not-in-this-version"))
+    );
+    assert!(
+        to_b["outage"]["next_step"].as_str().unwrap().contains("IKEv1"),
+        "{to_b}"
+    );
+    let to_c = &status["connections"]["to-c"];
+    assert_eq!(
+        (&to_c["state"], &to_c["outage"]),
+        (&json!("disabled"), &Value::Null)
+    );
+    let changed = machine
+        .ask(
+            "PATCH",
+            "/api/v1/config/connections/to-b",
+            Some(1),
+            r#"{"protocol":"IKEv2"}"#,
+        )
+        .await;
+    assert_eq!(
+        changed.violations(),
+        [("/connections/to-b/protocol", "protocol-immutable")]
+    );
+}
+
 #[tokio::test]
 async fn every_item_can_be_read_put_patched_and_deleted_with_its_impact_told() {
     let machine = Machine::configured().await;
@@ -54,7 +111,8 @@ async fn every_item_can_be_read_put_patched_and_deleted_with_its_impact_told() {
         json!({
             "generation": 2, "unchanged": false,
             "difference": [{ "path": "/connections/to-b/dpd_timeout_s", "after": 60 }],
-            "impact": { "connections": { "reset": [], "changed_in_place": ["to-b"], "added": [], "removed": [] } }
+            "impact": { "connections": { "reset": [], "changed_in_place": ["to-b"], "added": [], "removed": [] } },
+            "notices": []
         })
     );
     let mut other = document()["connections"]["to-b"].clone();

@@ -1,0 +1,121 @@
+use serde::Serialize;
+
+use crate::model::{Connection, LocalAddress, Protocol, System};
+use crate::{Reason, ValidConfig};
+
+/// Something of a valid document that is kept, and that this version does not act on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// Where, as a JSON pointer (RFC 6901).
+    pub path: String,
+    /// Always [`Reason::NotInThisVersion`].
+    pub reason: Reason,
+    /// What does not happen, for a human.
+    pub detail: String,
+}
+
+/// Why a connection is held closed: nothing is negotiated for it, and no packet to its site leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The key of the connection that is to blame.
+    pub key: &'static str,
+    /// What is missing, for a human.
+    pub detail: String,
+}
+
+/// What can hold a connection.
+const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, local_address];
+
+/// All that this version keeps and does not act on, by path.
+pub fn notices(config: &ValidConfig) -> Vec<Notice> {
+    let connections = config.connections.iter().flat_map(|(name, connection)| {
+        let holds = HOLDS.iter().filter_map(|hold| hold(connection));
+        holds.map(move |hold| {
+            let detail = format!("held closed: {}", hold.detail);
+            notice(format!("/connections/{name}/{}", hold.key), detail)
+        })
+    });
+    let mut found: Vec<Notice> = connections.chain(of_system(&config.system)).collect();
+    if !config.interfaces.is_empty() {
+        found.push(notice(
+            "/interfaces".to_owned(),
+            "no interface is touched: the host manages them".to_owned(),
+        ));
+    }
+    if !config.users.is_empty() {
+        found.push(notice(
+            "/users".to_owned(),
+            "nobody can log in: there is the Unix socket only".to_owned(),
+        ));
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    found
+}
+
+/// Why this version holds the connection closed, if it does.
+pub fn held(connection: &Connection) -> Option<Hold> {
+    HOLDS.iter().find_map(|hold| hold(connection))
+}
+
+fn notice(path: String, detail: String) -> Notice {
+    Notice {
+        path,
+        reason: Reason::NotInThisVersion,
+        detail,
+    }
+}
+
+fn protocol(connection: &Connection) -> Option<Hold> {
+    let detail = match connection.protocol {
+        Protocol::IkeV1 => "this version does not negotiate IKEv1".to_owned(),
+        Protocol::IkeV2 => return None,
+    };
+    Some(Hold {
+        key: "protocol",
+        detail,
+    })
+}
+
+fn local_address(connection: &Connection) -> Option<Hold> {
+    let detail = match &connection.local_address {
+        address @ LocalAddress::OfInterface(..) => format!("this version does not find out {address}"),
+        LocalAddress::Known(_) => return None,
+    };
+    Some(Hold {
+        key: "ip_configuration",
+        detail,
+    })
+}
+
+fn of_system(system: &System) -> impl Iterator<Item = Notice> {
+    let default = System::default();
+    let parts = [
+        (
+            "hostname",
+            system.hostname != default.hostname,
+            "the name of the machine stays as the host has it",
+        ),
+        (
+            "time",
+            system.time != default.time,
+            "zone and time servers stay as the host has them",
+        ),
+        (
+            "dns",
+            system.dns != default.dns,
+            "names are resolved as the host has it",
+        ),
+        (
+            "management",
+            system.management != default.management,
+            "there is the Unix socket only",
+        ),
+        (
+            "maintenance",
+            system.maintenance != default.maintenance,
+            "nothing is done then",
+        ),
+    ];
+    let written = parts.into_iter().filter(|(_, written, _)| *written);
+    written.map(|(key, _, detail)| notice(format!("/system/{key}"), detail.to_owned()))
+}

@@ -1,0 +1,61 @@
+use serde_json::{Value, json};
+
+use super::sample::{check, machine, sample, with};
+use crate::{held, notices};
+
+fn paths(document: &Value) -> Vec<String> {
+    let notices = notices(&check(document).unwrap());
+    assert!(
+        notices
+            .iter()
+            .all(|notice| notice.reason.word() == "not-in-this-version")
+    );
+    notices.into_iter().map(|notice| notice.path).collect()
+}
+
+#[test]
+fn what_is_kept_and_not_acted_on_is_told() {
+    assert_eq!(paths(&sample()), [""; 0]);
+    let default = json!({ "time": { "zone": "UTC" }, "management": { "confirm_within_s": 120 } });
+    assert_eq!(paths(&with(sample(), "/system", default)), [""; 0]);
+    let dns = json!({ "dns": ["192.0.2.53"] });
+    assert_eq!(paths(&with(sample(), "/system", dns)), ["/system/dns"]);
+    let expected = [
+        "/interfaces",
+        "/system/dns",
+        "/system/hostname",
+        "/system/maintenance",
+        "/system/management",
+        "/system/time",
+        "/users",
+    ];
+    assert_eq!(paths(&machine()), expected);
+}
+
+#[test]
+fn a_connection_that_cannot_be_negotiated_is_held() {
+    let document = with(sample(), "/connections/to-b/protocol", json!("IKEv1"));
+    assert_eq!(paths(&document), ["/connections/to-b/protocol"]);
+    let found = check(&document).unwrap();
+    let hold = held(&found.connections["to-b"]).unwrap();
+    assert_eq!(hold.key, "protocol");
+    assert!(hold.detail.contains("IKEv1"), "{}", hold.detail);
+    assert_eq!(held(&found.connections["to-c"]), None);
+
+    let wan = json!({ "role": "wan", "ipv4": { "method": "dhcp" }, "ipv6": { "method": "auto" } });
+    let dynamic = json!({ "wan0": wan });
+    let document = with(document, "/interfaces", dynamic);
+    let by_interface = json!({ "interface": "wan0" });
+    let document = with(document, "/gateway/ip_configurations/default", by_interface);
+    let expected = [
+        "/connections/to-b/ip_configuration",
+        "/connections/to-b/protocol",
+        "/connections/to-c/ip_configuration",
+        "/interfaces",
+    ];
+    assert_eq!(paths(&document), expected);
+    assert_eq!(
+        held(&check(&document).unwrap().connections["to-c"]).unwrap().key,
+        "ip_configuration"
+    );
+}
