@@ -28,18 +28,37 @@ pub(crate) struct Difference {
 
 /// What becomes of what runs.
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct Impact {
-    #[serde(default)]
-    connections: ConnectionImpact,
+    connections: Changes,
+    bgp_peers: Changes,
+    interfaces: InterfaceImpact,
+    caller: Option<CallerImpact>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ConnectionImpact {
+struct Changes {
     reset: Vec<String>,
     changed_in_place: Vec<String>,
     added: Vec<String>,
     removed: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct InterfaceImpact {
+    readdressed: Vec<String>,
+}
+
+/// What becomes of the way by which this very request came.
+#[derive(Debug, Deserialize)]
+struct CallerImpact {
+    #[serde(default)]
+    path: Option<String>,
+    cut_off: bool,
+    #[serde(default)]
+    why: Option<String>,
 }
 
 /// Every place, with what stood there and what does.
@@ -58,7 +77,31 @@ pub(crate) fn difference(differences: &[Difference]) -> String {
     text
 }
 
-/// What of it is kept and not acted on.
+/// What it does to what runs, and to who asks.
+pub(crate) fn impact(impact: &Impact) -> String {
+    let mut text = String::new();
+    push_changes(&mut text, "connections", &impact.connections);
+    push_changes(&mut text, "BGP peers", &impact.bgp_peers);
+    push_names(
+        &mut text,
+        "interfaces readdressed",
+        &impact.interfaces.readdressed,
+    );
+    if let Some(caller) = impact.caller.as_ref().filter(|caller| caller.cut_off) {
+        let path = caller
+            .path
+            .as_ref()
+            .map_or_else(String::new, |path| format!(", which goes by {path}"));
+        let why = caller
+            .why
+            .as_ref()
+            .map_or_else(String::new, |why| format!(": {why}"));
+        push(&mut text, &format!("THIS CUTS YOUR OWN ACCESS OFF{path}{why}"));
+    }
+    text
+}
+
+/// What is kept and not acted on.
 pub(crate) fn notices(notices: &[Notice]) -> String {
     let mut text = String::new();
     for notice in notices {
@@ -67,19 +110,19 @@ pub(crate) fn notices(notices: &[Notice]) -> String {
     text
 }
 
-/// What it does to which connections.
-pub(crate) fn impact(impact: &Impact) -> String {
-    let connections = &impact.connections;
-    let mut text = String::new();
+fn push_changes(text: &mut String, what: &str, changes: &Changes) {
     for (label, names) in [
-        ("reset", &connections.reset),
-        ("changed in place", &connections.changed_in_place),
-        ("added", &connections.added),
-        ("removed", &connections.removed),
+        ("reset", &changes.reset),
+        ("changed in place", &changes.changed_in_place),
+        ("added", &changes.added),
+        ("removed", &changes.removed),
     ] {
-        if !names.is_empty() {
-            push(&mut text, &format!("connections {label}: {}", names.join(", ")));
-        }
+        push_names(text, &format!("{what} {label}"), names);
     }
-    text
+}
+
+fn push_names(text: &mut String, label: &str, names: &[String]) {
+    if !names.is_empty() {
+        push(text, &format!("{label}: {}", names.join(", ")));
+    }
 }

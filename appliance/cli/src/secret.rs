@@ -2,14 +2,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Subcommand;
+use clap_complete::ArgValueCompleter;
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::client::{Client, Error};
+use crate::answer::{Answer, Done};
+use crate::client::Client;
 use crate::config::read;
 use crate::report::push;
-use crate::{Outcome, name};
+use crate::{completion, name};
 
 /// What can be done with secrets.
 #[derive(Debug, Subcommand)]
@@ -17,64 +19,54 @@ pub(crate) enum Command {
     /// Set a secret to what stands on standard input; one line end after it is not part of it.
     Set {
         /// The secret.
-        #[arg(value_parser = name)]
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::secrets))]
         name: String,
     },
     /// Set a secret to one that nobody knows yet, and print it, this once.
     Generate {
         /// The secret.
-        #[arg(value_parser = name)]
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::secrets))]
         name: String,
     },
     /// Show when and by whom each secret was set, which it is by its fingerprint, and what uses it.
-    List {
-        /// Print the JSON that causewayd gave.
-        #[arg(long)]
-        json: bool,
-    },
+    List,
     /// Remove a secret that nothing uses.
     Remove {
         /// The secret.
-        #[arg(value_parser = name)]
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::secrets))]
         name: String,
     },
 }
 
 /// Does it.
-pub(crate) fn run(client: &Client, command: Command) -> Result<(String, Outcome), Error> {
-    let text = match command {
+pub(crate) fn run(client: &Client, command: Command) -> Done {
+    let (answer, text) = match command {
         Command::Set { name } => {
-            let path = format!("/api/v1/secrets/{name}");
-            let answer = client.send(Method::PUT, &path, None, read(Path::new("-"))?)?;
-            set(client, &name, &answer)?
+            let answer = client.send(Method::PUT, &path(&name), None, read(Path::new("-"))?)?;
+            let text = set(&name, &client.read(&answer)?);
+            (answer, text)
         }
         Command::Generate { name } => {
-            let path = format!("/api/v1/secrets/{name}:generate");
-            let answer = client.send(Method::POST, &path, None, Vec::new())?;
-            format!(
-                "{}\n",
-                answer.get("value").and_then(Value::as_str).unwrap_or_default()
-            )
+            let answer = client.post(&format!("{}:generate", path(&name)))?;
+            let value = answer.get("value").and_then(Value::as_str).unwrap_or_default();
+            let text = format!("{value}\n");
+            (answer, text)
         }
-        Command::List { json } => {
+        Command::List => {
             let answer = client.get("/api/v1/secrets")?;
-            if json {
-                format!("{answer:#}\n")
-            } else {
-                list(client, &answer)?
-            }
+            let text = list(&client.read(&answer)?);
+            (answer, text)
         }
         Command::Remove { name } => {
-            client.send(
-                Method::DELETE,
-                &format!("/api/v1/secrets/{name}"),
-                None,
-                Vec::new(),
-            )?;
-            format!("{name} is removed.\n")
+            let answer = client.send(Method::DELETE, &path(&name), None, Vec::new())?;
+            (answer, format!("{name} is removed.\n"))
         }
     };
-    Ok((text, Outcome::Well))
+    Ok(Answer::done(answer, text))
+}
+
+fn path(name: &str) -> String {
+    format!("/api/v1/secrets/{name}")
 }
 
 #[derive(Deserialize)]
@@ -88,8 +80,7 @@ struct Secret {
     unchanged: bool,
 }
 
-fn set(client: &Client, name: &str, answer: &Value) -> Result<String, Error> {
-    let secret: Secret = client.read(answer)?;
+fn set(name: &str, secret: &Secret) -> String {
     let mut text = String::new();
     let line = match (secret.unchanged, secret.used_by.as_slice()) {
         (true, _) => format!("{name} has this value already."),
@@ -97,13 +88,12 @@ fn set(client: &Client, name: &str, answer: &Value) -> Result<String, Error> {
         (false, used_by) => format!("{name} is set; used at {}", used_by.join(", ")),
     };
     push(&mut text, &line);
-    Ok(text)
+    text
 }
 
-fn list(client: &Client, answer: &Value) -> Result<String, Error> {
-    let secrets: BTreeMap<String, Secret> = client.read(answer)?;
+fn list(secrets: &BTreeMap<String, Secret>) -> String {
     let mut text = String::new();
-    for (name, secret) in &secrets {
+    for (name, secret) in secrets {
         let (at, by, fingerprint) = (&secret.set_at, &secret.set_by, &secret.fingerprint);
         let used_by = match secret.used_by.as_slice() {
             [] => "not used".to_owned(),
@@ -114,5 +104,5 @@ fn list(client: &Client, answer: &Value) -> Result<String, Error> {
             &format!("{name}  {fingerprint}  {at}  {by}  {used_by}"),
         );
     }
-    Ok(text)
+    text
 }

@@ -1,86 +1,19 @@
 //! The command against a Unix socket that answers what a daemon once answered.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+#[path = "support/daemon.rs"]
+mod daemon;
+
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::thread;
+use std::process::Command;
+
+use daemon::{against, causeway, ended, fed};
 
 const MIXED: &str = include_str!("fixtures/mixed.json");
 const UP: &str = include_str!("fixtures/up.json");
-
-/// What the command printed and how it ended.
-struct Ended {
-    out: String,
-    err: String,
-    status: i32,
-}
-
-fn causeway(socket: &Path, arguments: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-    ended(
-        command
-            .arg("--socket")
-            .arg(socket)
-            .args(arguments)
-            .output()
-            .unwrap(),
-    )
-}
-
-fn ended(output: Output) -> Ended {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended {
-        out: text(output.stdout),
-        err: text(output.stderr),
-        status: output.status.code().unwrap(),
-    }
-}
-
-/// Runs the command against a daemon that gives one answer; also tells the request line that it got.
-fn against(status: &str, body: &str, arguments: &[&str]) -> (String, Ended) {
-    let (request, ended) = fed(status, body, arguments, "");
-    let line = request.lines().next().unwrap_or_default().to_owned();
-    (line, ended)
-}
-
-/// The same with something on standard input; tells the whole request.
-fn fed(status: &str, body: &str, arguments: &[&str], input: &str) -> (String, Ended) {
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("control.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let length = body.len();
-    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
-    let daemon = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut request = String::new();
-        while !request.ends_with("\r\n\r\n") {
-            reader.read_line(&mut request).unwrap();
-        }
-        let mut lines = request
-            .lines()
-            .filter_map(|line| line.strip_prefix("content-length: "));
-        let length: usize = lines.next().map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        stream.write_all(answer.as_bytes()).unwrap();
-        request + &String::from_utf8(body).unwrap()
-    });
-    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-    command.arg("--socket").arg(&socket).args(arguments);
-    let pipes = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = pipes.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let ended = ended(child.wait_with_output().unwrap());
-    (daemon.join().unwrap(), ended)
-}
 
 #[test]
 fn what_is_down_is_told_first_with_reason_and_next_step() {
@@ -379,4 +312,82 @@ fn permission_denied_is_told_as_such() {
         ended.err
     );
     assert_eq!(ended.status, 3);
+}
+
+#[test]
+fn what_cuts_the_caller_off_and_what_is_not_done_is_told_before() {
+    let report = r#"{"generation":7,"unchanged":false,"difference":[],
+        "notices":[{"path":"/nat_rules/a","reason":"not-in-this-version","detail":"kept"}],
+        "impact":{"connections":{},"bgp_peers":{"reset":["west"]},"interfaces":{"readdressed":["lan0"]},
+                  "caller":{"path":"lan0","cut_off":true,"why":"its address goes"}}}"#;
+    let (_, ended) = fed("200 OK", report, &["config", "check", "-"], "{}");
+    assert_eq!(
+        ended.out,
+        "notice: /nat_rules/a: not-in-this-version: kept\nBGP peers reset: west\ninterfaces readdressed: lan0\n\
+         THIS CUTS YOUR OWN ACCESS OFF, which goes by lan0: its address goes\n"
+    );
+}
+
+#[test]
+fn every_answer_is_json_where_that_is_asked_for() {
+    let up = serde_json::from_str::<serde_json::Value>(UP).unwrap();
+    let one = up["connections"].as_object().unwrap().values().next().unwrap();
+    let secret = r#"{"set_at":"","set_by":"","fingerprint":"","value":"made"}"#;
+    let history = r#"{"current":1,"trial":null,"generations":[]}"#;
+    for (arguments, body) in [
+        (&["status"][..], UP),
+        (&["status", "to-b"], &one.to_string()),
+        (&["events", "to-b"], &one.to_string()),
+        (&["connect", "to-b"], ""),
+        (&["rekey", "to-b"], ""),
+        (&["config", "show"], "{}"),
+        (&["config", "check", "-"], REPORT),
+        (&["config", "commit", "-", "--from", "1"], REPORT),
+        (&["config", "confirm"], r#"{"generation":7}"#),
+        (&["config", "rollback", "1"], REPORT),
+        (&["config", "history"], history),
+        (&["config", "diff", "1", "2"], r#"{"difference":[]}"#),
+        (&["secret", "set", "a"], secret),
+        (&["secret", "generate", "a"], secret),
+        (&["secret", "list"], "{}"),
+        (&["secret", "remove", "a"], ""),
+    ] {
+        let arguments = [arguments, &["--json"]].concat();
+        let (_, ended) = fed("200 OK", body, &arguments, "{}");
+        let json = serde_json::from_str::<serde_json::Value>(&ended.out);
+        assert!(json.is_ok(), "{arguments:?}: {:?} {}", ended.out, ended.err);
+        let refused = r#"{"reason":"x","detail":"y"}"#;
+        let (_, ended) = fed("404 Not Found", refused, &arguments, "{}");
+        let json = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(
+            (json(&ended.err), ended.status),
+            (json(refused), 2),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn the_exit_status_says_what_kind_of_no_it_is() {
+    for (status, expected) in [
+        ("400 Bad Request", 2),
+        ("401 Unauthorized", 5),
+        ("403 Forbidden", 5),
+        ("404 Not Found", 2),
+        ("409 Conflict", 4),
+        ("412 Precondition Failed", 4),
+        ("413 Payload Too Large", 2),
+        ("422 Unprocessable Entity", 2),
+        ("428 Precondition Required", 2),
+        ("429 Too Many Requests", 5),
+        ("500 Internal Server Error", 3),
+        ("503 Service Unavailable", 3),
+    ] {
+        let (_, ended) = against(status, r#"{"reason":"x","detail":"y"}"#, &["connect", "to-b"]);
+        assert_eq!(ended.status, expected, "{status}");
+    }
+    let nowhere = Path::new("/nonexistent/control.sock");
+    let ended = causeway(nowhere, &["status", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&ended.err).unwrap();
+    assert_eq!((told["reason"].as_str(), ended.status), (Some("no-socket"), 3));
 }

@@ -1,0 +1,10 @@
+//! The subcommands that read and change the configuration.
+
+mod change;
+mod command;
+mod draft;
+mod edit;
+mod history;
+mod place;
+
+pub(crate) use command::{Command, read, run};

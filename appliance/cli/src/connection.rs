@@ -1,0 +1,47 @@
+use serde_json::Value;
+
+use crate::answer::{Answer, Done};
+use crate::client::Client;
+use crate::outcome::Outcome;
+use crate::status::{Connection, Status};
+use crate::{events, report};
+
+/// Everything that is configured, and why something is down.
+pub(crate) fn status(client: &Client) -> Done {
+    let answer = client.get("/api/v1/status")?;
+    let status: Status = client.read(&answer)?;
+    let text = report::status(&status);
+    Ok(Answer::done(answer, text).with(up(status.is_well())))
+}
+
+/// The same of one connection.
+pub(crate) fn status_of(client: &Client, name: &str) -> Done {
+    let answer = client.get(&path(name))?;
+    let connection: Connection = client.read(&answer)?;
+    let text = report::connection(name, &connection);
+    Ok(Answer::done(answer, text).with(up(connection.is_up())))
+}
+
+/// What happened to a connection lately.
+pub(crate) fn events(client: &Client, name: &str) -> Done {
+    let mut answer = client.get(&path(name))?;
+    let connection: Connection = client.read(&answer)?;
+    let text = connection.events.iter().map(events::line).collect();
+    let events = answer.get_mut("events").map(Value::take).unwrap_or_default();
+    Ok(Answer::done(events, text))
+}
+
+/// Has the daemon do something with a connection.
+pub(crate) fn ask(client: &Client, name: &str, action: &str) -> Done {
+    let answer = client.post(&format!("/api/v1/connections/{name}:{action}"))?;
+    let text = format!("Asked to {action} {name}. How it goes: causeway status {name}\n");
+    Ok(Answer::done(answer, text))
+}
+
+fn path(name: &str) -> String {
+    format!("/api/v1/status/connections/{name}")
+}
+
+fn up(is_up: bool) -> Outcome {
+    if is_up { Outcome::Done } else { Outcome::NotUp }
+}
