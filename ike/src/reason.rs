@@ -35,6 +35,10 @@ pub enum Reason {
     Replaced,
     /// Our configuration closed it, or does not let us initiate.
     Configuration,
+    /// Our outer address is not on this machine.
+    NoAddress,
+    /// Another program has a port of IKE at our outer address.
+    PortInUse,
     /// The wall clock jumped, or cannot be right.
     Clock,
     /// The peer's message broke the protocol.
@@ -137,6 +141,8 @@ impl Reason {
             Self::LifetimeEnded => "lifetime-ended",
             Self::Replaced => "replaced",
             Self::Configuration => "configuration",
+            Self::NoAddress => "no-address",
+            Self::PortInUse => "port-in-use",
             Self::Clock => "clock",
             Self::ProtocolError => "protocol-error",
         }
@@ -144,61 +150,59 @@ impl Reason {
 
     /// What an operator can do about it, in one sentence.
     pub fn next_step(self, side: Side) -> &'static str {
-        match (self, side) {
-            (Self::Starting, _) => "Wait for the first attempt to finish.",
-            (Self::IkeProposalMismatch, Side::We) => {
-                "Offer one of the expected IKE proposals on the peer, or allow its own here."
-            }
-            (Self::IkeProposalMismatch, Side::Peer) => {
-                "Allow the offered IKE proposal on the peer, or change the policy here."
-            }
-            (Self::ChildProposalMismatch, Side::We) => {
-                "Offer one of the expected ESP proposals on the peer, or allow its own here."
-            }
-            (Self::ChildProposalMismatch, Side::Peer) => {
-                "Allow the offered ESP proposal on the peer, or change the policy here."
-            }
-            (Self::SelectorMismatch, Side::We) => {
-                "Make the peer's traffic selectors overlap the expected ones."
-            }
-            (Self::SelectorMismatch, Side::Peer) => {
-                "Make the traffic selectors here overlap those of the peer."
-            }
-            (Self::KeyExchangeGroupRefused, _) => "Configure one common key-exchange group on both sides.",
-            (Self::AuthenticationFailed, Side::We) => {
-                "Set the same pre-shared key on both sides; the peer proved to know another one."
-            }
-            (Self::AuthenticationFailed, Side::Peer) => {
-                "Set the same pre-shared key and matching identities on both sides; the peer's log says which differs."
-            }
-            (Self::PeerIdentityUnexpected, _) => {
+        match self {
+            Self::Starting => "Wait for the first attempt to finish.",
+            Self::IkeProposalMismatch => side.either(
+                "Offer one of the expected IKE proposals on the peer, or allow its own here.",
+                "Allow the offered IKE proposal on the peer, or change the policy here.",
+            ),
+            Self::ChildProposalMismatch => side.either(
+                "Offer one of the expected ESP proposals on the peer, or allow its own here.",
+                "Allow the offered ESP proposal on the peer, or change the policy here.",
+            ),
+            Self::SelectorMismatch => side.either(
+                "Make the peer's traffic selectors overlap the expected ones.",
+                "Make the traffic selectors here overlap those of the peer.",
+            ),
+            Self::KeyExchangeGroupRefused => "Configure one common key-exchange group on both sides.",
+            Self::AuthenticationFailed => side.either(
+                "Set the same pre-shared key on both sides; the peer proved to know another one.",
+                "Set the same pre-shared key and matching identities on both sides; the peer's log says which differs.",
+            ),
+            Self::PeerIdentityUnexpected => {
                 "Make the identity that the peer sends and the remote identity configured here the same."
             }
-            (Self::NameDoesNotResolve, _) => "Check the host name of the peer, and our name servers.",
-            (Self::PeerUnreachable, _) => {
+            Self::NameDoesNotResolve => "Check the host name of the peer, and our name servers.",
+            Self::PeerUnreachable => {
                 "Check the peer's address, its daemon, and that UDP 500 and 4500 pass both ways."
             }
-            (Self::PeerSilent, _) => "Check the path to the peer; it answered before and then fell silent.",
-            (Self::Redirected, _) => {
+            Self::PeerSilent => "Check the path to the peer; it answered before and then fell silent.",
+            Self::Redirected => {
                 "Configure the gateway that the peer names as the site's endpoint, if you trust it."
             }
-            (Self::DatapathRefused, Side::We) => "Look in the status for what the datapath refused here.",
-            (Self::DatapathRefused, Side::Peer) => {
-                "Look in the peer's log: it could not install the Child SA."
-            }
-            (Self::HalfOpenLimit, _) => {
+            Self::DatapathRefused => side.either(
+                "Look in the status for what the datapath refused here.",
+                "Look in the peer's log: it could not install the Child SA.",
+            ),
+            Self::HalfOpenLimit => {
                 "Find out who sends so many IKE_SA_INITs; this one is admitted when there is room again."
             }
-            (Self::DeletedByPeer, _) => "Look in the peer's log for why it closed the connection.",
-            (Self::LifetimeEnded, _) => {
+            Self::DeletedByPeer => "Look in the peer's log for why it closed the connection.",
+            Self::LifetimeEnded => {
                 "Make lifetimes, proposals and key-exchange groups agree with the peer's; it refused to rekey."
             }
-            (Self::Replaced, _) => "Nothing; a newer exchange with the same peer took over.",
-            (Self::Configuration, _) => "Wait for the peer to start, or change the connection's mode.",
-            (Self::Clock, _) => {
+            Self::Replaced => "Nothing; a newer exchange with the same peer took over.",
+            Self::Configuration => "Wait for the peer to start, or change the connection's mode.",
+            Self::NoAddress => {
+                "Give this machine the address, or configure one that it has; the connection then starts by itself."
+            }
+            Self::PortInUse => {
+                "End the program that has the port; the connection then starts by itself."
+            }
+            Self::Clock => {
                 "Let NTP keep the clock of this machine; tunnels run without it, certificates and logs do not."
             }
-            (Self::ProtocolError, _) => {
+            Self::ProtocolError => {
                 "Look at the log of both sides; one sent what RFC 7296 does not allow."
             }
         }
@@ -206,6 +210,13 @@ impl Reason {
 }
 
 impl Side {
+    fn either(self, we: &'static str, peer: &'static str) -> &'static str {
+        match self {
+            Self::We => we,
+            Self::Peer => peer,
+        }
+    }
+
     /// The side in one stable word.
     pub fn word(self) -> &'static str {
         match self {

@@ -21,6 +21,7 @@ mod ipv6;
 mod lab;
 mod mobike;
 mod names;
+mod outer;
 mod pair;
 mod ppk;
 mod redirect;

@@ -1,23 +1,25 @@
 //! The owner of the IKE engine: sockets and clock around it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use appliance_esp::{IkeInbox, IkeMessage, IkeMessages};
-use ike::{Action, Deadline, Engine, Input, Settings, Snapshot};
+use ike::{
+    Action, ConnectionName, ConnectionState, Deadline, Engine, Event, Input, Outage, Settings, Snapshot,
+};
 use tokio::select;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::debug;
 
 use crate::datapath::Request;
 use crate::history::Moment;
 use crate::journal::{Journal, Pages};
+use crate::outer::Outer;
 use crate::resolver::Resolver;
-use crate::sockets::{ENCAPSULATION_PORT, Ports, addresses};
 
 /// How often the wall clock is looked at.
 const CLOCK: Duration = Duration::from_secs(10);
@@ -27,7 +29,7 @@ const CLOCK: Duration = Duration::from_secs(10);
 pub(crate) enum Command {
     /// Tell the engine.
     Tell(Input),
-    /// Give the engine these settings, then answer with the sockets that cannot be had, in words.
+    /// Give the engine these settings, then answer with the ports that others have, in words.
     Configure(Box<Settings>, oneshot::Sender<Vec<String>>),
     /// Publish a fresh snapshot, then answer.
     Publish(oneshot::Sender<()>),
@@ -48,16 +50,16 @@ pub(crate) struct Mailboxes {
 pub(crate) struct IkeOwner {
     /// The core.
     pub(crate) engine: Engine,
-    /// The sockets that are ours.
-    pub(crate) ports: Ports,
-    /// Which ports to bind at each local address.
-    pub(crate) port_numbers: &'static [u16],
+    /// Our addresses and the sockets there.
+    pub(crate) outer: Outer,
+    /// Told when an address came to this machine or went.
+    pub(crate) addresses: Arc<Notify>,
+    /// Which address each connection starts from.
+    pub(crate) starts_from: BTreeMap<ConnectionName, IpAddr>,
     /// Settings have been heard; what arrives before waits in the sockets instead of being refused.
     pub(crate) configured: bool,
-    /// Where `ports` leave what arrives.
+    /// Where `outer` leaves what arrives.
     pub(crate) inbox: IkeInbox,
-    /// The user-space datapath, if it has the port of encapsulation.
-    pub(crate) user_datapath: Option<Arc<appliance_esp::Datapath>>,
     /// The owner of the datapath.
     pub(crate) datapath: mpsc::Sender<Request>,
     /// Where it answers.
@@ -77,6 +79,7 @@ enum Next {
     Configure(Box<Settings>, oneshot::Sender<Vec<String>>),
     Publish(oneshot::Sender<()>),
     LookAtClock,
+    LookAtAddresses,
 }
 
 impl IkeOwner {
@@ -86,19 +89,22 @@ impl IkeOwner {
         let mut clock = tokio::time::interval(CLOCK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !(stopping && self.engine.is_idle()) {
-            let when = (self.engine.deadline(), &mut clock);
+            let when = (self.engine.deadline(), &mut clock, &*self.addresses);
             match next(when, self.configured, &mut mailboxes).await {
                 Next::Input(input) => {
                     stopping |= matches!(input, Input::Shutdown);
                     self.feed(input).await;
                 }
                 Next::Configure(settings, answer) => {
-                    let unbound = self.bind(&settings);
-                    self.journal.configured(settings.connections.keys());
-                    self.feed(Input::Settings(settings)).await;
-                    let _gone = answer.send(unbound);
+                    self.configure(settings).await;
+                    let _gone = answer.send(self.outer.withheld());
                 }
-                Next::LookAtClock => self.journal.look_at_clock(Moment::now()),
+                Next::LookAtClock => {
+                    self.journal.look_at_clock(Moment::now());
+                    // Not every obstacle is told of when it goes.
+                    self.look_at_addresses().await;
+                }
+                Next::LookAtAddresses => self.look_at_addresses().await,
                 Next::Publish(asked) => {
                     self.publish();
                     // Whoever asked may have given up meanwhile.
@@ -121,8 +127,8 @@ impl IkeOwner {
     /// Performs one action; what comes back at once is returned.
     async fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Send { local, remote, bytes } => lost(remote, self.send(local, remote, &bytes)),
-            Action::Keepalive { local, remote } => lost(remote, self.keep_alive(local, remote)),
+            Action::Send { local, remote, bytes } => lost(remote, self.outer.send(local, remote, &bytes)),
+            Action::Keepalive { local, remote } => lost(remote, self.outer.keep_alive(local, remote)),
             Action::InstallChild(child, pair) => match self.answers.clone().try_reserve_owned() {
                 Ok(answer) => self.request(Request::Install(child, pair, answer)).await,
                 Err(_) => {
@@ -151,7 +157,10 @@ impl IkeOwner {
                     self.request(Request::Traffic(children, answer)).await;
                 }
             }
-            Action::Report(event) => self.journal.record(event, Moment::now()),
+            Action::Report(event) => {
+                let event = self.explained(event);
+                self.journal.record(event, Moment::now());
+            }
         }
         None
     }
@@ -161,40 +170,61 @@ impl IkeOwner {
         let _stopped = self.datapath.send(request).await;
     }
 
-    fn send(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        match (self.ports.at(local), &self.user_datapath) {
-            (Some(port), _) => port.send(remote, bytes),
-            (None, Some(datapath)) if local.port() == ENCAPSULATION_PORT => {
-                datapath.send_ike(local.ip(), remote, bytes)
-            }
-            (None, _) => Err(io::ErrorKind::AddrNotAvailable.into()),
-        }
-    }
-
-    fn keep_alive(&self, local: SocketAddr, remote: SocketAddr) -> io::Result<()> {
-        match (self.ports.at(local), &self.user_datapath) {
-            (Some(port), _) => port.keep_alive(remote),
-            (None, Some(datapath)) => datapath.send_keepalive(local.ip(), remote),
-            (None, None) => Err(io::ErrorKind::AddrNotAvailable.into()),
-        }
-    }
-
-    /// Sockets for the addresses that the settings name. Returns those that cannot be had, in words.
-    fn bind(&mut self, settings: &Settings) -> Vec<String> {
-        let local = settings.connections.values().flat_map(|connection| {
+    /// Sockets at new addresses come first, and those at old ones go last: Deletes leave by them.
+    async fn configure(&mut self, settings: Box<Settings>) {
+        let connections = || settings.connections.iter();
+        let outer = connections().flat_map(|(_, connection)| {
             std::iter::once(connection.local.ip()).chain(connection.mobike.iter().flatten().copied())
         });
-        let errors = self.ports.rebind(&addresses(local, self.port_numbers));
-        for error in &errors {
-            tracing::error!("{error}");
-        }
-        self.ports.listen(&self.inbox);
+        self.outer.want(outer.collect());
+        self.outer.listen(&self.inbox);
         self.configured = true;
-        errors.iter().map(ToString::to_string).collect()
+        self.starts_from = connections()
+            .map(|(name, connection)| (name.clone(), connection.local.ip()))
+            .collect();
+        self.journal.configured(settings.connections.keys());
+        self.feed(Input::Settings(settings)).await;
+        self.outer.let_go();
+    }
+
+    /// Addresses may have come or gone. What waited for one starts at once.
+    async fn look_at_addresses(&mut self) {
+        let back = self.outer.look();
+        if !self.configured || back.is_empty() {
+            return;
+        }
+        self.outer.listen(&self.inbox);
+        let start = |(name, address): (&ConnectionName, _)| back.contains(address).then(|| name.clone());
+        let waiting: Vec<ConnectionName> = self.starts_from.iter().filter_map(start).collect();
+        for name in waiting {
+            self.feed(Input::Connect(name)).await;
+        }
+    }
+
+    /// Why a connection is down that has no address to start from.
+    fn unusable(&self, name: &ConnectionName) -> Option<&Outage> {
+        self.outer.unusable(*self.starts_from.get(name)?)
+    }
+
+    /// An attempt without an address fails, and not because of the peer.
+    fn explained(&self, event: Event) -> Event {
+        let Event::AttemptFailed(name, outage) = event else {
+            return event;
+        };
+        let outage = self.unusable(&name).cloned().unwrap_or(outage);
+        Event::AttemptFailed(name, outage)
     }
 
     fn publish(&self) {
-        self.snapshot.send_replace(Arc::new(self.engine.snapshot()));
+        let mut snapshot = self.engine.snapshot();
+        for (name, connection) in &mut snapshot.connections {
+            if connection.state != ConnectionState::Up
+                && let Some(outage) = self.unusable(name)
+            {
+                connection.outage = Some(outage.clone());
+            }
+        }
+        self.snapshot.send_replace(Arc::new(snapshot));
         let pages = self.journal.pages(Moment::now(), self.inbox.unread());
         self.pages.send_replace(Arc::new(pages));
     }
@@ -202,7 +232,7 @@ impl IkeOwner {
 
 /// The next fact. Messages come last, so that no flood of them keeps anything else from being heard.
 async fn next(
-    (deadline, clock): (Option<Deadline>, &mut Interval),
+    (deadline, clock, addresses): (Option<Deadline>, &mut Interval, &Notify),
     configured: bool,
     mailboxes: &mut Mailboxes,
 ) -> Next {
@@ -221,6 +251,7 @@ async fn next(
         },
         () = sleep_until(deadline.map(|deadline| deadline.at)) => Input::Tick,
         _ = clock.tick() => return Next::LookAtClock,
+        () = addresses.notified() => return Next::LookAtAddresses,
         Some(IkeMessage { local, remote, bytes }) = messages.receive(), if configured => {
             Input::Datagram { local, remote, bytes }
         }

@@ -11,6 +11,7 @@ mod http;
 mod ike_owner;
 mod journal;
 mod kernel_owner;
+mod outer;
 mod privileges;
 mod randomness;
 mod resolver;

@@ -1,18 +1,16 @@
-//! The UDP sockets of IKE: one per local address and port, and who holds a port that is taken.
+//! The UDP sockets of IKE: one per local address and port.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use appliance_esp::IkeInbox;
 use nix::sys::socket::{SetSockOpt, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use thiserror::Error;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
-
-use crate::holder;
 
 /// The port of IKE (RFC 7296 §2).
 pub(crate) const IKE_PORT: u16 = 500;
@@ -48,24 +46,12 @@ struct EspInUdp;
 const UDP_ENCAP_ESPINUDP: libc::c_int = 2;
 
 /// A socket that could not be had.
-#[derive(Debug, Error)]
-pub(crate) enum BindError {
-    /// Another process has it.
-    #[error("UDP {address} is held by {holder}")]
-    Held {
-        /// The address wanted.
-        address: SocketAddr,
-        /// Who has it, as far as the kernel lets us know.
-        holder: String,
-    },
-    /// The kernel refused for another reason.
-    #[error("UDP {address}: {error}")]
-    Refused {
-        /// The address wanted.
-        address: SocketAddr,
-        /// The kernel's answer.
-        error: io::Error,
-    },
+#[derive(Debug)]
+pub(crate) struct BindError {
+    /// The address wanted.
+    pub(crate) address: SocketAddr,
+    /// The kernel's answer.
+    pub(crate) error: io::Error,
 }
 
 /// One bound port.
@@ -79,13 +65,7 @@ pub(crate) struct Port {
 impl Port {
     /// Binds `address`; on port 4500 the kernel is told to take ESP packets out (RFC 3948, `udp(7)`).
     pub(crate) fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let refused = |error: io::Error| match error.kind() {
-            io::ErrorKind::AddrInUse => BindError::Held {
-                address,
-                holder: holder::of_udp(address),
-            },
-            _ => BindError::Refused { address, error },
-        };
+        let refused = |error| BindError { address, error };
         let socket = open(address).map_err(refused)?;
         if address.port() == ENCAPSULATION_PORT
             && let Err(error) = EspInUdp.set(&socket, &UDP_ENCAP_ESPINUDP)
@@ -147,26 +127,17 @@ impl Drop for AbortOnDrop {
 }
 
 impl Ports {
-    /// Binds what is missing and lets go of what is not in `addresses`. A port that cannot be had is reported, and
-    /// the others are bound all the same.
-    pub(crate) fn rebind(&mut self, addresses: &[SocketAddr]) -> Vec<BindError> {
-        self.0.retain(|address, _| addresses.contains(address));
-        let mut errors = Vec::new();
-        for address in addresses {
-            if self.0.contains_key(address) {
-                continue;
-            }
-            match Port::bind(*address) {
-                Ok(port) => drop(self.0.insert(*address, (port, None))),
-                Err(error) => errors.push(error),
-            }
+    /// Binds a port that is not bound yet.
+    pub(crate) fn bind(&mut self, address: SocketAddr) -> Result<(), BindError> {
+        if let Entry::Vacant(missing) = self.0.entry(address) {
+            missing.insert((Port::bind(address)?, None));
         }
-        errors
+        Ok(())
     }
 
-    /// Lets go of all but these port numbers.
-    pub(crate) fn keep(&mut self, numbers: &[u16]) {
-        self.0.retain(|address, _| numbers.contains(&address.port()));
+    /// Lets go of all others.
+    pub(crate) fn retain(&mut self, stays: impl Fn(&SocketAddr) -> bool) {
+        self.0.retain(|address, _| stays(address));
     }
 
     /// Starts to pass on what arrives at ports that nobody listens to yet.
@@ -225,17 +196,6 @@ fn ike_message(port: u16, datagram: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Every address that the sockets of these local addresses are bound to.
-pub(crate) fn addresses(local: impl IntoIterator<Item = IpAddr>, ports: &[u16]) -> Vec<SocketAddr> {
-    let mut addresses: Vec<_> = local
-        .into_iter()
-        .flat_map(|ip| ports.iter().map(move |port| SocketAddr::new(ip, *port)))
-        .collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,18 +219,6 @@ mod tests {
         assert_eq!(
             ike_message(IKE_PORT, &[0, 0, 0, 0, 7, 8]),
             Some(&[0, 0, 0, 0, 7, 8][..])
-        );
-    }
-
-    #[tokio::test]
-    async fn a_taken_port_is_reported_with_its_holder() {
-        let first = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = first.local_addr().unwrap();
-        let refusal = Port::bind(address).unwrap_err().to_string();
-        let own = format!("(pid {})", std::process::id());
-        assert!(
-            refusal.contains(&address.to_string()) && refusal.contains(&own),
-            "{refusal}"
         );
     }
 }

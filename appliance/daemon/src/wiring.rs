@@ -9,8 +9,9 @@
 //! | answers | kernel owner → IKE owner | cannot be: room is taken with the request, or the child is refused |
 //! | told unasked | kernel owner → IKE owner, among the answers | they wait with the kernel owner; wanted lines are told again |
 //! | answers | resolver → IKE owner, among those | the resolver waits |
+//! | one bell | kernel owner → IKE owner: addresses came or went | it rings once |
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,23 +22,24 @@ use appliance_esp::{IkeInbox, IkeMessages, ike_messages};
 use appliance_kernel::{Kernel, Removal};
 use ike::{Engine, Input, Snapshot};
 use sd_notify::NotifyState;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::control::{Beginning, Channels, Control, Files, Order, Origin, Running, Seed, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
-use crate::derive::{self, Desired, NetworkSettings, derive, network};
+use crate::derive::{self, NetworkSettings, derive, network};
 use crate::http::{self, Published};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::{Journal, Pages};
 use crate::kernel_owner::{self, Carrier, KernelOwner};
+use crate::outer::Outer;
 use crate::randomness::SystemRandom;
 use crate::resolver::Resolver;
 use crate::runtime_directory::RuntimeDirectory;
 use crate::sandbox::{self, Reach};
 use crate::secrets::Secrets;
-use crate::sockets::{self, BindError, ENCAPSULATION_PORT, IKE_PORT, Ports};
+use crate::sockets::ENCAPSULATION_PORT;
 use crate::store::Store;
 use crate::{Arguments, Datapath, privileges};
 
@@ -149,7 +151,8 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let (mut kernel, notices) = Kernel::open().await?;
     let in_use = derive::found(kernel.present());
-    let mut ports = bind(&mut kernel, &network(&running.config, &in_use)).await?;
+    let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
+    let outer = open_outside(&mut kernel, &network(&running.config, &in_use), first_start).await?;
     if let Some(seed) = seed {
         origin.import(&mut running, &seed)?;
     }
@@ -157,22 +160,21 @@ async fn serve(
     privileges::reduce()?;
     confine(&origin, arguments, directory.path())?;
     let desired = derive(&running.config, &secrets, kind, &in_use);
-    // In the user-space datapath, port 4500 was only tried: its workers bind their own.
-    ports.keep(port_numbers(kind));
     info!(datapath = kind.word(), why, "datapath chosen");
 
     let (inbox, messages) = ike_messages();
-    let (carrier, user_datapath) = carrier(kind, &desired, &inbox)?;
+    let (carrier, outer) = carrier(kind, outer, &inbox)?;
     let first = DatapathSnapshot::first(kind, why);
     let (network, requests) = mpsc::channel(REQUESTS);
     let (datapath_snapshot, datapath_view) = watch::channel(Arc::new(first));
     let (answers, answered) = mpsc::channel(ANSWERS);
-    let owner = KernelOwner::new(kernel, carrier, answers.clone(), datapath_snapshot);
+    let addresses = Arc::new(Notify::new());
+    let telling = (answers.clone(), addresses.clone());
+    let owner = KernelOwner::new(kernel, carrier, telling, datapath_snapshot);
     let mut kernel_task = tokio::spawn(owner.run(requests, notices));
 
-    let arrivals = (ports, inbox, messages);
-    let (commands, (ike_view, pages), mut ike_task) =
-        start_engine(kind, arrivals, user_datapath, &network, (answers, answered));
+    let arrivals = (outer, addresses, inbox, messages);
+    let (commands, (ike_view, pages), mut ike_task) = start_engine(arrivals, &network, (answers, answered));
     let listener = directory.listen()?;
     let (channels, asked, configuration) = channels(&commands, &network);
     let mut control = Control::new(origin, kind, running, channels);
@@ -273,61 +275,40 @@ async fn choose(choice: Datapath, kernel: &mut Kernel) -> anyhow::Result<(Kind, 
     Ok(chosen)
 }
 
-/// Binds the ports of IKE. A port that another daemon holds ends the start before anything is touched; in any other
-/// case the sites are closed before the start goes on or fails.
-async fn bind(kernel: &mut Kernel, network: &NetworkSettings) -> anyhow::Result<Ports> {
-    let local = network.outer_addresses.iter().copied();
-    let mut ports = Ports::default();
-    let errors = ports.rebind(&sockets::addresses(local, &[IKE_PORT, ENCAPSULATION_PORT]));
-    if let Some(held) = errors
-        .iter()
-        .find(|error| matches!(error, BindError::Held { .. }))
-    {
+/// Binds the ports of IKE, and closes the sites. A first start, and one from a file alone, ends where another daemon holds
+/// a port, with nothing touched. A machine that was set up has to be reachable: there, and wherever an address is missing,
+/// status says so and it is tried again.
+async fn open_outside(
+    kernel: &mut Kernel,
+    network: &NetworkSettings,
+    first_start: bool,
+) -> anyhow::Result<Outer> {
+    let outer = Outer::open(network.outer_addresses.clone());
+    if first_start && let Some(held) = outer.withheld().first() {
         bail!("{held}");
     }
     kernel_owner::close(kernel, network)
         .await
         .context("closing the sites")?;
-    match errors.into_iter().next() {
-        Some(error) => Err(error.into()),
-        None => Ok(ports),
-    }
+    Ok(outer)
 }
 
-/// The ports that the IKE owner binds itself.
-fn port_numbers(kind: Kind) -> &'static [u16] {
-    match kind {
-        Kind::Kernel => &[IKE_PORT, ENCAPSULATION_PORT],
-        Kind::User => &[IKE_PORT],
-    }
-}
-
-/// What carries ESP, and the user-space datapath if it is that.
-fn carrier(
-    kind: Kind,
-    desired: &Desired,
-    inbox: &IkeInbox,
-) -> anyhow::Result<(Carrier, Option<Arc<appliance_esp::Datapath>>)> {
-    Ok(match kind {
-        Kind::Kernel => (Carrier::kernel(), None),
+/// What carries ESP; the user-space datapath has sockets of its own.
+fn carrier(kind: Kind, mut outer: Outer, inbox: &IkeInbox) -> anyhow::Result<(Carrier, Outer)> {
+    let carrier = match kind {
+        Kind::Kernel => Carrier::kernel(),
         Kind::User => {
-            let (datapath, notices) = start_workers(desired, inbox.clone())?;
-            (Carrier::user(datapath.clone(), notices), Some(datapath))
+            let options = appliance_esp::Options {
+                workers: 0,
+                encapsulation_port: ENCAPSULATION_PORT,
+            };
+            let (datapath, notices) = appliance_esp::Datapath::start(&options, inbox.clone())?;
+            let datapath = Arc::new(datapath);
+            outer.encapsulate_by(datapath.clone());
+            Carrier::user(datapath, notices)
         }
-    })
-}
-
-type Workers = (Arc<appliance_esp::Datapath>, appliance_esp::Notices);
-
-fn start_workers(desired: &Desired, ike: IkeInbox) -> anyhow::Result<Workers> {
-    let addresses: Vec<IpAddr> = desired.network.outer_addresses.iter().copied().collect();
-    let options = appliance_esp::Options {
-        workers: 0,
-        encapsulation_port: ENCAPSULATION_PORT,
-        addresses,
     };
-    let (datapath, notices) = appliance_esp::Datapath::start(&options, ike)?;
-    Ok((Arc::new(datapath), notices))
+    Ok((carrier, outer))
 }
 
 type Started = (
@@ -337,9 +318,7 @@ type Started = (
 );
 
 fn start_engine(
-    kind: Kind,
-    (ports, inbox, messages): (Ports, IkeInbox, IkeMessages),
-    user_datapath: Option<Arc<appliance_esp::Datapath>>,
+    (outer, addresses, inbox, messages): (Outer, Arc<Notify>, IkeInbox, IkeMessages),
     network: &mpsc::Sender<Request>,
     (answers, answered): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
 ) -> Started {
@@ -348,11 +327,11 @@ fn start_engine(
     let (pages, written) = watch::channel(Arc::new(Pages::default()));
     let owner = IkeOwner {
         engine: Engine::new(Box::new(SystemRandom)),
-        ports,
-        port_numbers: port_numbers(kind),
+        outer,
+        addresses,
+        starts_from: BTreeMap::new(),
         configured: false,
         inbox,
-        user_datapath,
         datapath: network.clone(),
         resolver: Resolver::new(answers.clone()),
         answers,

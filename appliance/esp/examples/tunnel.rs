@@ -58,10 +58,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options {
         workers,
         encapsulation_port: 4500,
-        addresses: vec![local],
     };
     let (ike, _messages) = ike_messages();
     let (datapath, _notices) = Datapath::start(&options, ike)?;
+    datapath.bind(local)?;
     datapath.add_interface(interface, 1400)?;
     datapath.install(1, interface, &pair)?;
     std::io::stdin().read_to_end(&mut Vec::new())?;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
@@ -11,7 +12,7 @@ use crate::ike_queue::IkeInbox;
 use crate::notice::{self, Notices};
 use crate::table::{Child, Endpoints, Interface};
 use crate::tun::Device;
-use crate::udp::Sockets;
+use crate::udp::LocalSockets;
 use crate::worker::{Handle, Shared};
 use crate::{Counters, Drops, Encapsulation, Pair, WatchedLine};
 
@@ -21,7 +22,8 @@ use crate::{Counters, Drops, Encapsulation, Pair, WatchedLine};
 pub struct Datapath {
     shared: Arc<Shared>,
     workers: Vec<Handle>,
-    next_interface: AtomicU64,
+    encapsulation_port: u16,
+    next_place: AtomicU64,
 }
 
 /// What a datapath needs to know before it can carry anything.
@@ -31,16 +33,19 @@ pub struct Options {
     pub workers: usize,
     /// The UDP port shared by ESP and IKE, 4500 unless in tests (RFC 3948 §2.1).
     pub encapsulation_port: u16,
-    /// Our outer addresses.
-    pub addresses: Vec<IpAddr>,
 }
 
-/// Why the datapath could not start.
+/// No threads, or no means for them to wait.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The UDP port is taken, or the address is not ours.
+#[error("cannot start the workers of the datapath: {0}")]
+pub struct StartError(#[from] io::Error);
+
+/// Why nothing can be carried from and to an address.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The UDP port is taken, or the address is not there.
     #[error("cannot bind UDP {address}: {source}")]
-    Bind {
+    Udp {
         /// Address and port wanted.
         address: SocketAddr,
         /// What the system said.
@@ -54,9 +59,25 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// No threads, or no means for them to wait.
-    #[error("cannot start the workers: {0}")]
-    Workers(#[source] io::Error),
+    /// The workers cannot wait on a socket.
+    #[error("cannot wait on the sockets of {address}: {source}")]
+    Wait {
+        /// Address wanted.
+        address: IpAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl From<BindError> for io::Error {
+    /// What the system said.
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::Udp { source, .. }
+            | BindError::Raw { source, .. }
+            | BindError::Wait { source, .. } => source,
+        }
+    }
 }
 
 /// Why an interface could not be added.
@@ -81,8 +102,8 @@ pub enum InstallError {
     /// No such interface was added.
     #[error("no interface {0}")]
     UnknownInterface(String),
-    /// The local address was not among [`Options::addresses`].
-    #[error("{0} is not an address of this datapath")]
+    /// The datapath is not bound to the local address.
+    #[error("the datapath has no sockets at {0}")]
     UnknownAddress(IpAddr),
     /// A key has a length that its algorithm does not know.
     #[error("a key has the wrong length")]
@@ -93,8 +114,8 @@ pub enum InstallError {
 }
 
 impl Datapath {
-    /// Binds the sockets and starts the workers. IKE messages that arrive at the encapsulation port are left in `ike`.
-    /// What the datapath tells unasked comes out of the second value.
+    /// Starts the workers, with neither addresses nor interfaces. IKE messages that arrive at the encapsulation port are
+    /// left in `ike`. What the datapath tells unasked comes out of the second value.
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left behind.
@@ -103,25 +124,56 @@ impl Datapath {
             0 => thread::available_parallelism().map_or(1, NonZero::get),
             workers => workers,
         };
-        let sockets = Sockets::bind(options, workers)?;
         let (sender, notices) = notice::notices();
         let shared = Arc::new(Shared {
             table: RwLock::default(),
             drops: Mutex::default(),
-            sockets,
             ike,
             notices: sender,
         });
         let mut datapath = Datapath {
             shared,
             workers: Vec::with_capacity(workers),
-            next_interface: 0.into(),
+            encapsulation_port: options.encapsulation_port,
+            next_place: 0.into(),
         };
         for index in 0..workers {
-            let worker = Handle::spawn(index, Arc::clone(&datapath.shared)).map_err(StartError::Workers)?;
+            let worker = Handle::spawn(index, Arc::clone(&datapath.shared))?;
             datapath.workers.push(worker);
         }
         Ok((datapath, notices))
+    }
+
+    /// Carries from and to this outer address from now on, and takes IKE messages there; nothing changes if it does so
+    /// already. Its sockets outlive an address that goes for a while.
+    ///
+    /// # Errors
+    /// See [`BindError`]; nothing is left behind.
+    pub fn bind(&self, address: IpAddr) -> Result<(), BindError> {
+        let mut table = self.shared.table_mut();
+        if table.sockets_of(address).is_some() {
+            return Ok(());
+        }
+        let at = SocketAddr::new(address, self.encapsulation_port);
+        let sockets = LocalSockets::bind(at, self.workers.len())?;
+        let place = self.next_place();
+        for (index, worker) in self.workers.iter().enumerate() {
+            let watched = worker.watch_sockets(&sockets, index, place);
+            watched.map_err(|source| BindError::Wait { address, source })?;
+        }
+        table.sockets.insert(place, sockets);
+        Ok(())
+    }
+
+    /// Closes the sockets of all outer addresses but these. What is installed for another carries nothing any more.
+    pub fn keep(&self, addresses: &BTreeSet<IpAddr>) {
+        let kept = |sockets: &LocalSockets| addresses.contains(&sockets.address.ip());
+        self.shared.table_mut().sockets.retain(|_, sockets| kept(sockets));
+    }
+
+    /// A number that no interface and no socket had before: what a worker was told of one that is gone means no other.
+    fn next_place(&self) -> u64 {
+        self.next_place.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Adds a TUN interface, up, with this MTU in octets (1,400 fits any outer path of 1,500). One that somebody else
@@ -139,7 +191,7 @@ impl Datapath {
             // A queue of what is no more keeps its worker awake for nothing, until it is closed.
             interface.device = Device::closed();
         }
-        let token = known.unwrap_or_else(|| self.next_interface.fetch_add(1, Ordering::Relaxed));
+        let token = known.unwrap_or_else(|| self.next_place());
         let device = self.open(name, mtu, token);
         let device = device.map_err(|source| InterfaceError::Device {
             name: name.to_owned(),
@@ -193,10 +245,10 @@ impl Datapath {
     /// See [`InstallError`]; nothing is installed then.
     pub fn install(&self, id: u64, interface: &str, pair: &Pair) -> Result<(), InstallError> {
         let address = pair.local.ip();
-        if self.shared.sockets.of(address).is_none() {
+        let mut table = self.shared.table_mut();
+        if table.sockets_of(address).is_none() {
             return Err(InstallError::UnknownAddress(address));
         }
-        let mut table = self.shared.table_mut();
         let unknown = || InstallError::UnknownInterface(interface.to_owned());
         let token = table.interface(interface).ok_or_else(unknown)?;
         if table.children.contains_key(&id) || table.by_spi.contains_key(&pair.inbound.spi) {
@@ -256,8 +308,8 @@ impl Datapath {
         (local, remote): (SocketAddr, SocketAddr),
         encapsulation: Encapsulation,
     ) -> bool {
-        let ours = self.shared.sockets.of(local.ip()).is_some();
         let table = self.shared.table();
+        let ours = table.sockets_of(local.ip()).is_some();
         let child = table.children.get(&id).filter(|_| ours);
         let child = child.filter(|child| child.encapsulation == encapsulation);
         child
@@ -293,7 +345,7 @@ impl Datapath {
     /// # Errors
     /// As [`Datapath::send_ike`].
     pub fn send_keepalive(&self, local: IpAddr, remote: SocketAddr) -> io::Result<()> {
-        self.shared.sockets.send_keepalive(local, remote)
+        self.at(local, |sockets| sockets.send_keepalive(remote))
     }
 
     /// Sends an IKE message from the encapsulation port, behind a non-ESP marker (RFC 3948 §2.2).
@@ -301,6 +353,12 @@ impl Datapath {
     /// # Errors
     /// What the socket says; [`io::ErrorKind::AddrNotAvailable`] when `local` is not ours.
     pub fn send_ike(&self, local: IpAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        self.shared.sockets.send_ike(local, remote, bytes)
+        self.at(local, |sockets| sockets.send_ike(remote, bytes))
+    }
+
+    fn at(&self, local: IpAddr, send: impl FnOnce(&LocalSockets) -> io::Result<()>) -> io::Result<()> {
+        let table = self.shared.table();
+        let sockets = table.sockets_of(local);
+        sockets.map_or_else(|| Err(io::ErrorKind::AddrNotAvailable.into()), send)
     }
 }

@@ -27,7 +27,7 @@ mod virtio;
 mod worker;
 
 pub use counters::{Counters, Drops};
-pub use datapath::{Datapath, InstallError, InterfaceError, Options, StartError};
+pub use datapath::{BindError, Datapath, InstallError, InterfaceError, Options, StartError};
 pub use ike_queue::{IkeInbox, IkeMessage, IkeMessages, ike_messages};
 pub use notice::{Limit, Notice, Notices};
 pub use pair::{Encapsulation, Integrity, Keys, Pair, Sa, Selector, Volume, WatchedLine};

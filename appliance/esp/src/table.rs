@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -11,12 +11,14 @@ use crate::notice::Notice;
 use crate::sa::{Opener, Sealer};
 use crate::selector::Selectors;
 use crate::tun::Device;
+use crate::udp::LocalSockets;
 use crate::{Counters, Drops, Encapsulation, InstallError, Pair, Volume};
 
 /// All that the workers look up; changed by the daemon, read once per burst of packets.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(crate) interfaces: BTreeMap<u64, Interface>,
+    pub(crate) sockets: BTreeMap<u64, LocalSockets>,
     pub(crate) children: BTreeMap<u64, Arc<Child>>,
     pub(crate) by_spi: HashMap<u32, Arc<Child>>,
 }
@@ -61,6 +63,13 @@ pub(crate) struct Direction<S> {
 }
 
 impl Table {
+    /// The sockets of this address of ours.
+    pub(crate) fn sockets_of(&self, local: IpAddr) -> Option<&LocalSockets> {
+        self.sockets
+            .values()
+            .find(|sockets| sockets.address.ip() == local)
+    }
+
     /// The key of the interface of this name.
     pub(crate) fn interface(&self, name: &str) -> Option<u64> {
         self.interfaces

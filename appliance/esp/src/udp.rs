@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::{Options, StartError};
+use crate::BindError;
 
 /// Room for bursts, in octets.
 const SOCKET_BUFFER: usize = 4 << 20;
@@ -14,10 +14,6 @@ pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
 const NAT_KEEPALIVE: [u8; 1] = [0xff];
 /// IP protocol of ESP.
 const ESP: i32 = 50;
-
-/// Every socket of the datapath, by our address.
-#[derive(Debug)]
-pub(crate) struct Sockets(Vec<LocalSockets>);
 
 /// The sockets of one of our addresses.
 #[derive(Debug)]
@@ -30,40 +26,30 @@ pub(crate) struct LocalSockets {
     pub(crate) raw: Socket,
 }
 
-impl Sockets {
-    pub(crate) fn bind(options: &Options, workers: usize) -> Result<Sockets, StartError> {
-        let mut all = Vec::with_capacity(options.addresses.len());
-        for &ip in &options.addresses {
-            let address = SocketAddr::new(ip, options.encapsulation_port);
-            let udp = bind_udp(address, workers).map_err(|source| StartError::Bind { address, source })?;
-            let raw = bind_raw(ip).map_err(|source| StartError::Raw { address: ip, source })?;
-            all.push(LocalSockets { address, udp, raw });
-        }
-        Ok(Sockets(all))
+impl LocalSockets {
+    pub(crate) fn bind(address: SocketAddr, workers: usize) -> Result<LocalSockets, BindError> {
+        let udp = bind_udp(address, workers).map_err(|source| BindError::Udp { address, source })?;
+        let raw = bind_raw(address.ip()).map_err(|source| BindError::Raw {
+            address: address.ip(),
+            source,
+        })?;
+        Ok(LocalSockets { address, udp, raw })
     }
 
-    /// All of them; an index into it names a place for good.
-    pub(crate) fn all(&self) -> &[LocalSockets] {
-        &self.0
-    }
-
-    pub(crate) fn of(&self, local: IpAddr) -> Option<&LocalSockets> {
-        self.0.iter().find(|sockets| sockets.address.ip() == local)
-    }
-
-    pub(crate) fn send_ike(&self, local: IpAddr, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        let socket = self.of(local).and_then(|sockets| sockets.udp.first());
-        let socket = socket.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    pub(crate) fn send_ike(&self, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         let parts = [IoSlice::new(&NON_ESP_MARKER), IoSlice::new(bytes)];
-        socket2::SockRef::from(socket)
+        socket2::SockRef::from(self.any()?)
             .send_to_vectored(&parts, &SockAddr::from(remote))
             .map(|_| ())
     }
 
-    pub(crate) fn send_keepalive(&self, local: IpAddr, remote: SocketAddr) -> io::Result<()> {
-        let socket = self.of(local).and_then(|sockets| sockets.udp.first());
-        let socket = socket.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        socket.send_to(&NAT_KEEPALIVE, remote).map(|_| ())
+    pub(crate) fn send_keepalive(&self, remote: SocketAddr) -> io::Result<()> {
+        self.any()?.send_to(&NAT_KEEPALIVE, remote).map(|_| ())
+    }
+
+    fn any(&self) -> io::Result<&UdpSocket> {
+        let first = self.udp.first();
+        first.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 }
 

@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 
@@ -16,7 +16,7 @@ use crate::segment::segment;
 use crate::table::{Endpoints, Interface, Table};
 use crate::transmit::{Batch, Transmission};
 use crate::tun::Device;
-use crate::udp::Sockets;
+use crate::udp::LocalSockets;
 use crate::virtio;
 
 /// Packets taken from one TUN queue, or rounds of a socket's buffers, before others have their turn.
@@ -31,7 +31,6 @@ pub(crate) struct Shared {
     pub(crate) table: RwLock<Table>,
     /// What was dropped without an SA to count it on.
     pub(crate) drops: Mutex<Drops>,
-    pub(crate) sockets: Sockets,
     pub(crate) ike: IkeInbox,
     pub(crate) notices: mpsc::Sender<Notice>,
 }
@@ -62,10 +61,10 @@ pub(crate) struct Handle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Stop,
-    /// The UDP socket of the address at this place.
-    Udp(usize),
-    /// The raw socket of the address at this place.
-    Raw(usize),
+    /// The UDP socket of this key.
+    Udp(u64),
+    /// The raw socket of this key.
+    Raw(u64),
     /// The queue of the interface of this key.
     Interface(u64),
 }
@@ -74,43 +73,34 @@ impl Source {
     const KINDS: u64 = 4;
 
     fn encode(self) -> u64 {
-        let place = |place: usize| u64::try_from(place).unwrap_or_default() * Source::KINDS;
         match self {
             Source::Stop => 0,
-            Source::Udp(index) => place(index) + 1,
-            Source::Raw(index) => place(index) + 2,
+            Source::Udp(place) => place * Source::KINDS + 1,
+            Source::Raw(place) => place * Source::KINDS + 2,
             Source::Interface(token) => token * Source::KINDS + 3,
         }
     }
 
     fn decode(number: u64) -> Source {
-        let place = usize::try_from(number / Source::KINDS).unwrap_or_default();
+        let place = number / Source::KINDS;
         match number % Source::KINDS {
             1 => Source::Udp(place),
             2 => Source::Raw(place),
-            3 => Source::Interface(number / Source::KINDS),
+            3 => Source::Interface(place),
             _ => Source::Stop,
         }
     }
 }
 
 impl Handle {
-    /// Starts a worker that waits on its sockets; the first one also on those for plain ESP.
+    /// Starts a worker, which waits on what it is told to watch.
     pub(crate) fn spawn(index: usize, shared: Arc<Shared>) -> io::Result<Handle> {
         let epoll = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let watch = |source: Source, fd: std::os::fd::BorrowedFd<'_>| {
-            epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, source.encode()))
-        };
-        watch(Source::Stop, stop.as_fd())?;
-        for (place, sockets) in shared.sockets.all().iter().enumerate() {
-            if let Some(socket) = sockets.udp.get(index) {
-                watch(Source::Udp(place), socket.as_fd())?;
-            }
-            if index == 0 {
-                watch(Source::Raw(place), sockets.raw.as_fd())?;
-            }
-        }
+        epoll.add(
+            stop.as_fd(),
+            EpollEvent::new(EpollFlags::EPOLLIN, Source::Stop.encode()),
+        )?;
         let worker = Worker::new(index, shared, Arc::clone(&epoll));
         let thread = thread::Builder::new()
             .name(format!("esp-{index}"))
@@ -125,11 +115,23 @@ impl Handle {
     /// Has the worker read its queue of a new interface.
     pub(crate) fn watch_interface(&self, device: &Device, index: usize, token: u64) -> io::Result<()> {
         let queue = device.queue(index).ok_or(io::ErrorKind::NotFound)?;
-        self.epoll.add(
-            queue,
-            EpollEvent::new(EpollFlags::EPOLLIN, Source::Interface(token).encode()),
-        )?;
+        self.watch(Source::Interface(token), queue)
+    }
+
+    /// Has the worker read its socket of a new address; the first one also that for plain ESP.
+    pub(crate) fn watch_sockets(&self, sockets: &LocalSockets, index: usize, place: u64) -> io::Result<()> {
+        let udp = sockets.udp.get(index).ok_or(io::ErrorKind::NotFound)?;
+        self.watch(Source::Udp(place), udp.as_fd())?;
+        if index == 0 {
+            self.watch(Source::Raw(place), sockets.raw.as_fd())?;
+        }
         Ok(())
+    }
+
+    /// Until the descriptor is closed.
+    fn watch(&self, source: Source, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, source.encode());
+        Ok(self.epoll.add(descriptor, event)?)
     }
 }
 
@@ -191,7 +193,7 @@ impl Worker {
                     Source::Interface(token) => {
                         // Removed since the event was reported: nothing to do.
                         if let Some(interface) = table.interfaces.get(&token) {
-                            self.transmit(interface);
+                            self.transmit(interface, &table);
                         }
                     }
                 }
@@ -205,7 +207,7 @@ impl Worker {
     }
 
     /// Carries what waits in the queue of an interface to the peer.
-    fn transmit(&mut self, interface: &Interface) {
+    fn transmit(&mut self, interface: &Interface, table: &Table) {
         let mut transmission: Option<Transmission<'_>> = None;
         let mut batch = Some(&mut self.batch);
         for _ in 0..BURST {
@@ -227,7 +229,7 @@ impl Worker {
             {
                 batch = batch.or_else(|| transmission.take().map(Transmission::finish));
                 let Endpoints { local, remote } = child.endpoints();
-                let Some(sockets) = self.shared.sockets.of(local.ip()) else {
+                let Some(sockets) = table.sockets_of(local.ip()) else {
                     continue;
                 };
                 let Some(batch) = batch.take() else { continue };
@@ -245,26 +247,19 @@ impl Worker {
         }
     }
 
-    fn receive_datagrams(&mut self, place: usize, table: &Table) {
-        let shared = Arc::clone(&self.shared);
-        let Some(sockets) = shared.sockets.all().get(place) else {
+    fn receive_datagrams(&mut self, place: u64, table: &Table) {
+        // Closed since the event was reported: nothing to do.
+        let Some(sockets) = table.sockets.get(&place) else {
             return;
         };
-        let Some(socket) = sockets.udp.get(self.index) else {
-            return;
-        };
-        self.receive(
-            socket.as_fd(),
-            Arrival::Datagram {
-                local: sockets.address,
-            },
-            table,
-        );
+        if let Some(socket) = sockets.udp.get(self.index) {
+            let local = sockets.address;
+            self.receive(socket.as_fd(), Arrival::Datagram { local }, table);
+        }
     }
 
-    fn receive_raw(&mut self, place: usize, table: &Table) {
-        let shared = Arc::clone(&self.shared);
-        let Some(sockets) = shared.sockets.all().get(place) else {
+    fn receive_raw(&mut self, place: u64, table: &Table) {
+        let Some(sockets) = table.sockets.get(&place) else {
             return;
         };
         let arrival = if sockets.address.is_ipv4() {
@@ -276,7 +271,7 @@ impl Worker {
     }
 
     /// Carries what waits at a socket to the interfaces it is for.
-    fn receive(&mut self, socket: std::os::fd::BorrowedFd<'_>, arrival: Arrival, table: &Table) {
+    fn receive(&mut self, socket: BorrowedFd<'_>, arrival: Arrival, table: &Table) {
         let shared = Arc::clone(&self.shared);
         let mut opening = Opening::new(table, &shared.ike);
         for _ in 0..ROUNDS {

@@ -37,6 +37,24 @@ pub enum Notice {
     Overrun,
 }
 
+impl Notice {
+    /// Whether addresses may have come to this machine or gone.
+    pub fn concerns_addresses(&self) -> bool {
+        match self {
+            Notice::LinkGone(_)
+            | Notice::Connected(..)
+            | Notice::Present(Object::Address(_))
+            | Notice::Gone(Key::Address(_))
+            | Notice::Overrun => true,
+            Notice::LinkPresent { .. }
+            | Notice::Present(_)
+            | Notice::Gone(_)
+            | Notice::Expired { .. }
+            | Notice::Wanted(_) => false,
+        }
+    }
+}
+
 /// What the owner of the kernel tells others of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

@@ -7,7 +7,7 @@ use super::origin::Origin;
 use super::owner::Control;
 use super::refusal::Refusal;
 use super::running::Running;
-use crate::datapath::{Kind, Refused, Request};
+use crate::datapath::{Refused, Request};
 use crate::derive::{Desired, derive};
 use crate::ike_owner::Command;
 use crate::secrets::{SecretProblem, Secrets};
@@ -15,44 +15,32 @@ use crate::secrets::{SecretProblem, Secrets};
 impl Control {
     /// Hands out what the start begins with. What is refused then is in the log and in status, and tried again.
     pub(crate) async fn begin(&mut self, desired: Desired) {
-        self.bound.clone_from(&desired.network.outer_addresses);
-        let (refused, _logged) = self.hand_out(desired).await;
-        self.refused = refused;
+        (self.refused, self.withheld) = self.hand_out(desired).await;
     }
 
-    /// What follows from a configuration, if the datapath can take it as it runs.
-    pub(super) fn derive(&self, config: &ValidConfig, secrets: &Secrets) -> Result<Desired, Refusal> {
-        let desired = derive(config, secrets, self.datapath, &self.numbers);
-        let new: Vec<String> = desired
-            .network
-            .outer_addresses
-            .difference(&self.bound)
-            .map(ToString::to_string)
-            .collect();
-        match self.datapath {
-            // Its workers bind their sockets once, when they start.
-            Kind::User if !new.is_empty() => Err(Refusal::RestartNeeded(new.join(", "))),
-            Kind::User | Kind::Kernel => Ok(desired),
-        }
+    /// What follows from a configuration.
+    pub(super) fn derive(&self, config: &ValidConfig, secrets: &Secrets) -> Desired {
+        derive(config, secrets, self.datapath, &self.numbers)
     }
 
     /// Has everybody do what follows from a configuration; if something of it is refused that was not before, what runs
     /// is handed out again.
     pub(super) async fn apply(&mut self, config: &ValidConfig, desired: Desired) -> Result<(), Refusal> {
-        let (refused, unbound) = self.hand_out(desired).await;
-        let new = refused.iter().filter(|refused| !self.refused.contains(refused));
-        let objections: Vec<String> = new.map(ToString::to_string).chain(unbound).collect();
+        let (refused, withheld) = self.hand_out(desired).await;
+        let refusals = refused.iter().filter(|refused| !self.refused.contains(refused));
+        let ports = withheld.iter().filter(|port| !self.withheld.contains(port));
+        let objections: Vec<String> = refusals.map(ToString::to_string).chain(ports.cloned()).collect();
         if objections.is_empty() {
             for (name, change) in changes(&self.running.config, config) {
                 if change != Change::Unchanged {
                     info!(connection = %name, ?change, "configuration");
                 }
             }
-            self.refused = refused;
+            (self.refused, self.withheld) = (refused, withheld);
             return Ok(());
         }
         let (secrets, _as_before) = self.secrets_of_running().await?;
-        let before = derive(&self.running.config, &secrets, self.datapath, &self.numbers);
+        let before = self.derive(&self.running.config, &secrets);
         let _as_before = self.hand_out(before).await;
         Err(Refusal::NotApplied(objections))
     }
@@ -64,7 +52,7 @@ impl Control {
         read.await.map_err(|_| Refusal::Stopping)
     }
 
-    /// Links and routes first, then what may use them. Returns what the kernel refuses, and which sockets cannot be had.
+    /// Links and routes first, then what may use them. Returns what the kernel refuses, and which ports others have.
     async fn hand_out(&mut self, desired: Desired) -> (Vec<Refused>, Vec<String>) {
         self.numbers = desired.network.numbers();
         let (answer, tried) = oneshot::channel();
@@ -74,13 +62,13 @@ impl Control {
             Ok(()) => tried.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
-        let (answer, bound) = oneshot::channel();
+        let (answer, configured) = oneshot::channel();
         let settings = Command::Configure(Box::new(desired.ike), answer);
-        let unbound = match self.ike.send(settings).await {
-            Ok(()) => bound.await.unwrap_or_default(),
+        let withheld = match self.ike.send(settings).await {
+            Ok(()) => configured.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
-        (refused, unbound)
+        (refused, withheld)
     }
 
     /// SIGHUP: reads the files again, where they are the source.
@@ -116,7 +104,7 @@ impl Control {
 
     async fn replace(&mut self, running: Running, secrets: &Secrets) -> Result<(), Invalid> {
         let refused = |refusal: Refusal| Invalid(vec![refusal.to_string()]);
-        let desired = self.derive(&running.config, secrets).map_err(refused)?;
+        let desired = self.derive(&running.config, secrets);
         self.apply(&running.config, desired).await.map_err(refused)?;
         self.running = running.into();
         Ok(())
@@ -129,12 +117,8 @@ impl Control {
         for problem in &problems {
             error!("{problem}");
         }
-        let desired = derive(&self.running.config, &secrets, self.datapath, &self.numbers);
-        let (refused, unbound) = self.hand_out(desired).await;
-        for error in &unbound {
-            error!("{error}");
-        }
-        self.refused = refused;
+        let desired = self.derive(&self.running.config, &secrets);
+        (self.refused, self.withheld) = self.hand_out(desired).await;
         Ok(())
     }
 }

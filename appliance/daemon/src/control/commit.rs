@@ -30,7 +30,7 @@ impl Control {
             Proposal::Edit(..) => "api",
         };
         let weighed = self.weigh(commit.proposal).await?;
-        let desired = self.derive(&weighed.next.config, &weighed.secrets)?;
+        let desired = self.derive(&weighed.next.config, &weighed.secrets);
         if weighed.report.unchanged {
             return Ok(weighed.report);
         }

@@ -1,6 +1,4 @@
-use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::select;
@@ -24,12 +22,12 @@ pub(crate) struct Control {
     pub(super) origin: Origin,
     pub(super) datapath: Kind,
     pub(super) running: Arc<Running>,
-    /// The addresses that the workers of the user-space datapath are bound to.
-    pub(super) bound: BTreeSet<IpAddr>,
     /// What the running connections have in the kernel.
     pub(super) numbers: InUse,
     /// What the kernel refused of the configuration that runs.
     pub(super) refused: Vec<Refused>,
+    /// The ports that others had when it was handed out, in words.
+    pub(super) withheld: Vec<String>,
     pub(super) ike: mpsc::Sender<Command>,
     pub(super) network: mpsc::Sender<Request>,
     orders: mpsc::Receiver<Order>,
@@ -62,9 +60,9 @@ impl Control {
             origin,
             datapath,
             running: Arc::new(running),
-            bound: BTreeSet::new(),
             numbers: InUse::new(),
             refused: Vec::new(),
+            withheld: Vec::new(),
             ike: channels.ike,
             network: channels.network,
             orders: channels.orders,
@@ -138,9 +136,7 @@ impl Control {
     }
 
     async fn check(&self, proposal: Proposal) -> Result<Report, Refusal> {
-        let weighed = self.weigh(proposal).await?;
-        self.derive(&weighed.next.config, &weighed.secrets)?;
-        Ok(weighed.report)
+        Ok(self.weigh(proposal).await?.report)
     }
 
     /// In a thread of its own: a large document takes longer than a peer should wait.

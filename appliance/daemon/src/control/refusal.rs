@@ -60,9 +60,6 @@ pub(crate) enum Refusal {
     /// No pre-shared key.
     #[error("{0}")]
     SecretInvalid(String),
-    /// The workers of the user-space datapath are bound to other addresses.
-    #[error("the user-space datapath takes a new local address at a restart only: {0}")]
-    RestartNeeded(String),
     /// The kernel refused something new; everything is as it was.
     #[error("it could not be applied, and everything is as it was: {}", .0.join("; "))]
     NotApplied(Vec<String>),
@@ -90,7 +87,6 @@ impl Refusal {
             Self::NothingOnTrial => "nothing-on-trial",
             Self::SecretInUse { .. } => "secret-in-use",
             Self::SecretInvalid(_) => "secret-invalid",
-            Self::RestartNeeded(_) => "restart-needed",
             Self::NotApplied(_) => "not-applied",
             Self::Store(_) => "store-failed",
             Self::Stopping => "busy",

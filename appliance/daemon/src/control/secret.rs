@@ -49,7 +49,7 @@ impl Control {
             info!(secret = %report.head.name, "connections take another secret");
             let (secrets, _those_that_can_be_had) = self.secrets_of_running().await?;
             let running = self.running.clone();
-            let desired = self.derive(&running.config, &secrets)?;
+            let desired = self.derive(&running.config, &secrets);
             self.apply(&running.config, desired).await?;
         }
         Ok((report, made))

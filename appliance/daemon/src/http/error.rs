@@ -146,7 +146,6 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         Refusal::OnTrial(..)
         | Refusal::NothingOnTrial
         | Refusal::SecretInUse { .. }
-        | Refusal::RestartNeeded(_)
         | Refusal::NotApplied(_) => StatusCode::CONFLICT,
         Refusal::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,

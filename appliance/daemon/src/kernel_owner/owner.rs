@@ -8,7 +8,7 @@ use appliance_kernel::{
 };
 use ike::{ChildId, ConnectionName, EspPair, Input, Spent, Watched};
 use tokio::select;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until};
 use tracing::{debug, info, warn};
 
@@ -46,16 +46,18 @@ pub(crate) struct KernelOwner {
     /// What the links of others connected when this was last looked at.
     connected: BTreeSet<Connected>,
     telling: Telling,
+    /// Told when an address came to this machine or went.
+    addresses: Arc<Notify>,
     snapshot: watch::Sender<Arc<DatapathSnapshot>>,
 }
 
 impl KernelOwner {
     /// Over a kernel whose objects are adopted. Through `engine` the engine is told what nobody asked
-    /// for.
+    /// for, through `addresses` its owner that some came or went.
     pub(crate) fn new(
         kernel: Kernel,
         carrier: Carrier,
-        engine: mpsc::Sender<Input>,
+        (engine, addresses): (mpsc::Sender<Input>, Arc<Notify>),
         snapshot: watch::Sender<Arc<DatapathSnapshot>>,
     ) -> Self {
         Self {
@@ -71,6 +73,7 @@ impl KernelOwner {
             idle: BTreeSet::new(),
             connected: BTreeSet::new(),
             telling: Telling::new(engine),
+            addresses,
             snapshot,
         }
     }
@@ -96,6 +99,9 @@ impl KernelOwner {
                     None => return,
                 },
                 reported = notices.next() => {
+                    if reported.iter().any(appliance_kernel::Notice::concerns_addresses) {
+                        self.addresses.notify_one();
+                    }
                     let events = self.kernel.handle(reported).await;
                     self.follow(events).await;
                 }

@@ -37,7 +37,12 @@ impl Rig {
         let first = DatapathSnapshot::first(Kind::Kernel, String::new());
         let (published, snapshot) = watch::channel(std::sync::Arc::new(first));
         let (handle, notices) = Kernel::over(kernel);
-        let owner = KernelOwner::new(handle, Carrier::kernel(), answers.clone(), published);
+        let owner = KernelOwner::new(
+            handle,
+            Carrier::kernel(),
+            (answers.clone(), std::sync::Arc::default()),
+            published,
+        );
         let task = tokio::spawn(owner.run(heard, notices));
         let rig = Self {
             requests,

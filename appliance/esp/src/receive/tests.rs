@@ -301,10 +301,8 @@ fn a_port_in_use_is_named() {
     let options = crate::Options {
         workers: 1,
         encapsulation_port: address.port(),
-        addresses: vec![address.ip()],
     };
-    let error = crate::Datapath::start(&options, ike_messages().0)
-        .unwrap_err()
-        .to_string();
+    let (datapath, _notices) = crate::Datapath::start(&options, ike_messages().0).unwrap();
+    let error = datapath.bind(address.ip()).unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
 }

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::machine::{Machine, document};
 use crate::control::{Files, begin};
-use crate::datapath::Kind;
 use crate::store::Store;
 
 const CONFIG: &str = "/api/v1/config";
@@ -333,15 +332,6 @@ async fn history_tells_who_did_what_and_any_generation_can_come_back() {
         (404, "unknown-generation")
     );
     assert_eq!(rollback("{}").await.reason(), (400, "invalid-body"));
-}
-
-#[tokio::test]
-async fn the_user_space_datapath_takes_a_new_address_at_a_restart_only() {
-    let machine = Machine::configured().await;
-    let machine = machine.killed_and_started(Kind::User).await;
-    let mut moved = document();
-    moved["gateway"]["ip_configurations"]["default"]["address"] = json!("192.0.2.9");
-    assert_eq!(machine.put(1, &moved).await.reason(), (409, "restart-needed"));
 }
 
 #[tokio::test]

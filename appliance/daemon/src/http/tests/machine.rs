@@ -60,7 +60,7 @@ impl Answer {
 impl Machine {
     /// With nothing configured, over a kernel.
     pub(super) async fn new() -> Self {
-        Self::start(tempfile::tempdir().unwrap(), Kind::Kernel).await
+        Self::start(tempfile::tempdir().unwrap()).await
     }
 
     /// With [`document`] as generation 1 and its secrets, over a kernel.
@@ -75,10 +75,10 @@ impl Machine {
         machine
     }
 
-    /// Over a state directory that may have been used.
-    pub(super) async fn start(directory: tempfile::TempDir, kind: Kind) -> Self {
+    /// Over a state directory that may have been used, and a kernel.
+    pub(super) async fn start(directory: tempfile::TempDir) -> Self {
         let store = Store::open(&directory.path().join("state")).unwrap();
-        Self::over(directory, kind, begin(store, None).unwrap()).await
+        Self::over(directory, begin(store, None).unwrap()).await
     }
 
     /// Over files alone.
@@ -90,10 +90,11 @@ impl Machine {
             running,
             seed: None,
         };
-        Self::over(tempfile::tempdir().unwrap(), Kind::Kernel, beginning).await
+        Self::over(tempfile::tempdir().unwrap(), beginning).await
     }
 
-    async fn over(directory: tempfile::TempDir, kind: Kind, beginning: Beginning) -> Self {
+    async fn over(directory: tempfile::TempDir, beginning: Beginning) -> Self {
+        let kind = Kind::Kernel;
         let (settings, objects) = (
             Arc::<Mutex<Vec<Settings>>>::default(),
             Arc::<AtomicBool>::default(),
@@ -142,18 +143,13 @@ impl Machine {
 
     /// As `kill -9` leaves it, started again.
     pub(super) async fn killed(self) -> Self {
-        self.killed_and_started(Kind::Kernel).await
-    }
-
-    /// The same with a datapath.
-    pub(super) async fn killed_and_started(self, kind: Kind) -> Self {
         for task in &self.tasks {
             task.abort();
         }
         for task in self.tasks {
             let _aborted = task.await;
         }
-        Self::start(self.directory, kind).await
+        Self::start(self.directory).await
     }
 
     /// Waits until this generation runs.
