@@ -49,6 +49,8 @@ struct Changes {
 #[serde(default)]
 struct InterfaceImpact {
     readdressed: Vec<String>,
+    added: Vec<String>,
+    removed: Vec<String>,
 }
 
 /// What becomes of the way by which this very request came.
@@ -82,11 +84,14 @@ pub(crate) fn impact(impact: &Impact) -> String {
     let mut text = String::new();
     push_changes(&mut text, "connections", &impact.connections);
     push_changes(&mut text, "BGP peers", &impact.bgp_peers);
-    push_names(
-        &mut text,
-        "interfaces readdressed",
-        &impact.interfaces.readdressed,
-    );
+    let interfaces = &impact.interfaces;
+    for (label, names) in [
+        ("interfaces readdressed", &interfaces.readdressed),
+        ("interfaces added", &interfaces.added),
+        ("interfaces removed", &interfaces.removed),
+    ] {
+        push_names(&mut text, label, names);
+    }
     if let Some(caller) = impact.caller.as_ref().filter(|caller| caller.cut_off) {
         let path = caller
             .path

@@ -1,4 +1,11 @@
+mod caller;
+mod interfaces;
+mod way;
+
 use serde::Serialize;
+
+pub use caller::{Approach, CallerImpact};
+pub use interfaces::InterfaceImpact;
 
 use crate::{Change, ValidConfig, changes};
 
@@ -7,6 +14,11 @@ use crate::{Change, ValidConfig, changes};
 pub struct Impact {
     /// To connections.
     pub connections: ConnectionImpact,
+    /// To interfaces.
+    pub interfaces: InterfaceImpact,
+    /// To the access of whoever asks, if that is over the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<CallerImpact>,
 }
 
 /// What a new document does to connections, each by name.
@@ -22,8 +34,8 @@ pub struct ConnectionImpact {
     pub removed: Vec<String>,
 }
 
-/// What `new` does, coming from `old`.
-pub fn impact(old: &ValidConfig, new: &ValidConfig) -> Impact {
+/// What `new` does, coming from `old`, also to one who asks from there.
+pub fn impact(old: &ValidConfig, new: &ValidConfig, approach: Option<&Approach>) -> Impact {
     let mut connections = ConnectionImpact::default();
     for (name, change) in changes(old, new) {
         let list = match change {
@@ -35,5 +47,9 @@ pub fn impact(old: &ValidConfig, new: &ValidConfig) -> Impact {
         };
         list.push(name.to_string());
     }
-    Impact { connections }
+    Impact {
+        connections,
+        interfaces: interfaces::interfaces(old, new),
+        caller: approach.map(|approach| caller::caller(old, new, approach)),
+    }
 }

@@ -22,7 +22,7 @@ mod written;
 pub use change::{Change, changes, refusals};
 pub use difference::{Difference, difference};
 pub use edit::{Edit, edit};
-pub use impact::{ConnectionImpact, Impact, impact};
+pub use impact::{Approach, CallerImpact, ConnectionImpact, Impact, InterfaceImpact, impact};
 pub use notices::{Hold, Notice, held, notices};
 pub use problem::{Problem, Reason};
 pub use schema::{schema, with_defaults};

@@ -27,7 +27,7 @@ fn another_document_is_another_configuration() {
     let twin = with(more.clone(), "/policies/gcm", unused);
     let renamed = with(twin.clone(), "/connections/to-b/policy", json!("unused"));
     assert_ne!(check(&renamed), check(&twin));
-    let impact = impact(&check(&twin).unwrap(), &check(&renamed).unwrap());
+    let impact = impact(&check(&twin).unwrap(), &check(&renamed).unwrap(), None);
     assert_eq!(impact.connections.changed_in_place, ["to-b"]);
     assert!(impact.connections.reset.is_empty());
 }

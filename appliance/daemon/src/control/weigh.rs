@@ -86,7 +86,7 @@ impl Report {
             } else {
                 difference(&old.written, &new.written)
             },
-            impact: impact(&old.config, &new.config),
+            impact: impact(&old.config, &new.config, None),
             notices: notices(&new.config),
             confirm_within_s: None,
         }
