@@ -74,6 +74,7 @@ impl Engine {
         };
         let (sa, dpd_timeout) = (standing.sa, wanted.dpd_timeout);
         standing.settings = Arc::new(wanted);
+        standing.revive();
         self.connections.insert(name.clone(), standing);
         match sa.and_then(|spi| self.take(spi)) {
             Some(IkeSa { common, mut state }) => {
@@ -273,7 +274,7 @@ impl Engine {
             let event = if was_up { Event::Down } else { Event::AttemptFailed };
             self.out.push(Action::Report(event(name.clone(), outage)));
         }
-        if !self.stopping && standing.settings.may_start() {
+        if !self.stopping && !standing.disconnected && standing.settings.may_start() {
             self.schedule(name, failures, now);
         }
     }
@@ -392,7 +393,8 @@ impl Engine {
         }
     }
 
-    fn unschedule(&mut self, name: &ConnectionName) {
+    /// Does not try again by itself.
+    pub(crate) fn unschedule(&mut self, name: &ConnectionName) {
         let retry = self
             .connections
             .standings

@@ -43,6 +43,10 @@ pub enum Input {
     Resolved(ConnectionName, String, Result<Vec<IpAddr>, String>),
     /// Start this connection now, whatever its back-off says; a peer's name is asked for anew.
     Connect(ConnectionName),
+    /// Close this connection; neither side starts it until [`Input::Connect`], [`Input::Reset`] or other settings of it.
+    Disconnect(ConnectionName),
+    /// Close this connection and start it anew.
+    Reset(ConnectionName),
     /// Replace the Child SA of this connection now, as at the end of its lifetime.
     RekeyChild(ConnectionName),
     /// Replace the IKE SA of this connection now, as at the end of its lifetime.

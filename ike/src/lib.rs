@@ -15,6 +15,7 @@ mod esp;
 mod half_open;
 mod identity;
 mod input;
+mod operator;
 mod ppk;
 mod proposal;
 mod random;

@@ -39,6 +39,10 @@ pub enum Reason {
     NoAddress,
     /// Another program has a port of IKE at our outer address.
     PortInUse,
+    /// An operator took it down.
+    DisconnectedByAdmin,
+    /// An operator had it started anew.
+    ResetByAdmin,
     /// The wall clock jumped, or cannot be right.
     Clock,
     /// The peer's message broke the protocol.
@@ -143,6 +147,8 @@ impl Reason {
             Self::Configuration => "configuration",
             Self::NoAddress => "no-address",
             Self::PortInUse => "port-in-use",
+            Self::DisconnectedByAdmin => "disconnected-by-admin",
+            Self::ResetByAdmin => "reset-by-admin",
             Self::Clock => "clock",
             Self::ProtocolError => "protocol-error",
         }
@@ -196,9 +202,9 @@ impl Reason {
             Self::NoAddress => {
                 "Give this machine the address, or configure one that it has; the connection then starts by itself."
             }
-            Self::PortInUse => {
-                "End the program that has the port; the connection then starts by itself."
-            }
+            Self::PortInUse => "End the program that has the port; the connection then starts by itself.",
+            Self::DisconnectedByAdmin => "Connect it when it is wanted again; a restart does that, too.",
+            Self::ResetByAdmin => "Nothing; it is negotiated anew, or waits for the peer to do so.",
             Self::Clock => {
                 "Let NTP keep the clock of this machine; tunnels run without it, certificates and logs do not."
             }

@@ -30,6 +30,8 @@ pub(crate) struct Standing {
     pub(crate) resolution: Resolution,
     /// Where the peer sent us instead.
     pub(crate) redirection: Redirection,
+    /// An operator has taken it down: neither side starts it.
+    pub(crate) disconnected: bool,
 }
 
 /// Every configured connection, found by name and by where its peer may come from.
@@ -43,16 +45,12 @@ pub(crate) struct Connections {
 impl Standing {
     /// One that was just configured.
     pub(crate) fn new(settings: Connection, now: Instant) -> Self {
-        let reason = if settings.may_start() {
-            Reason::Starting
-        } else {
-            Reason::Configuration
-        };
+        let outage = Some(untried(&settings));
         Self {
             settings: Arc::new(settings),
             state: ConnectionState::Down,
             since: now,
-            outage: Some(Outage::plain(reason, Side::We, Stage::Idle)),
+            outage,
             sa: None,
             failures: 0,
             retry: None,
@@ -60,6 +58,14 @@ impl Standing {
             noted: None,
             resolution: Resolution::default(),
             redirection: Redirection::default(),
+            disconnected: false,
+        }
+    }
+
+    /// Both sides may start it again.
+    pub(crate) fn revive(&mut self) {
+        if std::mem::take(&mut self.disconnected) {
+            self.outage = Some(untried(&self.settings));
         }
     }
 
@@ -72,8 +78,18 @@ impl Standing {
 
     /// It has no IKE SA, and we may start one.
     pub(crate) fn may_initiate(&self) -> bool {
-        self.sa.is_none() && self.settings.may_start()
+        self.sa.is_none() && !self.disconnected && self.settings.may_start()
     }
+}
+
+/// Why a connection is down before anything was tried.
+fn untried(settings: &Connection) -> Outage {
+    let reason = if settings.may_start() {
+        Reason::Starting
+    } else {
+        Reason::Configuration
+    };
+    Outage::plain(reason, Side::We, Stage::Idle)
 }
 
 impl Connections {
@@ -82,8 +98,10 @@ impl Connections {
     }
 
     pub(crate) fn insert(&mut self, name: ConnectionName, standing: Standing) {
-        let address = standing.resolution.address(&standing.settings);
-        self.places.insert(&name, &standing.settings, address);
+        if !standing.disconnected {
+            let address = standing.resolution.address(&standing.settings);
+            self.places.insert(&name, &standing.settings, address);
+        }
         self.standings.insert(name, standing);
     }
 

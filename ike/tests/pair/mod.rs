@@ -35,6 +35,7 @@ mod message_ids;
 mod mobike;
 mod nat;
 mod network;
+mod operator;
 mod pair;
 mod patience;
 mod ppk;

@@ -66,6 +66,8 @@ fn provoked(reason: Reason) -> Result<Outage, Elsewhere> {
         Reason::LifetimeEnded => lifetime_ended(),
         Reason::Replaced => replaced(),
         Reason::Configuration => configured(),
+        Reason::DisconnectedByAdmin => by_hand(Input::Disconnect(name("to-west"))),
+        Reason::ResetByAdmin => by_hand(Input::Reset(name("to-west"))),
         Reason::ProtocolError => protocol_error(),
     };
     Ok(outage)
@@ -77,6 +79,13 @@ type Change = fn((&mut ike::Connection, &mut ike::Connection));
 fn after(time: Duration, change: Change) -> Outage {
     let mut pair = Pair::with(|east, west| change((east, west)));
     pair.run_for(time);
+    pair.east.outage()
+}
+
+/// An operator does this to what is up.
+fn by_hand(input: Input) -> Outage {
+    let mut pair = Pair::established();
+    pair.tell_east(input);
     pair.east.outage()
 }
 
