@@ -68,6 +68,8 @@ pub(crate) struct DatapathSnapshot {
     pub(crate) carried_over: BTreeSet<ConnectionName>,
     /// What each child carried.
     pub(crate) counters: BTreeMap<ChildId, Counters>,
+    /// What each connection carried since the start.
+    pub(crate) carried: BTreeMap<ConnectionName, Counters>,
     /// What the kernel does not take, at this moment.
     pub(crate) refused: Vec<Refused>,
 }
@@ -82,6 +84,7 @@ impl DatapathSnapshot {
             idle: BTreeSet::new(),
             carried_over: BTreeSet::new(),
             counters: BTreeMap::new(),
+            carried: BTreeMap::new(),
             refused: Vec::new(),
         }
     }
@@ -94,6 +97,26 @@ pub(crate) struct Counters {
     pub(crate) packets_out: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+}
+
+impl Counters {
+    /// What was added since.
+    pub(crate) fn since(self, before: &Self) -> Self {
+        Self {
+            packets_in: self.packets_in.saturating_sub(before.packets_in),
+            packets_out: self.packets_out.saturating_sub(before.packets_out),
+            bytes_in: self.bytes_in.saturating_sub(before.bytes_in),
+            bytes_out: self.bytes_out.saturating_sub(before.bytes_out),
+        }
+    }
+
+    /// So much more.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.packets_in += more.packets_in;
+        self.packets_out += more.packets_out;
+        self.bytes_in += more.bytes_in;
+        self.bytes_out += more.bytes_out;
+    }
 }
 
 /// One object that the kernel did not take.

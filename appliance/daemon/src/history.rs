@@ -52,6 +52,8 @@ pub(crate) struct Record {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     records: VecDeque<Record>,
+    /// How often each word was written since the start.
+    counts: BTreeMap<&'static str, u64>,
     /// When it came up or went down last.
     turned: Option<Instant>,
 }
@@ -85,8 +87,14 @@ impl History {
         self.records.iter()
     }
 
+    /// How often each word was written since the start.
+    pub(crate) fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counts
+    }
+
     /// One more; true if it is what happened before, once more.
     fn add(&mut self, mut record: Record, at: Moment) -> bool {
+        *self.counts.entry(record.word).or_default() += 1;
         if record.word == "up" || record.word == "down" {
             let turned = self.turned.replace(at.monotonic);
             record.lasted = turned.map(|turned| at.monotonic.saturating_duration_since(turned));

@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use ike::{ConnectionName, Event, Outage, Reason, Side};
 use tracing::{Span, debug, info, info_span, warn};
 
+use crate::chronicle::{News, Teller};
 use crate::clock::Clock;
-use crate::history::{Histories, Moment, Record};
+use crate::history::{Histories, History, Moment, Record};
 
 /// Writes down what happens, and what is wrong over and over again only once.
 #[derive(Debug)]
 pub(crate) struct Journal {
     histories: Histories,
     clock: Clock,
+    teller: Teller,
 }
 
 /// The journal as status shows it.
@@ -27,11 +29,12 @@ pub(crate) struct Pages {
 }
 
 impl Journal {
-    /// An empty one.
-    pub(crate) fn new() -> Self {
+    /// An empty one; what is new in it is told.
+    pub(crate) fn new(teller: Teller) -> Self {
         Self {
             histories: Histories::default(),
             clock: Clock::new(),
+            teller,
         }
     }
 
@@ -54,6 +57,7 @@ impl Journal {
         if let Some(outage) = self.clock.look(at) {
             let word = outage.reason.word();
             amiss(word, &outage, false);
+            self.teller.tell(News::new(word).because(outage.clone()));
             self.histories
                 .add_to_all(&Record::new(word, Some(outage), at), at);
         }
@@ -68,13 +72,13 @@ impl Journal {
             | Event::IkeRekeyed(connection)
             | Event::Replaced(connection) => {
                 span(&connection).in_scope(|| info!("{word}"));
-                self.histories.add(&connection, Record::new(word, None, at), at);
+                self.add(&connection, Record::new(word, None, at), at);
             }
             Event::Down(connection, outage)
             | Event::AttemptFailed(connection, outage)
             | Event::Degraded(connection, outage) => {
                 let record = Record::new(word, Some(outage.clone()), at);
-                let known = self.histories.add(&connection, record, at);
+                let known = self.add(&connection, record, at);
                 span(&connection).in_scope(|| amiss(word, &outage, known));
             }
             Event::PeerMoved(connection, remote) => self.moved(&connection, (word, remote), at),
@@ -86,7 +90,17 @@ impl Journal {
         span(connection).in_scope(|| info!(%remote, "{word}"));
         let mut record = Record::new(word, None, at);
         record.peer = Some(remote);
-        self.histories.add(connection, record, at);
+        self.add(connection, record, at);
+    }
+
+    /// Into the history, and told unless it is the same again; true if it is that.
+    fn add(&mut self, connection: &ConnectionName, record: Record, at: Moment) -> bool {
+        let known = self.histories.add(connection, record, at);
+        let history = self.histories.of(connection).into_iter();
+        if let Some(record) = history.flat_map(History::records).next_back().filter(|_| !known) {
+            self.teller.tell(News::of(connection, record));
+        }
+        known
     }
 }
 

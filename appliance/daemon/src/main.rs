@@ -1,5 +1,6 @@
 //! The Causeway gateway daemon.
 
+mod chronicle;
 mod clock;
 mod control;
 mod datapath;

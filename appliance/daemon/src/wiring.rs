@@ -8,13 +8,15 @@
 //! | orders | API → control | the API answers `busy` |
 //! | answers | kernel owner → IKE owner | cannot be: room is taken with the request, or the child is refused |
 //! | told unasked | kernel owner → IKE owner, among the answers | they wait with the kernel owner; wanted lines are told again |
+//! | news | all owners → chronicle | what finds no room is counted, and told as `events-lost` |
+//! | questions | API → chronicle | the API answers `busy` |
 //! | answers | resolver → IKE owner, among those | the resolver waits |
 //! | one bell | kernel owner → IKE owner: addresses came or went | it rings once |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use appliance_config::ValidConfig;
@@ -26,6 +28,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::chronicle::{Chronicle, News, Question, Storage, Teller};
 use crate::control::{Beginning, Channels, Control, Files, Order, Origin, Running, Seed, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{self, NetworkSettings, derive, network};
@@ -51,6 +54,8 @@ const ORDERS: usize = 16;
 /// How long the engine may take to send its Deletes, and the kernel owner to clean up.
 const CLOSE_ENGINE: Duration = Duration::from_secs(3);
 const CLOSE_KERNEL: Duration = Duration::from_millis(1500);
+/// How long the disk may take for the last events.
+const SAVE_EVENTS: Duration = Duration::from_millis(300);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -149,6 +154,7 @@ async fn serve(
     (origin, mut running, secrets, seed): (Origin, Running, Secrets, Option<Seed>),
     directory: RuntimeDirectory,
 ) -> anyhow::Result<()> {
+    let started = Instant::now();
     let (mut kernel, notices) = Kernel::open().await?;
     let in_use = derive::found(kernel.present());
     let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
@@ -161,6 +167,9 @@ async fn serve(
     confine(&origin, arguments, directory.path())?;
     let desired = derive(&running.config, &secrets, kind, &in_use);
     info!(datapath = kind.word(), why, "datapath chosen");
+    let (chronicle, teller, events) = Chronicle::new(saved_events(&origin, &arguments.state));
+    let chronicle_task = tokio::spawn(chronicle.run());
+    teller.tell(start(running.generation, kind, &why));
 
     let (inbox, messages) = ike_messages();
     let (carrier, outer) = carrier(kind, outer, &inbox)?;
@@ -170,13 +179,14 @@ async fn serve(
     let (answers, answered) = mpsc::channel(ANSWERS);
     let addresses = Arc::new(Notify::new());
     let telling = (answers.clone(), addresses.clone());
-    let owner = KernelOwner::new(kernel, carrier, telling, datapath_snapshot);
+    let owner = KernelOwner::new(kernel, carrier, telling, teller.clone(), datapath_snapshot);
     let mut kernel_task = tokio::spawn(owner.run(requests, notices));
 
     let arrivals = (outer, addresses, inbox, messages);
-    let (commands, (ike_view, pages), mut ike_task) = start_engine(arrivals, &network, (answers, answered));
+    let (commands, (ike_view, pages), mut ike_task) =
+        start_engine(arrivals, (&network, &teller), (answers, answered));
     let listener = directory.listen()?;
-    let (channels, asked, configuration) = channels(&commands, &network);
+    let (channels, asked, configuration) = channels(&commands, &network, &teller);
     let mut control = Control::new(origin, kind, running, channels);
     control.begin(desired).await;
     let published = Published {
@@ -187,6 +197,8 @@ async fn serve(
         refresh: network.clone(),
         commands: commands.clone(),
         orders: asked,
+        events: events.clone(),
+        started,
     };
     let mut api_task = tokio::spawn(http::serve(listener, published));
     ready();
@@ -198,19 +210,46 @@ async fn serve(
         ended = &mut api_task => bail!("the API ended: {ended:?}"),
     }
     stop(&commands, ike_task, &network).await;
+    save_events(&teller, &events, chronicle_task).await;
     Ok(())
+}
+
+/// What an earlier run saved; a file as the only source has nothing beside it.
+fn saved_events(origin: &Origin, state: &Path) -> Option<Storage> {
+    match origin {
+        Origin::Files(_) => None,
+        Origin::Store(_) => Storage::open(state),
+    }
+}
+
+/// What is told of a start.
+fn start(generation: u32, kind: Kind, why: &str) -> News {
+    let (version, datapath) = (env!("CARGO_PKG_VERSION"), kind.word());
+    let detail = format!("causewayd {version}, datapath {datapath}: {why}");
+    News::new("started").generation(generation).detail(detail)
+}
+
+async fn save_events(teller: &Teller, events: &mpsc::Sender<Question>, chronicle: JoinHandle<()>) {
+    teller.tell(News::new("stopped"));
+    let (answer, _saved) = oneshot::channel();
+    let asked = events.send(Question::Close(answer)).await;
+    if asked.is_err() || tokio::time::timeout(SAVE_EVENTS, chronicle).await.is_err() {
+        warn!("the last events are not saved");
+    }
 }
 
 /// Those of control; where orders are left, and where status looks.
 fn channels(
     commands: &mpsc::Sender<Command>,
     network: &mpsc::Sender<Request>,
+    teller: &Teller,
 ) -> (Channels, mpsc::Sender<Order>, watch::Receiver<Arc<View>>) {
     let (asked, orders) = mpsc::channel(ORDERS);
     let (view, configuration) = watch::channel(Arc::default());
     let channels = Channels {
         ike: commands.clone(),
         network: network.clone(),
+        teller: teller.clone(),
         orders,
         view,
     };
@@ -319,7 +358,7 @@ type Started = (
 
 fn start_engine(
     (outer, addresses, inbox, messages): (Outer, Arc<Notify>, IkeInbox, IkeMessages),
-    network: &mpsc::Sender<Request>,
+    (network, teller): (&mpsc::Sender<Request>, &Teller),
     (answers, answered): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
 ) -> Started {
     let (commands, heard) = mpsc::channel(COMMANDS);
@@ -335,7 +374,7 @@ fn start_engine(
         datapath: network.clone(),
         resolver: Resolver::new(answers.clone()),
         answers,
-        journal: Journal::new(),
+        journal: Journal::new(teller.clone()),
         snapshot,
         pages,
     };

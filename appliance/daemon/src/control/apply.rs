@@ -7,6 +7,7 @@ use super::origin::Origin;
 use super::owner::Control;
 use super::refusal::Refusal;
 use super::running::Running;
+use crate::chronicle::News;
 use crate::datapath::{Refused, Request};
 use crate::derive::{Desired, derive};
 use crate::ike_owner::Command;
@@ -89,7 +90,10 @@ impl Control {
             Err(invalid) => Err(invalid),
         };
         match applied {
-            Ok(()) => info!("SIGHUP: the configuration is applied"),
+            Ok(()) => {
+                self.teller.tell(News::new("reloaded").detail("SIGHUP"));
+                info!("SIGHUP: the configuration is applied");
+            }
             Err(Invalid(problems)) => {
                 for problem in &problems {
                     error!("{problem}");

@@ -3,11 +3,22 @@ use std::time::Duration;
 use tracing::info;
 
 use super::order::{Commit, Proposal, Said};
+use super::origin::SharedStore;
 use super::owner::Control;
 use super::refusal::Refusal;
 use super::running::Running;
-use super::weigh::Report;
+use super::weigh::{Report, Weighed};
+use crate::chronicle::News;
+use crate::derive::Desired;
 use crate::store::{Boot, Generation, Head, New};
+
+/// How a document becomes a generation.
+struct Kept {
+    author: String,
+    source: &'static str,
+    comment: String,
+    confirm_within: Option<Duration>,
+}
 
 impl Control {
     /// Checks, stores, applies; if it cannot be applied, everything is as it was.
@@ -34,21 +45,39 @@ impl Control {
         if weighed.report.unchanged {
             return Ok(weighed.report);
         }
-        let (author, document) = (commit.said.author.clone(), weighed.next.written.to_string());
-        let deadline = commit.confirm_within.map(|within| Boot::now().later(within));
+        let kept = Kept {
+            author: commit.said.author,
+            source,
+            comment: commit.comment,
+            confirm_within: commit.confirm_within,
+        };
+        self.keep(&store, weighed, desired, kept).await
+    }
+
+    /// Stores what was weighed, and has it done.
+    async fn keep(
+        &mut self,
+        store: &SharedStore,
+        weighed: Weighed,
+        desired: Desired,
+        kept: Kept,
+    ) -> Result<Report, Refusal> {
+        let before = self.standing();
+        let document = weighed.next.written.to_string();
+        let deadline = kept.confirm_within.map(|within| Boot::now().later(within));
+        let (author, source) = (kept.author.clone(), kept.source);
         let stored = store.with(move |store| {
             let new = New {
                 author: &author,
                 source,
-                comment: &commit.comment,
+                comment: &kept.comment,
                 document: &document,
             };
             store.commit(new, deadline)
         });
         let number = stored.await?;
         if let Err(refusal) = self.apply(&weighed.next.config, desired).await {
-            let who = commit.said.author;
-            let withdrawn = store.with(move |store| store.withdraw(number, &before, &who));
+            let withdrawn = store.with(move |store| store.withdraw(number, &before, &kept.author));
             withdrawn.await?;
             return Err(refusal);
         }
@@ -57,7 +86,13 @@ impl Control {
             ..weighed.next
         }
         .into();
-        let confirm_within_s = commit.confirm_within.as_ref().map(Duration::as_secs);
+        let word = match kept.confirm_within {
+            Some(_) => "on-trial",
+            None => "committed",
+        };
+        let news = News::new(word).by(&kept.author).generation(number);
+        self.teller.tell(news.detail(source));
+        let confirm_within_s = kept.confirm_within.as_ref().map(Duration::as_secs);
         info!(
             generation = number,
             confirm_within_s, "the configuration is committed"
@@ -78,7 +113,10 @@ impl Control {
         }
         let author = said.author.clone();
         store.with(move |store| store.confirm(&author)).await?;
-        info!(generation = self.running.generation, "confirmed");
+        let generation = self.running.generation;
+        self.teller
+            .tell(News::new("confirmed").by(&said.author).generation(generation));
+        info!(generation, "confirmed");
         Ok(self.running.generation)
     }
 

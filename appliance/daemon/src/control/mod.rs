@@ -1,5 +1,6 @@
 //! The owner of the configuration: where it comes from, what may become of it, and who is told.
 
+mod act;
 mod apply;
 mod commit;
 mod files;
@@ -14,7 +15,7 @@ mod view;
 mod weigh;
 
 pub(crate) use files::{Files, Invalid};
-pub(crate) use order::{Commit, Condition, Order, Proposal, Said, SecretReport, SetSecret};
+pub(crate) use order::{Act, Action, Commit, Condition, Order, Proposal, Said, SecretReport, SetSecret};
 pub(crate) use origin::{Beginning, Origin, Seed, begin};
 pub(crate) use owner::{Channels, Control};
 pub(crate) use refusal::{Refusal, Violation};

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::refusal::Refusal;
 use super::running::Running;
 use super::weigh::Report;
-use crate::store::{Generation, Head, SecretHead};
+use crate::store::{AuditPage, AuditQuery, Generation, Head, SecretHead};
 
 /// Where the answer to an order goes.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -24,6 +24,10 @@ pub(crate) enum Order {
     Commit(Box<Commit>, Answer<Report>),
     /// Keep what is on trial; answers with its number.
     Confirm(Said, Answer<u32>),
+    /// Do something to a connection.
+    Act(Act, Answer<()>),
+    /// Lines of the audit log, newest first.
+    AuditLog(AuditQuery, Answer<AuditPage>),
     /// The generations that are kept, newest first.
     Generations(Answer<Vec<Head>>),
     /// One of them.
@@ -87,6 +91,61 @@ pub(crate) struct SetSecret {
     pub(crate) name: String,
     /// Its value; without, one is made up.
     pub(crate) value: Option<SecretSlice<u8>>,
+}
+
+/// Something done to a connection by hand.
+#[derive(Debug, Clone)]
+pub(crate) struct Act {
+    /// Who does it.
+    pub(crate) author: String,
+    /// To which.
+    pub(crate) connection: String,
+    /// What.
+    pub(crate) action: Action,
+}
+
+/// What can be done to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Start it now.
+    Connect,
+    /// Close it, and start it only when it is connected again, changed, or causewayd started.
+    Disconnect,
+    /// Close it and negotiate it anew.
+    Reset,
+    /// Replace its Child SAs.
+    Rekey,
+    /// Replace its IKE SA.
+    RekeyIke,
+}
+
+impl Action {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Connect,
+        Self::Disconnect,
+        Self::Reset,
+        Self::Rekey,
+        Self::RekeyIke,
+    ];
+
+    /// In one stable word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Disconnect => "disconnect",
+            Self::Reset => "reset",
+            Self::Rekey => "rekey",
+            Self::RekeyIke => "rekey-ike",
+        }
+    }
+}
+
+impl Act {
+    /// In words.
+    pub(super) fn what(&self) -> String {
+        format!("{} {}", self.action.word(), self.connection)
+    }
 }
 
 /// What is told of a secret, and who uses it.

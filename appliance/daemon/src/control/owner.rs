@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::running::Running;
 use super::view::View;
 use super::weigh::{Report, Weighed, weigh};
+use crate::chronicle::{News, Teller};
 use crate::datapath::{Kind, Refused, Request};
 use crate::derive::InUse;
 use crate::ike_owner::Command;
@@ -30,6 +31,7 @@ pub(crate) struct Control {
     pub(super) withheld: Vec<String>,
     pub(super) ike: mpsc::Sender<Command>,
     pub(super) network: mpsc::Sender<Request>,
+    pub(super) teller: Teller,
     orders: mpsc::Receiver<Order>,
     view: watch::Sender<Arc<View>>,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Channels {
     pub(crate) network: mpsc::Sender<Request>,
     /// From the API.
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// What happens to the configuration.
+    pub(crate) teller: Teller,
     /// To status.
     pub(crate) view: watch::Sender<Arc<View>>,
 }
@@ -65,10 +69,14 @@ impl Control {
             withheld: Vec::new(),
             ike: channels.ike,
             network: channels.network,
+            teller: channels.teller,
             orders: channels.orders,
             view: channels.view,
         };
         control.publish();
+        if let Some(damage) = control.view.borrow().damage.clone() {
+            control.teller.tell(News::new("store-damaged").detail(damage));
+        }
         control
     }
 
@@ -117,6 +125,13 @@ impl Control {
                 self.conclude(&said.author, "confirm", &done).await;
                 tell(answer, done);
             }
+            Order::Act(act, answer) => {
+                let (author, what) = (act.author.clone(), act.what());
+                let done = self.act(act).await;
+                self.conclude(&author, &what, &done).await;
+                tell(answer, done);
+            }
+            Order::AuditLog(query, answer) => tell(answer, self.audit_log(query).await),
             Order::Generations(answer) => tell(answer, self.generations().await),
             Order::Generation(number, answer) => tell(answer, self.generation(number).await),
             Order::Secrets(answer) => tell(answer, self.secrets().await),
@@ -195,6 +210,10 @@ impl Control {
         };
         if let Refusal::Store(error) = refusal {
             error!(%error, what, "store-failed");
+        }
+        if let Refusal::Store(_) | Refusal::NotApplied(_) = refusal {
+            let news = News::new(refusal.reason()).by(author);
+            self.teller.tell(news.detail(format!("{what}: {refusal}")));
         }
         let audit = Audit {
             who: author.to_owned(),

@@ -41,6 +41,15 @@ pub(crate) enum Refusal {
     /// No secret has this name.
     #[error("there is no secret {0:?}")]
     UnknownSecret(String),
+    /// No connection has this name.
+    #[error("no connection is named {0:?}")]
+    UnknownConnection(String),
+    /// It is configured not to run.
+    #[error("connection {0:?} is disabled by the document: set enabled to true")]
+    ConnectionDisabled(String),
+    /// This version cannot negotiate it.
+    #[error("this version keeps the connection closed: {0}")]
+    ConnectionHeld(String),
     /// Something must be decided first.
     #[error(
         "generation {0} is on trial: confirm it, or roll back to generation {1}, before anything else is changed"
@@ -83,6 +92,9 @@ impl Refusal {
             Self::UnknownItem(_) => "unknown-item",
             Self::UnknownGeneration(_) => "unknown-generation",
             Self::UnknownSecret(_) => "unknown-secret",
+            Self::UnknownConnection(_) => "unknown-connection",
+            Self::ConnectionDisabled(_) => "connection-disabled",
+            Self::ConnectionHeld(_) => "connection-held",
             Self::OnTrial(..) => "on-trial",
             Self::NothingOnTrial => "nothing-on-trial",
             Self::SecretInUse { .. } => "secret-in-use",

@@ -5,6 +5,7 @@ use super::order::{Said, SecretReport, SetSecret};
 use super::owner::Control;
 use super::refusal::Refusal;
 use super::running::Running;
+use crate::chronicle::News;
 use crate::secrets::uses;
 use crate::store::{SecretHead, fresh_secret};
 
@@ -45,6 +46,10 @@ impl Control {
             unchanged: !changed,
             ..self.secret(set.name).await?
         };
+        if changed {
+            let news = News::new("secret-set").by(&report.head.author);
+            self.teller.tell(news.object(&report.head.name));
+        }
         if changed && !report.used_by.is_empty() {
             info!(secret = %report.head.name, "connections take another secret");
             let (secrets, _those_that_can_be_had) = self.secrets_of_running().await?;
@@ -74,6 +79,8 @@ impl Control {
             .with(move |store| store.remove_secret(&removed, &author))
             .await?;
         if there {
+            let news = News::new("secret-removed").by(&said.author);
+            self.teller.tell(news.object(name));
             Ok(())
         } else {
             Err(Refusal::UnknownSecret(name))

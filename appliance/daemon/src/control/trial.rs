@@ -9,6 +9,7 @@ use super::owner::Control;
 use super::refusal::Refusal;
 use super::running::Running;
 use super::weigh::Report;
+use crate::chronicle::News;
 use crate::store::{Boot, Trial};
 
 /// How long after the store failed it is tried again.
@@ -55,7 +56,7 @@ impl Control {
     }
 
     async fn return_for(&mut self, who: &str, why: &'static str) -> Result<(), Refusal> {
-        let (store, who) = (self.writable()?, who.to_owned());
+        let (store, author) = (self.writable()?, who.to_owned());
         let running = match self.standing().startup {
             0 => Running::nothing(),
             number => {
@@ -65,9 +66,14 @@ impl Control {
             }
         };
         // On the disk first: a start in the middle of this begins where it ends. A disk that fails holds nothing up.
-        let stored = store.with(move |store| store.return_to_startup(&who, why)).await;
+        let stored = store
+            .with(move |store| store.return_to_startup(&author, why))
+            .await;
         if self.running.generation != running.generation {
+            let generation = running.generation;
             self.run_again(running).await?;
+            let news = News::new("trial-over").by(who).generation(generation);
+            self.teller.tell(news.detail(why));
         }
         stored
     }

@@ -1,32 +1,28 @@
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use ike::{ConnectionName, Input};
 
-use super::error::Error;
+use super::error::{Error, ask};
 use super::router::Published;
-use crate::ike_owner::Command;
+use super::write::Write;
+use crate::control::{Act, Action, Order};
 
-/// `POST /api/v1/connections/{name}:{connect|rekey|rekey-ike}`; answered when the engine has been told.
+/// `POST /api/v1/connections/{name}:{connect|disconnect|reset|rekey|rekey-ike}`; answered when the engine has been told.
 pub(crate) async fn connection(
     State(published): State<Published>,
-    Path(action): Path<String>,
+    write: Write,
 ) -> Result<StatusCode, Error> {
-    let Some((name, verb)) = action.rsplit_once(':') else {
-        return Err(Error::UnknownAction(action));
+    let asked = write.place.concat();
+    let Some((name, verb)) = asked.rsplit_once(':') else {
+        return Err(Error::UnknownAction(asked));
     };
-    let connection = ConnectionName(name.into());
-    if !published.ike.borrow().connections.contains_key(&connection) {
-        return Err(Error::UnknownConnection(name.to_owned()));
-    }
-    let input = match verb {
-        "connect" => Input::Connect(connection),
-        "rekey" => Input::RekeyChild(connection),
-        "rekey-ike" => Input::RekeyIke(connection),
-        _ => return Err(Error::UnknownAction(verb.to_owned())),
+    let Some(action) = Action::ALL.into_iter().find(|action| action.word() == verb) else {
+        return Err(Error::UnknownAction(verb.to_owned()));
     };
-    published
-        .commands
-        .try_send(Command::Tell(input))
-        .map_err(|_| Error::Busy)?;
+    let act = Act {
+        author: write.author,
+        connection: name.to_owned(),
+        action,
+    };
+    ask(&published, |answer| Order::Act(act, answer)).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -1,6 +1,6 @@
 use axum::Json;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -42,7 +42,9 @@ pub(crate) enum Error {
     ConditionNeeded,
     /// The owner of the configuration refuses.
     Refused(Refusal),
-    /// The engine does not take requests now.
+    /// Too many listen to events already.
+    TooManyListeners,
+    /// The daemon does not take requests now.
     Busy,
 }
 
@@ -85,7 +87,13 @@ impl IntoResponse for Error {
             detail,
             violations,
         };
-        (status, [(CONTENT_TYPE, "application/problem+json")], Json(told)).into_response()
+        let media = [(CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, media, Json(told)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let soon = HeaderValue::from_static("1");
+            response.headers_mut().insert(RETRY_AFTER, soon);
+        }
+        response
     }
 }
 
@@ -98,7 +106,7 @@ impl Error {
             Self::UnknownConnection(name) => (
                 404,
                 "unknown-connection",
-                format!("no enabled connection is named {name:?}"),
+                format!("no connection is named {name:?}"),
             ),
             Self::UnknownAction(action) => (
                 404,
@@ -122,6 +130,11 @@ impl Error {
                 "if-match-needed",
                 "say with If-Match which generation you change: the ETag of what you read".to_owned(),
             ),
+            Self::TooManyListeners => (
+                503,
+                "too-many-listeners",
+                "too many listen to events already: try again".to_owned(),
+            ),
             Self::Busy => (
                 503,
                 "busy",
@@ -139,12 +152,15 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         Refusal::NoStore
         | Refusal::UnknownItem(_)
         | Refusal::UnknownGeneration(_)
-        | Refusal::UnknownSecret(_) => StatusCode::NOT_FOUND,
+        | Refusal::UnknownSecret(_)
+        | Refusal::UnknownConnection(_) => StatusCode::NOT_FOUND,
         Refusal::Stale { .. } => StatusCode::PRECONDITION_FAILED,
         Refusal::Violations(_) | Refusal::SecretInvalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::OnTrial(..)
         | Refusal::NothingOnTrial
+        | Refusal::ConnectionDisabled(_)
+        | Refusal::ConnectionHeld(_)
         | Refusal::SecretInUse { .. }
         | Refusal::NotApplied(_) => StatusCode::CONFLICT,
         Refusal::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,

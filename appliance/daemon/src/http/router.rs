@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -8,7 +9,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::error::Error;
 use super::peer::Peer;
-use super::{action, config, generation, secret, status};
+use super::{action, audit, config, events, generation, metrics, secret, status};
+use crate::chronicle::Question;
 use crate::control::{Order, View};
 use crate::datapath::{DatapathSnapshot, Request};
 use crate::ike_owner::Command;
@@ -31,6 +33,10 @@ pub(crate) struct Published {
     pub(crate) commands: mpsc::Sender<Command>,
     /// Asks the owner of the configuration.
     pub(crate) orders: mpsc::Sender<Order>,
+    /// Asks what happened.
+    pub(crate) events: mpsc::Sender<Question>,
+    /// When causewayd started.
+    pub(crate) started: Instant,
 }
 
 /// Serves the API until the socket fails.
@@ -39,7 +45,11 @@ pub(crate) async fn serve(listener: UnixListener, published: Published) {
         .route("/api/v1/status", get(status::all))
         .route("/api/v1/status/connections", get(status::connections))
         .route("/api/v1/status/connections/{name}", get(status::connection))
+        .route("/api/v1/status/system", get(status::system))
         .route("/api/v1/connections/{action}", post(action::connection))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/audit", get(audit::lines))
+        .route("/api/v1/metrics", get(metrics::metrics))
         .merge(configuration())
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)

@@ -1,30 +1,102 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
-use ike::ConnectionName;
+use axum::response::IntoResponse;
+use ike::{ConnectionName, Snapshot};
+use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::error::Error;
+use super::query::{Asked, Limit, encoded, next_page};
 use super::router::Published;
-use crate::datapath::Request;
+use crate::control::View;
+use crate::datapath::{DatapathSnapshot, Request};
 use crate::ike_owner::Command;
-use crate::status::{ConnectionStatus, Status};
+use crate::journal::Pages;
+use crate::status::{ConnectionStatus, STATES, Status, SystemStatus};
 
 /// How long fresh views are waited for before the last ones are shown.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Which connections.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// In one of these states, separated by commas.
+    state: Option<String>,
+    limit: Option<Limit>,
+    /// Those after this name.
+    after: Option<String>,
+}
+
+/// The last views of the owners.
+pub(super) struct Views {
+    pub(super) ike: Arc<Snapshot>,
+    pub(super) datapath: Arc<DatapathSnapshot>,
+    pub(super) pages: Arc<Pages>,
+    pub(super) configuration: Arc<View>,
+}
 
 /// `GET /api/v1/status`.
 pub(crate) async fn all(State(published): State<Published>) -> Json<Status> {
     Json(current(&published).await)
 }
 
-/// `GET /api/v1/status/connections`.
+/// `GET /api/v1/status/system`: what concerns all connections.
+pub(crate) async fn system(State(published): State<Published>) -> Json<SystemStatus> {
+    let views = fresh(&published).await;
+    Json(SystemStatus::new(
+        (&views.ike, &views.datapath),
+        &views.pages,
+        &views.configuration,
+        published.started.elapsed(),
+    ))
+}
+
+/// `GET /api/v1/status/connections`: by name, those in some states, and not all at once.
 pub(crate) async fn connections(
     State(published): State<Published>,
-) -> Json<BTreeMap<String, ConnectionStatus>> {
-    Json(current(&published).await.connections)
+    Asked(wanted): Asked<Wanted>,
+) -> Result<impl IntoResponse, Error> {
+    let states = states(wanted.state.as_deref())?;
+    let mut connections = current(&published).await.connections;
+    connections.retain(|_, connection| {
+        states
+            .as_ref()
+            .is_none_or(|states| states.contains(connection.state))
+    });
+    if let Some(after) = &wanted.after {
+        connections = connections.split_off(after);
+        connections.remove(after);
+    }
+    let limit = wanted.limit.map_or(usize::MAX, Limit::items);
+    let beyond = connections.keys().nth(limit).cloned();
+    let mut next = None;
+    if let Some(beyond) = beyond {
+        connections.split_off(&beyond);
+        let state = wanted.state.map(|state| format!("state={}&", encoded(&state)));
+        let last = connections.keys().next_back().map(String::as_str);
+        next = last.map(|last| {
+            let state = state.unwrap_or_default();
+            format!("{state}limit={limit}&after={}", encoded(last))
+        });
+    }
+    Ok((next_page(next), Json(connections)))
+}
+
+fn states(asked: Option<&str>) -> Result<Option<BTreeSet<&str>>, Error> {
+    let Some(asked) = asked else { return Ok(None) };
+    let states: BTreeSet<&str> = asked.split(',').collect();
+    match states.iter().find(|state| !STATES.contains(state)) {
+        None => Ok(Some(states)),
+        Some(unknown) => Err(Error::InvalidQuery(format!(
+            "state {unknown:?} is none of {}",
+            STATES.join(", ")
+        ))),
+    }
 }
 
 /// `GET /api/v1/status/connections/{name}`.
@@ -40,16 +112,26 @@ pub(crate) async fn connection(
 }
 
 async fn current(published: &Published) -> Status {
+    let views = fresh(published).await;
+    Status::new(
+        (&views.ike, &views.datapath),
+        &views.pages,
+        &views.configuration,
+        (published.started, Instant::now()),
+    )
+}
+
+/// What the owners show now, or showed last if they have no time.
+pub(super) async fn fresh(published: &Published) -> Views {
     let ((counted, counters), (written, snapshot)) = (oneshot::channel(), oneshot::channel());
     // A full queue or a late answer leaves the last published view, which is shown then.
     let _late = published.refresh.try_send(Request::Refresh(counted));
     let _late = published.commands.try_send(Command::Publish(written));
     let _late = tokio::time::timeout(REFRESH_TIMEOUT, async { (counters.await, snapshot.await) }).await;
-    let (ike, datapath) = (
-        published.ike.borrow().clone(),
-        published.datapath.borrow().clone(),
-    );
-    let pages = published.pages.borrow().clone();
-    let configuration = published.configuration.borrow().clone();
-    Status::new((&ike, &datapath), &pages, &configuration, Instant::now())
+    Views {
+        ike: published.ike.borrow().clone(),
+        datapath: published.datapath.borrow().clone(),
+        pages: published.pages.borrow().clone(),
+        configuration: published.configuration.borrow().clone(),
+    }
 }

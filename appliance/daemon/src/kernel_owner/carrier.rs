@@ -1,10 +1,13 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use appliance_esp::Notice;
+use appliance_kernel::Kernel;
+use ike::ChildId;
 
 use super::kernel_children::KernelChildren;
 use super::user_children::UserChildren;
-use crate::datapath::Kind;
+use crate::datapath::{Counters, Kind};
 
 /// What carries ESP.
 #[derive(Debug)]
@@ -31,6 +34,30 @@ impl Carrier {
         match self {
             Self::Kernel(_) => std::future::pending().await,
             Self::User(children) => children.notice().await,
+        }
+    }
+
+    /// Takes a child away, and tells what it carried.
+    pub(super) async fn remove(&mut self, kernel: &mut Kernel, id: ChildId) -> Option<Counters> {
+        match self {
+            Self::Kernel(children) => {
+                let last = children.counters_of(kernel, id).await;
+                children.remove(kernel, id).await;
+                last
+            }
+            Self::User(children) => {
+                let last = children.counters_of(id);
+                children.remove(id);
+                last
+            }
+        }
+    }
+
+    /// What each child carried.
+    pub(super) async fn counters(&self, kernel: &mut Kernel) -> BTreeMap<ChildId, Counters> {
+        match self {
+            Self::Kernel(children) => children.counters(kernel).await,
+            Self::User(children) => children.counters(),
         }
     }
 

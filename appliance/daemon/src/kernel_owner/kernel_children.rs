@@ -218,6 +218,19 @@ impl KernelChildren {
         received
     }
 
+    /// What one child carried.
+    pub(super) async fn counters_of(&self, kernel: &mut Kernel, id: ChildId) -> Option<Counters> {
+        let child = self.children.get(&id)?;
+        let inbound = kernel.counters_of(&child.inbound).await.ok()?;
+        let outbound = kernel.counters_of(&child.outbound).await.ok()?;
+        Some(Counters {
+            packets_in: inbound.packets,
+            packets_out: outbound.packets,
+            bytes_in: inbound.bytes,
+            bytes_out: outbound.bytes,
+        })
+    }
+
     /// What each child carried.
     pub(super) async fn counters(&self, kernel: &mut Kernel) -> BTreeMap<ChildId, Counters> {
         let states = kernel.counters().await.unwrap_or_default();

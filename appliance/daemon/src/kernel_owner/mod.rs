@@ -9,6 +9,7 @@ mod retry;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod user_children;
 mod ways;
 

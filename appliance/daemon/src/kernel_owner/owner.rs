@@ -16,7 +16,9 @@ use super::carrier::Carrier;
 use super::network;
 use super::retry::Retry;
 use super::telling::Telling;
+use super::traffic::Traffic;
 use super::ways::Ways;
+use crate::chronicle::{News, Teller};
 use crate::datapath::{DatapathSnapshot, Refused, Request};
 use crate::derive::NetworkSettings;
 use crate::{forwarding, journal};
@@ -48,6 +50,8 @@ pub(crate) struct KernelOwner {
     telling: Telling,
     /// Told when an address came to this machine or went.
     addresses: Arc<Notify>,
+    traffic: Traffic,
+    teller: Teller,
     snapshot: watch::Sender<Arc<DatapathSnapshot>>,
 }
 
@@ -58,6 +62,7 @@ impl KernelOwner {
         kernel: Kernel,
         carrier: Carrier,
         (engine, addresses): (mpsc::Sender<Input>, Arc<Notify>),
+        teller: Teller,
         snapshot: watch::Sender<Arc<DatapathSnapshot>>,
     ) -> Self {
         Self {
@@ -74,6 +79,8 @@ impl KernelOwner {
             connected: BTreeSet::new(),
             telling: Telling::new(engine),
             addresses,
+            traffic: Traffic::default(),
+            teller,
             snapshot,
         }
     }
@@ -113,7 +120,8 @@ impl KernelOwner {
                 _ = audit.tick() => self.audit().await,
             }
             self.reroute().await;
-            self.retry.look(self.refused_objects(), Instant::now());
+            let refused = self.retry.look(self.refused_objects(), Instant::now());
+            refused.tell(&self.teller);
         }
     }
 
@@ -180,6 +188,7 @@ impl KernelOwner {
         }
         self.refused_children
             .retain(|connection, _| network.tunnels.contains_key(connection));
+        self.traffic.keep(|name| network.tunnels.contains_key(name));
         (self.network, self.configured, self.idle) = (network, configured, idle);
         self.publish().await;
     }
@@ -217,6 +226,7 @@ impl KernelOwner {
         self.connected.clone_from(self.kernel.connected());
         let configured = network::objects(&self.network, self.carrier.kind(), &idle, self.kernel.connected());
         for name in self.idle.difference(&idle) {
+            self.teller.tell(News::new("has-routes").to(name));
             journal::span(name).in_scope(|| info!("has the routes of its site now"));
         }
         let _shown = self
@@ -239,6 +249,7 @@ impl KernelOwner {
         match installed {
             Ok(()) => {
                 self.refused_children.remove(&connection);
+                self.traffic.opened(id, connection.clone());
                 self.ways.opened(id, connection);
                 if self.kernel.adopted_children().contains(&interface_id) {
                     self.releases
@@ -272,10 +283,8 @@ impl KernelOwner {
 
     async fn remove(&mut self, id: ChildId) {
         self.ways.closed(id);
-        match &mut self.carrier {
-            Carrier::Kernel(children) => children.remove(&mut self.kernel, id).await,
-            Carrier::User(children) => children.remove(id),
-        }
+        let last = self.carrier.remove(&mut self.kernel, id).await;
+        self.traffic.closed(id, last);
     }
 
     async fn watch(&mut self, connection: &ConnectionName, lines: &[Watched]) {
@@ -388,6 +397,8 @@ impl KernelOwner {
                 Event::StateSpent { key, hard } => self.spent(key, hard),
                 Event::Wanted(policy) => self.wanted(&policy),
                 Event::Missing(key) => {
+                    self.teller
+                        .tell(News::new("kernel-object-lost").object(key.to_string()));
                     warn!(object = %key, "was gone and has been made again");
                     if let Key::Link(link) = &key {
                         self.renew_link(link);
@@ -404,6 +415,9 @@ impl KernelOwner {
         let Some(child) = children.of(state) else { return };
         children.remove(&mut self.kernel, child).await;
         self.ways.closed(child);
+        self.traffic.closed(child, None);
+        self.teller
+            .tell(News::new("kernel-object-lost").object(state.to_string()));
         self.telling.tell(Input::ChildRefused(
             child,
             format!("{state} vanished from the kernel"),
@@ -445,10 +459,11 @@ impl KernelOwner {
     }
 
     async fn publish(&mut self) {
-        let counters = match &self.carrier {
-            Carrier::Kernel(children) => children.counters(&mut self.kernel).await,
-            Carrier::User(children) => children.counters(),
-        };
+        let counters = self.carrier.counters(&mut self.kernel).await;
+        for (id, counted) in &counters {
+            self.traffic.counted(*id, *counted);
+        }
+        let carried = self.traffic.sums();
         let kernel_refusals = self.kernel.refusals().values().map(Refused::from);
         let refused = self
             .refused_links
@@ -470,6 +485,7 @@ impl KernelOwner {
                 idle: idle.clone(),
                 carried_over,
                 counters,
+                carried,
                 refused,
             });
         });

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::chronicle::{News, Teller};
+
 /// The wait before the first new attempt; it doubles with each further one.
 const FIRST: Duration = Duration::from_secs(1);
 /// After a wait of so long nothing but the audits tries again.
@@ -17,15 +19,40 @@ pub(super) struct Retry {
     due: Option<Instant>,
 }
 
+/// What is refused that was not, and the other way round.
+#[derive(Debug, Default)]
+pub(super) struct Turned {
+    new: Vec<String>,
+    gone: Vec<String>,
+}
+
+impl Turned {
+    /// As events.
+    pub(super) fn tell(self, teller: &Teller) {
+        for object in self.new {
+            teller.tell(News::new("kernel-refused").object(object));
+        }
+        for object in self.gone {
+            teller.tell(News::new("kernel-refused-no-more").object(object));
+        }
+    }
+}
+
 impl Retry {
-    /// This is refused now, by object.
-    pub(super) fn look(&mut self, refused: BTreeSet<String>, now: Instant) {
+    /// This is refused now, by object. Returns what changed.
+    pub(super) fn look(&mut self, refused: BTreeSet<String>, now: Instant) -> Turned {
+        if refused == self.refused && !refused.is_empty() {
+            return Turned::default();
+        }
+        let new = refused.difference(&self.refused).cloned().collect();
+        let gone = self.refused.difference(&refused).cloned().collect();
         if refused.is_empty() {
             self.due = None;
         } else if !refused.is_subset(&self.refused) {
             (self.wait, self.due) = (FIRST, Some(now + FIRST));
         }
         self.refused = refused;
+        Turned { new, gone }
     }
 
     /// All of it was tried again.

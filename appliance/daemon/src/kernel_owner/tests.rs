@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Carrier, KernelOwner};
+use crate::chronicle::Teller;
 use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{NetworkSettings, Numbering, TunnelSettings};
 
@@ -41,6 +42,7 @@ impl Rig {
             handle,
             Carrier::kernel(),
             (answers.clone(), std::sync::Arc::default()),
+            Teller::to_nobody(),
             published,
         );
         let task = tokio::spawn(owner.run(heard, notices));

@@ -129,26 +129,27 @@ impl UserChildren {
         children.iter().filter_map(of).collect()
     }
 
+    /// What one child carried.
+    pub(super) fn counters_of(&self, id: ChildId) -> Option<Counters> {
+        let counters = self.datapath.counters(id.0)?;
+        let appliance_esp::Counters {
+            packets_in,
+            packets_out,
+            bytes_in,
+            bytes_out,
+            ..
+        } = counters;
+        Some(Counters {
+            packets_in,
+            packets_out,
+            bytes_in,
+            bytes_out,
+        })
+    }
+
+    /// What each child carried.
     pub(super) fn counters(&self) -> BTreeMap<ChildId, Counters> {
-        let of = |id: &ChildId| {
-            let counters = self.datapath.counters(id.0)?;
-            let appliance_esp::Counters {
-                packets_in,
-                packets_out,
-                bytes_in,
-                bytes_out,
-                ..
-            } = counters;
-            Some((
-                *id,
-                Counters {
-                    packets_in,
-                    packets_out,
-                    bytes_in,
-                    bytes_out,
-                },
-            ))
-        };
+        let of = |id: &ChildId| Some((*id, self.counters_of(*id)?));
         self.children.iter().filter_map(of).collect()
     }
 }

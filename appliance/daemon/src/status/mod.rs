@@ -2,5 +2,7 @@
 
 mod event;
 mod report;
+mod system;
 
-pub(crate) use report::{ConnectionStatus, Status};
+pub(crate) use report::{ConnectionStatus, OutageStatus, STATES, Status, outage};
+pub(crate) use system::{SystemStatus, drops, resident_bytes};

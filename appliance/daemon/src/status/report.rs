@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use appliance_config::{Notice, Reason};
+use appliance_config::Reason;
 use ike::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, LineSnapshot,
     LineStanding, Outage, Side, Snapshot, WeakAlgorithm,
@@ -10,70 +10,29 @@ use ike::{
 use serde::Serialize;
 
 use super::event::EventStatus;
+use super::system::SystemStatus;
 use crate::control::View;
-use crate::datapath::{Counters, DatapathSnapshot, Refused};
+use crate::datapath::{Counters, DatapathSnapshot};
 use crate::derive::Rest;
 use crate::history::History;
 use crate::journal::Pages;
-use crate::store::Boot;
 
 /// Everything configured, up or not.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
-    version: &'static str,
-    datapath: DatapathStatus,
+    #[serde(flatten)]
+    system: SystemStatus,
     /// By name.
     pub(crate) connections: BTreeMap<String, ConnectionStatus>,
-    drops: BTreeMap<&'static str, u64>,
-    half_open: usize,
-    kernel: KernelStatus,
-    clock: Option<OutageStatus>,
-    configuration: ConfigurationStatus,
 }
 
-#[derive(Debug, Serialize)]
-struct ConfigurationStatus {
-    generation: u32,
-    source: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    startup: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trial: Option<TrialStatus>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    store: Option<StoreStatus>,
-    /// What this version keeps and does not act on.
-    notices: Vec<Notice>,
-}
-
-/// What returns to the start-up generation by itself.
-#[derive(Debug, Serialize)]
-struct TrialStatus {
-    generation: u32,
-    remaining_s: u64,
-}
-
-/// What is wrong with the store.
-#[derive(Debug, Serialize)]
-struct StoreStatus {
-    reason: &'static str,
-    detail: String,
-}
-
-#[derive(Debug, Serialize)]
-struct DatapathStatus {
-    kind: &'static str,
-    why: String,
-}
-
-#[derive(Debug, Serialize)]
-struct KernelStatus {
-    refused: Vec<Refused>,
-}
+/// Where a connection can stand.
+pub(crate) const STATES: [&str; 5] = ["up", "connecting", "down", "disabled", "held"];
 
 /// One connection.
 #[derive(Debug, Serialize)]
 pub(crate) struct ConnectionStatus {
-    state: &'static str,
+    pub(crate) state: &'static str,
     since_s: u64,
     outage: Option<OutageStatus>,
     interface: Option<String>,
@@ -90,8 +49,9 @@ pub(crate) struct ConnectionStatus {
     events: Option<Vec<EventStatus>>,
 }
 
+/// What is amiss, and what to do about it.
 #[derive(Debug, Serialize)]
-pub(super) struct OutageStatus {
+pub(crate) struct OutageStatus {
     reason: &'static str,
     side: &'static str,
     stage: &'static str,
@@ -150,59 +110,17 @@ impl Status {
         (ike, datapath): (&Snapshot, &DatapathSnapshot),
         pages: &Pages,
         configuration: &View,
-        now: Instant,
+        (started, now): (Instant, Instant),
     ) -> Self {
         let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
             (name.0.to_string(), connection(snapshot, name, datapath, now))
         };
+        let connections = ike.connections.iter().map(connection);
         Self {
-            version: env!("CARGO_PKG_VERSION"),
-            datapath: DatapathStatus {
-                kind: datapath.kind.word(),
-                why: datapath.why.clone(),
-            },
-            connections: ike
-                .connections
-                .iter()
-                .map(connection)
-                .chain(resting(configuration, now))
-                .collect(),
-            drops: drops(ike, pages),
-            half_open: ike.half_open,
-            kernel: KernelStatus {
-                refused: datapath.refused.clone(),
-            },
-            clock: pages.clock.as_ref().map(outage),
-            configuration: ConfigurationStatus::new(configuration),
+            system: SystemStatus::new((ike, datapath), pages, configuration, now - started),
+            connections: connections.chain(resting(configuration, now)).collect(),
         }
     }
-}
-
-impl ConfigurationStatus {
-    fn new(view: &View) -> Self {
-        let trial = view.trial.as_ref().map(|trial| TrialStatus {
-            generation: trial.generation,
-            remaining_s: trial.deadline.remaining(&Boot::now()).as_secs(),
-        });
-        Self {
-            generation: view.generation,
-            source: if view.startup.is_some() { "store" } else { "file" },
-            startup: view.startup,
-            trial,
-            store: view.damage.as_ref().map(|detail| StoreStatus {
-                reason: "store-damaged",
-                detail: detail.clone(),
-            }),
-            notices: view.idle.iter().flat_map(|idle| idle.notices.clone()).collect(),
-        }
-    }
-}
-
-/// By cause; `overload` are messages that came faster than they could be read.
-fn drops(ike: &Snapshot, pages: &Pages) -> BTreeMap<&'static str, u64> {
-    let judged = ike.drops.iter().map(|(cause, count)| (cause.word(), *count));
-    let unread = Some(("overload", pages.unread)).filter(|(_, count)| *count > 0);
-    judged.chain(unread).collect()
 }
 
 fn connection(
@@ -324,7 +242,8 @@ fn encapsulation(encapsulation: Encapsulation) -> &'static str {
     }
 }
 
-pub(super) fn outage(outage: &Outage) -> OutageStatus {
+/// As the API tells it.
+pub(crate) fn outage(outage: &Outage) -> OutageStatus {
     OutageStatus {
         reason: outage.reason.word(),
         side: outage.side.word(),

@@ -1,6 +1,7 @@
 //! What outlives the process: generations of the configuration, sealed secrets, the audit log.
 
 mod audit;
+mod audit_log;
 mod boot;
 mod copy;
 mod durable;
@@ -14,6 +15,7 @@ mod secret;
 mod tests;
 
 pub(crate) use audit::Audit;
+pub(crate) use audit_log::{AuditLine, AuditPage, AuditQuery};
 pub(crate) use boot::Boot;
 pub(crate) use error::StoreError;
 pub(crate) use generation::{Generation, Head, New};

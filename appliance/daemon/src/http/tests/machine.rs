@@ -2,15 +2,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ike::{Settings, Snapshot};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::chronicle::{Chronicle, Question, Storage, Teller};
 use crate::control::{Beginning, Channels, Control, Files, Origin, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::derive::{InUse, derive};
@@ -24,8 +25,12 @@ pub(super) struct Machine {
     pub(super) directory: tempfile::TempDir,
     /// What the engine was given, newest last.
     pub(super) settings: Arc<Mutex<Vec<Settings>>>,
+    /// What else the engine was told.
+    pub(super) told: Arc<Mutex<Vec<String>>>,
     /// The kernel refuses a link from now on.
     pub(super) objects: Arc<AtomicBool>,
+    pub(super) teller: Teller,
+    events: mpsc::Sender<Question>,
     pub(super) view: watch::Receiver<Arc<View>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -95,14 +100,15 @@ impl Machine {
 
     async fn over(directory: tempfile::TempDir, beginning: Beginning) -> Self {
         let kind = Kind::Kernel;
-        let (settings, objects) = (
+        let (settings, told, objects) = (
             Arc::<Mutex<Vec<Settings>>>::default(),
+            Arc::<Mutex<Vec<String>>>::default(),
             Arc::<AtomicBool>::default(),
         );
         let (network, requests) = mpsc::channel(8);
         let (ike, commands) = mpsc::channel(8);
         let kernel = tokio::spawn(kernel(requests, objects.clone()));
-        let engine = tokio::spawn(engine(commands, settings.clone()));
+        let engine = tokio::spawn(engine(commands, settings.clone(), told.clone()));
         let (asked, orders) = mpsc::channel(8);
         let (published, view) = watch::channel(Arc::default());
         let desired = derive(
@@ -111,9 +117,13 @@ impl Machine {
             kind,
             &InUse::new(),
         );
+        let saved = Storage::open(directory.path());
+        let (chronicle, teller, events) = Chronicle::new(saved);
+        let chronicle = tokio::spawn(chronicle.run());
         let channels = Channels {
             ike: ike.clone(),
             network: network.clone(),
+            teller: teller.clone(),
             orders,
             view: published,
         };
@@ -130,14 +140,19 @@ impl Machine {
             refresh: network,
             commands: ike,
             orders: asked,
+            events: events.clone(),
+            started: Instant::now(),
         };
         let api = tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), published));
         Self {
             directory,
             settings,
+            told,
             objects,
+            teller,
+            events,
             view,
-            tasks: vec![kernel, engine, control, api],
+            tasks: vec![kernel, engine, control, api, chronicle],
         }
     }
 
@@ -150,6 +165,18 @@ impl Machine {
             let _aborted = task.await;
         }
         Self::start(self.directory).await
+    }
+
+    /// Has the events saved that happened so far; none are told any more.
+    pub(super) async fn events_saved(&self) {
+        let (answer, saved) = oneshot::channel();
+        self.events.send(Question::Close(answer)).await.unwrap();
+        saved.await.unwrap();
+    }
+
+    /// Head and body as they are.
+    pub(super) async fn get_text(&self, path: &str) -> String {
+        exchange(&self.directory.path().join("socket"), ("GET", path), "", b"").await
     }
 
     /// Waits until this generation runs.
@@ -208,16 +235,34 @@ async fn kernel(mut requests: mpsc::Receiver<Request>, objects: Arc<AtomicBool>)
 }
 
 /// Remembers what it is given.
-async fn engine(mut commands: mpsc::Receiver<Command>, given: Arc<Mutex<Vec<Settings>>>) {
+async fn engine(
+    mut commands: mpsc::Receiver<Command>,
+    given: Arc<Mutex<Vec<Settings>>>,
+    told: Arc<Mutex<Vec<String>>>,
+) {
     while let Some(command) = commands.recv().await {
-        if let Command::Configure(settings, answer) = command {
-            given.lock().unwrap().push(*settings);
-            answer.send(Vec::new()).unwrap();
+        match command {
+            Command::Configure(settings, answer) => {
+                given.lock().unwrap().push(*settings);
+                answer.send(Vec::new()).unwrap();
+            }
+            Command::Tell(input) => told.lock().unwrap().push(format!("{input:?}")),
+            Command::Publish(_) => (),
         }
     }
 }
 
-async fn send(socket: &Path, (method, path): (&str, &str), headers: &str, body: &[u8]) -> Answer {
+async fn send(socket: &Path, request: (&str, &str), headers: &str, body: &[u8]) -> Answer {
+    let answer = exchange(socket, request, headers, body).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    Answer {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head: head.to_owned(),
+        body: serde_json::from_str(body).unwrap_or(Value::Null),
+    }
+}
+
+async fn exchange(socket: &Path, (method, path): (&str, &str), headers: &str, body: &[u8]) -> String {
     let mut stream = UnixStream::connect(socket).await.unwrap();
     let length = body.len();
     let head = format!(
@@ -227,12 +272,7 @@ async fn send(socket: &Path, (method, path): (&str, &str), headers: &str, body: 
     stream.write_all(body).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    Answer {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head: head.to_owned(),
-        body: serde_json::from_str(body).unwrap_or(Value::Null),
-    }
+    answer
 }
 
 /// Two connections, to b and to c.

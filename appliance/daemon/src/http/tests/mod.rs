@@ -1,4 +1,6 @@
+mod actions;
 mod configuration;
+mod listening;
 mod machine;
 mod secrets;
 mod status;

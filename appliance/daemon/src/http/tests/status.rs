@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ike::{
-    ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, Input, LineSnapshot, LineStanding,
+    ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, LineSnapshot, LineStanding,
     Outage, Reason, Side, Snapshot, Stage, TrafficSelector, WeakAlgorithm,
 };
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::chronicle::Teller;
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::history::Moment;
 use crate::http::{Published, serve};
@@ -19,7 +20,7 @@ use crate::journal::{Journal, Pages};
 
 struct Rig {
     directory: tempfile::TempDir,
-    commands: mpsc::Receiver<Command>,
+    _commands: mpsc::Receiver<Command>,
     _refresh: mpsc::Receiver<Request>,
 }
 
@@ -50,11 +51,13 @@ fn start() -> Rig {
             refresh,
             commands,
             orders: mpsc::channel(1).0,
+            events: mpsc::channel(1).0,
+            started: Instant::now(),
         },
     ));
     Rig {
         directory,
-        commands: heard,
+        _commands: heard,
         _refresh: asked,
     }
 }
@@ -75,7 +78,7 @@ fn outage() -> Outage {
 
 /// It came up, went down after a minute, failed thrice, and the clock jumped on 2 January 2026.
 fn pages() -> Pages {
-    let mut journal = Journal::new();
+    let mut journal = Journal::new(Teller::to_nobody());
     let (wall, monotonic) = (UNIX_EPOCH + Duration::from_secs(1_767_323_045), Instant::now());
     let at = |seconds, jump| Moment {
         wall: wall + Duration::from_secs(seconds + jump),
@@ -166,27 +169,6 @@ async fn status_is_told_though_the_owners_are_busy() {
     assert_eq!(one["outage"], connection["outage"]);
 }
 
-#[tokio::test]
-async fn actions_reach_the_engine() {
-    let mut rig = start();
-    let mut told = Vec::new();
-    for verb in ["connect", "rekey", "rekey-ike"] {
-        let path = format!("/api/v1/connections/to-b:{verb}");
-        let (code, _) = ask(rig.directory.path(), "POST", &path).await;
-        assert_eq!(code, 202, "{verb}");
-        let Command::Tell(input) = rig.commands.recv().await.unwrap() else {
-            panic!("{verb} is no input")
-        };
-        told.push(format!("{input:?}"));
-    }
-    let expected = [
-        Input::Connect(name()),
-        Input::RekeyChild(name()),
-        Input::RekeyIke(name()),
-    ];
-    assert_eq!(told, expected.map(|input| format!("{input:?}")));
-}
-
 /// What happened to one connection is told with times, and not in the list of all.
 #[tokio::test]
 async fn events_are_told_of_one_connection() {
@@ -236,7 +218,6 @@ async fn what_is_not_there_is_said_in_words() {
     for (method, path, reason) in [
         ("GET", "/api/v2/status", "unknown-path"),
         ("GET", "/api/v1/status/connections/nope", "unknown-connection"),
-        ("POST", "/api/v1/connections/nope:connect", "unknown-connection"),
         ("POST", "/api/v1/connections/to-b:explode", "unknown-action"),
         ("POST", "/api/v1/connections/to-b", "unknown-action"),
     ] {

@@ -1,0 +1,15 @@
+//! What happens, numbered: kept for a while, told to whoever listens, and found again after a start.
+
+mod event;
+mod news;
+mod owner;
+mod ring;
+mod select;
+mod storage;
+
+pub(crate) use event::Event;
+pub(crate) use news::{News, Teller};
+pub(crate) use owner::{Chronicle, Followed, Question};
+pub(crate) use ring::{Gap, Page};
+pub(crate) use select::{From, Select};
+pub(crate) use storage::Storage;

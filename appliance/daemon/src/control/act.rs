@@ -1,0 +1,57 @@
+use appliance_config::held;
+use ike::{ConnectionName, Input};
+use tracing::info;
+
+use super::order::{Act, Action};
+use super::origin::Origin;
+use super::owner::Control;
+use super::refusal::Refusal;
+use crate::ike_owner::Command;
+use crate::store::{Audit, AuditPage, AuditQuery};
+
+impl Control {
+    /// Tells the engine, and the audit log.
+    pub(super) async fn act(&mut self, act: Act) -> Result<(), Refusal> {
+        let connections = &self.running.config.connections;
+        let mut named = connections
+            .iter()
+            .filter(|(name, _)| name.as_str() == act.connection);
+        match named.next() {
+            None => return Err(Refusal::UnknownConnection(act.connection)),
+            Some((_, connection)) if !connection.enabled => {
+                return Err(Refusal::ConnectionDisabled(act.connection));
+            }
+            Some((_, connection)) => {
+                if let Some(notice) = held(connection) {
+                    return Err(Refusal::ConnectionHeld(notice.detail));
+                }
+            }
+        }
+        let name = ConnectionName(act.connection.as_str().into());
+        let input = match act.action {
+            Action::Connect => Input::Connect(name),
+            Action::Disconnect => Input::Disconnect(name),
+            Action::Reset => Input::Reset(name),
+            Action::Rekey => Input::RekeyChild(name),
+            Action::RekeyIke => Input::RekeyIke(name),
+        };
+        let told = self.ike.try_send(Command::Tell(input));
+        told.map_err(|_| Refusal::Stopping)?;
+        info!(
+            connection = act.connection,
+            author = act.author,
+            action = act.action.word(),
+            "by hand"
+        );
+        if let Origin::Store(store) = &self.origin {
+            let audit = Audit::done(&act.author, act.what());
+            store.with(move |store| store.audit(&audit)).await?;
+        }
+        Ok(())
+    }
+
+    /// Lines of the audit log, newest first.
+    pub(super) async fn audit_log(&self, query: AuditQuery) -> Result<AuditPage, Refusal> {
+        self.store()?.with(move |store| store.audit_log(&query)).await
+    }
+}

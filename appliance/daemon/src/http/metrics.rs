@@ -1,0 +1,191 @@
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use ike::{ConnectionName, ConnectionState};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::error::Error;
+use super::router::Published;
+use super::status::{Views, fresh};
+use crate::status::{drops, resident_bytes};
+
+/// OpenMetrics 1.0, which Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(&'static str, String)>;
+type Gauges = Family<Labels, Gauge>;
+type Counters = Family<Labels, Counter>;
+
+/// `GET /api/v1/metrics`.
+pub(crate) async fn metrics(State(published): State<Published>) -> Result<impl IntoResponse, Error> {
+    let views = fresh(&published).await;
+    let mut registry = Registry::default();
+    process(&mut registry, &published);
+    configuration(&mut registry, &views);
+    engine(&mut registry, &views);
+    connections(&mut registry, &views);
+    traffic(&mut registry, &views);
+    let mut text = String::new();
+    // A string takes whatever is written to it.
+    encode(&mut text, &registry).map_err(|_| Error::Busy)?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text))
+}
+
+fn gauges(registry: &mut Registry, name: &str, help: &str) -> Gauges {
+    let family = Gauges::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn counters(registry: &mut Registry, name: &str, help: &str) -> Counters {
+    let family = Counters::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn set(family: &Gauges, labels: Labels, value: impl TryInto<i64>) {
+    let value = value.try_into().unwrap_or(i64::MAX);
+    family.get_or_create(&labels).set(value);
+}
+
+fn process(registry: &mut Registry, published: &Published) {
+    let build = gauges(registry, "causeway_build", "What runs: always 1");
+    set(&build, vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1);
+    let uptime = gauges(registry, "causeway_uptime_seconds", "How long causewayd has run");
+    set(&uptime, vec![], published.started.elapsed().as_secs());
+    if let Some(resident) = resident_bytes() {
+        let memory = gauges(
+            registry,
+            "process_resident_memory_bytes",
+            "Resident memory of causewayd",
+        );
+        set(&memory, vec![], resident);
+    }
+}
+
+fn configuration(registry: &mut Registry, views: &Views) {
+    let view = &views.configuration;
+    let generation = gauges(
+        registry,
+        "causeway_configuration_generation",
+        "The generation that runs",
+    );
+    set(&generation, vec![], view.generation);
+    let trial = gauges(
+        registry,
+        "causeway_configuration_on_trial",
+        "1 while what runs is to be confirmed",
+    );
+    set(&trial, vec![], u8::from(view.trial.is_some()));
+    let damaged = gauges(
+        registry,
+        "causeway_store_damaged",
+        "1 if the database was damaged at the start",
+    );
+    set(&damaged, vec![], u8::from(view.damage.is_some()));
+}
+
+fn engine(registry: &mut Registry, views: &Views) {
+    let half_open = gauges(
+        registry,
+        "causeway_ike_half_open",
+        "IKE SAs as responder that have not authenticated",
+    );
+    set(&half_open, vec![], views.ike.half_open);
+    let dropped = counters(
+        registry,
+        "causeway_ike_dropped_messages",
+        "IKE messages that changed nothing, by cause",
+    );
+    for (cause, count) in drops(&views.ike, &views.pages) {
+        dropped
+            .get_or_create(&vec![("cause", cause.to_owned())])
+            .inc_by(count);
+    }
+    let refused = gauges(
+        registry,
+        "causeway_kernel_refused_objects",
+        "What the kernel does not take",
+    );
+    set(&refused, vec![], views.datapath.refused.len());
+    let clock = gauges(
+        registry,
+        "causeway_clock_wrong",
+        "1 while the wall clock cannot be right",
+    );
+    set(&clock, vec![], u8::from(views.pages.clock.is_some()));
+}
+
+fn named(connection: &ConnectionName) -> Labels {
+    vec![("connection", connection.0.to_string())]
+}
+
+fn connections(registry: &mut Registry, views: &Views) {
+    let up = gauges(
+        registry,
+        "causeway_connection_up",
+        "1 while a Child SA carries the connection; told of every one that is enabled",
+    );
+    let children = gauges(registry, "causeway_connection_child_sas", "Child SAs in use");
+    let outages = gauges(
+        registry,
+        "causeway_connection_outage",
+        "Why the connection is down, or what of it does not work: always 1",
+    );
+    let events = counters(
+        registry,
+        "causeway_connection_events",
+        "What happened to the connection, rekeys among it",
+    );
+    for (name, connection) in &views.ike.connections {
+        set(
+            &up,
+            named(name),
+            u8::from(connection.state == ConnectionState::Up),
+        );
+        set(&children, named(name), connection.children.len());
+        if let Some(outage) = &connection.outage {
+            let mut labels = named(name);
+            labels.push(("reason", outage.reason.word().to_owned()));
+            labels.push(("side", outage.side.word().to_owned()));
+            labels.push(("stage", outage.stage.word().to_owned()));
+            set(&outages, labels, 1);
+        }
+        let history = views.pages.histories.of(name);
+        for (event, count) in history.into_iter().flat_map(|history| history.counts()) {
+            let mut labels = named(name);
+            labels.push(("event", (*event).to_owned()));
+            events.get_or_create(&labels).inc_by(*count);
+        }
+    }
+}
+
+fn traffic(registry: &mut Registry, views: &Views) {
+    let packets = counters(
+        registry,
+        "causeway_connection_packets",
+        "Packets through the tunnel since the start",
+    );
+    let bytes = counters(
+        registry,
+        "causeway_connection_bytes",
+        "Octets of those packets, as they are inside the tunnel",
+    );
+    for name in views.ike.connections.keys() {
+        let carried = views.datapath.carried.get(name).copied().unwrap_or_default();
+        let directions = [
+            ("in", carried.packets_in, carried.bytes_in),
+            ("out", carried.packets_out, carried.bytes_out),
+        ];
+        for (direction, packet_count, byte_count) in directions {
+            let mut labels = named(name);
+            labels.push(("direction", direction.to_owned()));
+            packets.get_or_create(&labels).inc_by(packet_count);
+            bytes.get_or_create(&labels).inc_by(byte_count);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use appliance_config::Notice;
+use ike::Snapshot;
+use serde::Serialize;
+
+use super::report::{OutageStatus, outage};
+use crate::control::View;
+use crate::datapath::{DatapathSnapshot, Refused};
+use crate::journal::Pages;
+use crate::store::Boot;
+
+/// What concerns all connections.
+#[derive(Debug, Serialize)]
+pub(crate) struct SystemStatus {
+    version: &'static str,
+    /// How long causewayd has run.
+    uptime_s: u64,
+    datapath: DatapathStatus,
+    configuration: ConfigurationStatus,
+    clock: Option<OutageStatus>,
+    memory: MemoryStatus,
+    /// IKE messages that changed nothing, by cause.
+    drops: BTreeMap<&'static str, u64>,
+    half_open: usize,
+    kernel: KernelStatus,
+}
+
+/// What causewayd takes.
+#[derive(Debug, Serialize)]
+struct MemoryStatus {
+    /// Not told where the system does not say.
+    resident_bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigurationStatus {
+    generation: u32,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    startup: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<TrialStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreStatus>,
+    /// What this version keeps and does not act on.
+    notices: Vec<Notice>,
+}
+
+/// What returns to the start-up generation by itself.
+#[derive(Debug, Serialize)]
+struct TrialStatus {
+    generation: u32,
+    remaining_s: u64,
+}
+
+/// What is wrong with the store.
+#[derive(Debug, Serialize)]
+struct StoreStatus {
+    reason: &'static str,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct DatapathStatus {
+    kind: &'static str,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct KernelStatus {
+    refused: Vec<Refused>,
+}
+
+impl SystemStatus {
+    /// Puts together what the owners published.
+    pub(crate) fn new(
+        (ike, datapath): (&Snapshot, &DatapathSnapshot),
+        pages: &Pages,
+        configuration: &View,
+        uptime: Duration,
+    ) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: uptime.as_secs(),
+            datapath: DatapathStatus {
+                kind: datapath.kind.word(),
+                why: datapath.why.clone(),
+            },
+            configuration: ConfigurationStatus::new(configuration),
+            clock: pages.clock.as_ref().map(outage),
+            memory: MemoryStatus {
+                resident_bytes: resident_bytes(),
+            },
+            drops: drops(ike, pages),
+            half_open: ike.half_open,
+            kernel: KernelStatus {
+                refused: datapath.refused.clone(),
+            },
+        }
+    }
+}
+
+/// What of this process is in memory (`VmRSS` in proc_pid_status(5)).
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+impl ConfigurationStatus {
+    fn new(view: &View) -> Self {
+        let trial = view.trial.as_ref().map(|trial| TrialStatus {
+            generation: trial.generation,
+            remaining_s: trial.deadline.remaining(&Boot::now()).as_secs(),
+        });
+        Self {
+            generation: view.generation,
+            source: if view.startup.is_some() { "store" } else { "file" },
+            startup: view.startup,
+            trial,
+            store: view.damage.as_ref().map(|detail| StoreStatus {
+                reason: "store-damaged",
+                detail: detail.clone(),
+            }),
+            notices: view.idle.iter().flat_map(|idle| idle.notices.clone()).collect(),
+        }
+    }
+}
+
+/// By cause; `overload` are messages that came faster than they could be read.
+pub(crate) fn drops(ike: &Snapshot, pages: &Pages) -> BTreeMap<&'static str, u64> {
+    let judged = ike.drops.iter().map(|(cause, count)| (cause.word(), *count));
+    let unread = Some(("overload", pages.unread)).filter(|(_, count)| *count > 0);
+    judged.chain(unread).collect()
+}
