@@ -7,6 +7,7 @@ use crate::outcome::Outcome;
 pub(crate) struct Answer {
     json: Value,
     text: String,
+    silent: bool,
     outcome: Outcome,
 }
 
@@ -19,6 +20,7 @@ impl Answer {
         Self {
             json,
             text,
+            silent: false,
             outcome: Outcome::Done,
         }
     }
@@ -28,12 +30,20 @@ impl Answer {
         Self { outcome, ..self }
     }
 
+    /// The same, where all is said already.
+    pub(crate) fn silent(self) -> Self {
+        Self { silent: true, ..self }
+    }
+
     pub(crate) fn outcome(&self) -> Outcome {
         self.outcome
     }
 
     /// What is printed.
     pub(crate) fn print(&self, as_json: bool) -> String {
+        if self.silent {
+            return String::new();
+        }
         match (&self.json, as_json) {
             (_, false) => self.text.clone(),
             (Value::Null, true) => format!("{}\n", json!({})),

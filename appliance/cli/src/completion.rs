@@ -66,6 +66,11 @@ pub(crate) fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
     names("/api/v1/secrets", begun)
 }
 
+/// Names of tokens.
+pub(crate) fn tokens(begun: &OsStr) -> Vec<CompletionCandidate> {
+    names("/api/v1/tokens", begun)
+}
+
 fn names(path: &str, begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
     let items = client().and_then(|client| client.get(path).ok());

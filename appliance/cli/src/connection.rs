@@ -19,7 +19,7 @@ pub(crate) fn status_of(client: &Client, name: &str) -> Done {
     let answer = client.get(&path(name))?;
     let connection: Connection = client.read(&answer)?;
     let text = report::connection(name, &connection);
-    Ok(Answer::done(answer, text).with(up(connection.is_up())))
+    Ok(Answer::done(answer, text).with(up(connection.is_well())))
 }
 
 /// What happened to a connection lately.
@@ -35,6 +35,14 @@ pub(crate) fn events(client: &Client, name: &str) -> Done {
 pub(crate) fn ask(client: &Client, name: &str, action: &str) -> Done {
     let answer = client.post(&format!("/api/v1/connections/{name}:{action}"))?;
     let text = format!("Asked to {action} {name}. How it goes: causeway status {name}\n");
+    Ok(Answer::done(answer, text))
+}
+
+/// The code with which the first admin is made.
+pub(crate) fn claim_code(client: &Client) -> Done {
+    let answer = client.get("/api/v1/claim")?;
+    let code = answer.get("code").and_then(Value::as_str).unwrap_or_default();
+    let text = format!("{code}\n");
     Ok(Answer::done(answer, text))
 }
 

@@ -1,16 +1,41 @@
 use crate::report::{duration, push, side};
 use crate::status::Event;
 
-/// What happened, in one line.
+/// What happened to a connection, in one line.
 pub(crate) fn line(event: &Event) -> String {
     let mut text = String::new();
-    push(&mut text, &words(event));
+    push(&mut text, &format!("{}{}", brief(event), said(event)));
     text
 }
 
-/// The same without what was offered and expected.
+/// The same of an event among those of all, with to what it happened.
+pub(crate) fn line_of_all(event: &Event) -> String {
+    let connection = event
+        .connection
+        .as_ref()
+        .map_or_else(String::new, |name| format!("{name}: "));
+    let mut words = format!("{}  {connection}{}", event.at, what(event));
+    for about in [&event.object, &event.detail].into_iter().flatten() {
+        words += &format!(": {about}");
+    }
+    if let Some(generation) = event.generation {
+        words += &format!(", generation {generation}");
+    }
+    if let Some(author) = &event.author {
+        words += &format!(", by {author}");
+    }
+    let mut text = String::new();
+    push(&mut text, &format!("{words}{}", said(event)));
+    text
+}
+
+/// What happened to a connection, without what was offered and expected.
 pub(crate) fn brief(event: &Event) -> String {
-    let mut words = format!("{}  {}", event.at, event.event);
+    format!("{}  {}", event.at, what(event))
+}
+
+fn what(event: &Event) -> String {
+    let mut words = event.event.clone();
     match (event.event.as_str(), event.lasted_s) {
         ("up", Some(seconds)) => words += &format!(" after {} down", duration(seconds)),
         ("down", Some(seconds)) => words += &format!(" after {} up", duration(seconds)),
@@ -31,8 +56,8 @@ pub(crate) fn brief(event: &Event) -> String {
     words
 }
 
-fn words(event: &Event) -> String {
-    let mut words = brief(event);
+fn said(event: &Event) -> String {
+    let mut words = String::new();
     for (label, said) in [("offered", &event.offered), ("expected", &event.expected)] {
         if !said.is_empty() {
             words += &format!("; {label} {said}");

@@ -1,18 +1,26 @@
 //! The Causeway command line: a client of the daemon's HTTP API.
 
 mod answer;
+mod audit;
 mod changes;
 mod client;
 mod completion;
 mod config;
 mod connection;
+mod credential;
 mod events;
+mod interface;
+mod logs;
 mod outcome;
+mod password;
+mod query;
 mod report;
 mod secret;
+mod show;
 mod status;
 mod target;
 mod token;
+mod user;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -42,9 +50,12 @@ struct Arguments {
 enum Command {
     /// Show what is up, what is down and why, and what to do about it.
     Status {
-        /// Show only this connection.
+        /// Show only this connection, or this interface.
         #[arg(value_parser = name, add = ArgValueCompleter::new(completion::connections))]
         name: Option<String>,
+        /// Show interfaces, their addresses and leases.
+        #[arg(long)]
+        interfaces: bool,
     },
     /// Show what happened to a connection lately, oldest first.
     Events {
@@ -52,8 +63,25 @@ enum Command {
         #[arg(value_parser = name, add = ArgValueCompleter::new(completion::connections))]
         name: String,
     },
+    /// Show what happened lately to everything, oldest first, and with -f what happens.
+    Logs {
+        #[command(flatten)]
+        wanted: logs::Wanted,
+    },
     /// Start a connection now, although nothing needs it yet or the next attempt is not due.
     Connect {
+        /// The connection.
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::connections))]
+        name: String,
+    },
+    /// Take a connection down, whatever needs it, until it is connected or reset.
+    Disconnect {
+        /// The connection.
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::connections))]
+        name: String,
+    },
+    /// Take a connection down and start it anew at once.
+    Reset {
         /// The connection.
         #[arg(value_parser = name, add = ArgValueCompleter::new(completion::connections))]
         name: String,
@@ -67,12 +95,30 @@ enum Command {
         #[arg(long)]
         ike: bool,
     },
+    /// Print a part of the document that runs: all connections, or one.
+    Show {
+        #[command(flatten)]
+        part: show::Part,
+    },
     /// Read and change the configuration, with what a change does shown first and a way back.
     #[command(subcommand)]
     Config(config::Command),
     /// Set and remove the secrets that the configuration names.
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Print the code with which the first admin claims this machine; for root on the machine itself.
+    ClaimCode,
+    /// Show who may sign in, and set passwords.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Make, show and remove the tokens of programs.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Show who changed what or tried to, newest first.
+    Audit {
+        #[command(flatten)]
+        wanted: audit::Wanted,
+    },
     /// Print what a shell reads to complete words: . <(causeway completion bash)
     Completion {
         /// The shell.
@@ -87,7 +133,7 @@ fn main() -> ExitCode {
         json,
         command,
     } = Arguments::parse();
-    let outcome = match run(target, command) {
+    let outcome = match run(target, command, json) {
         Ok(answer) => match io::stdout().write_all(answer.print(json).as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Outcome::Problems,
             Ok(()) | Err(_) => answer.outcome(),
@@ -104,17 +150,29 @@ fn main() -> ExitCode {
     outcome.into()
 }
 
-fn run(target: Target, command: Command) -> Done {
+fn run(target: Target, command: Command, json: bool) -> Done {
     let client = &target.client()?;
     match command {
-        Command::Status { name: None } => connection::status(client),
-        Command::Status { name: Some(name) } => connection::status_of(client, &name),
+        Command::Status {
+            name,
+            interfaces: true,
+        } => interface::status(client, name.as_deref()),
+        Command::Status { name: None, .. } => connection::status(client),
+        Command::Status { name: Some(name), .. } => connection::status_of(client, &name),
         Command::Events { name } => connection::events(client, &name),
+        Command::Logs { wanted } => logs::run(client, &wanted, json),
         Command::Connect { name } => connection::ask(client, &name, "connect"),
+        Command::Disconnect { name } => connection::ask(client, &name, "disconnect"),
+        Command::Reset { name } => connection::ask(client, &name, "reset"),
         Command::Rekey { name, ike: false } => connection::ask(client, &name, "rekey"),
         Command::Rekey { name, ike: true } => connection::ask(client, &name, "rekey-ike"),
         Command::Config(command) => config::run(client, command),
         Command::Secret(command) => secret::run(client, command),
+        Command::Show { part } => show::run(client, &part),
+        Command::ClaimCode => connection::claim_code(client),
+        Command::User(command) => user::run(client, command),
+        Command::Token(command) => token::run(client, command),
+        Command::Audit { wanted } => audit::run(client, &wanted),
         Command::Completion { shell } => completion::script(shell),
     }
 }

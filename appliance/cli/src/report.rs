@@ -1,6 +1,7 @@
 use crate::events;
 use crate::status::{
-    ChildSa, Configuration, Connection, IkeSa, Line, LineState, Notice, Outage, Side, State, Status, Weak,
+    ChildSa, Configuration, Connection, IkeSa, Line, LineState, Notice, Outage, Refusal, Side, State, Status,
+    Weak,
 };
 
 /// So many of the last events are shown with a connection.
@@ -17,7 +18,7 @@ pub(crate) fn status(status: &Status) -> String {
     let all = status.connections.len();
     let summary = match all {
         0 => "no connection is configured".to_owned(),
-        _ => format!("{up} of {all} connections up"),
+        _ => format!("{up} of {all} connections up{}", disabled(status)),
     };
     let version = &status.version;
     push(&mut text, &format!("Causeway {version}: {summary}"));
@@ -25,16 +26,7 @@ pub(crate) fn status(status: &Status) -> String {
         &mut text,
         &format!("datapath   {}: {}", status.datapath.kind, status.datapath.why),
     );
-    for refusal in &status.kernel.refused {
-        let attribute = refusal
-            .attribute
-            .as_ref()
-            .map_or_else(String::new, |attribute| format!(", {attribute}"));
-        push(
-            &mut text,
-            &format!("refused    {}{attribute}: {}", refusal.object, refusal.detail),
-        );
-    }
+    push_faults(&mut text, status);
     if let Some(clock) = &status.clock {
         push_clock(&mut text, clock);
     }
@@ -56,12 +48,41 @@ pub(crate) fn status(status: &Status) -> String {
     if !drops.is_empty() {
         push(&mut text, &format!("dropped    {}", drops.join(", ")));
     }
-    let (well, unwell): (Vec<_>, Vec<_>) = status.connections.iter().partition(|(_, one)| one.is_up());
+    let (well, unwell): (Vec<_>, Vec<_>) = status.connections.iter().partition(|(_, one)| one.is_well());
     for (name, one) in unwell.into_iter().chain(well) {
         text.push('\n');
         text.push_str(&connection(name, one));
     }
     text
+}
+
+/// What the kernel refuses, and interfaces that are not up.
+fn push_faults(text: &mut String, status: &Status) {
+    for refusal in &status.kernel.refused {
+        push(text, &format!("refused    {}", refused(refusal)));
+    }
+    for (name, interface) in status.interfaces.iter().filter(|(_, one)| !one.is_up()) {
+        let why = interface.outage.as_ref().map_or("", |outage| &outage.reason);
+        let line = format!("interface  {name}: {why}; see causeway status --interfaces");
+        push(text, &line);
+    }
+}
+
+/// What the kernel refuses, for a human.
+pub(crate) fn refused(refusal: &Refusal) -> String {
+    let attribute = refusal
+        .attribute
+        .as_ref()
+        .map_or_else(String::new, |attribute| format!(", {attribute}"));
+    format!("{}{attribute}: {}", refusal.object, refusal.detail)
+}
+
+fn disabled(status: &Status) -> String {
+    let connections = status.connections.values();
+    match connections.filter(|one| one.state == State::Disabled).count() {
+        0 => String::new(),
+        count => format!(", {count} disabled"),
+    }
 }
 
 fn push_configuration(text: &mut String, configuration: &Configuration) {
@@ -110,11 +131,9 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
         .as_ref()
         .map_or_else(String::new, |name| format!(", interface {name}"));
     let standby = if connection.standby { ", standby" } else { "" };
-    let since = duration(connection.since_s);
-    push(
-        &mut text,
-        &format!("{name}: {state} for {since}{interface}{standby}"),
-    );
+    let since = connection.since_s.map(duration);
+    let since = since.map_or_else(String::new, |since| format!(" for {since}"));
+    push(&mut text, &format!("{name}: {state}{since}{interface}{standby}"));
     if connection.carried_over {
         let by =
             "what an earlier causewayd left in the kernel, until it is up again or two minutes have passed";
@@ -175,7 +194,8 @@ fn weak(found: &[Weak]) -> String {
     both.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-fn push_outage(text: &mut String, outage: &Outage) {
+/// Why something is not up, and what to do about it.
+pub(crate) fn push_outage(text: &mut String, outage: &Outage) {
     let side = side(outage.side);
     push(
         text,

@@ -2,12 +2,16 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::interface::Interface;
+
 /// What `GET /api/v1/status` gives, as far as it is shown.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Status {
     pub(crate) version: String,
     pub(crate) datapath: Datapath,
     pub(crate) connections: BTreeMap<String, Connection>,
+    #[serde(default)]
+    pub(crate) interfaces: BTreeMap<String, Interface>,
     #[serde(default)]
     pub(crate) drops: BTreeMap<String, u64>,
     #[serde(default)]
@@ -76,7 +80,7 @@ pub(crate) struct Refusal {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Connection {
     pub(crate) state: State,
-    pub(crate) since_s: u64,
+    pub(crate) since_s: Option<u64>,
     pub(crate) outage: Option<Outage>,
     pub(crate) interface: Option<String>,
     /// Another connection has the routes of its site.
@@ -124,7 +128,7 @@ pub(crate) struct Weak {
     pub(crate) in_use: bool,
 }
 
-/// Something that happened to a connection, perhaps several times in a row.
+/// Something that happened, to a connection or otherwise, perhaps several times in a row.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Event {
     pub(crate) at: String,
@@ -132,6 +136,12 @@ pub(crate) struct Event {
     #[serde(default)]
     pub(crate) times: u64,
     pub(crate) event: String,
+    /// Told with the events of all.
+    pub(crate) connection: Option<String>,
+    pub(crate) generation: Option<u32>,
+    pub(crate) author: Option<String>,
+    pub(crate) object: Option<String>,
+    pub(crate) detail: Option<String>,
     pub(crate) lasted_s: Option<u64>,
     pub(crate) peer: Option<String>,
     pub(crate) reason: Option<String>,
@@ -207,9 +217,11 @@ pub(crate) struct ChildSa {
 }
 
 impl Status {
-    /// Every connection that is to run is up and the kernel takes everything.
+    /// Every connection that is to run is up, every interface too, and the kernel takes everything.
     pub(crate) fn is_well(&self) -> bool {
-        self.connections.values().all(Connection::is_well) && self.kernel.refused.is_empty()
+        self.connections.values().all(Connection::is_well)
+            && self.interfaces.values().all(Interface::is_up)
+            && self.kernel.refused.is_empty()
     }
 }
 

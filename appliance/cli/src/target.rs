@@ -5,7 +5,7 @@ use clap::Args;
 use hyper::Uri;
 
 use crate::client::{Client, Error, Fingerprint, Place, Server, Trust};
-use crate::token;
+use crate::credential;
 
 const SOCKET: &str = "/run/causeway/control.sock";
 const PORT: u16 = 8443;
@@ -64,7 +64,7 @@ impl Target {
         Ok(Server {
             port: authority.port_u16().unwrap_or(PORT),
             trust: self.trust()?,
-            authorization: token::authorization(self.token_file.as_deref(), &host)?,
+            authorization: credential::authorization(self.token_file.as_deref(), &host)?,
             host,
         })
     }

@@ -1,57 +1,121 @@
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
-use hyper::header::HeaderValue;
+use clap::{Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
+use hyper::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::client::Error;
-use crate::target::variable;
+use crate::answer::{Answer, Done};
+use crate::client::Client;
+use crate::report::push;
+use crate::{completion, name};
 
-/// What proves to the server who asks, if there is a token: from the environment, the file that is named, or the file for
-/// this host.
-pub(crate) fn authorization(named: Option<&Path>, host: &str) -> Result<Option<HeaderValue>, Error> {
-    let named = named.map(Path::to_path_buf);
-    let token = match (named, variable("CAUSEWAY_TOKEN")) {
-        (Some(file), _) => read(&file)?,
-        (None, Some(token)) => token,
-        (None, None) => match variable("CAUSEWAY_TOKEN_FILE") {
-            Some(file) => read(Path::new(&file))?,
-            None => match usual_file(host).filter(|file| file.exists()) {
-                Some(file) => read(&file)?,
-                None => return Ok(None),
-            },
-        },
-    };
-    let header = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
-    let mut header =
-        header.map_err(|_| Error::Usage("the token has characters that no token has".to_owned()))?;
-    header.set_sensitive(true);
-    Ok(Some(header))
+/// What can be done with the tokens of programs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a token and print it, this once.
+    Create {
+        /// What to call it.
+        #[arg(value_parser = name)]
+        name: String,
+        /// What it may do.
+        #[arg(long)]
+        role: Role,
+        /// Only paths that begin so below /api/v1, such as /status; may be given several times [default: all].
+        #[arg(long, value_name = "PATH")]
+        scope: Vec<String>,
+        /// How long it is valid [default: until it is removed].
+        #[arg(long, value_name = "SECONDS")]
+        expires_in: Option<u64>,
+        /// Whose it is; root has to say it.
+        #[arg(long, value_parser = name)]
+        user: Option<String>,
+    },
+    /// Show which there are, whose, for what, and until when; never the tokens themselves.
+    List,
+    /// Remove a token: it is worth nothing from now on.
+    Remove {
+        /// The token.
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::tokens))]
+        name: String,
+    },
 }
 
-/// Where the token for a host is kept (XDG Base Directory Specification).
-fn usual_file(host: &str) -> Option<PathBuf> {
-    let configuration = variable("XDG_CONFIG_HOME").map(PathBuf::from);
-    let configuration = configuration.or_else(|| Some(Path::new(&variable("HOME")?).join(".config")))?;
-    Some(configuration.join("causeway/tokens").join(host))
+/// What somebody may do: each may do all that the ones before it may.
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Look.
+    Viewer,
+    /// Bring tunnels up and down, and see what a change would do.
+    Operator,
+    /// Everything.
+    Admin,
 }
 
-fn read(file: &Path) -> Result<String, Error> {
-    let name = file.display().to_string();
-    let unreadable = |cause: io::Error| Error::Unreadable {
-        file: name.clone(),
-        cause,
+/// Does it.
+pub(crate) fn run(client: &Client, command: Command) -> Done {
+    let (answer, text) = match command {
+        Command::Create {
+            name,
+            role,
+            scope,
+            expires_in,
+            user,
+        } => {
+            let mut wanted = json!({ "name": name, "role": role, "scope": scope });
+            for (key, value) in [("expires_in_s", json!(expires_in)), ("user", json!(user))] {
+                if let (Some(fields), false) = (wanted.as_object_mut(), value.is_null()) {
+                    fields.insert(key.to_owned(), value);
+                }
+            }
+            let body = wanted.to_string().into_bytes();
+            let answer = client.send(Method::POST, "/api/v1/tokens", None, body)?;
+            let token = answer.get("token").and_then(Value::as_str).unwrap_or_default();
+            let text = format!("{token}\n");
+            (answer, text)
+        }
+        Command::List => {
+            let answer = client.get("/api/v1/tokens")?;
+            let text = list(&client.read(&answer)?);
+            (answer, text)
+        }
+        Command::Remove { name } => {
+            let path = format!("/api/v1/tokens/{name}");
+            let answer = client.send(Method::DELETE, &path, None, Vec::new())?;
+            (answer, format!("{name} is removed.\n"))
+        }
     };
-    let mut opened = File::open(file).map_err(unreadable)?;
-    let mode = opened.metadata().map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(Error::Usage(format!(
-            "{name}: others may read or write the token (mode {:o}): chmod 600 {name}",
-            mode & 0o777
-        )));
+    Ok(Answer::done(answer, text))
+}
+
+#[derive(Deserialize)]
+struct Token {
+    user: String,
+    role: String,
+    #[serde(default)]
+    scope: Vec<String>,
+    made_at: String,
+    expires_at: Option<String>,
+}
+
+fn list(tokens: &BTreeMap<String, Token>) -> String {
+    let mut text = String::new();
+    for (name, token) in tokens {
+        let scope = match token.scope.as_slice() {
+            [] => "all paths".to_owned(),
+            scope => scope.join(" "),
+        };
+        let end = token
+            .expires_at
+            .as_ref()
+            .map_or_else(|| "until removed".to_owned(), |end| format!("until {end}"));
+        let (user, role, made) = (&token.user, &token.role, &token.made_at);
+        push(
+            &mut text,
+            &format!("{name}  {user}  {role}  {scope}  made {made}  {end}"),
+        );
     }
-    let mut token = String::new();
-    opened.read_to_string(&mut token).map_err(unreadable)?;
-    Ok(token)
+    text
 }

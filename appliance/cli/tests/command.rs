@@ -81,6 +81,8 @@ fn what_is_asked_for_a_connection_reaches_the_daemon() {
         (&["connect", "to-b"][..], "connect"),
         (&["rekey", "to-b"], "rekey"),
         (&["rekey", "to-b", "--ike"], "rekey-ike"),
+        (&["disconnect", "to-b"], "disconnect"),
+        (&["reset", "to-b"], "reset"),
     ] {
         let (request, ended) = against("202 Accepted", "", arguments);
         assert_eq!(
@@ -337,9 +339,21 @@ fn every_answer_is_json_where_that_is_asked_for() {
     for (arguments, body) in [
         (&["status"][..], UP),
         (&["status", "to-b"], &one.to_string()),
+        (&["status", "--interfaces"], "{}"),
         (&["events", "to-b"], &one.to_string()),
         (&["connect", "to-b"], ""),
         (&["rekey", "to-b"], ""),
+        (&["disconnect", "to-b"], ""),
+        (&["reset", "to-b"], ""),
+        (&["logs"], r#"{"events":[]}"#),
+        (&["claim-code"], r#"{"code":"A"}"#),
+        (&["user", "list"], "{}"),
+        (&["user", "password", "a"], ""),
+        (&["token", "create", "a", "--role", "viewer"], "{}"),
+        (&["token", "list"], "{}"),
+        (&["token", "remove", "a"], ""),
+        (&["audit"], r#"{"entries":[]}"#),
+        (&["show", "connections", "to-b"], "{}"),
         (&["config", "show"], "{}"),
         (&["config", "check", "-"], REPORT),
         (&["config", "commit", "-", "--from", "1"], REPORT),
@@ -390,4 +404,69 @@ fn the_exit_status_says_what_kind_of_no_it_is() {
     let ended = causeway(nowhere, &["status", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&ended.err).unwrap();
     assert_eq!((told["reason"].as_str(), ended.status), (Some("no-socket"), 3));
+}
+
+#[test]
+fn parts_of_the_document_are_shown() {
+    for (arguments, path) in [
+        (&["show"][..], "/api/v1/config"),
+        (&["show", "connections"], "/api/v1/config/connections"),
+        (
+            &["show", "connections", "to-b"],
+            "/api/v1/config/connections/to-b",
+        ),
+        (
+            &["show", "sites", "b", "--defaults"],
+            "/api/v1/config/sites/b?defaults=true",
+        ),
+    ] {
+        let (request, ended) = against("200 OK", r#"{"mtu":1400}"#, arguments);
+        assert_eq!(request, format!("GET {path} HTTP/1.1"));
+        assert_eq!(ended.out, "{\n  \"mtu\": 1400\n}\n");
+    }
+}
+
+#[test]
+fn what_is_switched_off_is_no_fault() {
+    let mut status: serde_json::Value = serde_json::from_str(UP).unwrap();
+    status["connections"]["to-off"] =
+        serde_json::json!({ "state": "disabled", "since_s": null, "outage": null });
+    let (_, ended) = against("200 OK", &status.to_string(), &["status"]);
+    assert!(
+        ended
+            .out
+            .starts_with("Causeway 0.1.0: 1 of 2 connections up, 1 disabled\n"),
+        "{}",
+        ended.out
+    );
+    assert!(ended.out.contains("\nto-off: DISABLED\n"), "{}", ended.out);
+    assert_eq!(ended.status, 0);
+}
+
+#[test]
+fn interfaces_are_shown_with_what_they_lack() {
+    let wan = r#"{"state":"down","role":"wan","device":"eth0","present":true,"carrier":true,"mtu":{"expected":1500,"present":1500},
+        "addresses":[],"expected":["192.0.2.1/24"],"gateways":[],
+        "dhcp":{"phase":"bound","lease":{"address":"192.0.2.5/24","server":"192.0.2.254","expires_in_s":7200}},
+        "outage":{"reason":"address-missing","side":"we","stage":"link","next_step":"Wait."},
+        "refused":[{"object":"address 192.0.2.1/24","attribute":null,"detail":"it is taken"}]}"#;
+    let lan = r#"{"state":"up","role":"lan","device":"lan0","mtu":{"present":9000},"addresses":["10.1.0.1/24"],"refused":[]}"#;
+    let body = format!(r#"{{"lan0":{lan},"wan0":{wan}}}"#);
+    let (request, ended) = against("200 OK", &body, &["status", "--interfaces"]);
+    assert_eq!(request, "GET /api/v1/status/interfaces HTTP/1.1");
+    let down = "wan0: DOWN, wan, device eth0, MTU 1500\n  why      address-missing, said by this side at link\n  \
+                do next  Wait.\n  lacks    192.0.2.1/24\n  DHCP     bound, 192.0.2.5/24 from 192.0.2.254 for 2 h 0 min\n  \
+                refused  address 192.0.2.1/24: it is taken\n";
+    let up = "lan0: UP, lan, MTU 9000\n  has      10.1.0.1/24\n";
+    assert_eq!((ended.out, ended.status), (format!("{down}\n{up}"), 1));
+    let (request, ended) = against("200 OK", lan, &["status", "--interfaces", "lan0"]);
+    assert_eq!(request, "GET /api/v1/status/interfaces/lan0 HTTP/1.1");
+    assert_eq!((ended.out.as_str(), ended.status), (up, 0));
+
+    let mut status: serde_json::Value = serde_json::from_str(UP).unwrap();
+    status["interfaces"] = serde_json::from_str(&body).unwrap();
+    let (_, ended) = against("200 OK", &status.to_string(), &["status"]);
+    let line = "interface  wan0: address-missing; see causeway status --interfaces\n";
+    assert!(ended.out.contains(line), "{}", ended.out);
+    assert_eq!(ended.status, 1);
 }

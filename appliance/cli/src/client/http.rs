@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::{self, Runtime};
 
 use super::error::Error;
 use super::refusal::Refusal;
@@ -104,33 +105,45 @@ impl Client {
     }
 
     fn request(&self, request: request::Builder, body: Bytes) -> Result<Response<Bytes>, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|cause| self.unusable(&cause))?;
-        let exchange = async { tokio::time::timeout(self.patience, self.exchange(request, body)).await };
-        let answer = runtime
-            .block_on(exchange)
-            .map_err(|_| Error::TooSlow { place: self.name() })??;
+        let exchange = async { collected(self, self.open(request, body).await?).await };
+        let answer = self.runtime()?.block_on(self.patiently(exchange))?;
         if answer.status().is_success() {
-            return Ok(answer);
+            Ok(answer)
+        } else {
+            Err(self.failure(&answer))
         }
+    }
+
+    pub(super) fn runtime(&self) -> Result<Runtime, Error> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|cause| self.unusable(&cause))
+    }
+
+    /// What this comes to, if it does not take too long.
+    pub(super) async fn patiently<T>(
+        &self,
+        done: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let done = tokio::time::timeout(self.patience, done).await;
+        done.map_err(|_| Error::TooSlow { place: self.name() })?
+    }
+
+    /// What an answer that is no success says.
+    pub(super) fn failure(&self, answer: &Response<Bytes>) -> Error {
         let (status, refusal) = (answer.status(), Refusal::read(answer.status(), answer.body()));
-        Err(match (status.is_client_error(), refusal) {
+        match (status.is_client_error(), refusal) {
             (true, Some(refusal)) => Error::Refused(refusal),
             (false, Some(refusal)) => self.unusable(&refusal.detail()),
             (_, None) => self.unusable(&status),
-        })
-    }
-
-    async fn exchange(&self, request: request::Builder, body: Bytes) -> Result<Response<Bytes>, Error> {
-        let answer = self.open(request, body).await?;
-        let (parts, body) = answer.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await;
-        let body = body.map_err(|cause| self.unusable(&cause))?.to_bytes();
-        Ok(Response::from_parts(parts, body))
+        }
     }
 
     /// Sends a request; the body of the answer is still to come.
-    async fn open(&self, request: request::Builder, body: Bytes) -> Result<Response<Incoming>, Error> {
+    pub(super) async fn open(
+        &self,
+        request: request::Builder,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Error> {
         match &self.place {
             Place::Socket(socket) => {
                 let stream = UnixStream::connect(socket).await;
@@ -184,7 +197,7 @@ impl Client {
         }
     }
 
-    fn unusable(&self, cause: &impl ToString) -> Error {
+    pub(super) fn unusable(&self, cause: &impl ToString) -> Error {
         Error::Unusable {
             place: self.name(),
             cause: cause.to_string(),
@@ -197,6 +210,14 @@ impl Client {
             cause: cause.to_string(),
         }
     }
+}
+
+/// An answer with its whole body.
+pub(super) async fn collected(client: &Client, answer: Response<Incoming>) -> Result<Response<Bytes>, Error> {
+    let (parts, body) = answer.into_parts();
+    let body = Limited::new(body, MAX_ANSWER).collect().await;
+    let body = body.map_err(|cause| client.unusable(&cause))?.to_bytes();
+    Ok(Response::from_parts(parts, body))
 }
 
 /// Host and port as a URL has them (RFC 3986 §3.2).

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::changes::{self, Report};
 use crate::client::{Client, Error};
+use crate::query::Query;
 use crate::report::push;
 
 /// How a document is committed.
@@ -18,20 +19,11 @@ pub(crate) struct Manner {
 }
 
 impl Manner {
-    fn query(&self) -> String {
-        let confirm_within = self
-            .confirm_within
-            .map(|seconds| format!("confirm_within_s={seconds}"));
-        let comment = self
-            .comment
-            .as_deref()
-            .map(|comment| format!("comment={}", percent_encoded(comment)));
-        let options: Vec<String> = confirm_within.into_iter().chain(comment).collect();
-        if options.is_empty() {
-            String::new()
-        } else {
-            format!("?{}", options.join("&"))
-        }
+    fn query(&self) -> Query {
+        let confirm_within = self.confirm_within.map(|seconds| seconds.to_string());
+        Query::default()
+            .and("confirm_within_s", confirm_within.as_deref())
+            .and("comment", self.comment.as_deref())
     }
 }
 
@@ -49,7 +41,7 @@ pub(super) fn commit(
     document: Vec<u8>,
     manner: &Manner,
 ) -> Result<(Value, Report), Error> {
-    let path = format!("/api/v1/config{}", manner.query());
+    let path = manner.query().of("/api/v1/config");
     let answer = client.send(Method::PUT, &path, Some(tag), document)?;
     let report = client.read(&answer)?;
     Ok((answer, report))
@@ -86,13 +78,4 @@ pub(super) fn does(report: &Report) -> String {
         (false, None) => format!("Generation {generation} runs.\n"),
     };
     would_do(report) + &last
-}
-
-/// As a query may have it (RFC 3986 §2.1).
-fn percent_encoded(text: &str) -> String {
-    let encoded = text.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    });
-    encoded.collect()
 }

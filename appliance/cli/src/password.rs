@@ -1,0 +1,48 @@
+use std::io::{self, IsTerminal, Write};
+
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+
+use crate::client::Error;
+
+/// A password that is to be set: typed twice and not shown, or the first line of standard input.
+pub(crate) fn new(user: &str) -> Result<String, Error> {
+    if !io::stdin().is_terminal() {
+        return line();
+    }
+    let password = typed(&format!("New password of {user}: "))?;
+    if typed("The same again: ")? == password {
+        Ok(password)
+    } else {
+        Err(Error::Usage("what was typed differs".to_owned()))
+    }
+}
+
+/// A line that the terminal does not show.
+fn typed(question: &str) -> Result<String, Error> {
+    eprint!("{question}");
+    io::stderr().flush().map_err(unusable)?;
+    let stdin = io::stdin();
+    let shown = tcgetattr(&stdin).map_err(|cause| unusable(cause.into()))?;
+    let mut hidden = shown.clone();
+    hidden.local_flags.remove(LocalFlags::ECHO);
+    tcsetattr(&stdin, SetArg::TCSAFLUSH, &hidden).map_err(|cause| unusable(cause.into()))?;
+    let line = line();
+    let restored = tcsetattr(&stdin, SetArg::TCSAFLUSH, &shown);
+    eprintln!();
+    restored.map_err(|cause| unusable(cause.into()))?;
+    line
+}
+
+fn line() -> Result<String, Error> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).map_err(unusable)?;
+    let line = line.strip_suffix('\n').unwrap_or(&line);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+fn unusable(cause: io::Error) -> Error {
+    Error::Unreadable {
+        file: "standard input".to_owned(),
+        cause,
+    }
+}
