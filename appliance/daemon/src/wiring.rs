@@ -167,15 +167,12 @@ async fn serve(
     confine(&origin, arguments, directory.path())?;
     let desired = derive(&running.config, &secrets, kind, &in_use);
     info!(datapath = kind.word(), why, "datapath chosen");
-    let (chronicle, teller, events) = Chronicle::new(saved_events(&origin, &arguments.state));
-    let chronicle_task = tokio::spawn(chronicle.run());
+    let (teller, events, chronicle_task) = start_chronicle(&origin, &arguments.state);
     teller.tell(start(running.generation, kind, &why));
-
     let (inbox, messages) = ike_messages();
     let (carrier, outer) = carrier(kind, outer, &inbox)?;
-    let first = DatapathSnapshot::first(kind, why);
     let (network, requests) = mpsc::channel(REQUESTS);
-    let (datapath_snapshot, datapath_view) = watch::channel(Arc::new(first));
+    let (datapath_snapshot, datapath_view) = watch::channel(DatapathSnapshot::first(kind, why).into());
     let (answers, answered) = mpsc::channel(ANSWERS);
     let addresses = Arc::new(Notify::new());
     let telling = (answers.clone(), addresses.clone());
@@ -202,7 +199,6 @@ async fn serve(
     };
     let mut api_task = tokio::spawn(http::serve(listener, published));
     ready();
-
     tokio::select! {
         ended = control.run() => ended.context("signals")?,
         ended = &mut kernel_task => bail!("the owner of the kernel ended: {ended:?}"),
@@ -214,12 +210,14 @@ async fn serve(
     Ok(())
 }
 
-/// What an earlier run saved; a file as the only source has nothing beside it.
-fn saved_events(origin: &Origin, state: &Path) -> Option<Storage> {
-    match origin {
+/// Where news and questions are left. What an earlier run saved is there; a file as the only source has nothing beside it.
+fn start_chronicle(origin: &Origin, state: &Path) -> (Teller, mpsc::Sender<Question>, JoinHandle<()>) {
+    let saved = match origin {
         Origin::Files(_) => None,
         Origin::Store(_) => Storage::open(state),
-    }
+    };
+    let (chronicle, teller, questions) = Chronicle::new(saved);
+    (teller, questions, tokio::spawn(chronicle.run()))
 }
 
 /// What is told of a start.
