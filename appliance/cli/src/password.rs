@@ -9,9 +9,14 @@ pub(crate) fn new(user: &str) -> Result<String, Error> {
     if !io::stdin().is_terminal() {
         return line();
     }
-    let password = typed(&format!("New password of {user}: "))?;
-    if typed("The same again: ")? == password {
-        Ok(password)
+    typed_twice(&format!("New password of {user}: "))
+}
+
+/// What is typed at the terminal, twice the same, and not shown.
+pub(crate) fn typed_twice(question: &str) -> Result<String, Error> {
+    let first = typed(question)?;
+    if typed("The same again: ")? == first {
+        Ok(first)
     } else {
         Err(Error::Usage("what was typed differs".to_owned()))
     }

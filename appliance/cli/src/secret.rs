@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use clap::Subcommand;
@@ -8,15 +9,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::{Answer, Done};
-use crate::client::Client;
+use crate::client::{Client, Error};
 use crate::config::read;
 use crate::report::push;
-use crate::{completion, name};
+use crate::{completion, name, password};
 
 /// What can be done with secrets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Set a secret to what stands on standard input; one line end after it is not part of it.
+    /// Set a secret to what is typed, or stands on standard input; one line end after it is not part of it.
     Set {
         /// The secret.
         #[arg(value_parser = name, add = ArgValueCompleter::new(completion::secrets))]
@@ -42,7 +43,7 @@ pub(crate) enum Command {
 pub(crate) fn run(client: &Client, command: Command) -> Done {
     let (answer, text) = match command {
         Command::Set { name } => {
-            let answer = client.send(Method::PUT, &path(&name), None, read(Path::new("-"))?)?;
+            let answer = client.send(Method::PUT, &path(&name), None, value(&name)?)?;
             let text = set(&name, &client.read(&answer)?);
             (answer, text)
         }
@@ -63,6 +64,14 @@ pub(crate) fn run(client: &Client, command: Command) -> Done {
         }
     };
     Ok(Answer::done(answer, text))
+}
+
+/// Typed and not shown where there is a terminal, else all of standard input.
+fn value(name: &str) -> Result<Vec<u8>, Error> {
+    if io::stdin().is_terminal() {
+        return password::typed_twice(&format!("Value of {name}: ")).map(String::into_bytes);
+    }
+    read(Path::new("-"))
 }
 
 fn path(name: &str) -> String {

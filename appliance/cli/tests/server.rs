@@ -37,7 +37,7 @@ impl Server {
         let url = format!("https://{}", listener.local_addr().unwrap());
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
-        let digest = aws_lc_rs_digest(made.cert.der());
+        let digest = sha256(made.cert.der());
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -74,13 +74,14 @@ fn take(mut stream: TcpStream, config: ServerConfig, answer: &str) -> Option<Str
     Some(serve(StreamOwned::new(connection, stream), answer))
 }
 
-fn aws_lc_rs_digest(octets: &[u8]) -> String {
+fn sha256(octets: &[u8]) -> String {
     let digest = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, octets);
-    digest
+    let octets: Vec<String> = digest
         .as_ref()
         .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect()
+        .map(|octet| format!("{octet:02X}"))
+        .collect();
+    octets.join(":")
 }
 
 /// The command in an environment that says nothing else.
@@ -112,7 +113,7 @@ fn a_pinned_certificate_and_a_token_from_the_environment_lead_in() {
 #[test]
 fn another_certificate_is_told_with_both_fingerprints_and_gets_nothing() {
     let server = Server::giving("200 OK", UP, &["127.0.0.1"]);
-    let expected = format!("sha256:{}", "ab".repeat(32));
+    let expected = format!("sha256:{}", ["AB"; 32].join(":"));
     let arguments = ["status", "--server", &server.url, "--fingerprint", &expected];
     let ended = causeway(server.folder.path(), &[("CAUSEWAY_TOKEN", "geheim")], &arguments);
     assert!(

@@ -19,21 +19,20 @@ impl Fingerprint {
 }
 
 impl fmt::Display for Fingerprint {
+    /// As consoles and `openssl x509 -fingerprint -sha256` show it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(LABEL)?;
-        self.0
-            .iter()
-            .try_for_each(|octet| write!(formatter, "{octet:02x}"))
+        let octets: Vec<String> = self.0.iter().map(|octet| format!("{octet:02X}")).collect();
+        write!(formatter, "{LABEL}{}", octets.join(":"))
     }
 }
 
 impl FromStr for Fingerprint {
     type Err = &'static str;
 
-    /// With or without colons between the octets, as `openssl x509 -fingerprint -sha256` writes it too.
+    /// With colons between the octets or without, with the label or without.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = "a fingerprint is sha256: and 64 of 0-9 a-f";
-        let digits = text.strip_prefix(LABEL).ok_or(wrong)?.replace(':', "");
+        let wrong = "a fingerprint is sha256: and 64 of 0-9 a-f, with or without colons between the octets";
+        let digits = text.strip_prefix(LABEL).unwrap_or(text).replace(':', "");
         let nibbles: Option<Vec<u32>> = digits.chars().map(|digit| digit.to_digit(16)).collect();
         let nibbles = nibbles.filter(|nibbles| nibbles.len() == 2 * SHA256_OUTPUT_LEN);
         let mut octets = [0; SHA256_OUTPUT_LEN];
@@ -50,19 +49,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_of_writing_it_are_the_same_and_others_are_none() {
+    fn every_way_of_writing_it_is_the_same_and_others_are_none() {
         let fingerprint = Fingerprint::of(&CertificateDer::from(b"certificate".as_slice()));
-        let plain = fingerprint.to_string();
-        assert_eq!(plain.parse(), Ok(fingerprint));
-        let digits: Vec<char> = plain.trim_start_matches(LABEL).to_uppercase().chars().collect();
-        let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
-        assert_eq!(format!("{LABEL}{}", pairs.join(":")).parse(), Ok(fingerprint));
+        let shown = fingerprint.to_string();
+        let octets = shown.trim_start_matches(LABEL);
+        let plain = octets.replace(':', "").to_lowercase();
+        assert_eq!((octets.split(':').count(), plain.len()), (32, 64));
+        for same in [&shown, octets, &plain, &format!("{LABEL}{plain}")] {
+            assert_eq!(same.parse(), Ok(fingerprint), "{same}");
+        }
+        let short = octets.get(3..).unwrap();
         for wrong in [
             "",
-            "sha256:",
+            LABEL,
             "sha1:00",
-            plain.trim_start_matches(LABEL),
-            "sha256:zz",
+            short,
+            &format!("{plain}00"),
+            &plain.replace('a', "g"),
         ] {
             assert!(wrong.parse::<Fingerprint>().is_err(), "{wrong}");
         }
