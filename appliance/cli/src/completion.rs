@@ -66,6 +66,16 @@ pub(crate) fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
     names("/api/v1/secrets", begun)
 }
 
+/// Names of users.
+pub(crate) fn users(begun: &OsStr) -> Vec<CompletionCandidate> {
+    names("/api/v1/users", begun)
+}
+
+/// Names of the document's collections.
+pub(crate) fn collections(begun: &OsStr) -> Vec<CompletionCandidate> {
+    names("/api/v1/config", begun)
+}
+
 /// Names of tokens.
 pub(crate) fn tokens(begun: &OsStr) -> Vec<CompletionCandidate> {
     names("/api/v1/tokens", begun)

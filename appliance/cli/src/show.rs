@@ -1,14 +1,15 @@
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use crate::answer::{Answer, Done};
 use crate::client::Client;
-use crate::name;
+use crate::{completion, name};
 
 /// Which part of the document is shown.
 #[derive(Debug, Args)]
 pub(crate) struct Part {
     /// Such as connections; the whole document without it.
-    #[arg(value_parser = name)]
+    #[arg(value_parser = name, add = ArgValueCompleter::new(completion::collections))]
     collection: Option<String>,
     /// One of them.
     #[arg(value_parser = name)]

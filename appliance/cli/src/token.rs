@@ -29,7 +29,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS")]
         expires_in: Option<u64>,
         /// Whose it is; root has to say it.
-        #[arg(long, value_parser = name)]
+        #[arg(long, value_parser = name, add = ArgValueCompleter::new(completion::users))]
         user: Option<String>,
     },
     /// Show which there are, whose, for what, and until when; never the tokens themselves.

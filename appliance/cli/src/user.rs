@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
+use clap_complete::ArgValueCompleter;
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -8,7 +9,7 @@ use serde_json::json;
 use crate::answer::{Answer, Done};
 use crate::client::Client;
 use crate::report::push;
-use crate::{name, password};
+use crate::{completion, name, password};
 
 /// What can be done with users. Who they are stands in the configuration.
 #[derive(Debug, Subcommand)]
@@ -18,7 +19,7 @@ pub(crate) enum Command {
     /// Set the password of a user to what is typed, or to the first line of standard input.
     Password {
         /// The user.
-        #[arg(value_parser = name)]
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::users))]
         name: String,
     },
 }

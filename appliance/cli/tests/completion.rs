@@ -39,6 +39,9 @@ fn commands_and_names_of_connections_and_secrets_are_offered() {
         (&["status"][..], "/api/v1/config/connections"),
         (&["rekey"], "/api/v1/config/connections"),
         (&["secret", "remove"], "/api/v1/secrets"),
+        (&["token", "remove"], "/api/v1/tokens"),
+        (&["user", "password"], "/api/v1/users"),
+        (&["show"], "/api/v1/config"),
     ] {
         let daemon = Daemon::giving(&[("200 OK", r#"{"to-b":{},"to-c":{},"other":{}}"#)]);
         let socket = daemon.socket().display().to_string();
