@@ -123,6 +123,7 @@ type Found = Option<(Connection, Standing)>;
 /// The database that is there. Whatever makes it useless is damage; what may pass is not.
 fn find(directory: &Path, copy: &Result<Option<Copy>, StoreError>) -> Result<Found, StoreError> {
     let path = directory.join(FILE);
+    let never_filled = matches!(copy, Ok(None));
     let copy = copy.as_ref().ok().and_then(Option::as_ref);
     match fs::symlink_metadata(&path) {
         Ok(_) => (),
@@ -135,10 +136,13 @@ fn find(directory: &Path, copy: &Result<Option<Copy>, StoreError>) -> Result<Fou
         Err(error) => return Err(of_file(&path)(error)),
     }
     match schema::open(&path) {
-        Ok((_, standing)) if copy.is_some_and(|copy| copy.revision > standing.revision) => {
+        // The copy comes after the tables, so the power was cut in the very first start.
+        Ok(None) if never_filled => Ok(None),
+        Ok(None) => Err(StoreError::Damaged("it is empty".to_owned())),
+        Ok(Some((_, standing))) if copy.is_some_and(|copy| copy.revision > standing.revision) => {
             Err(StoreError::Damaged("its last changes are gone".to_owned()))
         }
-        Ok(opened) => Ok(Some(opened)),
+        Ok(opened) => Ok(opened),
         Err(StoreError::Database(error)) if is_damage(&error) => Err(StoreError::Damaged(error.to_string())),
         Err(error) => Err(error),
     }

@@ -119,10 +119,15 @@ pub(super) fn create(path: &Path) -> Result<(Connection, Standing), StoreError> 
     Ok((database, standing))
 }
 
-/// The database that is there, with all that a start depends on found to be what was written.
-pub(super) fn open(path: &Path) -> Result<(Connection, Standing), StoreError> {
+/// The database that is there, with all that a start depends on found to be what was written; nothing where its tables
+/// were never made.
+pub(super) fn open(path: &Path) -> Result<Option<(Connection, Standing)>, StoreError> {
     let database = connect(path)?;
     let version: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: u32 = database.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if (version, tables) == (0, 0) {
+        return Ok(None);
+    }
     if version != VERSION {
         let detail = format!("it has version {version} where this program knows {VERSION}");
         return Err(StoreError::Damaged(detail));
@@ -143,7 +148,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Standing), StoreError> {
         }
     }
     secret::check_all(&database)?;
-    Ok((database, standing))
+    Ok(Some((database, standing)))
 }
 
 /// Nobody else may have it: the state directory is locked. So SQLite needs no shared memory.

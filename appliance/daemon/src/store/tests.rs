@@ -263,6 +263,18 @@ fn a_truncated_overwritten_or_missing_database_is_set_aside() {
 
 /// One bit, anywhere: it is noticed where it matters, and never taken for what was written.
 #[test]
+fn a_first_start_that_a_power_cut_ended_is_begun_again() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(FILE), "").unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.damage(), None);
+    assert_eq!(names(directory.path(), &format!("{FILE}.damaged")), [""; 0]);
+    store.commit(new("{}"), None).unwrap();
+    drop(store);
+    assert_eq!(Store::open(directory.path()).unwrap().standing().startup, 1);
+}
+
+#[test]
 fn a_flipped_bit_never_changes_what_a_start_begins_with() {
     let whole = filled();
     let content = fs::read(whole.path().join(FILE)).unwrap();
