@@ -31,3 +31,4 @@ mod reload;
 mod restart;
 mod several;
 mod suites;
+mod ten;
