@@ -3,3 +3,4 @@
 pub mod lab;
 pub mod matrix;
 pub mod peer;
+pub mod power;

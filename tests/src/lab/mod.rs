@@ -1,12 +1,15 @@
 //! Namespaces, links, processes and what is seen on the wire; all of it gone when its owner is.
 
 pub mod capture;
+pub mod disk;
 pub mod dns;
 pub mod flood;
 mod kernel;
 pub mod link;
 pub mod namespace;
+mod nbd;
 pub mod process;
+pub mod random;
 pub mod run;
 pub mod sites;
 pub mod traffic;

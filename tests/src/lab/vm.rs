@@ -1,14 +1,17 @@
 //! A throw-away machine on the kernel we ship: this machine's files, read-only, under memory that takes what is written.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
+use super::disk::Disk;
 use super::kernel::{Kernel, pack};
 
 const INIT: &str = include_str!("vm-init.sh");
@@ -21,29 +24,79 @@ const CONSOLE: usize = 40;
 /// # Errors
 /// When the machine does not start, ends without a result, or runs longer than `limit`.
 pub fn run(script: &str, limit: Duration, mut line: impl FnMut(&str)) -> Result<i32> {
-    let kernel = Kernel::newest()?;
-    let work = tempfile::tempdir()?;
-    let initrd = work.path().join("initrd");
-    let own = work.path().join("own");
-    fs::create_dir(&own)?;
-    let place = std::env::current_dir()?;
-    fs::write(
-        own.join("cmd"),
-        format!("cd {}\n{script}\n", quote(&place.to_string_lossy())),
-    )?;
-    let folder = quote(&kernel.folder.to_string_lossy());
-    fs::write(
-        own.join("vars"),
-        format!("KERNEL={folder}\nVERSION={}\n", kernel.version),
-    )?;
-    pack(&own, &work.path().join("own.cpio"))?;
-    let mut whole = File::create(&initrd)?;
-    whole.write_all(&fs::read(kernel.archive(INIT)?)?)?;
-    whole.write_all(&fs::read(work.path().join("own.cpio"))?)?;
-    drop(whole);
-    let mut machine = Machine(boot(&kernel, &initrd).spawn().context("starting qemu")?);
-    let lines = machine.console()?;
-    follow(&lines, Instant::now() + limit, &mut line)
+    let end = Instant::now() + limit;
+    let setup = Setup::new(script)?;
+    let mut machine = setup.start()?;
+    loop {
+        match machine.listen(end)? {
+            Said::Line(text) => line(&text),
+            Said::Exit(status) => return Ok(status),
+            Said::Gone(console) => bail!("the machine ended without a result:\n{console}"),
+        }
+    }
+}
+
+/// All that a machine starts from, as often as it is started.
+pub struct Setup {
+    kernel: Kernel,
+    work: TempDir,
+    disk: Option<PathBuf>,
+}
+
+impl Setup {
+    /// A machine that runs a shell script as root in the present folder.
+    ///
+    /// # Errors
+    /// When there is no kernel, or its first file system cannot be made.
+    pub fn new(script: &str) -> Result<Self> {
+        let kernel = Kernel::newest()?;
+        let work = tempfile::tempdir()?;
+        let own = work.path().join("own");
+        fs::create_dir(&own)?;
+        let place = std::env::current_dir()?;
+        fs::write(
+            own.join("cmd"),
+            format!("cd {}\n{script}\n", quote(&place.to_string_lossy())),
+        )?;
+        let folder = quote(&kernel.folder.to_string_lossy());
+        fs::write(
+            own.join("vars"),
+            format!("KERNEL={folder}\nVERSION={}\n", kernel.version),
+        )?;
+        pack(&own, &work.path().join("own.cpio"))?;
+        let mut whole = File::create(work.path().join("initrd"))?;
+        whole.write_all(&fs::read(kernel.archive(INIT)?)?)?;
+        whole.write_all(&fs::read(work.path().join("own.cpio"))?)?;
+        Ok(Self {
+            kernel,
+            work,
+            disk: None,
+        })
+    }
+
+    /// The same with this disk as `/dev/vda`.
+    #[must_use]
+    pub fn with_disk(self, disk: &Disk) -> Self {
+        Self {
+            disk: Some(disk.socket().to_owned()),
+            ..self
+        }
+    }
+
+    /// Switches a machine on.
+    ///
+    /// # Errors
+    /// When the emulator does not start.
+    pub fn start(&self) -> Result<Machine> {
+        let mut qemu = boot(&self.kernel, &self.work.path().join("initrd"));
+        if let Some(socket) = &self.disk {
+            // A write-back cache: the guest flushes what is to last.
+            let drive = format!("file=nbd:unix:{},format=raw,if=virtio", socket.display());
+            qemu.args(["-drive", &drive]);
+        }
+        let emulator = qemu.spawn().context("starting qemu")?;
+        Machine::new(emulator)
+    }
 }
 
 /// Downloads the kernel if it is not there yet, so that several machines can be started at once.
@@ -59,54 +112,94 @@ pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A running emulator, ended when dropped.
-struct Machine(Child);
+/// A running machine, switched off when dropped.
+pub struct Machine {
+    emulator: Child,
+    lines: Receiver<String>,
+    up: bool,
+    console: VecDeque<String>,
+}
+
+/// What comes from a machine.
+#[derive(Debug)]
+pub enum Said {
+    /// Its script printed a line.
+    Line(String),
+    /// Its script ended with this status.
+    Exit(i32),
+    /// It is off; the last lines of its console.
+    Gone(String),
+}
 
 impl Machine {
-    fn console(&mut self) -> Result<Receiver<String>> {
-        let output = self.0.stdout.take().context("qemu without output")?;
+    fn new(emulator: Child) -> Result<Self> {
         let (sender, lines) = channel();
+        let mut machine = Self {
+            emulator,
+            lines,
+            up: false,
+            console: VecDeque::new(),
+        };
+        let output = machine.emulator.stdout.take().context("qemu without output")?;
         std::thread::spawn(move || {
-            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-                let text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+            let (mut output, mut line) = (BufReader::new(output), Vec::new());
+            // A line that the end of the machine cut off says nothing.
+            while output.read_until(b'\n', &mut line).is_ok() && line.ends_with(b"\n") {
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end_matches(['\r', '\n']).to_owned();
                 if sender.send(text).is_err() {
                     return;
                 }
+                line.clear();
             }
         });
-        Ok(lines)
+        Ok(machine)
+    }
+
+    /// Process id of the emulator.
+    pub fn id(&self) -> u32 {
+        self.emulator.id()
+    }
+
+    /// Waits for the next thing that it says.
+    ///
+    /// # Errors
+    /// When it says nothing until `end`.
+    pub fn listen(&mut self, end: Instant) -> Result<Said> {
+        loop {
+            let text = match self
+                .lines
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
+                Ok(text) => text,
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("the machine was stopped: its time was over:\n{}", self.console())
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(Said::Gone(self.console())),
+            };
+            if let Some(status) = text.strip_prefix("VM-EXIT ") {
+                return Ok(Said::Exit(status.trim().parse().context("an exit status")?));
+            }
+            self.console.push_back(text.clone());
+            if self.console.len() > CONSOLE {
+                self.console.pop_front();
+            }
+            if self.up {
+                return Ok(Said::Line(text));
+            }
+            self.up = text == "VM-UP";
+        }
+    }
+
+    fn console(&self) -> String {
+        self.console.iter().map(|line| format!("{line}\n")).collect()
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        let _already_gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
-/// Passes on what the script prints until it ends.
-fn follow(lines: &Receiver<String>, end: Instant, line: &mut impl FnMut(&str)) -> Result<i32> {
-    let (mut up, mut console) = (false, Vec::new());
-    loop {
-        let text = match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            Ok(text) => text,
-            Err(RecvTimeoutError::Timeout) => bail!("the machine was stopped: its time was over"),
-            Err(RecvTimeoutError::Disconnected) => {
-                bail!("the machine ended without a result:\n{}", console.join("\n"))
-            }
-        };
-        if let Some(status) = text.strip_prefix("VM-EXIT ") {
-            return status.trim().parse().context("an exit status");
-        }
-        if up {
-            line(&text);
-        }
-        up |= text == "VM-UP";
-        console.push(text);
-        if console.len() > CONSOLE {
-            console.remove(0);
-        }
+        let _already_gone = self.emulator.kill();
+        let _reaped = self.emulator.wait();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The parties of a scenario.
 
+pub mod api;
 pub mod causeway;
 pub mod strongswan;
 pub mod suite;

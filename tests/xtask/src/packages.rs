@@ -22,7 +22,14 @@ pub(crate) const LAB: &[&str] = &[
 ];
 
 /// What the virtual machine needs on top of [`LAB`].
-pub(crate) const MACHINE: &[&str] = &["busybox-static", "cpio", "kmod", "qemu-system-x86", "xz-utils"];
+pub(crate) const MACHINE: &[&str] = &[
+    "busybox-static",
+    "cpio",
+    "e2fsprogs",
+    "kmod",
+    "qemu-system-x86",
+    "xz-utils",
+];
 
 /// What building the fuzz targets needs.
 pub(crate) const FUZZ: &[&str] = &["clang", "g++"];

@@ -28,6 +28,8 @@ pub(crate) fn check(full: bool) -> Result<Vec<Step>> {
         "interop",
         "--test",
         "matrix",
+        "--test",
+        "power",
         "--",
         "-D",
         "warnings",
@@ -176,8 +178,8 @@ pub(crate) fn programs() -> Command {
 }
 
 /// The tests of the kernel package and the scenarios in one machine, the matrix in another beside it: each has a single
-/// processor.
-pub(crate) fn machines() -> Result<Vec<Step>> {
+/// processor. After them, power cuts; in full, as many as the store is to stand.
+pub(crate) fn machines(full: bool) -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     packages::install(packages::MACHINE)?;
     let kernel = machine("appliance-kernel", &["--test", "real_kernel"], "--test-threads=1")?;
@@ -191,12 +193,15 @@ pub(crate) fn machines() -> Result<Vec<Step>> {
         "status=0; {kernel} || status=1; {scenarios} || status=1; exit $status"
     ));
     both.arg(matrix).current_dir(step::root());
+    let mut cuts = cargo(&["test", "-p", "system-tests", "--test", "power", "--"]);
+    cuts.arg(if full { "--cuts=200" } else { "--cuts=5" });
     Ok(vec![
         step("the programs", programs()),
         step(
             "scenarios and the interop matrix over the kernel's datapath",
             both,
         ),
+        step("power cuts", cuts),
     ])
 }
 

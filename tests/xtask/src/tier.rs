@@ -24,7 +24,7 @@ pub(crate) enum Tier {
     Fuzz,
     /// Real packets through real gateways, over the user-space datapath.
     Interop,
-    /// The same over the kernel we ship, in a virtual machine.
+    /// The same over the kernel we ship, in a virtual machine; power cuts of such a machine.
     Vm,
 }
 
@@ -45,7 +45,7 @@ impl Tier {
             Self::Pair => Ok(steps::pair()),
             Self::Fuzz => steps::fuzz(full),
             Self::Interop => steps::interop(full),
-            Self::Vm => steps::machines(),
+            Self::Vm => steps::machines(full),
         }
     }
 }
