@@ -20,7 +20,7 @@ pub struct Address {
     pub network: IpNet,
 }
 
-/// A network that an address of somebody else connects to a link: what is sent there needs no gateway.
+/// A network that an address, ours or not, connects to a link: what is sent there needs no gateway.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Connected {
     /// The link.
@@ -32,17 +32,26 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// Reads an address that does not bear our mark.
+    /// Reads an address, ours or not.
     pub(crate) fn from_message(message: &AddressMessage, names: &LinkNames) -> Option<Connected> {
         let link = names.get(&message.header.index)?.clone();
         let said = Said::of(message);
         // On a link between two the other end's address is said, and the prefix length is that of it.
         let network = IpNet::new(said.address.or(said.local)?, message.header.prefix_len).ok()?;
         let address = said.local.or(said.address)?;
-        (!said.ours).then(|| Connected {
+        Some(Connected {
             link,
             address,
             network: network.trunc(),
+        })
+    }
+
+    /// The address, if it is that of a host on a network of many.
+    pub fn as_address(&self) -> Option<Address> {
+        let network = IpNet::new(self.address, self.network.prefix_len()).ok()?;
+        (network.trunc() == self.network).then(|| Address {
+            link: self.link.clone(),
+            network,
         })
     }
 }
@@ -67,6 +76,16 @@ impl Said {
             }
         }
         said
+    }
+}
+
+impl From<&Address> for Connected {
+    fn from(address: &Address) -> Self {
+        Connected {
+            link: address.link.clone(),
+            address: address.network.addr(),
+            network: address.network.trunc(),
+        }
     }
 }
 
@@ -154,7 +173,9 @@ mod tests {
                 network: address.parse().unwrap(),
             };
             let mut message = address.message(4);
-            assert_eq!(Connected::from_message(&message, &names), None, "it is ours");
+            let own = Connected::from_message(&message, &names).unwrap();
+            assert_eq!(own, Connected::from(&address));
+            assert_eq!(own.as_address().unwrap(), address);
             message.attributes = vec![
                 AddressAttribute::Address(other_end.parse().unwrap()),
                 AddressAttribute::Local(address.network.addr()),

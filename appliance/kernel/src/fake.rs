@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::address::Connected;
 use crate::kernel::Dump;
-use crate::link::{Link, LinkKind, LinkName};
+use crate::link::{Device, Link, LinkKind, LinkName};
 use crate::notice::Notice;
 use crate::object::{Key, Object};
 use crate::order::Operation;
@@ -31,7 +31,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     objects: BTreeMap<Key, Object>,
-    foreign_links: BTreeSet<LinkName>,
+    devices: BTreeMap<LinkName, Device>,
     connected: BTreeSet<Connected>,
     refusals: BTreeMap<Key, Refusal>,
     counters: BTreeMap<StateKey, Counters>,
@@ -83,22 +83,35 @@ impl FakeKernel {
         let mut state = self.state();
         state.objects.remove(key);
         if let Key::Link(name) = key {
-            state.foreign_links.remove(name);
+            state.devices.remove(name);
             state.drop_dependents(name);
         }
     }
 
     /// Somebody else makes a link, such as a TUN.
     pub fn appear(&self, name: LinkName) {
-        self.state().foreign_links.insert(name.clone());
+        let device = Device {
+            mtu: 1500,
+            ..Device::default()
+        };
+        self.plug(name, device);
+    }
+
+    /// A device of the machine is there, or looks like this now.
+    pub fn plug(&self, name: LinkName, device: Device) {
+        self.state().devices.insert(name.clone(), device.clone());
         let link = Link {
             name,
             kind: LinkKind::External,
-            mtu: 1500,
+            mtu: device.mtu,
             up: false,
             purpose: String::new(),
         };
-        self.report(Notice::LinkPresent { link, ours: false });
+        self.report(Notice::LinkPresent {
+            link,
+            ours: false,
+            device,
+        });
     }
 
     /// Somebody else gives a link an address.
@@ -154,11 +167,11 @@ impl FakeKernel {
             }
             Op::Delete(key, object) => {
                 state.objects.remove(key);
-                if let Object::Link(Link {
-                    name,
-                    kind: LinkKind::Xfrm { .. },
-                    ..
-                }) = object
+                if let Key::Address(address) = key {
+                    state.connected.remove(&Connected::from(address));
+                }
+                if let Object::Link(Link { name, kind, .. }) = object
+                    && kind.is_made_by_us()
                 {
                     state.drop_dependents(name);
                 }
@@ -170,10 +183,18 @@ impl FakeKernel {
 
     pub(crate) fn dump(&self) -> Dump {
         let state = self.state();
+        let ours = state.objects.keys().filter_map(|key| match key {
+            Key::Address(address) => Some(Connected::from(address)),
+            Key::Link(_) | Key::Route(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => None,
+        });
+        let devices = state.links().into_iter().map(|name| {
+            let device = state.devices.get(&name).cloned().unwrap_or_default();
+            (name, device)
+        });
         Dump {
             objects: state.objects.values().cloned().collect(),
-            links: state.links(),
-            connected: state.connected.clone(),
+            devices: devices.collect(),
+            connected: ours.chain(state.connected.iter().cloned()).collect(),
         }
     }
 
@@ -212,7 +233,7 @@ impl State {
             Key::Link(name) => Some(name.clone()),
             Key::Address(_) | Key::Route(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => None,
         });
-        ours.chain(self.foreign_links.iter().cloned()).collect()
+        ours.chain(self.devices.keys().cloned()).collect()
     }
 
     fn drop_dependents(&mut self, link: &LinkName) {
@@ -225,11 +246,18 @@ fn missing_link(state: &State, step: &Operation) -> Option<LinkName> {
         Op::Create(
             _,
             Object::Link(Link {
-                kind: LinkKind::External,
+                kind: LinkKind::External | LinkKind::Device,
                 name,
                 ..
             }),
         ) => Some(name),
+        Op::Create(
+            _,
+            Object::Link(Link {
+                kind: LinkKind::Vlan { parent, .. },
+                ..
+            }),
+        ) => Some(parent),
         Op::Create(_, object) | Op::Replace { to: object, .. } => object.needs(),
         Op::Delete(..) => None,
     };

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::address::Connected;
+use crate::address::{Address, Connected};
 use crate::fake::FakeKernel;
-use crate::link::LinkName;
+use crate::link::{Device, LinkName};
 use crate::netlink::{Netlink, Subscription};
 use crate::notice::{Event, Notice};
 use crate::object::{Key, Object};
 use crate::order::Operation;
+use crate::owned::Op;
 use crate::probe::Missing;
 use crate::reconciler::{Reconciler, Request};
 use crate::refusal::Refusal;
@@ -23,6 +24,7 @@ pub struct Kernel {
     core: Reconciler,
     port: Port,
     connected: BTreeSet<Connected>,
+    devices: BTreeMap<LinkName, Device>,
     /// What came to light meanwhile, until somebody takes it.
     events: Vec<Event>,
 }
@@ -48,9 +50,9 @@ enum Source {
 pub(crate) struct Dump {
     /// Objects under our mark.
     pub(crate) objects: Vec<Object>,
-    /// Names of all links.
-    pub(crate) links: BTreeSet<LinkName>,
-    /// What addresses of others connect.
+    /// All links, ours or not.
+    pub(crate) devices: BTreeMap<LinkName, Device>,
+    /// What addresses connect, ours or not.
     pub(crate) connected: BTreeSet<Connected>,
 }
 
@@ -65,31 +67,25 @@ impl Kernel {
         let subscription = Subscription::open().await?;
         let mut port = Port::Netlink(Netlink::open().await?);
         let found = port.dump().await?;
-        let core = Reconciler::adopt(found.objects, found.links);
-        Ok((
-            Kernel {
-                core,
-                port,
-                connected: found.connected,
-                events: vec![],
-            },
-            Notices(Source::Netlink(subscription)),
-        ))
+        Ok((Kernel::adopt(found, port), Notices(Source::Netlink(subscription))))
     }
 
     /// The same over a kernel in memory, for tests.
     pub fn over(fake: &FakeKernel) -> (Kernel, Notices) {
-        let found = fake.dump();
-        let core = Reconciler::adopt(found.objects, found.links);
         (
-            Kernel {
-                core,
-                port: Port::Fake(fake.clone()),
-                connected: found.connected,
-                events: vec![],
-            },
+            Kernel::adopt(fake.dump(), Port::Fake(fake.clone())),
             Notices(Source::Fake(fake.clone())),
         )
+    }
+
+    fn adopt(found: Dump, port: Port) -> Kernel {
+        Kernel {
+            core: Reconciler::adopt(found.objects, found.devices.keys().cloned().collect()),
+            port,
+            connected: found.connected,
+            devices: found.devices,
+            events: vec![],
+        }
     }
 
     /// Takes requests together and does all that can be done now.
@@ -170,9 +166,14 @@ impl Kernel {
         match notice {
             Notice::Connected(connected, true) => drop(self.connected.insert(connected.clone())),
             Notice::Connected(connected, false) => drop(self.connected.remove(connected)),
-            Notice::LinkGone(link) => self.connected.retain(|connected| connected.link != *link),
-            Notice::LinkPresent { .. }
-            | Notice::Present(_)
+            Notice::LinkGone(link) => {
+                self.connected.retain(|connected| connected.link != *link);
+                self.devices.remove(link);
+            }
+            Notice::LinkPresent { link, device, .. } => {
+                self.devices.insert(link.name.clone(), device.clone());
+            }
+            Notice::Present(_)
             | Notice::Gone(_)
             | Notice::Expired { .. }
             | Notice::Wanted(_)
@@ -180,11 +181,22 @@ impl Kernel {
         }
     }
 
+    /// What an address of ours connects is known before the kernel reports it.
+    fn connect(&mut self, step: &Operation) {
+        if let Key::Address(address) = step.key() {
+            let connected = Connected::from(address);
+            match step {
+                Op::Create(..) | Op::Replace { .. } => self.connected.insert(connected),
+                Op::Delete(..) => self.connected.remove(&connected),
+            };
+        }
+    }
+
     async fn look(&mut self) -> Result<(), Refusal> {
         let found = self.port.dump().await?;
-        self.connected = found.connected;
-        self.events
-            .extend(self.core.observe_all(found.objects, found.links));
+        let links = found.devices.keys().cloned().collect();
+        (self.connected, self.devices) = (found.connected, found.devices);
+        self.events.extend(self.core.observe_all(found.objects, links));
         Ok(())
     }
 
@@ -202,9 +214,12 @@ impl Kernel {
             }
             for step in plan {
                 let answer = self.port.perform(&step).await;
-                if let Err(refusal) = &answer {
-                    tracing::warn!(%refusal, "kernel object refused");
-                    refused.insert(step.key().clone(), refusal.clone());
+                match &answer {
+                    Ok(()) => self.connect(&step),
+                    Err(refusal) => {
+                        tracing::warn!(%refusal, "kernel object refused");
+                        refused.insert(step.key().clone(), refusal.clone());
+                    }
                 }
                 self.core.done(&step, answer);
             }
@@ -263,9 +278,32 @@ impl Kernel {
         self.core.present_objects()
     }
 
-    /// The networks that addresses of others connect to links.
+    /// The networks that addresses, ours or not, connect to links.
     pub fn connected(&self) -> &BTreeSet<Connected> {
         &self.connected
+    }
+
+    /// All links, ours or not.
+    pub fn devices(&self) -> &BTreeMap<LinkName, Device> {
+        &self.devices
+    }
+
+    /// The addresses of somebody else.
+    pub fn foreign_addresses(&self) -> impl Iterator<Item = Address> {
+        let ours: BTreeSet<&Address> = self
+            .core
+            .present_objects()
+            .filter_map(|object| match object {
+                Object::Address(address) => Some(address),
+                Object::Link(_)
+                | Object::Route(_)
+                | Object::State(_)
+                | Object::Policy(_)
+                | Object::Ruleset(_) => None,
+            })
+            .collect();
+        let all = self.connected.iter().filter_map(Connected::as_address);
+        all.filter(move |address| !ours.contains(address))
     }
 
     /// The states that were found at start and are not replaced yet.

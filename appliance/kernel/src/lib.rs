@@ -25,7 +25,7 @@ mod xfrm_state;
 pub use address::{Address, Connected};
 pub use algorithm::{Algorithm, Authenticator, EspKeys};
 pub use kernel::{Kernel, Notices};
-pub use link::{InvalidLinkName, Link, LinkKind, LinkName};
+pub use link::{Device, InvalidLinkName, Link, LinkKind, LinkName};
 pub use notice::{Event, Notice};
 pub use object::{Key, Object};
 pub use order::{Operation, rank};

@@ -1,11 +1,11 @@
-//! Links: XFRM interfaces of ours, and links that others make for us to use.
+//! Links: XFRM interfaces and VLANs of ours, and links that others make for us to use.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoXfrm, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVlan, InfoXfrm, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 
 use crate::mark;
@@ -39,8 +39,86 @@ pub enum LinkKind {
         /// The outer link; `None` lets the outer route decide.
         underlying: Option<LinkName>,
     },
-    /// Made by somebody else, such as a TUN: awaited, set up when it appears, never deleted.
+    /// A link for one VLAN of another link, made by us (IEEE 802.1Q).
+    Vlan {
+        /// The link that carries it.
+        parent: LinkName,
+        /// Which VLAN.
+        id: u16,
+    },
+    /// Made by somebody else for us, such as a TUN: awaited, set up when it appears, never deleted.
     External,
+    /// A device of the machine, of whatever kind: awaited, set up when it appears, never deleted.
+    Device,
+}
+
+impl LinkKind {
+    /// Whether the link is there because we made it.
+    pub fn is_made_by_us(&self) -> bool {
+        match self {
+            LinkKind::Xfrm { .. } | LinkKind::Vlan { .. } => true,
+            LinkKind::External | LinkKind::Device => false,
+        }
+    }
+
+    /// Whether it belongs to the machine rather than to a tunnel: it stays when all of ours goes.
+    pub fn is_of_machine(&self) -> bool {
+        match self {
+            LinkKind::Vlan { .. } | LinkKind::Device => true,
+            LinkKind::Xfrm { .. } | LinkKind::External => false,
+        }
+    }
+
+    fn alias(&self) -> &'static str {
+        match self {
+            LinkKind::Xfrm { .. } | LinkKind::External => mark::LINK_ALIAS,
+            LinkKind::Vlan { .. } => mark::VLAN_ALIAS,
+            LinkKind::Device => mark::DEVICE_ALIAS,
+        }
+    }
+}
+
+/// What the kernel says of any link, ours or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Its number, which another link may have later.
+    pub index: u32,
+    /// Its Ethernet address.
+    pub mac: Option<[u8; 6]>,
+    /// Whether it is set up.
+    pub up: bool,
+    /// Whether there is somebody at the other end of its cable.
+    pub carrier: bool,
+    /// Largest packet, in octets.
+    pub mtu: u32,
+    /// Whether it is a VLAN, and so has the Ethernet address of another link.
+    pub is_vlan: bool,
+}
+
+impl Device {
+    /// Reads what the kernel says of a link.
+    pub(crate) fn from_message(message: &LinkMessage) -> Device {
+        let flags = message.header.flags;
+        let mut device = Device {
+            index: message.header.index,
+            up: flags.contains(LinkFlags::Up),
+            carrier: flags.contains(LinkFlags::LowerUp),
+            ..Device::default()
+        };
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::Address(octets) => device.mac = octets.as_slice().try_into().ok(),
+                LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
+                LinkAttribute::LinkInfo(info) => {
+                    device.is_vlan = info
+                        .iter()
+                        .any(|one| matches!(one, LinkInfo::Kind(InfoKind::Vlan)));
+                }
+                _ => (),
+            }
+        }
+        device
+    }
 }
 
 /// A text that cannot name a link.
@@ -83,7 +161,7 @@ impl fmt::Debug for LinkName {
 }
 
 impl Link {
-    /// Makes the link, down and without our alias (the kernel takes an alias only afterwards).
+    /// Makes an XFRM interface, down and without our alias (the kernel takes an alias only afterwards).
     pub(crate) fn create(&self, interface_id: u32, underlying: Option<u32>) -> RouteNetlinkMessage {
         let mut data = vec![InfoXfrm::IfId(interface_id)];
         data.extend(underlying.map(InfoXfrm::Link));
@@ -94,6 +172,21 @@ impl Link {
             LinkAttribute::LinkInfo(vec![
                 LinkInfo::Kind(InfoKind::Xfrm),
                 LinkInfo::Data(InfoData::Xfrm(data)),
+            ]),
+        ];
+        RouteNetlinkMessage::NewLink(message)
+    }
+
+    /// Makes a VLAN link on the link with this index, down and without our alias.
+    pub(crate) fn create_vlan(&self, id: u16, parent: u32) -> RouteNetlinkMessage {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![
+            LinkAttribute::IfName(self.name.to_string()),
+            LinkAttribute::Mtu(self.mtu),
+            LinkAttribute::Link(parent),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Vlan),
+                LinkInfo::Data(InfoData::Vlan(vec![InfoVlan::Id(id)])),
             ]),
         ];
         RouteNetlinkMessage::NewLink(message)
@@ -112,7 +205,7 @@ impl Link {
     }
 
     fn alias(&self) -> String {
-        format!("{} {}", mark::LINK_ALIAS, self.purpose)
+        format!("{} {}", self.kind.alias(), self.purpose)
             .trim_end()
             .to_owned()
     }
@@ -142,26 +235,37 @@ impl Link {
             up: false,
             purpose: String::new(),
         };
-        let mut aliased = false;
+        let (mut alias, mut parent) = ("", None);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-                LinkAttribute::IfAlias(alias) => {
-                    let purpose = alias.strip_prefix(mark::LINK_ALIAS);
-                    aliased = purpose.is_some();
-                    link.purpose = purpose.unwrap_or_default().trim_start().to_owned();
-                }
-                LinkAttribute::LinkInfo(info) => {
-                    if let Some(kind) = xfrm_kind(info, names) {
-                        link.kind = kind;
-                    }
-                }
+                LinkAttribute::IfAlias(text) => alias = text,
+                LinkAttribute::Link(index) => parent = names.get(index),
                 _ => (),
             }
+        }
+        let info = message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::LinkInfo(info) => Some(info),
+            _ => None,
+        });
+        let (mark, purpose) = alias.split_once(' ').unwrap_or((alias, ""));
+        let of_machine = mark == mark::DEVICE_ALIAS || mark == mark::VLAN_ALIAS;
+        let aliased = of_machine || mark == mark::LINK_ALIAS;
+        if aliased {
+            purpose.clone_into(&mut link.purpose);
+        }
+        let info = info.map(Vec::as_slice).unwrap_or_default();
+        if let Some(kind) = xfrm_kind(info, names) {
+            link.kind = kind;
+        } else if mark == mark::DEVICE_ALIAS {
+            link.kind = LinkKind::Device;
+        } else if let Some(kind) = vlan_kind(info, parent) {
+            link.kind = kind;
         }
         link.up = aliased && message.header.flags.contains(LinkFlags::Up);
         let ours = match link.kind {
             LinkKind::Xfrm { interface_id, .. } => mark::is_ours(interface_id),
+            LinkKind::Vlan { .. } | LinkKind::Device => of_machine,
             LinkKind::External => aliased,
         };
         Some(Found { link, ours })
@@ -199,6 +303,19 @@ fn xfrm_kind(info: &[LinkInfo], names: &LinkNames) -> Option<LinkKind> {
         interface_id: found.0?,
         underlying: found.1,
     })
+}
+
+fn vlan_kind(info: &[LinkInfo], parent: Option<&LinkName>) -> Option<LinkKind> {
+    let data = info.iter().find_map(|one| match one {
+        LinkInfo::Data(InfoData::Vlan(data)) => Some(data),
+        _ => None,
+    })?;
+    let id = data.iter().find_map(|one| match one {
+        InfoVlan::Id(id) => Some(*id),
+        _ => None,
+    })?;
+    let parent = parent?.clone();
+    Some(LinkKind::Vlan { parent, id })
 }
 
 #[cfg(test)]
@@ -252,6 +369,38 @@ mod tests {
             (found(&message).ours, found(&message).link.purpose),
             (true, String::new())
         );
+    }
+
+    /// A VLAN of ours is one by its alias, and a VLAN of others stays a device of the machine.
+    #[test]
+    fn vlans_are_told_by_their_alias() {
+        let parent = LinkName::try_from("lan0").unwrap();
+        let names = LinkNames::from([(3, parent.clone())]);
+        let mut vlan = Link {
+            name: LinkName::try_from("lan0.20").unwrap(),
+            kind: LinkKind::Vlan { parent, id: 20 },
+            mtu: 1500,
+            up: true,
+            purpose: "lan0.20".to_owned(),
+        };
+        let RouteNetlinkMessage::NewLink(made) = vlan.create_vlan(20, 3) else {
+            panic!()
+        };
+        assert!(!Link::from_message(&made, &names).unwrap().ours);
+        let read = |link: &Link| {
+            let RouteNetlinkMessage::SetLink(set) = link.set(4) else {
+                panic!()
+            };
+            let mut message = made.clone();
+            message.header.flags = LinkFlags::Up;
+            message.attributes.extend(set.attributes);
+            Link::from_message(&message, &names).unwrap()
+        };
+        let found = read(&vlan);
+        assert_eq!((found.ours, &found.link), (true, &vlan));
+        vlan.kind = LinkKind::Device;
+        let found = read(&vlan);
+        assert_eq!((found.ours, &found.link), (true, &vlan));
     }
 
     /// Interface ids outside our range belong to others.

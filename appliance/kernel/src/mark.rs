@@ -8,8 +8,14 @@ pub const INTERFACE_IDS: RangeInclusive<u32> = 0x4357_0000..=0x4357_ffff;
 /// Protocol number of our routes and addresses (`rtm_protocol`, `IFA_PROTO`); unassigned in Linux.
 pub const PROTOCOL: u8 = 67;
 
-/// Alias of the links that we made or took over.
+/// Alias of the tunnel links that we made or took over.
 pub const LINK_ALIAS: &str = "causeway";
+
+/// Alias of the devices of the machine that we set.
+pub const DEVICE_ALIAS: &str = "causeway-device";
+
+/// Alias of the VLAN links that we made.
+pub const VLAN_ALIAS: &str = "causeway-vlan";
 
 /// The nftables table of ours, in the family `inet`.
 pub const NFT_TABLE: &str = "causeway";

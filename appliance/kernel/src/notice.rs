@@ -1,7 +1,7 @@
 //! What the kernel reports unasked, and what follows from it.
 
 use crate::address::Connected;
-use crate::link::{Link, LinkName};
+use crate::link::{Device, Link, LinkName};
 use crate::object::{Key, Object};
 use crate::xfrm_policy::PolicyKey;
 use crate::xfrm_state::StateKey;
@@ -15,10 +15,12 @@ pub enum Notice {
         link: Link,
         /// Whether it bears our mark.
         ours: bool,
+        /// The same link as any link is seen.
+        device: Device,
     },
     /// A link is gone, and with it its addresses and routes.
     LinkGone(LinkName),
-    /// An address of somebody else connects this now, or no longer.
+    /// An address, ours or not, connects this now, or no longer.
     Connected(Connected, bool),
     /// An object under our mark is there.
     Present(Object),

@@ -1,5 +1,6 @@
 //! The order of steps across classes.
 
+use crate::link::LinkKind;
 use crate::object::{Key, Object};
 use crate::owned::Op;
 
@@ -9,27 +10,28 @@ pub type Operation = Op<Key, Object>;
 /// Where a step stands: lower goes first.
 ///
 /// Routes of last resort come before everything and leave after everything, so that no step in between can
-/// let a packet out in clear text. What a new link could clash with goes before it is made; new states are
-/// there before old ones leave.
+/// let a packet out in clear text. What a new link could clash with goes before it is made; new states and addresses
+/// are there before old ones leave. A VLAN needs its parent, as it is to be.
 pub fn rank(operation: &Operation) -> u8 {
     match operation {
         Op::Create(_, object) | Op::Replace { to: object, .. } => match object {
             object if object.is_last_resort() => 0,
-            Object::Ruleset(_) => 4,
-            Object::Link(_) => 5,
+            Object::Ruleset(_) => 3,
+            Object::Link(link) if matches!(link.kind, LinkKind::Vlan { .. }) => 5,
+            Object::Link(_) => 4,
             Object::Address(_) => 6,
             Object::State(_) => 7,
             Object::Policy(_) => 8,
             Object::Route(_) => 9,
         },
         Op::Delete(_, object) => match object {
-            object if object.is_last_resort() => 13,
+            object if object.is_last_resort() => 14,
             Object::Route(_) => 1,
-            Object::Address(_) => 2,
-            Object::Link(_) => 3,
-            Object::Policy(_) => 10,
-            Object::State(_) => 11,
-            Object::Ruleset(_) => 12,
+            Object::Link(_) => 2,
+            Object::Address(_) => 10,
+            Object::Policy(_) => 11,
+            Object::State(_) => 12,
+            Object::Ruleset(_) => 13,
         },
     }
 }

@@ -17,9 +17,11 @@ pub enum Request {
     Want(Object),
     /// Let this object be there no longer.
     Unwant(Key),
+    /// This object of somebody else is there, and is ours from now on: it goes, unless it is wanted.
+    Claim(Object),
     /// Let go of what was found at start and nobody has claimed since.
     Release(Scope),
-    /// Let nothing of ours be there.
+    /// Let nothing of ours be there but what belongs to the machine: its devices, VLANs and their addresses and routes.
     Remove(Removal),
 }
 
@@ -84,6 +86,7 @@ impl Reconciler {
                 self.table.want(key, object);
             }
             Request::Unwant(key) => self.unwant(&key),
+            Request::Claim(object) => self.table.observe(object.key(), Some(object)),
             Request::Release(scope) => self.release(scope),
             Request::Remove(removal) => self.remove(removal),
         }
@@ -112,7 +115,16 @@ impl Reconciler {
     }
 
     fn remove(&mut self, removal: Removal) {
-        let stays = |object: &Object| removal == Removal::ExceptLastResort && object.is_last_resort();
+        let machine = self.links_of_machine();
+        let stays = |object: &Object| {
+            let of_machine = match object {
+                Object::Link(link) => Some(&link.name),
+                Object::Address(_) | Object::Route(_) => object.needs(),
+                Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => None,
+            };
+            of_machine.is_some_and(|link| machine.contains(link))
+                || (removal == Removal::ExceptLastResort && object.is_last_resort())
+        };
         let unwanted: Vec<Key> = self
             .table
             .all_wanted()
@@ -131,10 +143,27 @@ impl Reconciler {
         self.table.release(|key| !kept.contains(key));
     }
 
+    /// The links by which the machine is reached, whether Causeway runs or not.
+    fn links_of_machine(&self) -> BTreeSet<LinkName> {
+        let objects = self.table.all_present().chain(self.table.all_wanted());
+        let links = objects.filter_map(|(_, object)| match object {
+            Object::Link(link) => Some(link),
+            Object::Address(_)
+            | Object::Route(_)
+            | Object::State(_)
+            | Object::Policy(_)
+            | Object::Ruleset(_) => None,
+        });
+        links
+            .filter(|link| link.kind.is_of_machine())
+            .map(|link| link.name.clone())
+            .collect()
+    }
+
     /// Takes one report of the kernel.
     pub fn observe(&mut self, notice: Notice) -> Option<Event> {
         let event = match notice {
-            Notice::LinkPresent { link, ours } => {
+            Notice::LinkPresent { link, ours, .. } => {
                 self.link_present(link, ours);
                 None
             }
@@ -310,7 +339,7 @@ impl Reconciler {
         if let Object::Link(link) = &object {
             let replaced = match self.table.present(key) {
                 Some(Object::Link(before)) => before.kind != link.kind,
-                _ => new && link.kind != LinkKind::External,
+                _ => new && link.kind.is_made_by_us(),
             };
             if replaced {
                 self.link_removed(key);
@@ -366,11 +395,18 @@ impl Reconciler {
             Op::Create(
                 _,
                 Object::Link(Link {
-                    kind: LinkKind::External,
+                    kind: LinkKind::External | LinkKind::Device,
                     name,
                     ..
                 }),
             ) => Some(name),
+            Op::Create(
+                _,
+                Object::Link(Link {
+                    kind: LinkKind::Vlan { parent, .. },
+                    ..
+                }),
+            ) => Some(parent),
             Op::Create(
                 _,
                 Object::Link(Link {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 
 use crate::address::family;
@@ -32,6 +32,15 @@ pub enum Target {
         link: LinkName,
         /// The address that our own packets take; `None` lets the kernel choose.
         source: Option<IpAddr>,
+    },
+    /// To a router on a link.
+    Gateway {
+        /// Which one.
+        link: LinkName,
+        /// The address of the router.
+        gateway: IpAddr,
+        /// It is there though no address of ours says so.
+        on_link: bool,
     },
     /// Nowhere: the sender is told that the destination is unreachable.
     Unreachable,
@@ -67,7 +76,7 @@ impl Route {
     /// The link that it needs, if any.
     pub fn link(&self) -> Option<&LinkName> {
         match &self.target {
-            Target::Link { link, .. } => Some(link),
+            Target::Link { link, .. } | Target::Gateway { link, .. } => Some(link),
             Target::Unreachable => None,
         }
     }
@@ -107,6 +116,16 @@ impl Route {
                     .attributes
                     .extend(source.map(|ip| RouteAttribute::PrefSource(RouteAddress::from(ip))));
             }
+            Target::Gateway { gateway, on_link, .. } => {
+                message.header.kind = RouteType::Unicast;
+                message.header.scope = RouteScope::Universe;
+                if *on_link {
+                    message.header.flags = RouteFlags::Onlink;
+                }
+                message
+                    .attributes
+                    .push(RouteAttribute::Gateway(RouteAddress::from(*gateway)));
+            }
             Target::Unreachable => {
                 message.header.kind = RouteType::Unreachable;
                 message.header.scope = RouteScope::Universe;
@@ -126,19 +145,28 @@ impl Route {
             netlink_packet_route::AddressFamily::Inet6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
             _ => return None,
         };
-        let (mut destination, mut metric, mut link, mut source) = (unspecified, 0, None, None);
+        let (mut destination, mut metric, mut link) = (unspecified, 0, None);
+        let (mut source, mut gateway) = (None, None);
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(address) => destination = ip(address)?,
                 RouteAttribute::Priority(priority) => metric = *priority,
                 RouteAttribute::Oif(index) => link = names.get(index).cloned(),
                 RouteAttribute::PrefSource(address) => source = ip(address),
+                RouteAttribute::Gateway(address) => gateway = ip(address),
                 _ => (),
             }
         }
         let target = match header.kind {
             RouteType::Unreachable => Target::Unreachable,
-            RouteType::Unicast => Target::Link { link: link?, source },
+            RouteType::Unicast => match gateway {
+                Some(gateway) => Target::Gateway {
+                    link: link?,
+                    gateway,
+                    on_link: header.flags.contains(RouteFlags::Onlink),
+                },
+                None => Target::Link { link: link?, source },
+            },
             _ => return None,
         };
         let prefix = IpNet::new(destination, header.destination_prefix_length).ok()?;
@@ -191,6 +219,19 @@ mod tests {
                 target,
             };
             assert_eq!(Route::from_message(&route.message(Some(4)), &names), Some(route));
+            for on_link in [false, true] {
+                let target = Target::Gateway {
+                    link: link.clone(),
+                    gateway: source.parse().unwrap(),
+                    on_link,
+                };
+                let route = Route {
+                    prefix,
+                    metric: 400,
+                    target,
+                };
+                assert_eq!(Route::from_message(&route.message(Some(4)), &names), Some(route));
+            }
             let last = Route::last_resort(prefix);
             assert_eq!(Route::from_message(&last.message(None), &names), Some(last));
         }

@@ -29,6 +29,12 @@ pub enum LinkSetting {
     Ipv6AddressGeneration,
     /// Reverse path filter of IPv4: 0 none, 1 strict, 2 loose; the stricter of this and that of `all` counts.
     ReversePathFilter,
+    /// Another address of the same network stays when the first one goes: 1, or it goes along: 0.
+    PromoteSecondaries,
+    /// Take addresses and routes that routers advertise (RFC 4861): 0 never, 1 unless the host forwards, 2 always.
+    AcceptRouterAdvertisements,
+    /// Make up addresses of the prefixes that routers advertise (RFC 4862): 0 no, 1 yes.
+    Autoconfiguration,
 }
 
 impl LinkSetting {
@@ -38,6 +44,9 @@ impl LinkSetting {
             LinkSetting::ForwardIpv6 => ("ipv6", "forwarding"),
             LinkSetting::Ipv6AddressGeneration => ("ipv6", "addr_gen_mode"),
             LinkSetting::ReversePathFilter => ("ipv4", "rp_filter"),
+            LinkSetting::PromoteSecondaries => ("ipv4", "promote_secondaries"),
+            LinkSetting::AcceptRouterAdvertisements => ("ipv6", "accept_ra"),
+            LinkSetting::Autoconfiguration => ("ipv6", "autoconf"),
         };
         ["/proc/sys/net", family, "conf", link.as_str(), name]
             .iter()

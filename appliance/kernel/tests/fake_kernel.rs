@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use appliance_kernel::fake::FakeKernel;
 use appliance_kernel::{
-    Address, Algorithm, EspKeys, Event, Kernel, Key, KeyMaterial, Link, LinkKind, LinkName, MaximumSegments,
-    Notice, Object, Op, Removal, Request, Route, Ruleset, Scope, Target, Volume, XfrmPolicy, XfrmState,
+    Address, Algorithm, Device, EspKeys, Event, Kernel, Key, KeyMaterial, Link, LinkKind, LinkName,
+    MaximumSegments, Notice, Object, Op, Removal, Request, Route, Ruleset, Scope, Target, Volume, XfrmPolicy,
+    XfrmState,
 };
 use proptest::prelude::*;
 
@@ -265,6 +266,7 @@ fn a_link_that_is_gone_is_told_of_at_once() {
         fake.report(Notice::LinkPresent {
             link: down,
             ours: true,
+            device: Device::default(),
         });
         let events = kernel.handle(notices.next().await).await;
         assert_eq!(events, [Event::Missing(Key::Link(name(2)))]);

@@ -42,7 +42,7 @@ pub(crate) fn found<'o>(present: impl Iterator<Item = &'o Object>) -> InUse {
             interface_id,
             link: link.name.to_string(),
         }),
-        LinkKind::External => None,
+        LinkKind::External | LinkKind::Vlan { .. } | LinkKind::Device => None,
     };
     links
         .filter(|link| !link.purpose.is_empty())

@@ -219,6 +219,7 @@ fn attribute_name(protocol: Protocol, message: u16, attribute: u16) -> String {
     let name = match (protocol, message, attribute) {
         (Protocol::Route, 16..=19, 3) => "IFLA_IFNAME",
         (Protocol::Route, 16..=19, 4) => "IFLA_MTU",
+        (Protocol::Route, 16..=19, 5) => "IFLA_LINK",
         (Protocol::Route, 16..=19, 18) => "IFLA_LINKINFO",
         (Protocol::Route, 16..=19, 20) => "IFLA_IFALIAS",
         (Protocol::Route, 20..=23, 1) => "IFA_ADDRESS",
@@ -227,6 +228,7 @@ fn attribute_name(protocol: Protocol, message: u16, attribute: u16) -> String {
         (Protocol::Route, 20..=23, 11) => "IFA_PROTO",
         (Protocol::Route, 24..=27, 1) => "RTA_DST",
         (Protocol::Route, 24..=27, 4) => "RTA_OIF",
+        (Protocol::Route, 24..=27, 5) => "RTA_GATEWAY",
         (Protocol::Route, 24..=27, 6) => "RTA_PRIORITY",
         (Protocol::Route, 24..=27, 7) => "RTA_PREFSRC",
         (Protocol::Xfrm, _, XFRMA_ALG_CRYPT) => "XFRMA_ALG_CRYPT",

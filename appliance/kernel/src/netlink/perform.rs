@@ -15,10 +15,10 @@ use netlink_packet_xfrm::constants::{
 
 use super::message::{Incoming, Outgoing, Protocol};
 use super::socket::{RequestError, Socket};
-use super::subscription::{link_names, parse};
+use super::subscription::{all_links, parse};
 use crate::address::{Address, Connected};
 use crate::kernel::Dump;
-use crate::link::{Link, LinkKind, LinkName, LinkNames};
+use crate::link::{Device, Link, LinkKind, LinkName, LinkNames, name_of};
 use crate::nft;
 use crate::object::{Key, Object};
 use crate::order::Operation;
@@ -51,6 +51,10 @@ impl Netlink {
     /// Performs one step. Removing what is not there is done already.
     pub(crate) async fn perform(&mut self, step: &Operation) -> Result<(), Refusal> {
         match step {
+            // An address that somebody else has put there is claimed.
+            Op::Create(key, object @ Object::Address(_)) => {
+                self.create(key, object, NLM_F_CREATE | NLM_F_REPLACE).await
+            }
             Op::Create(key, object) => self.create(key, object, NLM_F_CREATE | NLM_F_EXCL).await,
             Op::Replace {
                 key,
@@ -115,23 +119,49 @@ impl Netlink {
     }
 
     async fn create_link(&mut self, key: &Key, link: &Link) -> Result<(), Refusal> {
-        if let LinkKind::Xfrm {
-            interface_id,
-            underlying,
-        } = &link.kind
-        {
-            let underlying = match underlying {
-                Some(name) => Some(self.index(key, name).await?),
-                None => None,
-            };
-            let message = link.create(*interface_id, underlying);
-            self.send(key, &Outgoing::route(&message, NLM_F_CREATE | NLM_F_EXCL))
-                .await?;
-            // No link-local address: nobody at the other end would answer its neighbour discovery. Where IPv6
-            // is switched off there is nothing to write to, and nothing to prevent.
-            let _ = LinkSetting::Ipv6AddressGeneration.write(&link.name, 1);
+        match &link.kind {
+            LinkKind::Xfrm {
+                interface_id,
+                underlying,
+            } => {
+                let underlying = match underlying {
+                    Some(name) => Some(self.index(key, name).await?),
+                    None => None,
+                };
+                let message = link.create(*interface_id, underlying);
+                self.send(key, &Outgoing::route(&message, NLM_F_CREATE | NLM_F_EXCL))
+                    .await?;
+                // No link-local address: nobody at the other end would answer its neighbour discovery. Where IPv6
+                // is switched off there is nothing to write to, and nothing to prevent.
+                let _ = LinkSetting::Ipv6AddressGeneration.write(&link.name, 1);
+            }
+            LinkKind::Vlan { parent, id } => self.create_vlan(key, link, (parent, *id)).await?,
+            LinkKind::External | LinkKind::Device => (),
         }
         self.set_link(key, link).await
+    }
+
+    /// A link for the same VLAN of the same parent that is there already is claimed: we may have died before it had our
+    /// alias.
+    async fn create_vlan(
+        &mut self,
+        key: &Key,
+        link: &Link,
+        (parent, id): (&LinkName, u16),
+    ) -> Result<(), Refusal> {
+        let index = self.index(key, parent).await?;
+        let message = Outgoing::route(&link.create_vlan(id, index), NLM_F_CREATE | NLM_F_EXCL);
+        let made = self.send(key, &message).await;
+        if !made.as_ref().is_err_and(|refusal| refusal.errno == libc::EEXIST) {
+            return made;
+        }
+        let names = LinkNames::from([(index, parent.clone())]);
+        let there = all_links(&mut self.route).await?;
+        let mut there = there
+            .iter()
+            .filter_map(|message| Link::from_message(message, &names));
+        let is_same = there.any(|found| found.link.name == link.name && found.link.kind == link.kind);
+        if is_same { Ok(()) } else { made }
     }
 
     async fn set_link(&mut self, key: &Key, link: &Link) -> Result<(), Refusal> {
@@ -143,8 +173,12 @@ impl Netlink {
         let request = match object {
             Object::Link(link) => match (self.index(key, &link.name).await, &link.kind) {
                 (Err(_), _) => return Ok(()),
-                (Ok(index), LinkKind::Xfrm { .. }) => Outgoing::route(&Link::delete(index), 0),
-                (Ok(index), LinkKind::External) => Outgoing::route(&Link::disown(index), 0),
+                (Ok(index), LinkKind::Xfrm { .. } | LinkKind::Vlan { .. }) => {
+                    Outgoing::route(&Link::delete(index), 0)
+                }
+                (Ok(index), LinkKind::External | LinkKind::Device) => {
+                    Outgoing::route(&Link::disown(index), 0)
+                }
             },
             Object::Address(address) => match self.index(key, &address.link).await {
                 Ok(index) => Outgoing::route(&address.delete(index), 0),
@@ -203,7 +237,11 @@ impl Netlink {
 
     /// All objects under our mark, and the names of all links.
     pub(crate) async fn dump(&mut self) -> Result<Dump, Refusal> {
-        let names = link_names(&mut self.route).await?;
+        let links = all_links(&mut self.route).await?;
+        let named = || links.iter().filter_map(|link| Some((link, name_of(link)?)));
+        let names = named().map(|(link, name)| (link.header.index, name)).collect();
+        let devices = named().map(|(link, name)| (name, Device::from_message(link)));
+        let devices = devices.collect();
         let mut objects = self.dump_routes(&names).await?;
         let connected = self.dump_connected(&names).await?;
         objects.extend(
@@ -216,7 +254,7 @@ impl Netlink {
         objects.extend(nft::found().await.map(Object::Ruleset));
         Ok(Dump {
             objects,
-            links: names.into_values().collect(),
+            devices,
             connected,
         })
     }

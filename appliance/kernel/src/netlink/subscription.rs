@@ -4,6 +4,7 @@ use std::io;
 
 use netlink_packet_core::{NLM_F_DUMP, NetlinkDeserializable, NetlinkHeader};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_xfrm::constants::{
     XFRM_MSG_ACQUIRE, XFRM_MSG_DELPOLICY, XFRM_MSG_DELSA, XFRM_MSG_EXPIRE, XFRM_MSG_FLUSHPOLICY,
@@ -15,7 +16,7 @@ use super::message::{Incoming, Outgoing, Protocol};
 use super::perform::refusal;
 use super::socket::Socket;
 use crate::address::{Address, Connected};
-use crate::link::{Link, LinkNames, name_of};
+use crate::link::{Device, Link, LinkNames, name_of};
 use crate::notice::Notice;
 use crate::object::{Key, Object};
 use crate::refusal::Refusal;
@@ -67,7 +68,11 @@ impl Subscription {
             .map(|(changes, acquires)| Xfrm { changes, acquires });
         // Asked over another socket, so that no report is mistaken for an answer.
         let mut asking = Socket::open(Protocol::Route, 0).map_err(open)?;
-        let names = link_names(&mut asking).await?;
+        let links = all_links(&mut asking).await?;
+        let names = links
+            .iter()
+            .filter_map(|link| Some((link.header.index, name_of(link)?)))
+            .collect();
         Ok(Subscription { route, xfrm, names })
     }
 
@@ -121,7 +126,7 @@ impl Subscription {
         match (source, &mut self.xfrm) {
             (Source::Route, _) => self
                 .route
-                .read(|message| notices.extend(route_notice(message, names))),
+                .read(|message| notices.extend(route_notices(message, names))),
             (Source::Changes, Some(xfrm)) => {
                 xfrm.changes.read(|message| notices.extend(xfrm_notice(message)));
             }
@@ -134,18 +139,14 @@ impl Subscription {
     }
 }
 
-/// Indices and names of all links.
-pub(crate) async fn link_names(socket: &mut Socket) -> Result<LinkNames, Refusal> {
+/// All links.
+pub(crate) async fn all_links(socket: &mut Socket) -> Result<Vec<LinkMessage>, Refusal> {
     let request = Outgoing::route(&RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP);
     let found = socket.dump(&request, |message| match parse(message)? {
-        RouteNetlinkMessage::NewLink(link) => Some((link.header.index, name_of(&link)?)),
+        RouteNetlinkMessage::NewLink(link) => Some(link),
         _ => None,
     });
-    Ok(found
-        .await
-        .map_err(|error| refusal("links", error))?
-        .into_iter()
-        .collect())
+    found.await.map_err(|error| refusal("links", error))
 }
 
 /// Reads a message of rtnetlink; what the decoder does not know is skipped.
@@ -155,39 +156,58 @@ pub(crate) fn parse(message: &Incoming<'_>) -> Option<RouteNetlinkMessage> {
     RouteNetlinkMessage::deserialize(&header, message.body).ok()
 }
 
-fn route_notice(message: &Incoming<'_>, names: &mut LinkNames) -> Option<Notice> {
-    match parse(message)? {
-        RouteNetlinkMessage::NewLink(link) => {
-            names.insert(link.header.index, name_of(&link)?);
-            let found = Link::from_message(&link, names)?;
-            Some(Notice::LinkPresent {
-                link: found.link,
-                ours: found.ours,
-            })
-        }
-        RouteNetlinkMessage::DelLink(link) => {
+fn route_notices(message: &Incoming<'_>, names: &mut LinkNames) -> Vec<Notice> {
+    match parse(message) {
+        Some(RouteNetlinkMessage::NewLink(link)) => link_notices(&link, names),
+        Some(RouteNetlinkMessage::DelLink(link)) => {
             names.remove(&link.header.index);
-            Some(Notice::LinkGone(name_of(&link)?))
+            name_of(&link).map(Notice::LinkGone).into_iter().collect()
         }
-        RouteNetlinkMessage::NewAddress(address) => match Address::from_message(&address, names) {
-            Some(ours) => Some(Notice::Present(Object::Address(ours))),
-            None => Some(Notice::Connected(Connected::from_message(&address, names)?, true)),
-        },
-        RouteNetlinkMessage::DelAddress(address) => match Address::from_message(&address, names) {
-            Some(ours) => Some(Notice::Gone(Key::Address(ours))),
-            None => Some(Notice::Connected(
-                Connected::from_message(&address, names)?,
-                false,
-            )),
-        },
-        RouteNetlinkMessage::NewRoute(route) => Some(Notice::Present(Object::Route(Route::from_message(
-            &route, names,
-        )?))),
-        RouteNetlinkMessage::DelRoute(route) => Some(Notice::Gone(Key::Route(
-            Route::from_message(&route, names)?.key(),
-        ))),
-        _ => None,
+        Some(RouteNetlinkMessage::NewAddress(address)) => address_notices(&address, names, true),
+        Some(RouteNetlinkMessage::DelAddress(address)) => address_notices(&address, names, false),
+        Some(RouteNetlinkMessage::NewRoute(route)) => {
+            let route = Route::from_message(&route, names);
+            route
+                .map(|route| Notice::Present(route.into()))
+                .into_iter()
+                .collect()
+        }
+        Some(RouteNetlinkMessage::DelRoute(route)) => {
+            let route = Route::from_message(&route, names);
+            route
+                .map(|route| Notice::Gone(Key::Route(route.key())))
+                .into_iter()
+                .collect()
+        }
+        _ => vec![],
     }
+}
+
+/// A link that bears another name now is gone under its old one.
+fn link_notices(message: &LinkMessage, names: &mut LinkNames) -> Vec<Notice> {
+    let Some(name) = name_of(message) else {
+        return vec![];
+    };
+    let before = names.insert(message.header.index, name.clone());
+    let renamed = before.filter(|before| *before != name).map(Notice::LinkGone);
+    let present = Link::from_message(message, names).map(|found| Notice::LinkPresent {
+        link: found.link,
+        ours: found.ours,
+        device: Device::from_message(message),
+    });
+    renamed.into_iter().chain(present).collect()
+}
+
+fn address_notices(message: &AddressMessage, names: &LinkNames, there: bool) -> Vec<Notice> {
+    let connected = Connected::from_message(message, names).map(|one| Notice::Connected(one, there));
+    let ours = Address::from_message(message, names).map(|ours| {
+        if there {
+            Notice::Present(ours.into())
+        } else {
+            Notice::Gone(Key::Address(ours))
+        }
+    });
+    connected.into_iter().chain(ours).collect()
 }
 
 fn xfrm_notice(message: &Incoming<'_>) -> Option<Notice> {
