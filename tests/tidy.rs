@@ -68,6 +68,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("ike", &[]),
     ("bgp", &[]),
     ("appliance-config", &[]),
+    ("appliance-dhcp", &[]),
     ("appliance-nat", &[]),
     ("appliance-kernel", &["appliance-nat"]),
     ("appliance-esp", &[]),
@@ -82,6 +83,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "appliance-esp",
             "appliance-keys",
             "appliance-config",
+            "appliance-dhcp",
             "image-slots",
         ],
     ),
@@ -102,7 +104,14 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
 ];
 
 /// Packages that hold no task and know no clock, and what they must therefore never depend on.
-const PURE: &[&str] = &["ike", "bgp", "appliance-config", "appliance-nat", "image-slots"];
+const PURE: &[&str] = &[
+    "ike",
+    "bgp",
+    "appliance-config",
+    "appliance-dhcp",
+    "appliance-nat",
+    "image-slots",
+];
 const RUNTIMES: &[&str] = &[
     "tokio",
     "async-std",
