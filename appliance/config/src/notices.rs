@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::model::{Connection, LocalAddress, Protocol, System};
+use crate::model::{Addressing, Connection, InterfaceRole, Protocol, System};
 use crate::{Reason, ValidConfig};
 
 /// Something of a valid document that is kept, and that this version does not act on.
@@ -24,7 +24,7 @@ pub struct Hold {
 }
 
 /// What can hold a connection.
-const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, local_address];
+const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol];
 
 /// All that this version keeps and does not act on, by path.
 pub fn notices(config: &ValidConfig) -> Vec<Notice> {
@@ -35,13 +35,13 @@ pub fn notices(config: &ValidConfig) -> Vec<Notice> {
             notice(format!("/connections/{name}/{}", hold.key), detail)
         })
     });
-    let mut found: Vec<Notice> = connections.chain(of_system(&config.system)).collect();
-    if !config.interfaces.is_empty() {
-        found.push(notice(
-            "/interfaces".to_owned(),
-            "no interface is touched: the host manages them".to_owned(),
-        ));
-    }
+    let interfaces = config.interfaces.iter().filter_map(|(name, interface)| {
+        let automatic = interface.ipv6 == Addressing::Automatic && interface.role != InterfaceRole::Wan;
+        let detail = "what routers advertise is taken on interfaces of role wan only".to_owned();
+        automatic.then(|| notice(format!("/interfaces/{name}/ipv6"), detail))
+    });
+    let others = of_system(&config.system).chain(interfaces);
+    let mut found: Vec<Notice> = connections.chain(others).collect();
     if !config.users.is_empty() {
         found.push(notice(
             "/users".to_owned(),
@@ -72,17 +72,6 @@ fn protocol(connection: &Connection) -> Option<Hold> {
     };
     Some(Hold {
         key: "protocol",
-        detail,
-    })
-}
-
-fn local_address(connection: &Connection) -> Option<Hold> {
-    let detail = match &connection.local_address {
-        address @ LocalAddress::OfInterface(..) => format!("this version does not find out {address}"),
-        LocalAddress::Known(_) => return None,
-    };
-    Some(Hold {
-        key: "ip_configuration",
         detail,
     })
 }

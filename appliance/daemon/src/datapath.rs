@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use appliance_kernel::Refusal;
+use appliance_config::model::Name;
+use appliance_dhcp::Lease;
+use appliance_kernel::{Device, Refusal};
 use ike::{ChildId, ConnectionName, Encapsulation, EspPair, Input, Watched};
+use ipnet::IpNet;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -47,6 +50,8 @@ pub(crate) enum Request {
     Traffic(Vec<ChildId>, mpsc::OwnedPermit<Input>),
     /// Carry a child no longer.
     Remove(ChildId),
+    /// A server granted an interface this address, or it has none any more.
+    Leased(Name, Option<Lease>),
     /// Publish fresh counters, then answer.
     Refresh(oneshot::Sender<()>),
     /// Take everything away but what keeps the sites closed, then answer.
@@ -72,6 +77,31 @@ pub(crate) struct DatapathSnapshot {
     pub(crate) carried: BTreeMap<ConnectionName, Counters>,
     /// What the kernel does not take, at this moment.
     pub(crate) refused: Vec<Refused>,
+    /// The interfaces of the document.
+    pub(crate) machine: BTreeMap<Name, InterfaceSnapshot>,
+}
+
+/// One interface of the document.
+#[derive(Debug, Clone)]
+pub(crate) struct InterfaceSnapshot {
+    /// What lies behind it.
+    pub(crate) role: &'static str,
+    /// What the kernel calls it; `None` while no device has the hardware address.
+    pub(crate) link: Option<String>,
+    /// What the kernel says of it, if it is there.
+    pub(crate) device: Option<Device>,
+    /// The MTU that it is to have.
+    pub(crate) mtu: u32,
+    /// The addresses that it is to have.
+    pub(crate) wanted: Vec<IpNet>,
+    /// Those that it has.
+    pub(crate) addresses: Vec<IpNet>,
+    /// The routers that its default routes lead to.
+    pub(crate) gateways: Vec<IpAddr>,
+    /// Its IPv4 address comes by DHCP.
+    pub(crate) by_dhcp: bool,
+    /// What the kernel does not take of it.
+    pub(crate) refused: Vec<Refused>,
 }
 
 impl DatapathSnapshot {
@@ -86,6 +116,7 @@ impl DatapathSnapshot {
             counters: BTreeMap::new(),
             carried: BTreeMap::new(),
             refused: Vec::new(),
+            machine: BTreeMap::new(),
         }
     }
 }

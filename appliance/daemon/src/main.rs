@@ -5,6 +5,7 @@ mod clock;
 mod control;
 mod datapath;
 mod derive;
+mod dhcp;
 mod forwarding;
 mod history;
 mod holder;

@@ -1,4 +1,4 @@
-//! The generator handed to the IKE core.
+//! The generator handed to the cores.
 
 use ike::Random;
 
@@ -11,5 +11,13 @@ impl Random for SystemRandom {
             tracing::error!("the system's random generator failed: there is nothing safe to go on with");
             std::process::abort();
         }
+    }
+}
+
+impl appliance_dhcp::Random for SystemRandom {
+    fn number(&mut self) -> u32 {
+        let mut octets = [0; 4];
+        self.fill(&mut octets);
+        u32::from_ne_bytes(octets)
     }
 }

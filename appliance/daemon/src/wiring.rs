@@ -11,6 +11,8 @@
 //! | news | all owners → chronicle | what finds no room is counted, and told as `events-lost` |
 //! | questions | API → chronicle | the API answers `busy` |
 //! | answers | resolver → IKE owner, among those | the resolver waits |
+//! | leases | DHCP owner → kernel owner, among the requests | it waits; servers say it again |
+//! | links, addresses | kernel owner → DHCP owner, control | the last ones count |
 //! | one bell | kernel owner → IKE owner: addresses came or went | it rings once |
 
 use std::collections::BTreeMap;
@@ -31,11 +33,12 @@ use tracing::{info, warn};
 use crate::chronicle::{Chronicle, News, Question, Storage, Teller};
 use crate::control::{Beginning, Channels, Control, Files, Order, Origin, Running, Seed, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
-use crate::derive::{self, NetworkSettings, derive, network};
+use crate::derive::{self, Addresses, NetworkSettings, derive, network};
+use crate::dhcp::{DhcpOwner, Links, Memory};
 use crate::http::{self, Published};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::{Journal, Pages};
-use crate::kernel_owner::{self, Carrier, KernelOwner};
+use crate::kernel_owner::{self, Carrier, Interfaces, KernelOwner};
 use crate::outer::Outer;
 use crate::randomness::SystemRandom;
 use crate::resolver::Resolver;
@@ -120,7 +123,8 @@ fn beginning(arguments: &Arguments) -> anyhow::Result<Beginning> {
 async fn close_only(config: &ValidConfig) -> anyhow::Result<()> {
     let (mut kernel, _notices) = Kernel::open().await?;
     let in_use = derive::found(kernel.present());
-    let closed = kernel_owner::close(&mut kernel, &network(config, &in_use)).await;
+    let nobody_connects = Addresses::default();
+    let closed = kernel_owner::close(&mut kernel, &network(config, &in_use, &nobody_connects)).await;
     closed.context("closing the sites")
 }
 
@@ -157,15 +161,30 @@ async fn serve(
     let started = Instant::now();
     let (mut kernel, notices) = Kernel::open().await?;
     let in_use = derive::found(kernel.present());
+    let memory = Memory::read(match &origin {
+        Origin::Files(_) => directory.path(),
+        Origin::Store(_) => &arguments.state,
+    });
+    let (links, wanted) = watch::channel(Links::new());
+    let (found, present) = watch::channel(Arc::default());
+    let interfaces = Interfaces::new(memory.all(), &kernel, links, found);
+    let addresses = interfaces
+        .machine(&running.config.interfaces, &kernel)
+        .addresses(kernel.connected());
     let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
-    let outer = open_outside(&mut kernel, &network(&running.config, &in_use), first_start).await?;
+    let outer = open_outside(
+        &mut kernel,
+        &network(&running.config, &in_use, &addresses),
+        first_start,
+    )
+    .await?;
     if let Some(seed) = seed {
         origin.import(&mut running, &seed)?;
     }
     let (kind, why) = choose(arguments.datapath, &mut kernel).await?;
     privileges::reduce()?;
     confine(&origin, arguments, directory.path())?;
-    let desired = derive(&running.config, &secrets, kind, &in_use);
+    let desired = derive(&running.config, &secrets, kind, &in_use, &addresses);
     info!(datapath = kind.word(), why, "datapath chosen");
     let (teller, events, chronicle_task) = start_chronicle(&origin, &arguments.state);
     teller.tell(start(running.generation, kind, &why));
@@ -174,22 +193,31 @@ async fn serve(
     let (network, requests) = mpsc::channel(REQUESTS);
     let (datapath_snapshot, datapath_view) = watch::channel(DatapathSnapshot::first(kind, why).into());
     let (answers, answered) = mpsc::channel(ANSWERS);
-    let addresses = Arc::new(Notify::new());
-    let telling = (answers.clone(), addresses.clone());
-    let owner = KernelOwner::new(kernel, carrier, telling, teller.clone(), datapath_snapshot);
+    let bell = Arc::new(Notify::new());
+    let telling = (answers.clone(), bell.clone());
+    let owner = KernelOwner::new(
+        (kernel, interfaces),
+        carrier,
+        telling,
+        teller.clone(),
+        datapath_snapshot,
+    );
     let mut kernel_task = tokio::spawn(owner.run(requests, notices));
 
-    let arrivals = (outer, addresses, inbox, messages);
+    let arrivals = (outer, bell, inbox, messages);
     let (commands, (ike_view, pages), mut ike_task) =
         start_engine(arrivals, (&network, &teller), (answers, answered));
     let listener = directory.listen()?;
-    let (channels, asked, configuration) = channels(&commands, &network, &teller);
+    let (clients, dhcp) = watch::channel(Arc::default());
+    tokio::spawn(DhcpOwner::new(memory, network.clone(), clients).run(wanted));
+    let (channels, asked, configuration) = channels(&commands, &network, &teller, present);
     let mut control = Control::new(origin, kind, running, channels);
     control.begin(desired).await;
     let published = Published {
         ike: ike_view,
         pages,
         datapath: datapath_view,
+        dhcp,
         configuration,
         refresh: network.clone(),
         commands: commands.clone(),
@@ -241,6 +269,7 @@ fn channels(
     commands: &mpsc::Sender<Command>,
     network: &mpsc::Sender<Request>,
     teller: &Teller,
+    addresses: watch::Receiver<Arc<Addresses>>,
 ) -> (Channels, mpsc::Sender<Order>, watch::Receiver<Arc<View>>) {
     let (asked, orders) = mpsc::channel(ORDERS);
     let (view, configuration) = watch::channel(Arc::default());
@@ -248,6 +277,7 @@ fn channels(
         ike: commands.clone(),
         network: network.clone(),
         teller: teller.clone(),
+        addresses,
         orders,
         view,
     };

@@ -19,7 +19,7 @@ pub fn write_acquire_lifetime(seconds: u32) -> Result<(), Refusal> {
 }
 
 /// A setting of one link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkSetting {
     /// Forward IPv4 packets that come in by this link.
     ForwardIpv4,

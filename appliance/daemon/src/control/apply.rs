@@ -1,3 +1,4 @@
+use appliance_config::model::Connection;
 use appliance_config::{Change, ValidConfig, changes, refusals};
 use tokio::sync::oneshot;
 use tracing::{error, info};
@@ -21,7 +22,33 @@ impl Control {
 
     /// What follows from a configuration.
     pub(super) fn derive(&self, config: &ValidConfig, secrets: &Secrets) -> Desired {
-        derive(config, secrets, self.datapath, &self.numbers)
+        let addresses = self.addresses.borrow().clone();
+        derive(config, secrets, self.datapath, &self.numbers, &addresses)
+    }
+
+    /// An interface has another address: what uses it follows, and nothing else is touched.
+    pub(super) async fn follow_addresses(&mut self) {
+        let addresses = self.addresses.borrow_and_update().clone();
+        let config = &self.running.config;
+        let used = |connection: &Connection| {
+            (
+                addresses.of(&connection.local_address),
+                addresses.of_mobike(connection),
+            )
+        };
+        let used: Vec<_> = config.connections.values().map(used).collect();
+        if used == self.used {
+            return;
+        }
+        match self.secrets_of_running().await {
+            Ok((secrets, _logged_before)) => {
+                self.used = used;
+                let running = self.running.clone();
+                let desired = self.derive(&running.config, &secrets);
+                (self.refused, self.withheld) = self.hand_out(desired).await;
+            }
+            Err(refusal) => error!(%refusal, "connections cannot follow an address"),
+        }
     }
 
     /// Has everybody do what follows from a configuration; if something of it is refused that was not before, what runs

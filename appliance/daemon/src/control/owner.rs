@@ -1,4 +1,5 @@
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::select;
@@ -14,7 +15,7 @@ use super::view::View;
 use super::weigh::{Report, Weighed, weigh};
 use crate::chronicle::{News, Teller};
 use crate::datapath::{Kind, Refused, Request};
-use crate::derive::InUse;
+use crate::derive::{Addresses, InUse};
 use crate::ike_owner::Command;
 use crate::store::{Audit, Standing};
 
@@ -32,9 +33,16 @@ pub(crate) struct Control {
     pub(super) ike: mpsc::Sender<Command>,
     pub(super) network: mpsc::Sender<Request>,
     pub(super) teller: Teller,
+    /// What addresses the interfaces have.
+    pub(super) addresses: watch::Receiver<Arc<Addresses>>,
+    /// What of that each connection used when one last changed.
+    pub(super) used: Vec<Used>,
     orders: mpsc::Receiver<Order>,
     view: watch::Sender<Arc<View>>,
 }
+
+/// Our address of a connection, and those that it may move to.
+pub(super) type Used = (Option<IpAddr>, Option<Vec<IpAddr>>);
 
 /// Between control and the others.
 pub(crate) struct Channels {
@@ -42,6 +50,8 @@ pub(crate) struct Channels {
     pub(crate) ike: mpsc::Sender<Command>,
     /// To the owner of kernel and datapath.
     pub(crate) network: mpsc::Sender<Request>,
+    /// From the owner of kernel and datapath.
+    pub(crate) addresses: watch::Receiver<Arc<Addresses>>,
     /// From the API.
     pub(crate) orders: mpsc::Receiver<Order>,
     /// What happens to the configuration.
@@ -70,6 +80,8 @@ impl Control {
             ike: channels.ike,
             network: channels.network,
             teller: channels.teller,
+            addresses: channels.addresses,
+            used: Vec::new(),
             orders: channels.orders,
             view: channels.view,
         };
@@ -102,6 +114,7 @@ impl Control {
                     return Ok(());
                 }
                 Some(()) = signals.reload.recv() => self.reload().await,
+                Ok(()) = self.addresses.changed() => self.follow_addresses().await,
                 () = Self::end_of(trial.as_ref()) => self.return_to_startup().await,
                 Some(order) = self.orders.recv() => self.serve(order).await,
             }
@@ -192,7 +205,10 @@ impl Control {
             }),
         };
         let generation = self.running.generation;
-        let idle = self.view.borrow().idle_after(generation, &self.running.config);
+        let idle =
+            self.view
+                .borrow()
+                .idle_after(generation, &self.running.config, self.addresses.borrow().clone());
         self.view.send_replace(Arc::new(View {
             generation,
             idle: Some(idle),

@@ -1,6 +1,6 @@
 use appliance_config::ValidConfig;
 
-use super::{InUse, NetworkSettings, engine, network::network};
+use super::{Addresses, InUse, NetworkSettings, engine, network::network};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 
@@ -14,10 +14,16 @@ pub(crate) struct Desired {
 }
 
 /// What follows from this configuration, its secrets and the datapath that carries it, for connections that keep the
-/// numbers they have.
-pub(crate) fn derive(config: &ValidConfig, secrets: &Secrets, datapath: Kind, in_use: &InUse) -> Desired {
+/// numbers they have, and interfaces that have these addresses.
+pub(crate) fn derive(
+    config: &ValidConfig,
+    secrets: &Secrets,
+    datapath: Kind,
+    in_use: &InUse,
+    addresses: &Addresses,
+) -> Desired {
     Desired {
-        ike: engine::settings(config, secrets, datapath),
-        network: network(config, in_use),
+        ike: engine::settings(config, secrets, datapath, addresses),
+        network: network(config, in_use, addresses),
     }
 }

@@ -1,4 +1,4 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
@@ -10,17 +10,22 @@ use ike::{
 use ipnet::IpNet;
 
 use super::algorithms::{esp_proposal, ike_proposal};
-use super::negotiated;
+use super::{Addresses, negotiated};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 use crate::sockets::IKE_PORT;
 
-pub(super) fn settings(config: &ValidConfig, secrets: &Secrets, datapath: Kind) -> Settings {
+pub(super) fn settings(
+    config: &ValidConfig,
+    secrets: &Secrets,
+    datapath: Kind,
+    addresses: &Addresses,
+) -> Settings {
     Settings {
-        connections: negotiated(config)
+        connections: negotiated(config, addresses)
             .filter_map(|(name, settings)| {
                 let name = ConnectionName(Arc::from(name.as_str()));
-                Some((name, connection(settings, secrets, datapath)?))
+                Some((name, connection(settings, secrets, datapath, addresses)?))
             })
             .collect(),
         limits: Limits::default(),
@@ -33,7 +38,12 @@ pub(super) fn settings(config: &ValidConfig, secrets: &Secrets, datapath: Kind) 
 }
 
 /// `None` without its secret, which the loading of secrets has ruled out, or our address, without which it is held.
-fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -> Option<Connection> {
+fn connection(
+    settings: &model::Connection,
+    secrets: &Secrets,
+    datapath: Kind,
+    addresses: &Addresses,
+) -> Option<Connection> {
     let model::Authentication::PreSharedKey {
         secret,
         local_identity,
@@ -41,7 +51,7 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         ppk,
     } = &settings.authentication;
     let port = |address| SocketAddr::new(address, IKE_PORT);
-    let local = settings.local_address.known()?;
+    let local = addresses.of(&settings.local_address)?;
     let local_identity = local_identity.as_ref().map_or(Identity::Address(local), identity);
     let remote = match &settings.endpoint {
         model::Endpoint::Address(address) => Remote::Address(port(*address)),
@@ -70,7 +80,7 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
             model::Accept::AsProposed => ResponderSelectors::AsProposed,
         },
         force_encapsulation: force_encapsulation(settings.udp_encapsulation, datapath),
-        mobike: settings.mobike.as_deref().map(known),
+        mobike: addresses.of_mobike(settings),
         allow_redirect: settings.allow_redirect,
         dpd_timeout: settings.dpd_timeout,
         ike_lifetime: settings.policy.ike_lifetime,
@@ -78,10 +88,6 @@ fn connection(settings: &model::Connection, secrets: &Secrets, datapath: Kind) -
         child_octets: settings.policy.ipsec_bytes,
         ..Connection::with_peer(port(local), remote, identity(remote_identity), authentication)
     })
-}
-
-fn known(addresses: &[model::LocalAddress]) -> Vec<IpAddr> {
-    addresses.iter().filter_map(model::LocalAddress::known).collect()
 }
 
 /// `None` without its secret, which the loading of secrets has ruled out.

@@ -1,5 +1,6 @@
 //! From the checked configuration to what each part should want. Pure.
 
+mod addresses;
 mod algorithms;
 mod desired;
 mod engine;
@@ -9,6 +10,7 @@ mod resting;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use addresses::Addresses;
 pub(crate) use desired::{Desired, derive};
 pub(crate) use network::{NetworkSettings, TunnelSettings, network};
 pub(crate) use numbering::{InUse, Numbering, fnv1a, found};

@@ -3,12 +3,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Connection, Endpoint, LocalAddress, Name};
+use appliance_config::model::{Connection, Endpoint, Interface, Name};
 use ike::ConnectionName;
 use ipnet::IpNet;
 
 use super::numbering::number;
-use super::{InUse, Numbering, negotiated};
+use super::{Addresses, InUse, Numbering, negotiated};
 
 /// What the network stack is to look like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub(crate) struct NetworkSettings {
     pub(crate) closed: BTreeSet<IpNet>,
     /// The tunnels of connections that are negotiated.
     pub(crate) tunnels: BTreeMap<ConnectionName, TunnelSettings>,
+    /// The interfaces of this machine that we set.
+    pub(crate) interfaces: BTreeMap<Name, Interface>,
+    /// What this machine calls itself where it asks for addresses.
+    pub(crate) host_name: Option<String>,
 }
 
 impl NetworkSettings {
@@ -55,38 +59,40 @@ pub(crate) struct TunnelSettings {
 }
 
 /// What follows for the network, whichever datapath carries the tunnels.
-pub(crate) fn network(config: &ValidConfig, in_use: &InUse) -> NetworkSettings {
+pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresses) -> NetworkSettings {
     // Disabled connections have a number too, so that switching one off moves no other.
     let numbers = number(config.connections.keys(), in_use);
     NetworkSettings {
-        outer_addresses: negotiated(config)
+        outer_addresses: negotiated(config, addresses)
             .flat_map(|(_, connection)| {
                 std::iter::once(&connection.local_address).chain(connection.mobike.iter().flatten())
             })
-            .filter_map(LocalAddress::known)
+            .filter_map(|address| addresses.of(address))
             .collect(),
         closed: config
             .sites
             .values()
             .flat_map(|site| site.address_space.iter().copied())
             .collect(),
-        tunnels: negotiated(config)
+        tunnels: negotiated(config, addresses)
             .filter_map(|(name, connection)| {
                 let numbering = numbers.get(name)?.clone();
-                let tunnel = tunnel(numbering, connection)?;
+                let tunnel = tunnel(numbering, connection, addresses)?;
                 Some((ConnectionName(Arc::from(name.as_str())), tunnel))
             })
             .collect(),
+        interfaces: config.interfaces.clone(),
+        host_name: config.system.hostname.clone(),
     }
 }
 
 /// `None` without our address, without which the connection is held.
-fn tunnel(numbering: Numbering, connection: &Connection) -> Option<TunnelSettings> {
+fn tunnel(numbering: Numbering, connection: &Connection, addresses: &Addresses) -> Option<TunnelSettings> {
     Some(TunnelSettings {
         numbering,
         site: connection.site_name.clone(),
         priority: connection.priority,
-        local: connection.local_address.known()?,
+        local: addresses.of(&connection.local_address)?,
         remote: match connection.endpoint {
             Endpoint::Address(address) => Some(address),
             Endpoint::Name(_) | Endpoint::Any => None,

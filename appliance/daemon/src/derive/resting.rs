@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
-use appliance_config::model::{Connection, Name};
+use appliance_config::model::{Connection, LocalAddress, Name};
 use appliance_config::{ValidConfig, held};
+
+use super::Addresses;
 
 /// Why nobody negotiates a connection; its site stays closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,21 +12,31 @@ pub(crate) enum Rest {
     Disabled,
     /// This version cannot, for this reason.
     Held(String),
+    /// The interface whose address is to be ours has none.
+    NoAddress(LocalAddress),
 }
 
-/// The connections that are negotiated: the enabled ones, but for those that are held.
-pub(crate) fn negotiated(config: &ValidConfig) -> impl Iterator<Item = (&Name, &Connection)> {
+/// The connections that are negotiated: the enabled ones, but for those that are held or have no address of ours.
+pub(crate) fn negotiated<'c>(
+    config: &'c ValidConfig,
+    addresses: &Addresses,
+) -> impl Iterator<Item = (&'c Name, &'c Connection)> {
     let all = config.connections.iter();
-    all.filter(|(_, connection)| connection.enabled && held(connection).is_none())
+    all.filter(|(_, connection)| {
+        connection.enabled && held(connection).is_none() && addresses.of(&connection.local_address).is_some()
+    })
 }
 
 /// The others, by name.
-pub(crate) fn resting(config: &ValidConfig) -> BTreeMap<String, Rest> {
+pub(crate) fn resting(config: &ValidConfig, addresses: &Addresses) -> BTreeMap<String, Rest> {
     let rest = |(name, connection): (&Name, &Connection)| {
-        let rest = if connection.enabled {
-            Rest::Held(held(connection)?.detail)
-        } else {
-            Rest::Disabled
+        let rest = match held(connection) {
+            _ if !connection.enabled => Rest::Disabled,
+            Some(hold) => Rest::Held(hold.detail),
+            None if addresses.of(&connection.local_address).is_none() => {
+                Rest::NoAddress(connection.local_address.clone())
+            }
+            None => return None,
         };
         Some((name.to_string(), rest))
     };

@@ -7,7 +7,7 @@ use ike::{
 
 use secrecy::ExposeSecret;
 
-use super::{Desired, InUse, Rest, derive, resting};
+use super::{Addresses, Desired, InUse, Rest, derive, resting};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 
@@ -38,6 +38,7 @@ fn desired(document: &str, datapath: Kind) -> Desired {
         &Secrets::of(&[("psk-b", "secret"), ("psk-c", "other"), ("ppk-b", "quantum")]),
         datapath,
         &InUse::new(),
+        &Addresses::default(),
     )
 }
 
@@ -119,7 +120,7 @@ fn a_connection_that_this_version_cannot_negotiate_is_left_out() {
     assert!(desired.network.outer_addresses.is_empty());
     assert!(desired.network.closed.contains(&"10.2.0.0/24".parse().unwrap()));
     let config = appliance_config::parse(document.as_bytes()).unwrap();
-    let resting = resting(&config);
+    let resting = resting(&config, &Addresses::default());
     assert_eq!(resting["to-c"], Rest::Disabled);
     assert!(matches!(&resting["to-b"], Rest::Held(detail) if detail.contains("IKEv1")));
 }
@@ -217,4 +218,41 @@ fn switching_one_connection_on_moves_no_other() {
     );
     assert_eq!(before.tunnels[&name("to-b")], after.tunnels[&name("to-b")]);
     assert_eq!(after.tunnels.len(), 2);
+}
+
+/// The address of an interface that is told from elsewhere comes and goes; without it nothing is negotiated, the site stays
+/// closed and status has a reason.
+#[test]
+fn a_connection_follows_the_address_of_its_interface() {
+    let document = DOCUMENT
+        .replace(r#"{ "address": "192.0.2.1" }"#, r#"{ "interface": "wan0" }"#)
+        .replacen(
+            '{',
+            r#"{ "interfaces": { "wan0": { "role": "wan", "ipv4": { "method": "dhcp" } } },"#,
+            1,
+        );
+    let config = appliance_config::parse(document.as_bytes()).unwrap();
+    let secrets = Secrets::of(&[("psk-b", "secret"), ("psk-c", "other"), ("ppk-b", "quantum")]);
+    let with = |found: &[&str]| {
+        let mut addresses = Addresses::default();
+        let found = found.iter().map(|address| address.parse().unwrap()).collect();
+        addresses.found("wan0".parse().unwrap(), found);
+        let desired = derive(&config, &secrets, Kind::Kernel, &InUse::new(), &addresses);
+        (desired, resting(&config, &addresses))
+    };
+    let (without, resting) = with(&["2001:db8::1"]);
+    assert_eq!(
+        (without.ike.connections.len(), without.network.tunnels.len()),
+        (0, 0)
+    );
+    assert_eq!(without.network.closed.len(), 3);
+    assert!(matches!(resting["to-b"], Rest::NoAddress(_)), "{resting:?}");
+    for address in ["192.0.2.1", "192.0.2.9"] {
+        let (desired, resting) = with(&["2001:db8::1", address]);
+        let local = desired.ike.connections[&name("to-b")].local.ip();
+        assert_eq!(local.to_string(), address);
+        assert_eq!(desired.network.tunnels[&name("to-b")].local, local);
+        assert_eq!(desired.network.outer_addresses, [local].into());
+        assert!(!resting.contains_key("to-b"), "{resting:?}");
+    }
 }

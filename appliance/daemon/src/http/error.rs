@@ -17,6 +17,8 @@ pub(crate) enum Error {
     MethodNotAllowed,
     /// No connection has this name.
     UnknownConnection(String),
+    /// The document has no such interface.
+    UnknownInterface(String),
     /// No such action on a connection.
     UnknownAction(String),
     /// The document has nothing at this place.
@@ -107,6 +109,11 @@ impl Error {
                 404,
                 "unknown-connection",
                 format!("no connection is named {name:?}"),
+            ),
+            Self::UnknownInterface(name) => (
+                404,
+                "unknown-interface",
+                format!("no interface is named {name:?}"),
             ),
             Self::UnknownAction(action) => (
                 404,

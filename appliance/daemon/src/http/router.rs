@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use appliance_config::model::Name;
 use axum::Router;
 use axum::routing::{get, post};
 use ike::Snapshot;
@@ -13,6 +15,7 @@ use super::{action, audit, config, events, generation, metrics, secret, status};
 use crate::chronicle::Question;
 use crate::control::{Order, View};
 use crate::datapath::{DatapathSnapshot, Request};
+use crate::dhcp::ClientSnapshot;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
 
@@ -25,6 +28,8 @@ pub(crate) struct Published {
     pub(crate) pages: watch::Receiver<Arc<Pages>>,
     /// The datapath's view.
     pub(crate) datapath: watch::Receiver<Arc<DatapathSnapshot>>,
+    /// What the DHCP clients are doing.
+    pub(crate) dhcp: watch::Receiver<Arc<BTreeMap<Name, ClientSnapshot>>>,
     /// Which configuration runs.
     pub(crate) configuration: watch::Receiver<Arc<View>>,
     /// Asks for fresh counters.
@@ -46,6 +51,8 @@ pub(crate) async fn serve(listener: UnixListener, published: Published) {
         .route("/api/v1/status/connections", get(status::connections))
         .route("/api/v1/status/connections/{name}", get(status::connection))
         .route("/api/v1/status/system", get(status::system))
+        .route("/api/v1/status/interfaces", get(status::interfaces))
+        .route("/api/v1/status/interfaces/{name}", get(status::interface))
         .route("/api/v1/connections/{action}", post(action::connection))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/audit", get(audit::lines))

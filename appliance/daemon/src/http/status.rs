@@ -1,7 +1,8 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use appliance_config::model::Name;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
@@ -14,9 +15,10 @@ use super::query::{Asked, Limit, encoded, next_page};
 use super::router::Published;
 use crate::control::View;
 use crate::datapath::{DatapathSnapshot, Request};
+use crate::dhcp::ClientSnapshot;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
-use crate::status::{ConnectionStatus, STATES, Status, SystemStatus};
+use crate::status::{ConnectionStatus, InterfaceStatus, STATES, Status, SystemStatus};
 
 /// How long fresh views are waited for before the last ones are shown.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -36,6 +38,7 @@ pub(crate) struct Wanted {
 pub(super) struct Views {
     pub(super) ike: Arc<Snapshot>,
     pub(super) datapath: Arc<DatapathSnapshot>,
+    pub(super) dhcp: Arc<BTreeMap<Name, ClientSnapshot>>,
     pub(super) pages: Arc<Pages>,
     pub(super) configuration: Arc<View>,
 }
@@ -111,10 +114,26 @@ pub(crate) async fn connection(
     found.map(Json).ok_or(Error::UnknownConnection(name))
 }
 
+/// `GET /api/v1/status/interfaces`.
+pub(crate) async fn interfaces(
+    State(published): State<Published>,
+) -> Json<BTreeMap<String, InterfaceStatus>> {
+    Json(current(&published).await.interfaces)
+}
+
+/// `GET /api/v1/status/interfaces/{name}`.
+pub(crate) async fn interface(
+    State(published): State<Published>,
+    Path(name): Path<String>,
+) -> Result<Json<InterfaceStatus>, Error> {
+    let found = current(&published).await.interfaces.remove(&name);
+    found.map(Json).ok_or(Error::UnknownInterface(name))
+}
+
 async fn current(published: &Published) -> Status {
     let views = fresh(published).await;
     Status::new(
-        (&views.ike, &views.datapath),
+        (&views.ike, &views.datapath, &views.dhcp),
         &views.pages,
         &views.configuration,
         (published.started, Instant::now()),
@@ -131,6 +150,7 @@ pub(super) async fn fresh(published: &Published) -> Views {
     Views {
         ike: published.ike.borrow().clone(),
         datapath: published.datapath.borrow().clone(),
+        dhcp: published.dhcp.borrow().clone(),
         pages: published.pages.borrow().clone(),
         configuration: published.configuration.borrow().clone(),
     }

@@ -1,10 +1,13 @@
 //! The owner of kernel and datapath: links, addresses, routes, and the Child SAs that use them.
 
 mod carrier;
+mod interfaces;
 mod kernel_children;
 mod local;
+mod machine;
 mod network;
 mod owner;
+mod publish;
 mod retry;
 mod telling;
 #[cfg(test)]
@@ -14,5 +17,6 @@ mod user_children;
 mod ways;
 
 pub(crate) use carrier::Carrier;
+pub(crate) use interfaces::Interfaces;
 pub(crate) use network::close;
 pub(crate) use owner::KernelOwner;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, interval, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::carrier::Carrier;
+use super::interfaces::Interfaces;
 use super::network;
 use super::retry::Retry;
 use super::telling::Telling;
@@ -34,32 +35,33 @@ const OVERLAP: Duration = Duration::from_secs(2);
 
 /// Owns the kernel objects and the Child SAs of the datapath.
 pub(crate) struct KernelOwner {
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
     carrier: Carrier,
-    network: NetworkSettings,
+    pub(super) network: NetworkSettings,
+    pub(super) interfaces: Interfaces,
     configured: BTreeMap<Key, Object>,
-    refused_links: Vec<Refused>,
-    refused_children: BTreeMap<ConnectionName, Refused>,
+    pub(super) refused_links: Vec<Refused>,
+    pub(super) refused_children: BTreeMap<ConnectionName, Refused>,
     releases: Vec<(Instant, Scope)>,
     retry: Retry,
     ways: Ways,
     /// The connections that have no routes, for another one to their site has them.
-    idle: BTreeSet<ConnectionName>,
+    pub(super) idle: BTreeSet<ConnectionName>,
     /// What the links of others connected when this was last looked at.
     connected: BTreeSet<Connected>,
     telling: Telling,
     /// Told when an address came to this machine or went.
     addresses: Arc<Notify>,
-    traffic: Traffic,
+    pub(super) traffic: Traffic,
     teller: Teller,
-    snapshot: watch::Sender<Arc<DatapathSnapshot>>,
+    pub(super) snapshot: watch::Sender<Arc<DatapathSnapshot>>,
 }
 
 impl KernelOwner {
     /// Over a kernel whose objects are adopted. Through `engine` the engine is told what nobody asked
     /// for, through `addresses` its owner that some came or went.
     pub(crate) fn new(
-        kernel: Kernel,
+        (kernel, interfaces): (Kernel, Interfaces),
         carrier: Carrier,
         (engine, addresses): (mpsc::Sender<Input>, Arc<Notify>),
         teller: Teller,
@@ -69,6 +71,7 @@ impl KernelOwner {
             kernel,
             carrier,
             network: NetworkSettings::default(),
+            interfaces,
             configured: BTreeMap::new(),
             refused_links: Vec::new(),
             refused_children: BTreeMap::new(),
@@ -155,6 +158,7 @@ impl KernelOwner {
                 answer.send(Input::Received(received));
             }
             Request::Remove(child) => self.remove(child).await,
+            Request::Leased(interface, lease) => self.leased(interface, lease).await,
             Request::Refresh(answer) => {
                 self.publish().await;
                 let _gone = answer.send(());
@@ -167,7 +171,9 @@ impl KernelOwner {
     pub(super) async fn apply(&mut self, network: NetworkSettings) {
         self.ways.configure(&network);
         let idle = self.idle_of(&network);
-        let configured = network::objects(&network, self.carrier.kind(), &idle, self.kernel.connected());
+        let machine = self.objects(&network);
+        let mut configured = network::objects(&network, self.carrier.kind(), &idle, self.kernel.connected());
+        configured.extend(machine);
         let prefixes = network.tunnels.values().flat_map(|tunnel| &tunnel.prefixes);
         forwarding::enable(prefixes);
         if let Carrier::User(children) = &mut self.carrier {
@@ -190,6 +196,7 @@ impl KernelOwner {
             .retain(|connection, _| network.tunnels.contains_key(connection));
         self.traffic.keep(|name| network.tunnels.contains_key(name));
         (self.network, self.configured, self.idle) = (network, configured, idle);
+        self.settle().await;
         self.publish().await;
     }
 
@@ -208,7 +215,7 @@ impl KernelOwner {
     }
 
     /// The connections for which states of a daemon before this one are still there.
-    fn carried_over(&self, network: &NetworkSettings) -> BTreeSet<ConnectionName> {
+    pub(super) fn carried_over(&self, network: &NetworkSettings) -> BTreeSet<ConnectionName> {
         let adopted = self.kernel.adopted_children();
         let tunnels = network.tunnels.iter();
         tunnels
@@ -219,12 +226,22 @@ impl KernelOwner {
 
     /// Gives the routes of each site to the first of its connections that is up, and lets networks of our own be.
     async fn reroute(&mut self) {
-        let idle = self.idle_of(&self.network);
-        if idle == self.idle && self.connected == *self.kernel.connected() {
-            return;
+        let unchanged = self.connected == *self.kernel.connected() && !self.devices_changed();
+        if !unchanged || self.idle_of(&self.network) != self.idle {
+            self.reapply().await;
         }
+    }
+
+    /// Works out anew what follows from the configuration, now that something else is known.
+    pub(super) async fn reapply(&mut self) {
+        let idle = self.idle_of(&self.network);
+        let network = std::mem::take(&mut self.network);
+        let machine = self.objects(&network);
+        self.network = network;
         self.connected.clone_from(self.kernel.connected());
-        let configured = network::objects(&self.network, self.carrier.kind(), &idle, self.kernel.connected());
+        let mut configured =
+            network::objects(&self.network, self.carrier.kind(), &idle, self.kernel.connected());
+        configured.extend(machine);
         for name in self.idle.difference(&idle) {
             self.teller.tell(News::new("has-routes").to(name));
             journal::span(name).in_scope(|| info!("has the routes of its site now"));
@@ -234,6 +251,7 @@ impl KernelOwner {
             .apply(network::difference(&self.configured, &configured))
             .await;
         (self.configured, self.idle) = (configured, idle);
+        self.settle().await;
     }
 
     pub(super) async fn install(&mut self, id: ChildId, pair: EspPair) -> Input {
@@ -400,7 +418,10 @@ impl KernelOwner {
                     self.teller
                         .tell(News::new("kernel-object-lost").object(key.to_string()));
                     warn!(object = %key, "was gone and has been made again");
-                    if let Key::Link(link) = &key {
+                    let mut tunnels = self.network.tunnels.values();
+                    if let Key::Link(link) = &key
+                        && tunnels.any(|tunnel| tunnel.numbering.link == link.as_str())
+                    {
                         self.renew_link(link);
                     }
                 }
@@ -456,38 +477,5 @@ impl KernelOwner {
             ),
             Err(refusal) => warn!(%refusal, "not everything of ours could be removed"),
         }
-    }
-
-    async fn publish(&mut self) {
-        let counters = self.carrier.counters(&mut self.kernel).await;
-        for (id, counted) in &counters {
-            self.traffic.counted(*id, *counted);
-        }
-        let carried = self.traffic.sums();
-        let kernel_refusals = self.kernel.refusals().values().map(Refused::from);
-        let refused = self
-            .refused_links
-            .iter()
-            .chain(self.refused_children.values())
-            .cloned();
-        let refused = refused.chain(kernel_refusals).collect();
-        let tunnels = self.network.tunnels.iter();
-        let interfaces = tunnels
-            .map(|(name, tunnel)| (name.clone(), tunnel.numbering.link.clone()))
-            .collect();
-        let (idle, carried_over) = (&self.idle, self.carried_over(&self.network));
-        self.snapshot.send_modify(|snapshot| {
-            let (kind, why) = (snapshot.kind, snapshot.why.clone());
-            *snapshot = Arc::new(DatapathSnapshot {
-                kind,
-                why,
-                interfaces,
-                idle: idle.clone(),
-                carried_over,
-                counters,
-                carried,
-                refused,
-            });
-        });
     }
 }

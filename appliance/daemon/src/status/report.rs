@@ -3,13 +3,15 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use appliance_config::Reason;
+use appliance_config::model::LocalAddress;
 use ike::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, LineSnapshot,
-    LineStanding, Outage, Side, Snapshot, WeakAlgorithm,
+    LineStanding, Outage, Side, Snapshot, Stage, WeakAlgorithm,
 };
 use serde::Serialize;
 
 use super::event::EventStatus;
+use super::interface::{Clients, InterfaceStatus, interfaces};
 use super::system::SystemStatus;
 use crate::control::View;
 use crate::datapath::{Counters, DatapathSnapshot};
@@ -24,6 +26,8 @@ pub(crate) struct Status {
     system: SystemStatus,
     /// By name.
     pub(crate) connections: BTreeMap<String, ConnectionStatus>,
+    /// Those of the document, by name.
+    pub(crate) interfaces: BTreeMap<String, InterfaceStatus>,
 }
 
 /// Where a connection can stand.
@@ -107,7 +111,7 @@ struct ChildStatus {
 impl Status {
     /// Puts together what the owners published.
     pub(crate) fn new(
-        (ike, datapath): (&Snapshot, &DatapathSnapshot),
+        (ike, datapath, dhcp): (&Snapshot, &DatapathSnapshot, &Clients),
         pages: &Pages,
         configuration: &View,
         (started, now): (Instant, Instant),
@@ -119,6 +123,7 @@ impl Status {
         Self {
             system: SystemStatus::new((ike, datapath), pages, configuration, now - started),
             connections: connections.chain(resting(configuration, now)).collect(),
+            interfaces: interfaces(&datapath.machine, dhcp, now),
         }
     }
 }
@@ -161,6 +166,7 @@ fn resting(view: &View, now: Instant) -> impl Iterator<Item = (String, Connectio
         let (state, outage) = match rest {
             Rest::Disabled => ("disabled", None),
             Rest::Held(detail) => ("down", Some(OutageStatus::held(detail))),
+            Rest::NoAddress(address) => ("down", Some(OutageStatus::no_address(address))),
         };
         let status = ConnectionStatus {
             state,
@@ -180,6 +186,35 @@ fn resting(view: &View, now: Instant) -> impl Iterator<Item = (String, Connectio
 }
 
 impl OutageStatus {
+    /// Our side is to blame.
+    pub(super) fn of_ours(
+        (reason, stage): (&'static str, &'static str),
+        offered: String,
+        expected: String,
+        next_step: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            reason,
+            side: Side::We.word(),
+            stage,
+            offered,
+            expected,
+            next_step: next_step.into(),
+        }
+    }
+
+    /// That of a connection whose interface has no address.
+    fn no_address(address: &LocalAddress) -> Self {
+        let next_step =
+            "See the status of the interface; the connection starts by itself once that has an address.";
+        Self::of_ours(
+            (ike::Reason::NoAddress.word(), Stage::Idle.word()),
+            String::new(),
+            address.to_string(),
+            next_step,
+        )
+    }
+
     /// That of a connection that this version cannot negotiate.
     fn held(detail: &str) -> Self {
         Self {

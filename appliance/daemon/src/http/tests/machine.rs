@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::chronicle::{Chronicle, Question, Storage, Teller};
 use crate::control::{Beginning, Channels, Control, Files, Origin, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
-use crate::derive::{InUse, derive};
+use crate::derive::{Addresses, InUse, derive};
 use crate::http::{Published, serve};
 use crate::ike_owner::Command;
 use crate::journal::Pages;
@@ -116,6 +116,7 @@ impl Machine {
             &beginning.secrets.unwrap(),
             kind,
             &InUse::new(),
+            &Addresses::default(),
         );
         let saved = Storage::open(directory.path());
         let (chronicle, teller, events) = Chronicle::new(saved);
@@ -125,6 +126,7 @@ impl Machine {
             network: network.clone(),
             teller: teller.clone(),
             orders,
+            addresses: watch::channel(Arc::default()).1,
             view: published,
         };
         let mut control = Control::new(beginning.origin, kind, beginning.running, channels);
@@ -136,6 +138,7 @@ impl Machine {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
             datapath: watch::channel(Arc::new(DatapathSnapshot::first(kind, String::new()))).1,
+            dhcp: watch::channel(Arc::default()).1,
             configuration: view.clone(),
             refresh: network,
             commands: ike,

@@ -47,6 +47,7 @@ fn start() -> Rig {
             ike,
             pages,
             datapath,
+            dhcp: watch::channel(Arc::default()).1,
             configuration: watch::channel(Arc::default()).1,
             refresh,
             commands,

@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use super::owner::KernelOwner;
+use crate::datapath::{DatapathSnapshot, Refused};
+
+impl KernelOwner {
+    /// Shows how things stand.
+    pub(super) async fn publish(&mut self) {
+        let counters = self.carrier.counters(&mut self.kernel).await;
+        for (id, counted) in &counters {
+            self.traffic.counted(*id, *counted);
+        }
+        let carried = self.traffic.sums();
+        let kernel_refusals = self.kernel.refusals().values().map(Refused::from);
+        let refused = self
+            .refused_links
+            .iter()
+            .chain(self.refused_children.values())
+            .cloned();
+        let refused = refused.chain(kernel_refusals).collect();
+        let tunnels = self.network.tunnels.iter();
+        let interfaces = tunnels
+            .map(|(name, tunnel)| (name.clone(), tunnel.numbering.link.clone()))
+            .collect();
+        let (idle, carried_over) = (&self.idle, self.carried_over(&self.network));
+        let machine = self.interface_snapshots();
+        self.snapshot.send_modify(|snapshot| {
+            let (kind, why) = (snapshot.kind, snapshot.why.clone());
+            *snapshot = Arc::new(DatapathSnapshot {
+                kind,
+                why,
+                interfaces,
+                idle: idle.clone(),
+                carried_over,
+                counters,
+                carried,
+                refused,
+                machine,
+            });
+        });
+    }
+}
