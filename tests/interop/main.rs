@@ -17,6 +17,7 @@ mod establish;
 mod flood;
 mod fragmentation;
 mod hostile;
+mod interfaces;
 mod ipv6;
 mod lab;
 mod mobike;

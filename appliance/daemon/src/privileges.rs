@@ -40,7 +40,7 @@ const NEEDED: [(Capability, &str); 2] = [
     ),
 ];
 
-/// Only the user-space datapath needs it; kept where the process has it.
+/// Only the user-space datapath and DHCP need it; kept where the process has it.
 const RAW: (Capability, &str) = (
     Capability::CAP_NET_RAW,
     "CAP_NET_RAW carries ESP without UDP in user space",

@@ -166,11 +166,12 @@ async fn serve(
         Origin::Store(_) => &arguments.state,
     });
     let (links, wanted) = watch::channel(Links::new());
-    let (found, present) = watch::channel(Arc::default());
-    let interfaces = Interfaces::new(memory.all(), &kernel, links, found);
+    let found = watch::Sender::new(Arc::default());
+    let interfaces = Interfaces::new(memory.all(), &kernel, links, found.clone());
     let addresses = interfaces
         .machine(&running.config.interfaces, &kernel)
         .addresses(kernel.connected());
+    found.send_replace(Arc::new(addresses.clone()));
     let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
     let outer = open_outside(
         &mut kernel,
@@ -210,7 +211,7 @@ async fn serve(
     let listener = directory.listen()?;
     let (clients, dhcp) = watch::channel(Arc::default());
     tokio::spawn(DhcpOwner::new(memory, network.clone(), clients).run(wanted));
-    let (channels, asked, configuration) = channels(&commands, &network, &teller, present);
+    let (channels, asked, configuration) = channels(&commands, &network, &teller, found.subscribe());
     let mut control = Control::new(origin, kind, running, channels);
     control.begin(desired).await;
     let published = Published {

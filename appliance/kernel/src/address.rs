@@ -32,10 +32,16 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// Reads an address, ours or not.
+    /// Reads an address, ours or not; none that may turn out to be somebody else's (RFC 4862 §5.4): nobody can use it yet.
     pub(crate) fn from_message(message: &AddressMessage, names: &LinkNames) -> Option<Connected> {
         let link = names.get(&message.header.index)?.clone();
         let said = Said::of(message);
+        if said
+            .flags
+            .intersects(AddressFlags::Tentative | AddressFlags::Dadfailed)
+        {
+            return None;
+        }
         // On a link between two the other end's address is said, and the prefix length is that of it.
         let network = IpNet::new(said.address.or(said.local)?, message.header.prefix_len).ok()?;
         let address = said.local.or(said.address)?;
@@ -57,20 +63,26 @@ impl Connected {
 }
 
 /// What the attributes of an address say.
-#[derive(Default)]
 struct Said {
     address: Option<IpAddr>,
     local: Option<IpAddr>,
+    flags: AddressFlags,
     ours: bool,
 }
 
 impl Said {
     fn of(message: &AddressMessage) -> Said {
-        let mut said = Said::default();
+        let mut said = Said {
+            address: None,
+            local: None,
+            flags: AddressFlags::empty(),
+            ours: false,
+        };
         for attribute in &message.attributes {
             match attribute {
                 AddressAttribute::Address(ip) => said.address = Some(*ip),
                 AddressAttribute::Local(ip) => said.local = Some(*ip),
+                AddressAttribute::Flags(flags) => said.flags = *flags,
                 AddressAttribute::Protocol(protocol) => said.ours = u8::from(*protocol) == mark::PROTOCOL,
                 _ => (),
             }
@@ -157,6 +169,20 @@ mod tests {
                 .retain(|one| !matches!(one, AddressAttribute::Protocol(_)));
             assert_eq!(Address::from_message(&message, &names), None);
         }
+    }
+
+    /// An address that is still being tried connects nothing.
+    #[test]
+    fn a_tentative_address_is_not_there_yet() {
+        let link = LinkName::try_from("wan0").unwrap();
+        let names = LinkNames::from([(4, link.clone())]);
+        let network = "2001:db8::7/64".parse().unwrap();
+        let mut message = Address { link, network }.message(4);
+        assert!(Connected::from_message(&message, &names).is_some());
+        message
+            .attributes
+            .push(AddressAttribute::Flags(AddressFlags::Tentative));
+        assert_eq!(Connected::from_message(&message, &names), None);
     }
 
     /// A host on a network of many is told from the one at the other end of a link between two.

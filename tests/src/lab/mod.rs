@@ -1,6 +1,7 @@
 //! Namespaces, links, processes and what is seen on the wire; all of it gone when its owner is.
 
 pub mod capture;
+pub mod dhcp;
 pub mod disk;
 pub mod dns;
 pub mod flood;

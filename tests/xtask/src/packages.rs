@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 /// What the lab's namespaces and peers need.
 pub(crate) const LAB: &[&str] = &[
+    "busybox-static",
     "charon-systemd",
     "iproute2",
     "iputils-ping",
@@ -22,14 +23,7 @@ pub(crate) const LAB: &[&str] = &[
 ];
 
 /// What the virtual machine needs on top of [`LAB`].
-pub(crate) const MACHINE: &[&str] = &[
-    "busybox-static",
-    "cpio",
-    "e2fsprogs",
-    "kmod",
-    "qemu-system-x86",
-    "xz-utils",
-];
+pub(crate) const MACHINE: &[&str] = &["cpio", "e2fsprogs", "kmod", "qemu-system-x86", "xz-utils"];
 
 /// What building the fuzz targets needs.
 pub(crate) const FUZZ: &[&str] = &["clang", "g++"];

@@ -5,7 +5,7 @@ use tracing::{error, info};
 
 use super::files::Invalid;
 use super::origin::Origin;
-use super::owner::Control;
+use super::owner::{Control, Used};
 use super::refusal::Refusal;
 use super::running::Running;
 use crate::chronicle::News;
@@ -17,7 +17,18 @@ use crate::secrets::{SecretProblem, Secrets};
 impl Control {
     /// Hands out what the start begins with. What is refused then is in the log and in status, and tried again.
     pub(crate) async fn begin(&mut self, desired: Desired) {
+        self.used = self.uses();
         (self.refused, self.withheld) = self.hand_out(desired).await;
+    }
+
+    /// What of the addresses each connection uses.
+    fn uses(&self) -> Vec<Used> {
+        let addresses = self.addresses.borrow();
+        let used = |connection: &Connection| {
+            let local = addresses.of(&connection.local_address);
+            (local, addresses.of_mobike(connection))
+        };
+        self.running.config.connections.values().map(used).collect()
     }
 
     /// What follows from a configuration.
@@ -28,15 +39,7 @@ impl Control {
 
     /// An interface has another address: what uses it follows, and nothing else is touched.
     pub(super) async fn follow_addresses(&mut self) {
-        let addresses = self.addresses.borrow_and_update().clone();
-        let config = &self.running.config;
-        let used = |connection: &Connection| {
-            (
-                addresses.of(&connection.local_address),
-                addresses.of_mobike(connection),
-            )
-        };
-        let used: Vec<_> = config.connections.values().map(used).collect();
+        let used = self.uses();
         if used == self.used {
             return;
         }

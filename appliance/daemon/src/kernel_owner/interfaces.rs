@@ -4,7 +4,7 @@ use std::sync::Arc;
 use appliance_config::model::{Addressing, Interface, InterfaceRole, Name};
 use appliance_dhcp::Lease;
 use appliance_kernel::sysctl::LinkSetting;
-use appliance_kernel::{Device, Kernel, Key, LinkName, Object, Request};
+use appliance_kernel::{Connected, Device, Kernel, Key, LinkName, Object, Request};
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tracing::{debug, info};
@@ -123,6 +123,12 @@ impl KernelOwner {
         let machine = self.interfaces.machine(&network.interfaces, &self.kernel);
         let objects = machine.objects().into_iter();
         objects.map(|object| (object.key(), object)).collect()
+    }
+
+    /// What could be a network of our own.
+    pub(super) fn inner(&self, network: &NetworkSettings) -> BTreeSet<Connected> {
+        let machine = self.interfaces.machine(&network.interfaces, &self.kernel);
+        machine.inner(self.kernel.connected())
     }
 
     /// Once our addresses are there, those of others go that do not belong on our interfaces; and others are told which

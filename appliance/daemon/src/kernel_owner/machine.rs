@@ -180,6 +180,18 @@ impl<'a> Machine<'a> {
         all
     }
 
+    /// Without what is on interfaces of role wan: whoever gives addresses there may be anybody, and nothing there is a
+    /// network of our own.
+    pub(super) fn inner(&self, connected: &BTreeSet<Connected>) -> BTreeSet<Connected> {
+        let outside = self
+            .interfaces
+            .iter()
+            .filter(|(_, interface)| interface.role == InterfaceRole::Wan);
+        let outside: BTreeSet<LinkName> = outside.filter_map(|(name, _)| self.link(name)).collect();
+        let inner = connected.iter().filter(|one| !outside.contains(&one.link));
+        inner.cloned().collect()
+    }
+
     /// Addresses of somebody else that do not belong on an interface, since the document, or a server that it leaves that
     /// to, says which addresses that has. They go once those are there.
     pub(super) fn strange(

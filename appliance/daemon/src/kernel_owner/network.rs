@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use tracing::{debug, warn};
 
 use super::local::local;
+use super::machine::Machine;
 use crate::datapath::Kind;
 use crate::derive::{NetworkSettings, TunnelSettings};
 use crate::sockets::IKE_PORT;
@@ -22,7 +23,12 @@ const IPV6_TCP_HEADERS: u16 = 60;
 /// Makes sure that nothing for these prefixes leaves in clear text, before anything else is done.
 pub(crate) async fn close(kernel: &mut Kernel, network: &NetworkSettings) -> Result<(), Refusal> {
     let closed = kernel.apply(last_resort(network).map(Request::Want)).await;
-    let ruleset = ruleset(network, kernel.connected());
+    let machine = Machine {
+        interfaces: &network.interfaces,
+        devices: kernel.devices(),
+        leases: &BTreeMap::new(),
+    };
+    let ruleset = ruleset(network, &machine.inner(kernel.connected()));
     // The routes do without it, unless somebody else's lead elsewhere.
     if let Err(refusal) = kernel.apply([Request::Want(ruleset.into())]).await {
         warn!(%refusal, "routes of others could lead past the tunnels");

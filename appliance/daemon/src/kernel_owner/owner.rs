@@ -36,7 +36,7 @@ const OVERLAP: Duration = Duration::from_secs(2);
 /// Owns the kernel objects and the Child SAs of the datapath.
 pub(crate) struct KernelOwner {
     pub(super) kernel: Kernel,
-    carrier: Carrier,
+    pub(super) carrier: Carrier,
     pub(super) network: NetworkSettings,
     pub(super) interfaces: Interfaces,
     configured: BTreeMap<Key, Object>,
@@ -171,16 +171,18 @@ impl KernelOwner {
     pub(super) async fn apply(&mut self, network: NetworkSettings) {
         self.ways.configure(&network);
         let idle = self.idle_of(&network);
-        let machine = self.objects(&network);
-        let mut configured = network::objects(&network, self.carrier.kind(), &idle, self.kernel.connected());
-        configured.extend(machine);
+        let (machine, inner) = (self.objects(&network), self.inner(&network));
+        let mut configured = network::objects(&network, self.carrier.kind(), &idle, &inner);
+        configured.extend(machine.clone());
         let prefixes = network.tunnels.values().flat_map(|tunnel| &tunnel.prefixes);
         forwarding::enable(prefixes);
         if let Carrier::User(children) = &mut self.carrier {
-            // Nothing of a kernel datapath of before can serve here, and its links have the names that we need.
+            // Nothing of a kernel datapath of before can serve here, and its links have the names that we need; but the
+            // machine is to be reached all the time.
             let release = [appliance_kernel::Request::Release(Scope::Everything)];
-            let closing = network::closing(&network, self.kernel.connected());
-            let _shown = self.kernel.apply(closing.chain(release)).await;
+            let kept = machine.into_values().map(appliance_kernel::Request::Want);
+            let closing = network::closing(&network, &inner);
+            let _shown = self.kernel.apply(closing.chain(kept).chain(release)).await;
             self.refused_links = children.match_links(&network);
             self.audit().await;
         }
@@ -236,11 +238,10 @@ impl KernelOwner {
     pub(super) async fn reapply(&mut self) {
         let idle = self.idle_of(&self.network);
         let network = std::mem::take(&mut self.network);
-        let machine = self.objects(&network);
+        let (machine, inner) = (self.objects(&network), self.inner(&network));
         self.network = network;
         self.connected.clone_from(self.kernel.connected());
-        let mut configured =
-            network::objects(&self.network, self.carrier.kind(), &idle, self.kernel.connected());
+        let mut configured = network::objects(&self.network, self.carrier.kind(), &idle, &inner);
         configured.extend(machine);
         for name in self.idle.difference(&idle) {
             self.teller.tell(News::new("has-routes").to(name));

@@ -221,3 +221,17 @@ fn advertisements_are_taken_on_the_wan_only() {
         (Some(2), Some(0), None)
     );
 }
+
+/// What a server gives on the way out, even an address inside a site's prefix, makes no network of our own.
+#[test]
+fn nothing_is_local_on_the_way_out() {
+    let known = Known::new();
+    let connected = ["enp1s0", "eth1", "lan0", "other"].map(|name| Connected {
+        link: link(name),
+        address: "10.5.0.7".parse().unwrap(),
+        network: "10.5.0.0/16".parse().unwrap(),
+    });
+    let inner = known.machine().inner(&connected.into());
+    let links: Vec<&str> = inner.iter().map(|one| one.link.as_str()).collect();
+    assert_eq!(links, ["lan0", "other"]);
+}
