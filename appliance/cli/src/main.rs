@@ -2,6 +2,7 @@
 
 mod answer;
 mod audit;
+mod certificate;
 mod changes;
 mod client;
 mod completion;
@@ -108,6 +109,8 @@ enum Command {
     Secret(secret::Command),
     /// Print the code with which the first admin claims this machine; for root on the machine itself.
     ClaimCode,
+    /// Print the certificate that the API shows over TLS, and before it its fingerprint, to compare and to trust.
+    Certificate,
     /// Show who may sign in, and set passwords.
     #[command(subcommand)]
     User(user::Command),
@@ -170,6 +173,7 @@ fn run(target: Target, command: Command, json: bool) -> Done {
         Command::Secret(command) => secret::run(client, command),
         Command::Show { part } => show::run(client, &part),
         Command::ClaimCode => connection::claim_code(client),
+        Command::Certificate => certificate::run(client),
         Command::User(command) => user::run(client, command),
         Command::Token(command) => token::run(client, command),
         Command::Audit { wanted } => audit::run(client, &wanted),

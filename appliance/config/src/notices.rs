@@ -42,12 +42,6 @@ pub fn notices(config: &ValidConfig) -> Vec<Notice> {
     });
     let others = of_system(&config.system).chain(interfaces);
     let mut found: Vec<Notice> = connections.chain(others).collect();
-    if !config.users.is_empty() {
-        found.push(notice(
-            "/users".to_owned(),
-            "nobody can log in: there is the Unix socket only".to_owned(),
-        ));
-    }
     found.sort_by(|one, other| one.path.cmp(&other.path));
     found
 }
@@ -93,11 +87,6 @@ fn of_system(system: &System) -> impl Iterator<Item = Notice> {
             "dns",
             system.dns != default.dns,
             "names are resolved as the host has it",
-        ),
-        (
-            "management",
-            system.management != default.management,
-            "there is the Unix socket only",
         ),
         (
             "maintenance",

@@ -71,8 +71,10 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     let system = object.optional("system", System::default(), System::read);
     let interfaces = Interface::read_all(&mut object);
     let users = object.collection("users", User::read);
-    let gateway = object
-        .required("gateway", |value| GatewayDraft::read(value, &interfaces))
+    let gateway = object.take("gateway");
+    let has_gateway = gateway.is_some();
+    let gateway = gateway
+        .and_then(|value| GatewayDraft::read(&value, &interfaces))
         .unwrap_or_else(GatewayDraft::unknown);
     let sites = object.collection("sites", Site::read);
     let policies = policies(object.collection("policies", Policy::read), report);
@@ -83,6 +85,10 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
         policies: &policies,
     };
     let connections = object.collection("connections", |value| Connection::read(value, &references));
+    let needs_gateway = !sites.is_empty() || !connections.is_empty();
+    if needs_gateway && !has_gateway {
+        object.lacks("gateway", "\"gateway\" must be given where there are sites");
+    }
     drop(object);
 
     rules::check(&gateway, &sites, &connections, report);
@@ -91,7 +97,11 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     Some(ValidConfig {
         system: system?,
         interfaces: interfaces.all()?,
-        gateway: gateway.complete()?,
+        gateway: if has_gateway {
+            gateway.complete()?
+        } else {
+            Gateway::default()
+        },
         sites: sites.all()?,
         policies: policies.all()?,
         connections: connections.all()?,

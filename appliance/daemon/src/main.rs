@@ -1,5 +1,6 @@
 //! The Causeway gateway daemon.
 
+mod access;
 mod chronicle;
 mod clock;
 mod control;
@@ -10,6 +11,7 @@ mod forwarding;
 mod history;
 mod holder;
 mod http;
+mod https;
 mod ike_owner;
 mod journal;
 mod kernel_owner;

@@ -24,18 +24,21 @@ use anyhow::{Context, bail};
 use appliance_config::ValidConfig;
 use appliance_esp::{IkeInbox, IkeMessages, ike_messages};
 use appliance_kernel::{Kernel, Removal};
+use axum::Router;
 use ike::{Engine, Input, Snapshot};
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::access::Access;
 use crate::chronicle::{Chronicle, News, Question, Storage, Teller};
 use crate::control::{Beginning, Channels, Control, Files, Order, Origin, Running, Seed, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{self, Addresses, NetworkSettings, derive, network};
 use crate::dhcp::{DhcpOwner, Links, Memory};
 use crate::http::{self, Published};
+use crate::https::{Https, Listeners};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::{Journal, Pages};
 use crate::kernel_owner::{self, Carrier, Interfaces, KernelOwner};
@@ -173,12 +176,8 @@ async fn serve(
         .addresses(kernel.connected());
     found.send_replace(Arc::new(addresses.clone()));
     let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
-    let outer = open_outside(
-        &mut kernel,
-        &network(&running.config, &in_use, &addresses),
-        first_start,
-    )
-    .await?;
+    let settings = network(&running.config, &in_use, &addresses);
+    let outer = open_outside(&mut kernel, &settings, first_start).await?;
     if let Some(seed) = seed {
         origin.import(&mut running, &seed)?;
     }
@@ -196,13 +195,8 @@ async fn serve(
     let (answers, answered) = mpsc::channel(ANSWERS);
     let bell = Arc::new(Notify::new());
     let telling = (answers.clone(), bell.clone());
-    let owner = KernelOwner::new(
-        (kernel, interfaces),
-        carrier,
-        telling,
-        teller.clone(),
-        datapath_snapshot,
-    );
+    let kernel = (kernel, interfaces);
+    let owner = KernelOwner::new(kernel, carrier, telling, teller.clone(), datapath_snapshot);
     let mut kernel_task = tokio::spawn(owner.run(requests, notices));
 
     let arrivals = (outer, bell, inbox, messages);
@@ -211,9 +205,8 @@ async fn serve(
     let listener = directory.listen()?;
     let (clients, dhcp) = watch::channel(Arc::default());
     tokio::spawn(DhcpOwner::new(memory, network.clone(), clients).run(wanted));
-    let (channels, asked, configuration) = channels(&commands, &network, &teller, found.subscribe());
-    let mut control = Control::new(origin, kind, running, channels);
-    control.begin(desired).await;
+    let ((asked, orders), (view, configuration)) = (mpsc::channel(ORDERS), watch::channel(Arc::default()));
+    let (access, https) = entrance(&origin, &arguments.state)?;
     let published = Published {
         ike: ike_view,
         pages,
@@ -225,8 +218,13 @@ async fn serve(
         orders: asked,
         events: events.clone(),
         started,
+        access,
+        https,
     };
-    let mut api_task = tokio::spawn(http::serve(listener, published));
+    let (router, channels) = api(published, (orders, view), &teller, found.subscribe());
+    let mut control = Control::new(origin, kind, running, channels);
+    control.begin(desired).await;
+    let mut api_task = tokio::spawn(http::serve(listener, router));
     ready();
     tokio::select! {
         ended = control.run() => ended.context("signals")?,
@@ -265,24 +263,40 @@ async fn save_events(teller: &Teller, events: &mpsc::Sender<Question>, chronicle
     }
 }
 
-/// Those of control; where orders are left, and where status looks.
-fn channels(
-    commands: &mpsc::Sender<Command>,
-    network: &mpsc::Sender<Request>,
+/// The API, and what control has to do with it and with others.
+pub(crate) fn api(
+    published: Published,
+    (orders, view): (mpsc::Receiver<Order>, watch::Sender<Arc<View>>),
     teller: &Teller,
     addresses: watch::Receiver<Arc<Addresses>>,
-) -> (Channels, mpsc::Sender<Order>, watch::Receiver<Arc<View>>) {
-    let (asked, orders) = mpsc::channel(ORDERS);
-    let (view, configuration) = watch::channel(Arc::default());
+) -> (Router, Channels) {
+    let router = http::router(published.clone());
+    let Published { access, https, .. } = published;
     let channels = Channels {
-        ike: commands.clone(),
-        network: network.clone(),
+        ike: published.commands,
+        network: published.refresh,
         teller: teller.clone(),
         addresses,
         orders,
         view,
+        access: access.clone(),
+        listeners: https.map(|https| Listeners::new(https, access, router.clone())),
     };
-    (channels, asked, configuration)
+    (router, channels)
+}
+
+/// Who may come in, and the API over the network; a file as the only source has neither users nor a certificate.
+pub(crate) fn entrance(origin: &Origin, state: &Path) -> anyhow::Result<(Arc<Access>, Option<Arc<Https>>)> {
+    let (store, https) = match origin {
+        Origin::Files(_) => (None, None),
+        Origin::Store(store) => (
+            Some(store.clone()),
+            Some(Arc::new(Https::open(state.to_owned())?)),
+        ),
+    };
+    let access = Arc::new(Access::new(store)?);
+    tokio::spawn(Access::count(Arc::downgrade(&access)));
+    Ok((access, https))
 }
 
 /// Must come before the first worker: a thread passes its confinement on to those that it starts.

@@ -51,7 +51,9 @@ fn fill_mtus(interfaces: &mut BTreeMap<String, Interface>) {
 
 /// The defaults that follow from other members.
 fn fill(connection: &mut Connection, document: &Document) {
-    let configurations = &document.gateway.ip_configurations;
+    let none = BTreeMap::new();
+    let gateway = document.gateway.as_ref();
+    let configurations = gateway.map_or(&none, |gateway| &gateway.ip_configurations);
     let only = || {
         configurations
             .keys()

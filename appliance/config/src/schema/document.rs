@@ -24,8 +24,9 @@ pub(super) struct Document {
     #[serde(default)]
     #[schemars(schema_with = "limits::items::<Interface>")]
     pub(super) interfaces: BTreeMap<String, Interface>,
-    /// Our side.
-    pub(super) gateway: Gateway,
+    /// Our side; needed where there are sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gateway: Option<Gateway>,
     /// Peers and what lies behind them, by name.
     #[serde(default)]
     #[schemars(schema_with = "limits::items::<Site>")]

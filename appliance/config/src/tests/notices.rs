@@ -24,9 +24,7 @@ fn what_is_kept_and_not_acted_on_is_told() {
         "/system/dns",
         "/system/hostname",
         "/system/maintenance",
-        "/system/management",
         "/system/time",
-        "/users",
     ];
     assert_eq!(paths(&machine()), expected);
 }

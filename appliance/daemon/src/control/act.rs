@@ -39,7 +39,7 @@ impl Control {
         told.map_err(|_| Refusal::Stopping)?;
         info!(
             connection = act.connection,
-            author = act.author,
+            author = act.author.who,
             action = act.action.word(),
             "by hand"
         );

@@ -8,6 +8,7 @@ use super::origin::Origin;
 use super::owner::{Control, Used};
 use super::refusal::Refusal;
 use super::running::Running;
+use crate::access::Policy;
 use crate::chronicle::News;
 use crate::datapath::{Refused, Request};
 use crate::derive::{Desired, derive};
@@ -19,6 +20,7 @@ impl Control {
     pub(crate) async fn begin(&mut self, desired: Desired) {
         self.used = self.uses();
         (self.refused, self.withheld) = self.hand_out(desired).await;
+        self.admit().await;
     }
 
     /// What of the addresses each connection uses.
@@ -57,6 +59,8 @@ impl Control {
     /// Has everybody do what follows from a configuration; if something of it is refused that was not before, what runs
     /// is handed out again.
     pub(super) async fn apply(&mut self, config: &ValidConfig, desired: Desired) -> Result<(), Refusal> {
+        let policy = Policy::of(config);
+        self.listen(&policy).await?;
         let (refused, withheld) = self.hand_out(desired).await;
         let refusals = refused.iter().filter(|refused| !self.refused.contains(refused));
         let ports = withheld.iter().filter(|port| !self.withheld.contains(port));
@@ -68,11 +72,13 @@ impl Control {
                 }
             }
             (self.refused, self.withheld) = (refused, withheld);
+            self.access.follow(policy);
             return Ok(());
         }
         let (secrets, _as_before) = self.secrets_of_running().await?;
         let before = self.derive(&self.running.config, &secrets);
         let _as_before = self.hand_out(before).await;
+        self.admit().await;
         Err(Refusal::NotApplied(objections))
     }
 
@@ -153,6 +159,7 @@ impl Control {
         }
         let desired = self.derive(&self.running.config, &secrets);
         (self.refused, self.withheld) = self.hand_out(desired).await;
+        self.admit().await;
         Ok(())
     }
 }

@@ -10,11 +10,11 @@ use super::running::Running;
 use super::weigh::{Report, Weighed};
 use crate::chronicle::News;
 use crate::derive::Desired;
-use crate::store::{Boot, Generation, Head, New};
+use crate::store::{Author, Boot, Generation, Head, New};
 
 /// How a document becomes a generation.
 struct Kept {
-    author: String,
+    author: Author,
     source: &'static str,
     comment: String,
     confirm_within: Option<Duration>,
@@ -86,11 +86,14 @@ impl Control {
             ..weighed.next
         }
         .into();
+        if kept.confirm_within.is_none() {
+            self.forget_others().await;
+        }
         let word = match kept.confirm_within {
             Some(_) => "on-trial",
             None => "committed",
         };
-        let news = News::new(word).by(&kept.author).generation(number);
+        let news = News::new(word).by(&kept.author.who).generation(number);
         self.teller.tell(news.detail(source));
         let confirm_within_s = kept.confirm_within.as_ref().map(Duration::as_secs);
         info!(
@@ -113,9 +116,10 @@ impl Control {
         }
         let author = said.author.clone();
         store.with(move |store| store.confirm(&author)).await?;
-        let generation = self.running.generation;
+        self.forget_others().await;
+        let (generation, who) = (self.running.generation, &said.author.who);
         self.teller
-            .tell(News::new("confirmed").by(&said.author).generation(generation));
+            .tell(News::new("confirmed").by(who).generation(generation));
         info!(generation, "confirmed");
         Ok(self.running.generation)
     }

@@ -1,6 +1,7 @@
 //! The owner of the configuration: where it comes from, what may become of it, and who is told.
 
 mod act;
+mod admission;
 mod apply;
 mod commit;
 mod files;
@@ -16,7 +17,7 @@ mod weigh;
 
 pub(crate) use files::{Files, Invalid};
 pub(crate) use order::{Act, Action, Commit, Condition, Order, Proposal, Said, SecretReport, SetSecret};
-pub(crate) use origin::{Beginning, Origin, Seed, begin};
+pub(crate) use origin::{Beginning, Origin, Seed, SharedStore, begin};
 pub(crate) use owner::{Channels, Control};
 pub(crate) use refusal::{Refusal, Violation};
 pub(crate) use running::Running;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::refusal::Refusal;
 use super::running::Running;
 use super::weigh::Report;
-use crate::store::{AuditPage, AuditQuery, Generation, Head, SecretHead};
+use crate::store::{AuditPage, AuditQuery, Author, Generation, Head, SecretHead};
 
 /// Where the answer to an order goes.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -45,8 +45,8 @@ pub(crate) enum Order {
 /// Who says so, and what they believe runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
-    /// `uid 0` on the control socket.
-    pub(crate) author: String,
+    /// By name, and from where.
+    pub(crate) author: Author,
     /// Nothing is done unless it holds.
     pub(crate) condition: Condition,
 }
@@ -97,7 +97,7 @@ pub(crate) struct SetSecret {
 #[derive(Debug, Clone)]
 pub(crate) struct Act {
     /// Who does it.
-    pub(crate) author: String,
+    pub(crate) author: Author,
     /// To which.
     pub(crate) connection: String,
     /// What.

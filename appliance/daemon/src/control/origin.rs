@@ -10,10 +10,7 @@ use super::files::{Files, Invalid};
 use super::refusal::Refusal;
 use super::running::Running;
 use crate::secrets::{SecretFault, SecretProblem, Secrets, uses};
-use crate::store::{Boot, New, Store, StoreError};
-
-/// Who does what nobody asked for.
-pub(super) const SYSTEM: &str = "system";
+use crate::store::{Author, Boot, New, Store, StoreError};
 
 /// Where the configuration lives.
 #[derive(Debug, Clone)]
@@ -30,12 +27,12 @@ pub(crate) struct SharedStore(Arc<Mutex<Store>>);
 
 impl SharedStore {
     /// Does something with it, here and now.
-    pub(super) fn at_once<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
+    pub(crate) fn at_once<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Does something with it in a thread that may wait for the disk, while the tunnels are attended to in this one.
-    pub(super) async fn with<T: Send + 'static>(
+    pub(crate) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
@@ -66,7 +63,7 @@ impl Origin {
             return Ok(());
         };
         let new = New {
-            author: SYSTEM,
+            author: &Author::system(),
             source: "seed",
             comment: "",
             document: &running.written.to_string(),
@@ -163,7 +160,7 @@ fn end_old_trial(store: &mut Store) -> Result<(), StoreError> {
         generation,
         startup, why, "trial-over: the start-up generation is back"
     );
-    store.return_to_startup(SYSTEM, why)
+    store.return_to_startup(&Author::system(), why)
 }
 
 fn of_seed(store: Store, seed: Files) -> Result<Beginning, Invalid> {

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
+use super::admission::retry;
 use super::order::{Answer, Order, Proposal};
 use super::origin::{Origin, SharedStore};
 use super::refusal::Refusal;
 use super::running::Running;
 use super::view::View;
 use super::weigh::{Report, Weighed, weigh};
+use crate::access::Access;
 use crate::chronicle::{News, Teller};
 use crate::datapath::{Kind, Refused, Request};
 use crate::derive::{Addresses, InUse};
+use crate::https::Listeners;
 use crate::ike_owner::Command;
-use crate::store::{Audit, Standing};
+use crate::store::Standing;
 
 /// Owns the running configuration.
 pub(crate) struct Control {
@@ -39,6 +42,8 @@ pub(crate) struct Control {
     pub(super) used: Vec<Used>,
     orders: mpsc::Receiver<Order>,
     view: watch::Sender<Arc<View>>,
+    pub(super) access: Arc<Access>,
+    pub(super) listeners: Option<Listeners>,
 }
 
 /// Our address of a connection, and those that it may move to.
@@ -58,6 +63,10 @@ pub(crate) struct Channels {
     pub(crate) teller: Teller,
     /// To status.
     pub(crate) view: watch::Sender<Arc<View>>,
+    /// To who may do what.
+    pub(crate) access: Arc<Access>,
+    /// To where the API is served over the network, if it is.
+    pub(crate) listeners: Option<Listeners>,
 }
 
 /// What the service manager and the terminal say.
@@ -84,6 +93,8 @@ impl Control {
             used: Vec::new(),
             orders: channels.orders,
             view: channels.view,
+            access: channels.access,
+            listeners: channels.listeners,
         };
         control.publish();
         if let Some(damage) = control.view.borrow().damage.clone() {
@@ -116,6 +127,7 @@ impl Control {
                 Some(()) = signals.reload.recv() => self.reload().await,
                 Ok(()) = self.addresses.changed() => self.follow_addresses().await,
                 () = Self::end_of(trial.as_ref()) => self.return_to_startup().await,
+                () = retry(self.listeners.as_ref()) => self.listen_again().await,
                 Some(order) = self.orders.recv() => self.serve(order).await,
             }
             self.publish();
@@ -128,20 +140,20 @@ impl Control {
             Order::Read(answer) => tell(answer, Ok(self.running.clone())),
             Order::Check(proposal, answer) => tell(answer, self.check(proposal).await),
             Order::Commit(commit, answer) => {
-                let author = commit.said.author.clone();
+                let who = commit.said.author.who.clone();
                 let done = self.commit(*commit).await;
-                self.conclude(&author, "commit", &done).await;
+                self.conclude(&who, "commit", &done);
                 tell(answer, done);
             }
             Order::Confirm(said, answer) => {
                 let done = self.confirm(&said).await;
-                self.conclude(&said.author, "confirm", &done).await;
+                self.conclude(&said.author.who, "confirm", &done);
                 tell(answer, done);
             }
             Order::Act(act, answer) => {
-                let (author, what) = (act.author.clone(), act.what());
+                let (who, what) = (act.author.who.clone(), act.what());
                 let done = self.act(act).await;
-                self.conclude(&author, &what, &done).await;
+                self.conclude(&who, &what, &done);
                 tell(answer, done);
             }
             Order::AuditLog(query, answer) => tell(answer, self.audit_log(query).await),
@@ -150,14 +162,14 @@ impl Control {
             Order::Secrets(answer) => tell(answer, self.secrets().await),
             Order::Secret(name, answer) => tell(answer, self.secret(name).await),
             Order::SetSecret(set, answer) => {
-                let author = set.said.author.clone();
+                let who = set.said.author.who.clone();
                 let done = self.set_secret(set).await;
-                self.conclude(&author, "set secret", &done).await;
+                self.conclude(&who, "set secret", &done);
                 tell(answer, done);
             }
             Order::RemoveSecret(said, name, answer) => {
                 let done = self.remove_secret(&said, name).await;
-                self.conclude(&said.author, "remove secret", &done).await;
+                self.conclude(&said.author.who, "remove secret", &done);
                 tell(answer, done);
             }
         }
@@ -218,26 +230,16 @@ impl Control {
         }));
     }
 
-    /// Before an answer is given: status tells the same, and what was refused is in the audit log, too.
-    async fn conclude<T>(&self, author: &str, what: &str, done: &Result<T, Refusal>) {
+    /// Before an answer is given: status tells the same, and what failed is an event.
+    fn conclude<T>(&self, who: &str, what: &str, done: &Result<T, Refusal>) {
         self.publish();
-        let (Err(refusal), Ok(store)) = (done, self.store()) else {
-            return;
-        };
+        let Err(refusal) = done else { return };
         if let Refusal::Store(error) = refusal {
             error!(%error, what, "store-failed");
         }
         if let Refusal::Store(_) | Refusal::NotApplied(_) = refusal {
-            let news = News::new(refusal.reason()).by(author);
+            let news = News::new(refusal.reason()).by(who);
             self.teller.tell(news.detail(format!("{what}: {refusal}")));
-        }
-        let audit = Audit {
-            who: author.to_owned(),
-            what: what.to_owned(),
-            result: refusal.reason().to_owned(),
-        };
-        if let Err(error) = store.with(move |store| store.audit(&audit)).await {
-            warn!(%error, "not in the audit log");
         }
     }
 }

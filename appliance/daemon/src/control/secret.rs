@@ -79,7 +79,7 @@ impl Control {
             .with(move |store| store.remove_secret(&removed, &author))
             .await?;
         if there {
-            let news = News::new("secret-removed").by(&said.author);
+            let news = News::new("secret-removed").by(&said.author.who);
             self.teller.tell(news.object(name));
             Ok(())
         } else {

@@ -4,13 +4,12 @@ use tracing::{error, warn};
 
 use super::files::Invalid;
 use super::order::Said;
-use super::origin::SYSTEM;
 use super::owner::Control;
 use super::refusal::Refusal;
 use super::running::Running;
 use super::weigh::Report;
 use crate::chronicle::News;
-use crate::store::{Boot, Trial};
+use crate::store::{Author, Boot, Trial};
 
 /// How long after the store failed it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -33,7 +32,7 @@ impl Control {
     /// Nobody confirmed in time: the start-up generation runs again.
     pub(super) async fn return_to_startup(&mut self) {
         let (generation, startup) = (self.running.generation, self.standing().startup);
-        match self.return_for(SYSTEM, "not confirmed in time").await {
+        match self.return_for(&Author::system(), "not confirmed in time").await {
             Ok(()) => warn!(
                 generation,
                 startup, "trial-over: not confirmed in time: the start-up generation is back"
@@ -55,8 +54,8 @@ impl Control {
         Ok(Report::between(&before, &self.running))
     }
 
-    async fn return_for(&mut self, who: &str, why: &'static str) -> Result<(), Refusal> {
-        let (store, author) = (self.writable()?, who.to_owned());
+    async fn return_for(&mut self, who: &Author, why: &'static str) -> Result<(), Refusal> {
+        let (store, author) = (self.writable()?, who.clone());
         let running = match self.standing().startup {
             0 => Running::nothing(),
             number => {
@@ -72,7 +71,7 @@ impl Control {
         if self.running.generation != running.generation {
             let generation = running.generation;
             self.run_again(running).await?;
-            let news = News::new("trial-over").by(who).generation(generation);
+            let news = News::new("trial-over").by(&who.who).generation(generation);
             self.teller.tell(news.detail(why));
         }
         stored

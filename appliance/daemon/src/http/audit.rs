@@ -35,6 +35,7 @@ struct Line {
     id: i64,
     at: String,
     who: String,
+    source: String,
     what: String,
     result: String,
 }
@@ -74,6 +75,7 @@ fn line(line: AuditLine) -> Line {
         id,
         at,
         who,
+        source,
         what,
         result,
     } = line;
@@ -81,6 +83,7 @@ fn line(line: AuditLine) -> Line {
         id,
         at,
         who,
+        source,
         what,
         result,
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use appliance_config::{Config, Reason};
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::Error;
@@ -35,6 +36,14 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Error> {
         return Err(Error::BodyTooLarge { limit });
     }
     Ok(octets.into())
+}
+
+/// The body in types; `shape` says which are expected. What is wrong with it may hold a secret, so only its place is told.
+pub(super) fn sent<T: DeserializeOwned>(body: &[u8], shape: &str) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Error::InvalidBody(format!("expected {shape}; line {line}, column {column} is wrong"))
+    })
 }
 
 /// The body as a document, or the part of one that belongs at `place`.

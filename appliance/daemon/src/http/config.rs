@@ -55,7 +55,6 @@ pub(crate) async fn get(
 }
 
 fn shown(running: &Running, manner: &Manner) -> Value {
-    // Before the first commit there is no document, and nothing to be filled in.
     let filled = manner
         .defaults
         .then(|| with_defaults(&running.written).ok())

@@ -1,12 +1,14 @@
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::router::Published;
+use crate::access::{Denial, seconds};
 use crate::control::{Order, Refusal, Violation};
+use crate::https::CertificateFault;
 
 /// A request that is answered with an error.
 #[derive(Debug)]
@@ -46,8 +48,28 @@ pub(crate) enum Error {
     Refused(Refusal),
     /// Too many listen to events already.
     TooManyListeners,
+    /// The caller may not.
+    Denied(Denial),
+    /// A certificate that cannot be used.
+    Certificate(CertificateFault),
     /// The daemon does not take requests now.
     Busy,
+}
+
+/// The reason word of an answer, for the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Why(pub(super) &'static str);
+
+impl From<Denial> for Error {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// An error as it is told (RFC 9457).
@@ -66,15 +88,31 @@ pub(super) async fn ask<T>(
     published: &Published,
     order: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Order,
 ) -> Result<T, Error> {
+    self::order(published, order).await.map_err(Error::Refused)
+}
+
+/// The same, with the refusal as it is said.
+pub(super) async fn order<T>(
+    published: &Published,
+    order: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Order,
+) -> Result<T, Refusal> {
     let (answer, said) = oneshot::channel();
     let sent = published.orders.try_send(order(answer));
-    sent.map_err(|_| Error::Busy)?;
-    said.await.map_err(|_| Error::Busy)?.map_err(Error::Refused)
+    sent.map_err(|_| Refusal::Stopping)?;
+    said.await.map_err(|_| Refusal::Stopping)?
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, reason, detail) = self.words();
+        let after = match &self {
+            Self::Denied(Denial::TooManyAttempts(wait)) => Some((RETRY_AFTER, seconds(*wait).to_string())),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1".to_owned())),
+            Self::Denied(_) if status == StatusCode::UNAUTHORIZED => {
+                Some((WWW_AUTHENTICATE, "Bearer realm=\"causeway\"".to_owned()))
+            }
+            _ => None,
+        };
         let violations = if let Self::Refused(Refusal::Violations(violations)) = self {
             violations
         } else if let Self::NotJson(violation) = self {
@@ -90,11 +128,8 @@ impl IntoResponse for Error {
             violations,
         };
         let media = [(CONTENT_TYPE, "application/problem+json")];
-        let mut response = (status, media, Json(told)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            let soon = HeaderValue::from_static("1");
-            response.headers_mut().insert(RETRY_AFTER, soon);
-        }
+        let mut response = (status, media, AppendHeaders(after), Json(told)).into_response();
+        response.extensions_mut().insert(Why(reason));
         response
     }
 }
@@ -103,6 +138,18 @@ impl Error {
     fn words(&self) -> (StatusCode, &'static str, String) {
         let (status, reason, detail) = match self {
             Self::Refused(refusal) => return (status_of(refusal), refusal.reason(), refusal.to_string()),
+            Self::Denied(denial) => {
+                let (status, reason) = denial.words();
+                (status, reason, denial.to_string())
+            }
+            Self::Certificate(fault) => {
+                let (status, reason) = match fault {
+                    CertificateFault::Unreadable(_) => (422, "certificate-unreadable"),
+                    CertificateFault::OtherKey => (422, "key-mismatch"),
+                    CertificateFault::File { .. } | CertificateFault::NotMade(_) => (500, "store-failed"),
+                };
+                (status, reason, fault.to_string())
+            }
             Self::UnknownPath => (404, "unknown-path", "nothing lives at this path".to_owned()),
             Self::MethodNotAllowed => (405, "method-not-allowed", "this path has other verbs".to_owned()),
             Self::UnknownConnection(name) => (

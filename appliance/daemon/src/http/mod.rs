@@ -1,20 +1,27 @@
-//! The HTTP API on the control socket.
+//! The HTTP API, on the control socket and over the network.
 
 mod action;
 mod audit;
 mod body;
+mod caller;
+mod certificate;
 mod config;
+mod connection;
 mod error;
 mod events;
+mod gate;
 mod generation;
 mod metrics;
-mod peer;
 mod query;
 mod router;
 mod secret;
+mod session;
 mod status;
 #[cfg(test)]
 mod tests;
+mod token;
+mod user;
 mod write;
 
-pub(crate) use router::{Published, serve};
+pub(crate) use connection::{serve, serve_connection};
+pub(crate) use router::{Published, router};

@@ -4,18 +4,22 @@ use std::time::Instant;
 
 use appliance_config::model::Name;
 use axum::Router;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post, put};
 use ike::Snapshot;
-use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
 use super::error::Error;
-use super::peer::Peer;
-use super::{action, audit, config, events, generation, metrics, secret, status};
+use super::gate::gate;
+use super::{
+    action, audit, certificate, config, events, generation, metrics, secret, session, status, token, user,
+};
+use crate::access::Access;
 use crate::chronicle::Question;
 use crate::control::{Order, View};
 use crate::datapath::{DatapathSnapshot, Request};
 use crate::dhcp::ClientSnapshot;
+use crate::https::Https;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
 
@@ -42,11 +46,15 @@ pub(crate) struct Published {
     pub(crate) events: mpsc::Sender<Question>,
     /// When causewayd started.
     pub(crate) started: Instant,
+    /// Who may do what.
+    pub(crate) access: Arc<Access>,
+    /// The API over the network, where it is.
+    pub(crate) https: Option<Arc<Https>>,
 }
 
-/// Serves the API until the socket fails.
-pub(crate) async fn serve(listener: UnixListener, published: Published) {
-    let router = Router::new()
+/// The API. What a route is open to stands in `access/routes.rs`.
+pub(crate) fn router(published: Published) -> Router {
+    Router::new()
         .route("/api/v1/status", get(status::all))
         .route("/api/v1/status/connections", get(status::connections))
         .route("/api/v1/status/connections/{name}", get(status::connection))
@@ -58,13 +66,27 @@ pub(crate) async fn serve(listener: UnixListener, published: Published) {
         .route("/api/v1/audit", get(audit::lines))
         .route("/api/v1/metrics", get(metrics::metrics))
         .merge(configuration())
+        .merge(entrance())
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .with_state(published);
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    if let Err(error) = axum::serve(listener, service).await {
-        tracing::warn!(%error, "the control socket is closed");
-    }
+        .layer(from_fn_with_state(published.clone(), gate))
+        .with_state(published)
+}
+
+/// How people and programs come in.
+fn entrance() -> Router<Published> {
+    let certificate = get(certificate::told)
+        .put(certificate::install)
+        .delete(certificate::renew);
+    let session = get(session::told).post(session::open).delete(session::close);
+    Router::new()
+        .route("/api/v1/claim", get(session::claim_code).post(session::claim))
+        .route("/api/v1/session", session)
+        .route("/api/v1/tokens", get(token::all).post(token::make))
+        .route("/api/v1/tokens/{name}", delete(token::remove))
+        .route("/api/v1/users", get(user::all))
+        .route("/api/v1/users/{name}/password", put(user::password))
+        .route("/api/v1/certificate", certificate)
 }
 
 /// The document, its history, and the secrets that it names.

@@ -1,16 +1,17 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use serde::Deserialize;
 
 use super::body;
 use super::error::Error;
-use super::peer::Peer;
 use super::router::Published;
+use crate::access::Caller;
 use crate::control::{Condition, Said};
+use crate::store::Author;
 
 const COMMENT: usize = 1000;
 const CONFIRM_WITHIN_S: std::ops::RangeInclusive<u64> = 1..=86_400;
@@ -33,7 +34,7 @@ const PARTS: [&str; 2] = ["system", "gateway"];
 /// A request that would change something. Its body may be a secret, so it cannot be printed.
 pub(crate) struct Write {
     /// Who asks.
-    pub(super) author: String,
+    pub(super) author: Author,
     /// If-Match, if it is there.
     pub(super) condition: Option<Condition>,
     /// The rest of the path: keys into the document, or a name.
@@ -60,9 +61,7 @@ impl FromRequest<Published> for Write {
 
     async fn from_request(request: Request, state: &Published) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
-        let ConnectInfo(peer) = ConnectInfo::<Peer>::from_request_parts(&mut parts, state)
-            .await
-            .map_err(|_| Error::Busy)?;
+        let caller = Caller::from_request_parts(&mut parts, state).await?;
         let options = Query::<Options>::from_request_parts(&mut parts, state).await;
         let Query(options) = options.map_err(|rejection| Error::InvalidQuery(rejection.body_text()))?;
         let place = place(&RawPathParams::from_request_parts(&mut parts, state).await);
@@ -73,7 +72,7 @@ impl FromRequest<Published> for Write {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
         Ok(Self {
-            author: peer.author(),
+            author: caller.author(),
             condition: condition(&parts.headers),
             place: place?,
             comment,

@@ -26,6 +26,8 @@ pub(crate) struct AuditLine {
     pub(crate) at: String,
     /// Who.
     pub(crate) who: String,
+    /// From where: an address, `socket`, or nothing for the daemon itself.
+    pub(crate) source: String,
     /// What.
     pub(crate) what: String,
     /// What came of it.
@@ -43,7 +45,7 @@ pub(crate) struct AuditPage {
 impl Store {
     /// Lines of the audit log, newest first.
     pub(crate) fn audit_log(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
-        let text = "SELECT id, at, who, what, result FROM audit
+        let text = "SELECT id, at, who, source, what, result FROM audit
             WHERE (?1 IS NULL OR who = ?1) AND (?2 IS NULL OR result = ?2) AND (?3 IS NULL OR id < ?3)
             ORDER BY id DESC LIMIT ?4";
         let mut statement = self.database().prepare(text)?;
@@ -54,8 +56,9 @@ impl Store {
                 id: row.get(0)?,
                 at: words(row.get(1)?),
                 who: row.get(2)?,
-                what: row.get(3)?,
-                result: row.get(4)?,
+                source: row.get(3)?,
+                what: row.get(4)?,
+                result: row.get(5)?,
             })
         })?;
         let mut lines = rows.collect::<Result<Vec<_>, _>>()?;

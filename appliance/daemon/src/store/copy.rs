@@ -8,19 +8,26 @@ use serde::{Deserialize, Serialize};
 use super::durable;
 use super::error::{StoreError, of_file};
 use super::generation::Generation;
+use super::password::{self, Password};
 use super::schema::Standing;
 use super::seal::{checksum, hex};
 use super::secret::{self, Sealed};
+use super::token::{self, Token};
 
 /// Its name in the state directory.
 pub(super) const FILE: &str = "confirmed.json";
 
-/// What a start needs, beside the database: the start-up generation and the secrets, sealed as they are there.
+/// What a start needs, beside the database: the start-up generation, the secrets, sealed as they are there, and who may
+/// come in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Copy {
     pub(super) revision: u32,
     generation: Option<Generation>,
     secrets: Vec<Sealed>,
+    #[serde(default)]
+    passwords: Vec<Password>,
+    #[serde(default)]
+    tokens: Vec<Token>,
 }
 
 impl Copy {
@@ -30,6 +37,8 @@ impl Copy {
             revision: standing.revision,
             generation: Generation::read(database, standing.startup)?,
             secrets: secret::all(database)?,
+            passwords: password::all(database)?,
+            tokens: token::all(database)?,
         })
     }
 
@@ -66,6 +75,12 @@ impl Copy {
     pub(super) fn restore(&self, transaction: &Transaction<'_>) -> rusqlite::Result<Standing> {
         for secret in &self.secrets {
             secret.write(transaction)?;
+        }
+        for password in &self.passwords {
+            password.write(transaction)?;
+        }
+        for token in &self.tokens {
+            token.write(transaction)?;
         }
         if let Some(generation) = &self.generation {
             generation.write(transaction)?;

@@ -4,7 +4,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Puts a file for its owner only in place of another, in one step that a power cut leaves done or not done.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let fresh = path.with_added_extension("new");
     let mut file = OpenOptions::new()
         .write(true)

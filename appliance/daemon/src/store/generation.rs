@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::audit::Audit;
+use super::audit::{Audit, Author};
 use super::boot::Deadline;
 use super::error::StoreError;
 use super::open::Store;
@@ -50,7 +50,7 @@ pub(crate) struct Head {
 /// A generation to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct New<'a> {
-    pub(crate) author: &'a str,
+    pub(crate) author: &'a Author,
     pub(crate) source: &'static str,
     pub(crate) comment: &'a str,
     /// JSON in canonical form.
@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// What is on trial is the start-up generation from now on.
-    pub(crate) fn confirm(&mut self, who: &str) -> Result<(), StoreError> {
+    pub(crate) fn confirm(&mut self, who: &Author) -> Result<(), StoreError> {
         let what = format!("confirm generation {}", self.standing().current());
         self.write(&Audit::done(who, what), |_, standing| {
             standing.revision += 1;
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// The trial is over: the start-up generation is the one that runs.
-    pub(crate) fn return_to_startup(&mut self, who: &str, why: &str) -> Result<(), StoreError> {
+    pub(crate) fn return_to_startup(&mut self, who: &Author, why: &str) -> Result<(), StoreError> {
         let standing = self.standing();
         let what = format!(
             "return from generation {} to {}: {why}",
@@ -179,9 +179,14 @@ impl Store {
     }
 
     /// A generation that could not be applied was never there.
-    pub(crate) fn withdraw(&mut self, number: u32, before: &Standing, who: &str) -> Result<(), StoreError> {
+    pub(crate) fn withdraw(
+        &mut self,
+        number: u32,
+        before: &Standing,
+        who: &Author,
+    ) -> Result<(), StoreError> {
         let audit = Audit {
-            who: who.to_owned(),
+            author: who.clone(),
             what: format!("withdraw generation {number}"),
             result: "not-applied".to_owned(),
         };
@@ -214,7 +219,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, new: New<'_>) -> Result<u32,
     let generation = Generation {
         number,
         at: seconds_now(),
-        author: new.author.to_owned(),
+        author: new.author.who.clone(),
         source: new.source.to_owned(),
         comment: new.comment.to_owned(),
         document: new.document.to_owned(),
@@ -253,7 +258,7 @@ pub(super) fn words(at: i64) -> String {
 }
 
 /// Now, in seconds since 1970.
-pub(super) fn seconds_now() -> i64 {
+pub(crate) fn seconds_now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
 }

@@ -7,9 +7,9 @@ use super::boot::Deadline;
 use super::error::StoreError;
 use super::generation::Generation;
 use super::seal::checksum;
-use super::secret;
+use super::{password, secret, token};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const TABLES: &str = "
     CREATE TABLE generations (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL,
@@ -20,6 +20,16 @@ const TABLES: &str = "
         author TEXT NOT NULL, fingerprint TEXT NOT NULL, sealed BLOB NOT NULL, checksum BLOB NOT NULL) STRICT;
     CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL,
         what TEXT NOT NULL, result TEXT NOT NULL) STRICT;";
+
+/// What version 2 has besides: who may come in, and from where something was done.
+const ACCESS: &str = "
+    CREATE TABLE passwords (user TEXT PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL, hash TEXT NOT NULL,
+        checksum BLOB NOT NULL) STRICT;
+    CREATE TABLE tokens (name TEXT PRIMARY KEY, user TEXT NOT NULL, role TEXT NOT NULL, scope TEXT NOT NULL,
+        at INTEGER NOT NULL, expires_at INTEGER, hash BLOB NOT NULL, checksum BLOB NOT NULL) STRICT;
+    ALTER TABLE audit ADD COLUMN source TEXT NOT NULL DEFAULT '';
+    ALTER TABLE audit ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX audit_refused ON audit (refused, id);";
 
 /// Which generations count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,6 +123,7 @@ pub(super) fn create(path: &Path) -> Result<(Connection, Standing), StoreError> 
     let standing = Standing::default();
     let transaction = database.transaction()?;
     transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(ACCESS)?;
     standing.write(&transaction)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
@@ -122,11 +133,18 @@ pub(super) fn create(path: &Path) -> Result<(Connection, Standing), StoreError> 
 /// The database that is there, with all that a start depends on found to be what was written; nothing where its tables
 /// were never made.
 pub(super) fn open(path: &Path) -> Result<Option<(Connection, Standing)>, StoreError> {
-    let database = connect(path)?;
-    let version: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let mut database = connect(path)?;
+    let mut version: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: u32 = database.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if (version, tables) == (0, 0) {
         return Ok(None);
+    }
+    if version == 1 {
+        let transaction = database.transaction()?;
+        transaction.execute_batch(ACCESS)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+        version = VERSION;
     }
     if version != VERSION {
         let detail = format!("it has version {version} where this program knows {VERSION}");
@@ -148,6 +166,8 @@ pub(super) fn open(path: &Path) -> Result<Option<(Connection, Standing)>, StoreE
         }
     }
     secret::check_all(&database)?;
+    password::all(&database)?;
+    token::all(&database)?;
     Ok(Some((database, standing)))
 }
 

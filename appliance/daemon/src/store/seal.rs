@@ -114,7 +114,7 @@ pub(super) fn checksum(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Octets in hexadecimal.
-pub(super) fn hex(octets: &[u8]) -> String {
+pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

@@ -2,7 +2,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize};
 
-use super::audit::Audit;
+use super::audit::{Audit, Author};
 use super::error::StoreError;
 use super::generation::{New, insert, seconds_now, words};
 use super::open::Store;
@@ -29,7 +29,7 @@ pub(super) struct Sealed {
     at: i64,
     author: String,
     fingerprint: String,
-    #[serde(with = "hexadecimal")]
+    #[serde(with = "super::hexadecimal")]
     sealed: Vec<u8>,
 }
 
@@ -84,13 +84,13 @@ impl Sealed {
         }
     }
 
-    fn of(key: &MachineKey, name: &str, version: u32, by: (&str, &[u8])) -> Result<Self, StoreError> {
+    fn of(key: &MachineKey, name: &str, version: u32, by: (&Author, &[u8])) -> Result<Self, StoreError> {
         let (author, value) = by;
         Ok(Self {
             name: name.to_owned(),
             version,
             at: seconds_now(),
-            author: author.to_owned(),
+            author: author.who.clone(),
             fingerprint: key.fingerprint(name, value),
             sealed: key.seal(name, version, value)?,
         })
@@ -112,7 +112,7 @@ impl Store {
         &mut self,
         name: &str,
         value: &SecretSlice<u8>,
-        author: &str,
+        author: &Author,
     ) -> Result<bool, StoreError> {
         let present = find(self.database(), name)?;
         let version = present.as_ref().map_or(1, |present| present.version + 1);
@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// Removes a secret; `false` if it is not there.
-    pub(crate) fn remove_secret(&mut self, name: &str, author: &str) -> Result<bool, StoreError> {
+    pub(crate) fn remove_secret(&mut self, name: &str, author: &Author) -> Result<bool, StoreError> {
         if find(self.database(), name)?.is_none() {
             return Ok(false);
         }
@@ -199,19 +199,4 @@ fn find(database: &Connection, name: &str) -> Result<Option<Sealed>, StoreError>
     let query = format!("SELECT {COLUMNS} FROM secrets WHERE name = ?1");
     let found = database.query_row(&query, [name], Sealed::read).optional()?;
     found.map(Sealed::checked).transpose()
-}
-
-mod hexadecimal {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::store::seal::{from_hex, hex};
-
-    pub(super) fn serialize<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(octets))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let digits = String::deserialize(deserializer)?;
-        from_hex(&digits).ok_or_else(|| de::Error::custom("not hexadecimal"))
-    }
 }

@@ -1,16 +1,36 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::open::FILE;
-use super::{Audit, Boot, New, Store, copy};
+use super::{Audit, Author, Boot, New, Store, copy};
+
+static ROOT: LazyLock<Author> = LazyLock::new(|| by("uid 0"));
+
+fn by(who: &str) -> Author {
+    Author {
+        who: who.to_owned(),
+        source: "socket".to_owned(),
+    }
+}
+
+impl Store {
+    /// Who, from where, what and the result of each line of the audit log, oldest first.
+    pub(crate) fn audit_lines(&self) -> Vec<String> {
+        let query = "SELECT who || ' ' || source || ' ' || what || ' ' || result FROM audit ORDER BY id";
+        let mut statement = self.database().prepare(query).unwrap();
+        let lines = statement.query_map([], |row| row.get(0)).unwrap();
+        lines.map(Result::unwrap).collect()
+    }
+}
 
 fn new(document: &str) -> New<'_> {
     New {
-        author: "uid 0",
+        author: &ROOT,
         source: "api",
         comment: "",
         document,
@@ -38,7 +58,7 @@ fn filled() -> tempfile::TempDir {
     let mut store = Store::open(directory.path()).unwrap();
     store.commit(new(r#"{"first":1}"#), None).unwrap();
     store.commit(new(r#"{"second":2}"#), None).unwrap();
-    store.set_secret("psk", &secret("Geheim1"), "uid 0").unwrap();
+    store.set_secret("psk", &secret("Geheim1"), &ROOT).unwrap();
     directory
 }
 
@@ -93,10 +113,12 @@ fn a_trial_outlives_the_process_and_returns_or_is_confirmed() {
     let standing = store.standing().clone();
     assert_eq!((standing.startup, standing.current()), (2, 3));
     assert_eq!(standing.trial.unwrap().deadline.boot, deadline.boot);
-    store.return_to_startup("system", "not confirmed").unwrap();
+    store
+        .return_to_startup(&Author::system(), "not confirmed")
+        .unwrap();
     assert_eq!(store.standing().current(), 2);
     assert_eq!(store.commit(new("{}"), Some(deadline)).unwrap(), 4);
-    store.confirm("uid 0").unwrap();
+    store.confirm(&ROOT).unwrap();
     drop(store);
     let store = Store::open(directory.path()).unwrap();
     assert_eq!((store.standing().startup, &store.standing().trial), (4, &None));
@@ -108,7 +130,7 @@ fn what_could_not_be_applied_was_never_there() {
     let mut store = Store::open(directory.path()).unwrap();
     let before = store.standing().clone();
     let number = store.commit(new("{}"), None).unwrap();
-    store.withdraw(number, &before, "uid 0").unwrap();
+    store.withdraw(number, &before, &ROOT).unwrap();
     drop(store);
     let store = Store::open(directory.path()).unwrap();
     assert_eq!(
@@ -152,24 +174,15 @@ fn the_audit_log_is_bounded_and_tells_the_refused_too() {
     let directory = filled();
     let mut store = Store::open(directory.path()).unwrap();
     let refused = Audit {
-        who: "uid 1000".to_owned(),
+        author: by("uid 1000"),
         what: "commit".to_owned(),
         result: "stale".to_owned(),
     };
     store.audit(&refused).unwrap();
-    let mut statement = store
-        .database()
-        .prepare("SELECT who, what, result FROM audit ORDER BY id")
-        .unwrap();
-    let row = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?]);
-    let told: Vec<[String; 3]> = statement
-        .query_map([], row)
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(told[0], ["uid 0", "commit by api", "done"]);
-    assert_eq!(told[2], ["uid 0", "set secret psk", "done"]);
-    assert_eq!(told[3], ["uid 1000", "commit", "stale"]);
+    let told = store.audit_lines();
+    assert_eq!(told[0], "uid 0 socket commit by api done");
+    assert_eq!(told[2], "uid 0 socket set secret psk done");
+    assert_eq!(told[3], "uid 1000 socket commit stale");
 }
 
 #[test]
@@ -177,9 +190,9 @@ fn a_secret_is_set_replaced_and_removed_and_never_stored_in_clear() {
     let directory = filled();
     let mut store = Store::open(directory.path()).unwrap();
     let before = store.secret("psk").unwrap().unwrap();
-    assert!(!store.set_secret("psk", &secret("Geheim1"), "uid 1").unwrap());
+    assert!(!store.set_secret("psk", &secret("Geheim1"), &by("uid 1")).unwrap());
     assert_eq!(store.secret("psk").unwrap().unwrap(), before);
-    assert!(store.set_secret("psk", &secret("Geheim2"), "uid 1").unwrap());
+    assert!(store.set_secret("psk", &secret("Geheim2"), &by("uid 1")).unwrap());
     let after = store.secret("psk").unwrap().unwrap();
     assert_ne!(after.fingerprint, before.fingerprint);
     assert_eq!(
@@ -190,8 +203,8 @@ fn a_secret_is_set_replaced_and_removed_and_never_stored_in_clear() {
         let content = fs::read(directory.path().join(&name)).unwrap();
         assert!(!content.windows(6).any(|window| window == b"Geheim"), "{name}");
     }
-    assert!(store.remove_secret("psk", "uid 0").unwrap());
-    assert!(!store.remove_secret("psk", "uid 0").unwrap());
+    assert!(store.remove_secret("psk", &ROOT).unwrap());
+    assert!(!store.remove_secret("psk", &ROOT).unwrap());
     assert!(store.value("psk").unwrap().is_none());
 }
 

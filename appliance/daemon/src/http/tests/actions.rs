@@ -37,7 +37,10 @@ async fn actions_reach_the_engine_and_the_audit_log() {
     let mut lines = lines.map(|(what, result)| (what.clone(), result.clone()));
     assert_eq!(
         lines.next(),
-        Some((json!("reset nope"), json!("unknown-connection")))
+        Some((
+            json!("POST /api/v1/connections/nope:reset"),
+            json!("unknown-connection")
+        ))
     );
     assert!(lines.eq(expected.into_iter().rev()), "{entries:?}");
     assert!(entries[0]["who"].as_str().unwrap().starts_with("uid "));

@@ -6,19 +6,21 @@ use std::time::{Duration, Instant};
 
 use ike::{Settings, Snapshot};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::access::Access;
 use crate::chronicle::{Chronicle, Question, Storage, Teller};
-use crate::control::{Beginning, Channels, Control, Files, Origin, View, begin};
+use crate::control::{Beginning, Control, Files, Origin, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::derive::{Addresses, InUse, derive};
 use crate::http::{Published, serve};
 use crate::ike_owner::Command;
 use crate::journal::Pages;
 use crate::store::Store;
+use crate::wiring::{api, entrance};
 
 /// Control and API over a state directory, and owners that do what they are told.
 pub(super) struct Machine {
@@ -32,6 +34,8 @@ pub(super) struct Machine {
     pub(super) teller: Teller,
     events: mpsc::Sender<Question>,
     pub(super) view: watch::Receiver<Arc<View>>,
+    pub(super) access: Arc<Access>,
+    is_served: bool,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -57,15 +61,20 @@ impl Answer {
     }
 
     pub(super) fn etag(&self) -> &str {
-        let mut lines = self.head.lines().filter_map(|line| line.strip_prefix("etag: "));
-        lines.next().unwrap_or_default()
+        self.header("etag")
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        let found = fields.find(|(field, _)| *field == name);
+        found.map(|(_, value)| value).unwrap_or_default()
     }
 }
 
 impl Machine {
     /// With nothing configured, over a kernel.
     pub(super) async fn new() -> Self {
-        Self::start(tempfile::tempdir().unwrap()).await
+        Self::start(tempfile::tempdir().unwrap(), false).await
     }
 
     /// With [`document`] as generation 1 and its secrets, over a kernel.
@@ -81,9 +90,9 @@ impl Machine {
     }
 
     /// Over a state directory that may have been used, and a kernel.
-    pub(super) async fn start(directory: tempfile::TempDir) -> Self {
+    async fn start(directory: tempfile::TempDir, is_served: bool) -> Self {
         let store = Store::open(&directory.path().join("state")).unwrap();
-        Self::over(directory, begin(store, None).unwrap()).await
+        Self::over(directory, is_served, begin(store, None).unwrap()).await
     }
 
     /// Over files alone.
@@ -95,10 +104,10 @@ impl Machine {
             running,
             seed: None,
         };
-        Self::over(tempfile::tempdir().unwrap(), beginning).await
+        Self::over(tempfile::tempdir().unwrap(), false, beginning).await
     }
 
-    async fn over(directory: tempfile::TempDir, beginning: Beginning) -> Self {
+    async fn over(directory: tempfile::TempDir, is_served: bool, beginning: Beginning) -> Self {
         let kind = Kind::Kernel;
         let (settings, told, objects) = (
             Arc::<Mutex<Vec<Settings>>>::default(),
@@ -111,6 +120,8 @@ impl Machine {
         let engine = tokio::spawn(engine(commands, settings.clone(), told.clone()));
         let (asked, orders) = mpsc::channel(8);
         let (published, view) = watch::channel(Arc::default());
+        let state = directory.path().join("state");
+        let (access, https) = entrance(&beginning.origin, &state).unwrap();
         let desired = derive(
             &beginning.running.config,
             &beginning.secrets.unwrap(),
@@ -121,20 +132,7 @@ impl Machine {
         let saved = Storage::open(directory.path());
         let (chronicle, teller, events) = Chronicle::new(saved);
         let chronicle = tokio::spawn(chronicle.run());
-        let channels = Channels {
-            ike: ike.clone(),
-            network: network.clone(),
-            teller: teller.clone(),
-            orders,
-            addresses: watch::channel(Arc::default()).1,
-            view: published,
-        };
-        let mut control = Control::new(beginning.origin, kind, beginning.running, channels);
-        control.begin(desired).await;
-        let control = tokio::spawn(async move { control.run().await.unwrap() });
-        let socket = directory.path().join("socket");
-        let _of_the_one_before = std::fs::remove_file(&socket);
-        let published = Published {
+        let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
             datapath: watch::channel(Arc::new(DatapathSnapshot::first(kind, String::new()))).1,
@@ -145,8 +143,21 @@ impl Machine {
             orders: asked,
             events: events.clone(),
             started: Instant::now(),
+            access: access.clone(),
+            https: https.filter(|_| is_served),
         };
-        let api = tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), published));
+        let (router, channels) = api(
+            views,
+            (orders, published),
+            &teller,
+            watch::channel(Arc::default()).1,
+        );
+        let mut control = Control::new(beginning.origin, kind, beginning.running, channels);
+        control.begin(desired).await;
+        let control = tokio::spawn(async move { control.run().await.unwrap() });
+        let socket = directory.path().join("socket");
+        let _of_the_one_before = std::fs::remove_file(&socket);
+        let api = tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), router));
         Self {
             directory,
             settings,
@@ -155,6 +166,8 @@ impl Machine {
             teller,
             events,
             view,
+            access,
+            is_served,
             tasks: vec![kernel, engine, control, api, chronicle],
         }
     }
@@ -167,7 +180,15 @@ impl Machine {
         for task in self.tasks {
             let _aborted = task.await;
         }
-        Self::start(self.directory).await
+        // It has the store.
+        drop(self.access);
+        Self::start(self.directory, self.is_served).await
+    }
+
+    /// The same, and from then on the API is served over the network as the document says.
+    pub(super) async fn killed_and_served(mut self) -> Self {
+        self.is_served = true;
+        self.killed().await
     }
 
     /// Has the events saved that happened so far; none are told any more.
@@ -179,7 +200,9 @@ impl Machine {
 
     /// Head and body as they are.
     pub(super) async fn get_text(&self, path: &str) -> String {
-        exchange(&self.directory.path().join("socket"), ("GET", path), "", b"").await
+        let socket = self.directory.path().join("socket");
+        let stream = UnixStream::connect(socket).await.unwrap();
+        talk(stream, ("GET", path), "", b"").await
     }
 
     /// Waits until this generation runs.
@@ -256,7 +279,18 @@ async fn engine(
 }
 
 async fn send(socket: &Path, request: (&str, &str), headers: &str, body: &[u8]) -> Answer {
-    let answer = exchange(socket, request, headers, body).await;
+    let stream = UnixStream::connect(socket).await.unwrap();
+    exchange(stream, request, headers, body).await
+}
+
+/// A request, and the answer until the end of the connection.
+pub(super) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: (&str, &str),
+    headers: &str,
+    body: &[u8],
+) -> Answer {
+    let answer = talk(stream, request, headers, body).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     Answer {
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
@@ -265,17 +299,21 @@ async fn send(socket: &Path, request: (&str, &str), headers: &str, body: &[u8]) 
     }
 }
 
-async fn exchange(socket: &Path, (method, path): (&str, &str), headers: &str, body: &[u8]) -> String {
-    let mut stream = UnixStream::connect(socket).await.unwrap();
+async fn talk(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    (method, path): (&str, &str),
+    headers: &str,
+    body: &[u8],
+) -> String {
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
 }
 
 /// Two connections, to b and to c.

@@ -1,7 +1,9 @@
+mod access;
 mod actions;
 mod configuration;
 mod listening;
 mod machine;
 mod secrets;
 mod status;
+mod tls;
 mod trial;

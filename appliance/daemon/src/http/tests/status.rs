@@ -11,10 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::access::Access;
 use crate::chronicle::Teller;
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::history::Moment;
-use crate::http::{Published, serve};
+use crate::http::{Published, router, serve};
 use crate::ike_owner::Command;
 use crate::journal::{Journal, Pages};
 
@@ -43,7 +44,7 @@ fn start() -> Rig {
     let pages = watch::channel(Arc::new(pages())).1;
     tokio::spawn(serve(
         listener,
-        Published {
+        router(Published {
             ike,
             pages,
             datapath,
@@ -54,7 +55,9 @@ fn start() -> Rig {
             orders: mpsc::channel(1).0,
             events: mpsc::channel(1).0,
             started: Instant::now(),
-        },
+            access: Arc::new(Access::new(None).unwrap()),
+            https: None,
+        }),
     ));
     Rig {
         directory,

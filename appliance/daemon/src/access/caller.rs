@@ -1,0 +1,131 @@
+use appliance_config::model::Role;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::policy::{LocalDevice, Policy};
+use super::throttle::Source;
+use crate::https::Place;
+use crate::store::Author;
+
+/// By which way a request came.
+#[derive(Debug, Clone)]
+pub(crate) enum Arrival {
+    /// Over the control socket, from a process of this user, as the kernel says (SO_PEERCRED).
+    Socket(Option<u32>),
+    /// Over the network.
+    Network {
+        /// From where.
+        remote: SocketAddr,
+        /// The device that has the address of ours to which it came.
+        device: Option<Arc<LocalDevice>>,
+        /// The common name of the certificate that was verified, if there is one.
+        certificate: Option<Arc<str>>,
+        /// Its place among the connections.
+        place: Arc<Place>,
+    },
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// Nobody who is known.
+    Nobody,
+    /// A user of the machine.
+    Uid(u32),
+    /// A user of the document.
+    User(String),
+    /// A token.
+    Token {
+        /// Its name.
+        name: String,
+        /// Whose it is.
+        user: String,
+    },
+}
+
+/// How it was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// By nothing, or by the way that the request came.
+    Arrival,
+    /// By a cookie: the hash of it.
+    Session([u8; 32]),
+    /// By a token with this scope.
+    Token(String),
+}
+
+/// Who asks, by which way, and what they may do.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// Who.
+    pub(crate) identity: Identity,
+    /// How it was shown.
+    pub(crate) proof: Proof,
+    /// What they may do; nothing if they are not known.
+    pub(crate) role: Option<Role>,
+    /// By which way.
+    pub(crate) arrival: Arrival,
+}
+
+impl Arrival {
+    /// The address, if it has one.
+    pub(crate) fn remote(&self) -> Option<IpAddr> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Network { remote, .. } => Some(remote.ip().to_canonical()),
+        }
+    }
+
+    /// Whether a document lets it in.
+    pub(crate) fn is_let_in(&self, policy: &Policy) -> bool {
+        match self {
+            Self::Socket(_) => true,
+            Self::Network { remote, device, .. } => policy.lets_in(remote.ip(), device.as_deref()),
+        }
+    }
+
+    /// What attempts are counted by.
+    pub(super) fn source(&self) -> Source {
+        Source::of(self.remote())
+    }
+
+    /// In words, for the audit log.
+    pub(crate) fn words(&self) -> String {
+        self.remote()
+            .map_or_else(|| "socket".to_owned(), |address| address.to_string())
+    }
+}
+
+impl Caller {
+    /// Somebody who showed nothing.
+    pub(crate) fn nobody(arrival: Arrival) -> Self {
+        Self {
+            identity: Identity::Nobody,
+            proof: Proof::Arrival,
+            role: None,
+            arrival,
+        }
+    }
+
+    /// As author of what is written.
+    pub(crate) fn author(&self) -> Author {
+        let who = match &self.identity {
+            Identity::Nobody => "nobody".to_owned(),
+            Identity::Uid(user) => format!("uid {user}"),
+            Identity::User(name) => name.clone(),
+            Identity::Token { name, user } => format!("token {name} of {user}"),
+        };
+        Author {
+            who,
+            source: self.arrival.words(),
+        }
+    }
+
+    /// The user of the document that they are, or act for.
+    pub(crate) fn user(&self) -> Option<&str> {
+        match &self.identity {
+            Identity::Nobody | Identity::Uid(_) => None,
+            Identity::User(user) | Identity::Token { user, .. } => Some(user),
+        }
+    }
+}
