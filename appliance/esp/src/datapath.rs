@@ -3,12 +3,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::Instant;
 
 use crate::children::{Children, Watched};
 use crate::ike_queue::IkeInbox;
+use crate::links::Links;
 use crate::notice::{self, Notices};
 use crate::table::{Child, Endpoints, Interface};
 use crate::tun::Device;
@@ -22,6 +23,7 @@ use crate::{Counters, Drops, Encapsulation, Pair, WatchedLine};
 pub struct Datapath {
     shared: Arc<Shared>,
     workers: Vec<Handle>,
+    links: Mutex<Links>,
     encapsulation_port: u16,
     next_place: AtomicU64,
 }
@@ -134,6 +136,7 @@ impl Datapath {
         let mut datapath = Datapath {
             shared,
             workers: Vec::with_capacity(workers),
+            links: Mutex::new(Links::open()?),
             encapsulation_port: options.encapsulation_port,
             next_place: 0.into(),
         };
@@ -213,28 +216,32 @@ impl Datapath {
 
     /// Makes the TUN interface and has every worker read its queue.
     fn open(&self, name: &str, mtu: u16, token: u64) -> io::Result<Device> {
-        let device = Device::create(name, mtu, self.workers.len())?;
+        let device = Device::create(&mut self.links(), (name, mtu), self.workers.len())?;
         for (index, worker) in self.workers.iter().enumerate() {
             worker.watch_interface(&device, index, token)?;
         }
         Ok(device)
     }
 
-    /// Removes an interface with all that is installed on it; false when there was none.
-    pub fn remove_interface(&self, name: &str) -> bool {
-        let mut table = self.shared.table_mut();
-        let Some(token) = table.interface(name) else {
-            return false;
+    /// Removes interfaces with all that is installed on them; those that are not there are gone already.
+    pub fn remove_interfaces(&self, names: &[&str]) {
+        let removed: Vec<Interface> = {
+            let mut table = self.shared.table_mut();
+            names.iter().filter_map(|name| table.remove(name)).collect()
         };
-        // Closing the queues takes them off the workers' lists and the interface with them.
-        let Some(interface) = table.interfaces.remove(&token) else {
-            return false;
-        };
-        for child in interface.children.iter() {
-            table.children.remove(&child.id);
-            table.by_spi.remove(&child.inbound_spi);
+        if removed.len() > 1
+            && let Err(error) = self
+                .links()
+                .delete(removed.iter().map(|interface| interface.name.as_str()))
+        {
+            tracing::debug!(%error, "interfaces are removed one by one");
         }
-        true
+        // Closing the queues takes them off the workers' lists and the interface with them, while the workers go on.
+        drop(removed);
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Carries a pair of SAs on an interface. Of the outbound SAs whose selectors fit a packet the narrowest is used, of

@@ -9,6 +9,7 @@ mod counters;
 mod datapath;
 mod des;
 mod ike_queue;
+mod links;
 mod mac;
 mod meter;
 mod notice;

@@ -70,6 +70,17 @@ impl Table {
             .find(|sockets| sockets.address.ip() == local)
     }
 
+    /// Takes an interface out with all that is installed on it.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Interface> {
+        let token = self.interface(name)?;
+        let interface = self.interfaces.remove(&token)?;
+        for child in interface.children.iter() {
+            self.children.remove(&child.id);
+            self.by_spi.remove(&child.inbound_spi);
+        }
+        Some(interface)
+    }
+
     /// The key of the interface of this name.
     pub(crate) fn interface(&self, name: &str) -> Option<u64> {
         self.interfaces

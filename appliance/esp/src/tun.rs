@@ -5,8 +5,8 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+use crate::links::Links;
 use crate::virtio;
 
 /// One TUN interface with a queue per worker; it vanishes when this is dropped.
@@ -17,7 +17,7 @@ pub(crate) struct Device {
 
 impl Device {
     /// Makes the interface and brings it up.
-    pub(crate) fn create(name: &str, mtu: u16, workers: usize) -> io::Result<Device> {
+    pub(crate) fn create(links: &mut Links, (name, mtu): (&str, u16), workers: usize) -> io::Result<Device> {
         let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE;
         let mut queues = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -36,7 +36,7 @@ impl Device {
         if let Err(error) = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/addr_gen_mode"), "1") {
             tracing::debug!(%error, name, "link-local address generation stays on");
         }
-        raise(name, mtu)?;
+        links.raise(name, mtu)?;
         Ok(Device { queues })
     }
 
@@ -135,33 +135,5 @@ fn offload(queue: &File) -> io::Result<()> {
         }
     }
     result?;
-    Ok(())
-}
-
-/// Sets the MTU and brings the interface up.
-#[allow(unsafe_code)]
-fn raise(name: &str, mtu: u16) -> io::Result<()> {
-    let any = socket(
-        AddressFamily::Unix,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    let requests = [
-        (
-            libc::SIOCSIFMTU,
-            Request::new(name, i32::from(mtu).to_ne_bytes())?,
-        ),
-        (
-            libc::SIOCSIFFLAGS,
-            Request::new(name, (libc::IFF_UP | libc::IFF_RUNNING).to_ne_bytes())?,
-        ),
-    ];
-    for (operation, mut request) in requests {
-        // SAFETY: both operations read one `struct ifreq`, as which `Request` is laid out (the flags are its first
-        // two octets), and keep no pointer to it; the descriptor is open while `any` lives.
-        let result = unsafe { libc::ioctl(any.as_raw_fd(), operation, &raw mut request) };
-        Errno::result(result)?;
-    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{Address, Connected};
 use crate::fake::FakeKernel;
-use crate::link::{Device, LinkName};
+use crate::link::{Device, Link, LinkKind, LinkName};
 use crate::netlink::{Netlink, Subscription};
 use crate::notice::{Event, Notice};
 use crate::object::{Key, Object};
@@ -212,19 +212,34 @@ impl Kernel {
             if plan.is_empty() {
                 break;
             }
-            for step in plan {
-                let answer = self.port.perform(&step).await;
+            let first = plan.iter().position(|step| unwanted_link(step).is_some());
+            for (place, step) in plan.iter().enumerate() {
+                if Some(place) == first {
+                    self.delete_together(&plan).await;
+                }
+                let answer = self.port.perform(step).await;
                 match &answer {
-                    Ok(()) => self.connect(&step),
+                    Ok(()) => self.connect(step),
                     Err(refusal) => {
                         tracing::warn!(%refusal, "kernel object refused");
                         refused.insert(step.key().clone(), refusal.clone());
                     }
                 }
-                self.core.done(&step, answer);
+                self.core.done(step, answer);
             }
         }
         refused
+    }
+
+    /// Deletes the links of a plan at once if there are several; each is looked for once more in its turn.
+    async fn delete_together(&mut self, plan: &[Operation]) {
+        let links: Vec<(&Key, &Link)> = plan.iter().filter_map(unwanted_link).collect();
+        if links.len() > 1
+            && let Port::Netlink(netlink) = &mut self.port
+            && let Err(refusal) = netlink.delete_links(&links).await
+        {
+            tracing::debug!(%refusal, "links are deleted one by one");
+        }
     }
 
     /// What has passed through each state of ours.
@@ -324,6 +339,15 @@ impl Notices {
             Source::Netlink(subscription) => subscription.next().await,
             Source::Fake(fake) => fake.notices().await,
         }
+    }
+}
+
+fn unwanted_link(step: &Operation) -> Option<(&Key, &Link)> {
+    match step {
+        Op::Delete(key, Object::Link(link)) if matches!(link.kind, LinkKind::Xfrm { .. }) => {
+            Some((key, link))
+        }
+        Op::Create(..) | Op::Replace { .. } | Op::Delete(..) => None,
     }
 }
 

@@ -217,6 +217,21 @@ impl Link {
         RouteNetlinkMessage::DelLink(message)
     }
 
+    /// Puts the link into the group of those that are deleted together.
+    pub(crate) fn doom(index: u32) -> RouteNetlinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.attributes = vec![LinkAttribute::Group(mark::DOOMED_GROUP)];
+        RouteNetlinkMessage::SetLink(message)
+    }
+
+    /// Takes all links away that were put into that group.
+    pub(crate) fn delete_doomed() -> RouteNetlinkMessage {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![LinkAttribute::Group(mark::DOOMED_GROUP)];
+        RouteNetlinkMessage::DelLink(message)
+    }
+
     /// Takes our alias off a link that others made.
     pub(crate) fn disown(index: u32) -> RouteNetlinkMessage {
         let mut message = LinkMessage::default();

@@ -17,6 +17,9 @@ pub const DEVICE_ALIAS: &str = "causeway-device";
 /// Alias of the VLAN links that we made.
 pub const VLAN_ALIAS: &str = "causeway-vlan";
 
+/// The group that links of ours are put into to be deleted together.
+pub const DOOMED_GROUP: u32 = 0x4357_0000;
+
 /// The nftables table of ours, in the family `inet`.
 pub const NFT_TABLE: &str = "causeway";
 

@@ -22,12 +22,19 @@ pub struct Ruleset {
 }
 
 /// The largest TCP segments of a link, in octets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MaximumSegments {
     /// Of connections over IPv4.
     pub ipv4: u16,
     /// Of connections over IPv6.
     pub ipv6: u16,
+}
+
+impl MaximumSegments {
+    /// The set of the links that have them.
+    fn set(self) -> String {
+        format!("segments_{}_{}", self.ipv4, self.ipv6)
+    }
 }
 
 impl Ruleset {
@@ -41,16 +48,21 @@ impl Ruleset {
     }
 
     fn clamp(&self, script: &mut String) {
+        let groups = self.groups();
+        for (segments, links) in &groups {
+            set(script, &segments.set(), "type ifname", links);
+        }
         script.push_str("\tchain clamp {\n\t\ttype filter hook forward priority mangle; policy accept;\n");
         // One look at most packets, however many links there are.
         script.push_str("\t\ttcp flags ! syn accept\n");
-        for (link, segments) in &self.maximum_segments {
+        for segments in groups.keys() {
+            let links = segments.set();
             for (family, segment) in [("ipv4", segments.ipv4), ("ipv6", segments.ipv6)] {
                 for side in ["iifname", "oifname"] {
                     // Only ever lowered (RFC 9293 §3.7.1 lets the sender choose less than it was offered).
                     let _ = writeln!(
                         script,
-                        "\t\t{side} \"{link}\" meta nfproto {family} tcp flags syn tcp option maxseg size > {segment} tcp option maxseg size set {segment}",
+                        "\t\t{side} @{links} meta nfproto {family} tcp flags syn tcp option maxseg size > {segment} tcp option maxseg size set {segment}",
                     );
                 }
             }
@@ -58,9 +70,18 @@ impl Ruleset {
         script.push_str("\t}\n");
     }
 
+    /// Links with the same segments, by those: usually all of them.
+    fn groups(&self) -> BTreeMap<MaximumSegments, Vec<String>> {
+        let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for (link, segments) in &self.maximum_segments {
+            groups.entry(*segments).or_default().push(quoted(link));
+        }
+        groups
+    }
+
     fn close(&self, script: &mut String) {
         let (v4, v6): (Vec<&IpNet>, Vec<_>) = self.closed.iter().partition(|prefix| prefix.addr().is_ipv4());
-        let tunnels: Vec<String> = self.tunnels.iter().map(|link| format!("\"{link}\"")).collect();
+        let tunnels: Vec<String> = self.tunnels.iter().map(quoted).collect();
         set(script, TUNNELS, "type ifname", &tunnels);
         set(script, CLOSED_V4, "type ipv4_addr; flags interval", &v4);
         set(script, CLOSED_V6, "type ipv6_addr; flags interval", &v6);
@@ -90,25 +111,17 @@ impl Ruleset {
 
     /// Reads what `nft list table` prints of our table; what we would not have written is passed over.
     pub(crate) fn from_listing(listing: &str) -> Self {
-        let mut maximum_segments = BTreeMap::new();
-        for (link, family, segment) in listing.lines().filter_map(clamped) {
-            let segments = maximum_segments
-                .entry(link)
-                .or_insert(MaximumSegments { ipv4: 0, ipv6: 0 });
-            match family {
-                "ipv4" => segments.ipv4 = segment,
-                _ => segments.ipv6 = segment,
-            }
-        }
+        let groups: BTreeSet<MaximumSegments> = listing.lines().filter_map(clamped).collect();
+        let maximum_segments = groups.iter().flat_map(|segments| {
+            let links = elements(listing, &segments.set()).into_iter();
+            links.filter_map(|text| Some((unquoted(text)?, *segments)))
+        });
         let closed = [CLOSED_V4, CLOSED_V6].map(|name| elements(listing, name));
         let tunnels = elements(listing, TUNNELS);
         Ruleset {
-            maximum_segments,
+            maximum_segments: maximum_segments.collect(),
             closed: closed.into_iter().flatten().filter_map(prefix).collect(),
-            tunnels: tunnels
-                .into_iter()
-                .filter_map(|text| LinkName::try_from(text.trim_matches('"')).ok())
-                .collect(),
+            tunnels: tunnels.into_iter().filter_map(unquoted).collect(),
             local: listing.lines().filter_map(local).collect(),
         }
     }
@@ -127,16 +140,22 @@ fn set(script: &mut String, name: &str, kind: &str, elements: &[impl ToString]) 
     script.push_str("\t}\n");
 }
 
-/// What a line of the listing says that is announced out of a link at most.
-fn clamped(line: &str) -> Option<(LinkName, &str, u16)> {
-    let (link, rule) = line.trim().strip_prefix("oifname \"")?.split_once('"')?;
-    let (_, segment) = rule.rsplit_once("maxseg size set ")?;
-    let family = rule.split_once("nfproto ")?.1.split(' ').next()?;
-    Some((
-        LinkName::try_from(link).ok()?,
-        family,
-        segment.trim().parse().ok()?,
-    ))
+fn quoted(link: &LinkName) -> String {
+    format!("\"{link}\"")
+}
+
+fn unquoted(text: &str) -> Option<LinkName> {
+    LinkName::try_from(text.trim_matches('"')).ok()
+}
+
+/// Which links a line of the listing clamps.
+fn clamped(line: &str) -> Option<MaximumSegments> {
+    let (set, _) = line.trim().strip_prefix("oifname @segments_")?.split_once(' ')?;
+    let (ipv4, ipv6) = set.split_once('_')?;
+    Some(MaximumSegments {
+        ipv4: ipv4.parse().ok()?,
+        ipv6: ipv6.parse().ok()?,
+    })
 }
 
 /// The elements of a set as they are listed.
@@ -198,7 +217,7 @@ mod tests {
         for side in ["iifname", "oifname"] {
             for (family, segment) in [("ipv4", 1350), ("ipv6", 1340)] {
                 let rule = format!(
-                    "{side} \"cw-a\" meta nfproto {family} tcp flags syn tcp option maxseg size > {segment}"
+                    "{side} @segments_1350_1340 meta nfproto {family} tcp flags syn tcp option maxseg size > {segment}"
                 );
                 assert!(script.contains(&rule), "{script}");
             }

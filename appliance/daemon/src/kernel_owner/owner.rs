@@ -183,16 +183,20 @@ impl KernelOwner {
             let kept = machine.into_values().map(appliance_kernel::Request::Want);
             let closing = network::closing(&network, &inner);
             let _shown = self.kernel.apply(closing.chain(kept).chain(release)).await;
+            let before = children.links();
             self.refused_links = children.match_links(&network);
-            self.audit().await;
+            if children.links() != before {
+                // Those that are there now are to be set up at once.
+                self.audit().await;
+            }
         }
         let mut requests = network::difference(&self.configured, &configured);
         requests.push(appliance_kernel::Request::Release(Scope::Configured));
         requests.extend(network::strangers(&self.kernel, &network));
         // Refusals are kept by the kernel's owner, shown in the status and tried again at the next audit.
         let _shown = self.kernel.apply(requests).await;
-        for tunnel in network.tunnels.values() {
-            network::prepare(&tunnel.numbering.link);
+        for link in links(&network).difference(&links(&self.network)) {
+            network::prepare(link);
         }
         self.refused_children
             .retain(|connection, _| network.tunnels.contains_key(connection));
@@ -384,6 +388,7 @@ impl KernelOwner {
             self.refused_links = children.match_links(&self.network);
         }
         self.kernel.retry().await;
+        links(&self.network).into_iter().for_each(network::prepare);
         self.retry.tried(Instant::now());
     }
 
@@ -468,7 +473,14 @@ impl KernelOwner {
     /// Removes what is ours but for the routes that keep sites closed.
     async fn remove_all(&mut self) {
         if let Carrier::User(children) = &mut self.carrier {
+            let gone = children.links();
             children.match_links(&NetworkSettings::default());
+            // Their addresses and routes went with them: not one by one is asked for again.
+            let gone = gone
+                .iter()
+                .filter_map(|link| LinkName::try_from(link.as_str()).ok());
+            let gone = gone.map(appliance_kernel::Notice::LinkGone).collect();
+            let _nobody_is_told = self.kernel.handle(gone).await;
         }
         let remove = appliance_kernel::Request::Remove(Removal::ExceptLastResort);
         match self.kernel.apply([remove]).await {
@@ -479,4 +491,10 @@ impl KernelOwner {
             Err(refusal) => warn!(%refusal, "not everything of ours could be removed"),
         }
     }
+}
+
+/// The links of tunnels.
+fn links(network: &NetworkSettings) -> BTreeSet<&str> {
+    let tunnels = network.tunnels.values();
+    tunnels.map(|tunnel| tunnel.numbering.link.as_str()).collect()
 }

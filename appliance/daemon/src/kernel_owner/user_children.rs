@@ -29,6 +29,11 @@ impl UserChildren {
         }
     }
 
+    /// The links that are there.
+    pub(super) fn links(&self) -> BTreeSet<String> {
+        self.links.keys().cloned().collect()
+    }
+
     /// Makes and removes TUN interfaces until there is one for each tunnel; what could not be made is returned.
     pub(super) fn match_links(&mut self, network: &NetworkSettings) -> Vec<Refused> {
         let wanted: BTreeMap<String, u16> = network
@@ -36,13 +41,13 @@ impl UserChildren {
             .values()
             .map(|tunnel| (tunnel.numbering.link.clone(), tunnel.mtu))
             .collect();
-        self.links.retain(|link, _| {
-            let stays = wanted.contains_key(link);
-            if !stays {
-                self.datapath.remove_interface(link);
-            }
-            stays
-        });
+        let unwanted: Vec<String> = self
+            .links
+            .extract_if(.., |link, _| !wanted.contains_key(link))
+            .map(|(link, _)| link)
+            .collect();
+        let unwanted: Vec<&str> = unwanted.iter().map(String::as_str).collect();
+        self.datapath.remove_interfaces(&unwanted);
         wanted
             .into_iter()
             .filter_map(|(link, mtu)| self.raise(&link, mtu).err())

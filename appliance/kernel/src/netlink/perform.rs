@@ -198,6 +198,21 @@ impl Netlink {
         }
     }
 
+    /// Deletes links together: one by one, the kernel waits some 15 ms for each.
+    pub(crate) async fn delete_links(&mut self, links: &[(&Key, &Link)]) -> Result<(), Refusal> {
+        let mut last = None;
+        for (key, link) in links {
+            if let Ok(index) = self.index(key, &link.name).await {
+                self.send(key, &Outgoing::route(&Link::doom(index), 0)).await?;
+                last = Some(key);
+            }
+        }
+        match last {
+            Some(key) => self.send(key, &Outgoing::route(&Link::delete_doomed(), 0)).await,
+            None => Ok(()),
+        }
+    }
+
     async fn route_index(&mut self, key: &Key, route: &Route) -> Result<Option<u32>, Refusal> {
         match route.link() {
             Some(name) => self.index(key, name).await.map(Some),
