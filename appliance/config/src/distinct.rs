@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::Reason;
-use crate::model::{Authentication, Connection, LocalAddress, Name};
+use crate::model::{Connection, LocalAddress, Name};
 use crate::reader::{Collection, Report};
 
 /// Connections that end at one address of ours and expect one identity.
@@ -22,12 +22,12 @@ struct Alike<'c> {
 pub(crate) fn check(connections: &Collection<Connection>, report: &Report) {
     let mut known: BTreeMap<(&LocalAddress, (u8, String)), Alike<'_>> = BTreeMap::new();
     for (name, connection) in connections.iter().filter(|(_, connection)| connection.enabled) {
-        let Authentication::PreSharedKey { remote_identity, .. } = &connection.authentication;
-        let key = (&connection.local_address, remote_identity.folded());
+        let (expected, folded) = connection.authentication.expected();
+        let key = (&connection.local_address, folded);
         let alike = known.entry(key).or_default();
         if let Some(other) = alike.add(name, connection.endpoint.address()) {
             let detail = format!(
-                "its peer could not be told from that of /connections/{other}: both prove to be {remote_identity} to \
+                "its peer could not be told from that of /connections/{other}: both prove to be {expected} to \
                  {}; give one another remote_id or ip_configuration, or disable it",
                 connection.local_address
             );

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::model::{Addressing, Connection, InterfaceRole, Protocol, System};
+use crate::model::{Addressing, Authentication, Connection, InterfaceRole, Protocol, System};
 use crate::{Reason, ValidConfig};
 
 /// Something of a valid document that is kept, and that this version does not act on.
@@ -24,7 +24,7 @@ pub struct Hold {
 }
 
 /// What can hold a connection.
-const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol];
+const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, authentication];
 
 /// All that this version keeps and does not act on, by path.
 pub fn notices(config: &ValidConfig) -> Vec<Notice> {
@@ -42,6 +42,25 @@ pub fn notices(config: &ValidConfig) -> Vec<Notice> {
     });
     let others = of_system(&config.system).chain(interfaces);
     let mut found: Vec<Notice> = connections.chain(others).collect();
+    let collections = [
+        (
+            "certificates",
+            config.certificates.is_empty(),
+            "none is used, and no key is asked for",
+        ),
+        (
+            "trust",
+            config.trust.is_empty(),
+            "no certificate is checked against it",
+        ),
+        (
+            "key_providers",
+            config.key_providers.is_empty(),
+            "none is asked for anything",
+        ),
+    ];
+    let written = collections.into_iter().filter(|(_, is_empty, _)| !is_empty);
+    found.extend(written.map(|(key, _, detail)| notice(format!("/{key}"), detail.to_owned())));
     found.sort_by(|one, other| one.path.cmp(&other.path));
     found
 }
@@ -66,6 +85,17 @@ fn protocol(connection: &Connection) -> Option<Hold> {
     };
     Some(Hold {
         key: "protocol",
+        detail,
+    })
+}
+
+fn authentication(connection: &Connection) -> Option<Hold> {
+    let detail = match &connection.authentication {
+        Authentication::Certificate { .. } => "this version has no authentication by certificates".to_owned(),
+        Authentication::PreSharedKey { .. } => return None,
+    };
+    Some(Hold {
+        key: "authentication",
         detail,
     })
 }

@@ -77,6 +77,24 @@ reasons! {
     InvalidDeviceName = "invalid-device-name",
     /// Not the MAC address of one device.
     InvalidMacAddress = "invalid-mac-address",
+    /// Not a certificate.
+    InvalidCertificate = "invalid-certificate",
+    /// A private key, which no document may hold.
+    PrivateKeyInDocument = "private-key-in-document",
+    /// The same certificate twice.
+    DuplicateCertificate = "duplicate-certificate",
+    /// A certificate that is not from the one before or after it.
+    ChainBroken = "chain-broken",
+    /// A chain that does not begin with its root.
+    RootMissing = "root-missing",
+    /// Not the hash of a certificate.
+    InvalidThumbprint = "invalid-thumbprint",
+    /// Not what the provider knows a key by.
+    InvalidKeyReference = "invalid-key-reference",
+    /// Not the path of a file.
+    InvalidPath = "invalid-path",
+    /// Not a UUID.
+    InvalidUuid = "invalid-uuid",
     /// Two keys that do not go together.
     ConflictingKeys = "conflicting-keys",
     /// A reference to a name that is not there.

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use crate::document::Node;
 use crate::model::{
-    Connection, Gateway, GatewayDraft, Interface, Name, Policy, References, Site, System, User,
+    Certificate, Connection, Gateway, GatewayDraft, Interface, KeyProvider, Name, Policy, References, Site,
+    System, Trust, User,
 };
 use crate::reader::{Collection, Report, Value};
 use crate::{Problem, Reason, rules};
@@ -29,6 +30,12 @@ pub struct ValidConfig {
     pub connections: BTreeMap<Name, Connection>,
     /// Everybody who may log in.
     pub users: BTreeMap<Name, User>,
+    /// Every certificate of ours, used or not.
+    pub certificates: BTreeMap<Name, Certificate>,
+    /// Whom certificates of others are believed by.
+    pub trust: BTreeMap<Name, Trust>,
+    /// Who holds private keys.
+    pub key_providers: BTreeMap<Name, KeyProvider>,
 }
 
 /// Names that the document cannot give to a policy of its own.
@@ -66,9 +73,11 @@ pub fn parse(bytes: &[u8]) -> Result<ValidConfig, Vec<Problem>> {
 fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     let mut object = value.object()?;
     object.later(&["nat_rules", "route_policies"]);
-    object.later(&["certificates", "trust", "key_providers"]);
     let schema = object.optional("schema", 1, |value| value.whole::<u32>(1..=1));
-    let system = object.optional("system", System::default(), System::read);
+    let key_providers = object.collection("key_providers", KeyProvider::read);
+    let certificates = object.collection("certificates", |value| Certificate::read(value, &key_providers));
+    let trust = object.collection("trust", Trust::read);
+    let system = object.optional("system", System::default(), |value| System::read(value, &trust));
     let interfaces = Interface::read_all(&mut object);
     let users = object.collection("users", User::read);
     let gateway = object.take("gateway");
@@ -83,6 +92,8 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
         address_space: gateway.address_space.as_deref(),
         sites: &sites,
         policies: &policies,
+        certificates: &certificates,
+        trust: &trust,
     };
     let connections = object.collection("connections", |value| Connection::read(value, &references));
     let needs_gateway = !sites.is_empty() || !connections.is_empty();
@@ -106,6 +117,9 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
         policies: policies.all()?,
         connections: connections.all()?,
         users: users.all()?,
+        certificates: certificates.all()?,
+        trust: trust.all()?,
+        key_providers: key_providers.all()?,
     })
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Authentication, Connection, Name};
+use appliance_config::model::{Authentication, Connection, KeyProvider, Name};
 use secrecy::SecretSlice;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -39,17 +39,31 @@ impl std::fmt::Display for SecretProblem {
 /// A reason word, and the same for a human.
 pub(crate) type SecretFault = (&'static str, String);
 
-/// Where a document names which secret, of every connection, enabled or not.
+/// Where a document names which secret, of every connection, enabled or not, and of every key provider.
 pub(crate) fn uses(config: &ValidConfig) -> impl Iterator<Item = (String, &Name)> {
     let connections = config.connections.iter();
-    connections.flat_map(|(name, connection)| named(name, connection))
+    let of_connections = connections.flat_map(|(name, connection)| named(name, connection));
+    let pins = config
+        .key_providers
+        .iter()
+        .filter_map(|(name, provider)| match provider {
+            KeyProvider::Pkcs11 { pin, .. } => Some((format!("/key_providers/{name}/pin"), pin.as_ref()?)),
+            KeyProvider::KeyVault { .. } | KeyProvider::File => None,
+        });
+    of_connections.chain(pins)
 }
 
 fn named<'c>(connection: &Name, settings: &'c Connection) -> impl Iterator<Item = (String, &'c Name)> {
-    let Authentication::PreSharedKey { secret, ppk, .. } = &settings.authentication;
-    let ppk = ppk.as_ref().map(|ppk| ("ppk/secret", &ppk.secret));
+    let secret = match &settings.authentication {
+        Authentication::PreSharedKey { secret, .. } => Some(("secret", secret)),
+        Authentication::Certificate { .. } => None,
+    };
+    let ppk = settings
+        .authentication
+        .ppk()
+        .map(|ppk| ("ppk/secret", &ppk.secret));
     let path = format!("/connections/{connection}/authentication");
-    let named = [Some(("secret", secret)), ppk].into_iter().flatten();
+    let named = [secret, ppk].into_iter().flatten();
     named.map(move |(key, name)| (format!("{path}/{key}"), name))
 }
 

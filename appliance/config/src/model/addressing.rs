@@ -75,9 +75,7 @@ fn read(value: &Value<'_>, methods: &[(&'static str, Method)], family: Family) -
         Some(Method::Automatic) => Some(Addressing::Automatic),
         Some(Method::Static) => configured(&mut object, family),
         None => {
-            // What is written beside an unknown method is not wrong for that.
-            let _addresses = object.take("addresses");
-            let _gateway = object.take("gateway");
+            object.ignore(&["addresses", "gateway"]);
             None
         }
     }

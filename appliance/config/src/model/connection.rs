@@ -5,8 +5,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address::link_address;
+use super::authentication::Parties;
 use super::selectors::{Selectors, Spaces};
-use super::{Authentication, Endpoint, IpConfiguration, LocalAddress, Name, Policy, Site};
+use super::{
+    Authentication, Certificate, Endpoint, IpConfiguration, LocalAddress, Name, Policy, Site, Trust,
+};
 use crate::Reason;
 use crate::reader::{Collection, Object, Value};
 
@@ -114,6 +117,19 @@ pub(crate) struct References<'c> {
     pub(crate) address_space: Option<&'c [IpNet]>,
     pub(crate) sites: &'c Collection<Site>,
     pub(crate) policies: &'c Collection<Policy>,
+    pub(crate) certificates: &'c Collection<Certificate>,
+    pub(crate) trust: &'c Collection<Trust>,
+}
+
+impl<'c> References<'c> {
+    fn parties(&self, local: Option<&'c LocalAddress>, remote: Option<&'c Endpoint>) -> Parties<'c> {
+        Parties {
+            local,
+            remote,
+            certificates: self.certificates,
+            trust: self.trust,
+        }
+    }
 }
 
 /// What is done where the document leaves it open.
@@ -170,9 +186,8 @@ impl Connection {
             Some(value) => Selectors::read(&value, spaces),
             None => Selectors::route_based(spaces),
         };
-        let authentication = object.required("authentication", |value| {
-            Authentication::read(value, local_address.as_ref(), endpoint.as_ref())
-        });
+        let parties = references.parties(local_address.as_ref(), endpoint.as_ref());
+        let authentication = object.required("authentication", |value| Authentication::read(value, &parties));
         let enabled = object.optional("enabled", true, Value::boolean);
         let mode = mode(&mut object, endpoint.as_ref());
         let dpd_timeout_s = object.optional("dpd_timeout_s", DPD_TIMEOUT_S, |value| {

@@ -38,6 +38,9 @@ impl fmt::Display for Identity {
 }
 
 impl Identity {
+    /// The number of ID_DER_ASN1_DN.
+    pub(crate) const DISTINGUISHED_NAME: u8 = 9;
+
     /// An address, `user@host`, a distinguished name or a host name; a word and a colon before it say which it is.
     pub(crate) fn read(value: &Value<'_>) -> Option<Self> {
         let text = value.text()?;
@@ -55,7 +58,7 @@ impl Identity {
             Self::Address(_) => 1,
             Self::Fqdn(_) => 2,
             Self::Email(_) => 3,
-            Self::DistinguishedName(_) => 9,
+            Self::DistinguishedName(_) => Self::DISTINGUISHED_NAME,
             Self::KeyId(_) => 11,
         };
         (kind, self.to_string().to_lowercase())

@@ -6,8 +6,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address::prefix;
+use super::{Name, Trust};
 use crate::Reason;
-use crate::reader::Value;
+use crate::reader::{Collection, Value};
 
 /// Who may reach the API and the console, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Management {
     pub allow_from: Vec<IpNet>,
     /// How long a change waits to be confirmed where a client asks for that and gives no time.
     pub confirm_within: Duration,
+    /// What the certificates of clients must lead to, where they must have one (mutual TLS).
+    pub client_trust: Option<Name>,
 }
 
 const PORT: u16 = 8443;
@@ -30,6 +33,7 @@ impl Default for Management {
             listen: default_listen().into(),
             allow_from: Vec::new(),
             confirm_within: Duration::from_secs(CONFIRM_WITHIN_S),
+            client_trust: None,
         }
     }
 }
@@ -43,17 +47,21 @@ pub(crate) fn default_listen() -> [SocketAddr; 2] {
 }
 
 impl Management {
-    pub(super) fn read(value: &Value<'_>) -> Option<Self> {
+    pub(super) fn read(value: &Value<'_>, trust: &Collection<Trust>) -> Option<Self> {
         let mut object = value.object()?;
         let listen = object.optional("listen", default_listen().into(), listen);
         let allow_from = object.optional("allow_from", Vec::new(), |value| value.list(prefix));
         let confirm_within_s = object.optional("confirm_within_s", CONFIRM_WITHIN_S, |value| {
             value.whole(CONFIRM_WITHINS_S)
         });
+        let client_trust = object.optional("client_trust", None, |value| {
+            trust.follow(value, "trust").map(|(name, _)| Some(name))
+        });
         Some(Self {
             listen: listen?,
             allow_from: allow_from?,
             confirm_within: Duration::from_secs(confirm_within_s?),
+            client_trust: client_trust?,
         })
     }
 

@@ -1,11 +1,11 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::Management;
 use super::address::address;
 use super::host::{Host, is_rfc_1123};
+use super::{Management, Trust};
 use crate::Reason;
-use crate::reader::{Object, Value, shown};
+use crate::reader::{Collection, Object, Value, shown};
 
 /// The machine itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,12 +70,14 @@ impl Default for Maintenance {
 }
 
 impl System {
-    pub(crate) fn read(value: &Value<'_>) -> Option<Self> {
+    pub(crate) fn read(value: &Value<'_>, trust: &Collection<Trust>) -> Option<Self> {
         let mut object = value.object()?;
         let hostname = object.optional("hostname", None, |value| hostname(value).map(Some));
         let time = object.optional("time", Time::default(), Time::read);
         let dns = object.optional("dns", Vec::new(), |value| value.list(address));
-        let management = object.optional("management", Management::default(), Management::read);
+        let management = object.optional("management", Management::default(), |value| {
+            Management::read(value, trust)
+        });
         let maintenance = object.optional("maintenance", Maintenance::default(), Maintenance::read);
         Some(Self {
             hostname: hostname?,

@@ -90,6 +90,13 @@ impl<'d> Object<'d> {
             .map_or_else(Collection::default, |value| Collection::read(&value, read))
     }
 
+    /// Keys of which nothing can be said, for something else is wrong.
+    pub(crate) fn ignore(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            let _whatever = self.take(key);
+        }
+    }
+
     /// Keys that are known, but mean nothing to this version yet.
     pub(crate) fn later(&mut self, keys: &[&'static str]) {
         for key in keys {

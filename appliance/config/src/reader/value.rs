@@ -140,6 +140,11 @@ impl<'d> Value<'d> {
         None
     }
 
+    /// Something is wrong with one element of this list.
+    pub(crate) fn element_problem(&self, index: usize, reason: Reason, detail: &str) {
+        self.report.add(&self.at(&index.to_string()), reason, detail);
+    }
+
     /// Which of `candidates` was probably meant, as the end of a sentence.
     pub(crate) fn nearest<'c>(&self, text: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
         self.report.hint(text, candidates)

@@ -82,21 +82,40 @@ pub(super) struct Connection {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Authentication {
-    /// By a pre-shared key.
+    /// By a pre-shared key or by certificates.
     #[schemars(schema_with = "limits::method")]
     pub(super) method: String,
-    /// The name of the secret, never the secret.
+    /// With `psk` only, and required there: the name of the secret, never the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::name")]
-    pub(super) secret: String,
-    /// Who we say we are; our address if left out.
+    pub(super) secret: Option<String>,
+    /// With `certificate` only, and required there: the name of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::name")]
+    pub(super) certificate: Option<String>,
+    /// With `certificate` only, and required there: what the peer must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) peer: Option<CertificatePeer>,
+    /// Who we say we are; our address if left out, or the subject of our certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) local_id: Option<String>,
-    /// Who the peer must prove to be; the endpoint if left out.
+    /// Who the peer must prove to be; the endpoint if left out, or the subject of its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) remote_id: Option<String>,
     /// A second secret, mixed into the keys (RFC 8784).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ppk: Option<PostQuantumPresharedKey>,
+}
+
+/// The certificate that a peer must have.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CertificatePeer {
+    /// The common name of its subject, with `CN=` before it or without.
+    pub(super) subject: String,
+    /// The name of what it must lead to, under `trust`.
+    #[schemars(schema_with = "limits::name")]
+    pub(super) chain: String,
 }
 
 /// A secret that a quantum computer cannot find.

@@ -85,8 +85,10 @@ fn fill(connection: &mut Connection, document: &Document) {
             configuration.address.clone().or_else(of_interface)
         });
     let authentication = &mut connection.authentication;
-    authentication.local_id = authentication.local_id.take().or(address);
-    authentication.remote_id = authentication.remote_id.take().or_else(|| endpoint.clone());
+    if authentication.method == "psk" {
+        authentication.local_id = authentication.local_id.take().or(address);
+        authentication.remote_id = authentication.remote_id.take().or_else(|| endpoint.clone());
+    }
     connection.endpoint = endpoint;
     connection
         .tcp_mss

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
+use super::certificate::{Certificate, KeyProvider, Trust};
 use super::connection::Connection;
 use super::interface::Interface;
 use super::limits;
@@ -43,6 +44,18 @@ pub(super) struct Document {
     #[serde(default)]
     #[schemars(schema_with = "limits::items::<User>")]
     users: BTreeMap<String, User>,
+    /// Certificates of ours, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<Certificate>")]
+    certificates: BTreeMap<String, Certificate>,
+    /// Whom certificates of others are believed by, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<Trust>")]
+    trust: BTreeMap<String, Trust>,
+    /// Who holds private keys, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<KeyProvider>")]
+    key_providers: BTreeMap<String, KeyProvider>,
 }
 
 /// Our side.

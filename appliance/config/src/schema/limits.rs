@@ -9,12 +9,15 @@ use crate::model::connection::{
     UDP_ENCAPSULATION,
 };
 use crate::model::interface;
+use crate::model::key_provider::{KIND as KIND_OF_PROVIDER, MANAGED};
 use crate::model::management::CONFIRM_WITHINS_S;
 use crate::model::policy::algorithm::{ADDITIONAL, GROUP, IKE_ENCRYPTION, INTEGRITY, IPSEC_ENCRYPTION, PFS};
 use crate::model::policy::reading::{IKE_LIFETIME_S, IPSEC_LIFETIMES_KB, IPSEC_LIFETIMES_S, MOST_ADDITIONAL};
 use crate::model::selectors::{ACCEPT, KIND, LINES};
 use crate::model::system::MOST_HOURS;
+use crate::model::trust::CRL;
 use crate::model::user;
+use crate::model::x509;
 
 const NAME: &str = "^(?!\\.{1,2}$)[a-zA-Z0-9._-]{1,63}$";
 
@@ -47,6 +50,19 @@ pub(super) fn prefixes(_: &mut SchemaGenerator) -> Schema {
 /// The same, at least one.
 pub(super) fn some_prefixes(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = prefixes(generator);
+    schema.insert("minItems".to_owned(), 1.into());
+    schema
+}
+
+/// Certificates, each from the next.
+pub(super) fn chain(_: &mut SchemaGenerator) -> Schema {
+    let certificate = json_schema!({ "type": "string", "minLength": 1, "maxLength": x509::LONGEST });
+    json_schema!({ "type": "array", "items": certificate, "maxItems": x509::MOST })
+}
+
+/// The same, at least one, each from the one before.
+pub(super) fn trusted_chain(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = chain(generator);
     schema.insert("minItems".to_owned(), 1.into());
     schema
 }
@@ -97,6 +113,9 @@ limits! {
     vlan_id = whole(&interface::VLAN_IDS);
     confirm_within_s = whole(&CONFIRM_WITHINS_S);
     maintenance_hours = whole(&MOST_HOURS);
+    crl = word(CRL);
+    provider_kind = word(KIND_OF_PROVIDER);
+    managed = word(MANAGED);
     priority = whole(&PRIORITIES);
     dpd_timeout_s = whole(&DPD_TIMEOUTS_S);
     mtu = whole(&MTUS);

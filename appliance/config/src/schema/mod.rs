@@ -1,6 +1,7 @@
 //! The document in the shape in which it is written: what its published schema describes, and what is shown of it when
 //! every default is to be seen. The words and bounds are those that the reader goes by.
 
+mod certificate;
 mod connection;
 mod defaults;
 mod document;

@@ -49,6 +49,10 @@ struct Management {
     /// Seconds that a change waits to be confirmed where a client asks for that and gives no time.
     #[schemars(schema_with = "limits::confirm_within_s")]
     confirm_within_s: u64,
+    /// The name of what the certificates of clients must lead to, under `trust`; none is needed if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::name")]
+    client_trust: Option<String>,
 }
 
 /// The hours of every day in which it may interrupt the traffic.
@@ -79,6 +83,7 @@ impl Default for Management {
             listen: default_listen().map(|address| address.to_string()).into(),
             allow_from: Vec::new(),
             confirm_within_s: CONFIRM_WITHIN_S,
+            client_trust: None,
         }
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::sample::{check, faults, sample, with, without};
+use super::sample::{check, faults, identities, sample, with, without};
 use crate::model::{
     Accept, Authentication, Connection, Endpoint, Family, Group, Identity, LocalAddress, Mode, Protocol,
     UdpEncapsulation,
@@ -210,9 +210,7 @@ fn a_line_has_as_many_pairs_as_the_kernel_takes() {
 fn identities_are_told_apart() {
     let local = |text: &str| {
         let document = with(sample(), "/connections/to-b/authentication/local_id", json!(text));
-        let Authentication::PreSharedKey { local_identity, .. } =
-            connection(&document, "to-b").authentication;
-        local_identity.unwrap()
+        identities(&connection(&document, "to-b")).0.unwrap()
     };
     assert_eq!(
         local("2001:db8::9"),
@@ -240,9 +238,7 @@ fn identities_are_told_apart() {
 fn a_distinguished_name_becomes_der() {
     let local = |text: &str| {
         let document = with(sample(), "/connections/to-b/authentication/local_id", json!(text));
-        let Authentication::PreSharedKey { local_identity, .. } =
-            connection(&document, "to-b").authentication;
-        match local_identity.unwrap() {
+        match identities(&connection(&document, "to-b")).0.unwrap() {
             Identity::DistinguishedName(name) => (name.to_string(), name.der().to_vec()),
             other => panic!("{other:?}"),
         }
@@ -258,8 +254,7 @@ fn a_distinguished_name_becomes_der() {
 }
 
 fn remote_identity(document: &serde_json::Value, name: &str) -> Identity {
-    let Authentication::PreSharedKey { remote_identity, .. } = connection(document, name).authentication;
-    remote_identity
+    identities(&connection(document, name)).1
 }
 
 #[test]

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::sample::{check, faults, machine, sample, with, without};
+use super::sample::{check, faults, identities, machine, sample, with, without};
 use crate::Reason;
-use crate::model::{Addressing, Authentication, Device, Family, Host, Interface, LocalAddress, Role, System};
+use crate::model::{Addressing, Device, Family, Host, Interface, LocalAddress, Role, System};
 
 fn interface(document: &Value, name: &str) -> Interface {
     check(document).unwrap().interfaces[name].clone()
@@ -163,7 +163,7 @@ fn an_outer_address_may_be_that_of_an_interface() {
     let none = json!({ "method": "none" });
     let local = |document: &Value| {
         let connection = check(document).unwrap().connections["to-b"].clone();
-        let Authentication::PreSharedKey { local_identity, .. } = connection.authentication;
+        let (local_identity, _) = identities(&connection);
         (
             connection.local_address,
             local_identity.map(|identity| identity.to_string()),

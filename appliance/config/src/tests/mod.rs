@@ -1,6 +1,7 @@
 //! The whole document in, the problems or the checked configuration out.
 
 mod accepted;
+mod certificates;
 mod impact;
 mod machine;
 mod notices;

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::sample::{check, sample};
-use crate::parse;
+use super::sample::{certified, check, machine, sample};
+use crate::{canonical, parse, with_defaults};
 
 const MEANINGFUL: &[&str] = &[
     "b",
@@ -15,6 +15,12 @@ const MEANINGFUL: &[&str] = &[
     "SHA1",
     "10.0.0.0/8",
     "192.0.2.1",
+    "10.1.0.1/24",
+    "lan0",
+    "dhcp",
+    "static",
+    "edge",
+    "pkcs11:object=edge",
     "",
 ];
 
@@ -120,13 +126,20 @@ proptest! {
 
     #[test]
     fn a_changed_document_is_read_or_refused_at_a_path(
+        of in prop::sample::select(vec![sample(), machine(), certified()]),
         changes in prop::collection::vec((prop::collection::vec(any::<usize>(), 0..6), any_value()), 1..4),
     ) {
-        let mut document = sample();
+        let mut document = of;
         for (turns, value) in changes {
             mutate(&mut document, &turns, value);
         }
-        if let Err(problems) = check(&document) {
+        let checked = check(&document);
+        if let Ok(config) = &checked {
+            let filled = with_defaults(&document).unwrap();
+            prop_assert_eq!(&check(&filled).unwrap(), config, "defaults written out are no change");
+            prop_assert_eq!(&check(&canonical(&document)).unwrap(), config, "nor is null");
+        }
+        if let Err(problems) = checked {
             prop_assert!(!problems.is_empty());
             prop_assert!(problems.iter().all(|problem| problem.path.is_empty() || problem.path.starts_with('/')));
         }

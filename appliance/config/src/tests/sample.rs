@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use crate::model::{Authentication, Connection, Identity};
 use crate::{Problem, Reason, ValidConfig, parse};
 
 /// A document with two sites, in which most fields are written out.
@@ -68,17 +69,65 @@ pub(super) fn machine() -> Value {
     )
 }
 
+/// Base64 of the certificates of the tests: a root, one that is from it, and one that is from that.
+const CERTIFICATES: [(&str, &str); 3] = [
+    ("$root", include_str!("certificates/root.pem")),
+    ("$intermediate", include_str!("certificates/intermediate.pem")),
+    ("$leaf", include_str!("certificates/leaf.pem")),
+];
+
+/// `text` with every `$root`, `$intermediate` and `$leaf` made what it stands for.
+pub(super) fn with_certificates(text: &str) -> String {
+    CERTIFICATES.iter().fold(text.to_owned(), |text, (word, pem)| {
+        let lines = pem.lines().filter(|line| !line.starts_with('-'));
+        text.replace(word, &lines.collect::<String>())
+    })
+}
+
+/// The sample, of which `to-c` proves itself by certificates.
+pub(super) fn certified() -> Value {
+    let text = r#"{
+        "key_providers": {
+            "vault": { "kind": "key-vault", "identity": {
+                "managed": "user-assigned", "client_id": "00000000-0000-0000-0000-00000000000A" } },
+            "hsm": { "kind": "pkcs11", "module": "/usr/lib/softhsm/libsofthsm2.so", "pin": "hsm-pin" },
+            "disk": { "kind": "file" }
+        },
+        "certificates": {
+            "edge": { "key": {
+                "provider": "vault", "reference": "https://contoso.vault.azure.net/certificates/edge" } },
+            "edge-hsm": { "key": { "provider": "hsm", "reference": "pkcs11:token=branch%201;object=edge" },
+                          "chain": ["$leaf", "$intermediate", "$root"] },
+            "edge-file": { "key": { "provider": "disk", "reference": "edge" }, "chain": ["$leaf"] }
+        },
+        "trust": { "roots": {
+            "chain": ["$root", "$intermediate"], "crl": "strict",
+            "revoked_thumbprints": { "lost": "00:11:22:33:44:55:66:77:88:99:AA:bb:cc:dd:ee:ff:00:11:22:33" } } }
+    }"#;
+    let added: Value = serde_json::from_str(&with_certificates(text)).unwrap();
+    let mut document = sample();
+    document
+        .as_object_mut()
+        .unwrap()
+        .extend(added.as_object().unwrap().clone());
+    let authentication = json!({
+        "method": "certificate", "certificate": "edge", "peer": { "subject": "CN=AzOutboundCert", "chain": "roots" }
+    });
+    with(document, "/connections/to-c/authentication", authentication)
+}
+
 /// Every line of a table of faults, one change to its document each, in columns.
 pub(super) fn refused() -> impl Iterator<Item = (Value, Vec<&'static str>)> {
     let tables = [
         (sample(), include_str!("refused.txt")),
         (machine(), include_str!("refused_machine.txt")),
+        (certified(), include_str!("refused_certificates.txt")),
     ];
     tables.into_iter().flat_map(|(document, table)| {
         let lines = table.lines().filter(|line| line.starts_with('/'));
         lines.map(move |line| {
             let columns: Vec<&str> = line.split(" | ").collect();
-            let value = serde_json::from_str(columns[1]).expect(line);
+            let value = serde_json::from_str(&with_certificates(columns[1])).expect(line);
             (with(document.clone(), columns[0], value), columns)
         })
     })
@@ -105,6 +154,18 @@ pub(super) fn without(mut document: Value, pointer: &str) -> Value {
         .remove(key)
         .unwrap();
     document
+}
+
+/// Our identity and the peer's of a connection with a pre-shared key.
+pub(super) fn identities(connection: &Connection) -> (Option<Identity>, Identity) {
+    match &connection.authentication {
+        Authentication::PreSharedKey {
+            local_identity,
+            remote_identity,
+            ..
+        } => (local_identity.clone(), remote_identity.clone()),
+        other @ Authentication::Certificate { .. } => panic!("{other:?}"),
+    }
 }
 
 pub(super) fn check(document: &Value) -> Result<ValidConfig, Vec<Problem>> {

@@ -1,7 +1,7 @@
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::sample::{check, machine, refused, sample, with, without};
+use super::sample::{certified, check, machine, refused, sample, with, without};
 use crate::{Reason, schema, with_defaults};
 
 fn validator() -> Validator {
@@ -35,7 +35,13 @@ fn whole() -> Value {
 
 #[test]
 fn the_schema_takes_what_the_rules_take() {
-    for document in [sample(), whole(), machine(), without(sample(), "/connections")] {
+    for document in [
+        sample(),
+        whole(),
+        machine(),
+        certified(),
+        without(sample(), "/connections"),
+    ] {
         assert!(check(&document).is_ok());
         let problems: Vec<String> = validator()
             .iter_errors(&document)
@@ -66,6 +72,16 @@ fn the_schema_refuses_what_the_rules_refuse_by_shape() {
         "/connections/to-c/mtu | 1279",
         "/gateway/ip_configurations/wan | {}",
         "/interfaces/wan0/mtu | 1279",
+        "/connections/to-b/authentication | {\"method\": \"psk\", \"secret\": \"s\", \"certificate\"",
+        "/connections/to-c/authentication | {\"method\": \"certificate\"",
+        "/connections/to-c/authentication/secret |",
+        "/certificates/edge-file/chain | null",
+        "/key_providers/disk/module",
+        "/key_providers/hsm/identity",
+        "/key_providers/hsm/module | null",
+        "/key_providers/vault/identity | null",
+        "/key_providers/vault/identity | {\"managed\": \"user-assigned\"}",
+        "/key_providers/vault/identity | {\"managed\": \"system-assigned\", \"client_id\"",
         "/interfaces/wan0/match | {}",
         "/interfaces/lan0.20/mtu | 9001",
         "/interfaces/lan0/ipv4 | {\"method\": \"static\"}",
@@ -86,7 +102,7 @@ fn the_schema_refuses_what_the_rules_refuse_by_shape() {
 
 #[test]
 fn defaults_written_out_change_nothing_and_leave_nothing_out() {
-    for document in [sample(), whole(), machine()] {
+    for document in [sample(), whole(), machine(), certified()] {
         let filled = with_defaults(&document).unwrap();
         assert_eq!(check(&filled), check(&document));
         assert_eq!(with_defaults(&filled).unwrap(), filled);

@@ -37,7 +37,8 @@ pub(super) fn settings(
     }
 }
 
-/// `None` without its secret, which the loading of secrets has ruled out, or our address, without which it is held.
+/// `None` without its secret, which the loading of secrets has ruled out, or our address, without which it is held; and
+/// with certificates, which hold it.
 fn connection(
     settings: &model::Connection,
     secrets: &Secrets,
@@ -49,7 +50,10 @@ fn connection(
         local_identity,
         remote_identity,
         ppk,
-    } = &settings.authentication;
+    } = &settings.authentication
+    else {
+        return None;
+    };
     let port = |address| SocketAddr::new(address, IKE_PORT);
     let local = addresses.of(&settings.local_address)?;
     let local_identity = local_identity.as_ref().map_or(Identity::Address(local), identity);

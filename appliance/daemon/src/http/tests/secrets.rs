@@ -73,6 +73,22 @@ async fn a_generated_secret_is_shown_once() {
 }
 
 #[tokio::test]
+async fn the_pin_of_a_key_provider_is_a_secret_in_use() {
+    let machine = Machine::configured().await;
+    let pin = "/api/v1/secrets/hsm-pin";
+    assert_eq!(machine.ask("PUT", pin, None, "1234").await.status, 200);
+    let hsm = r#"{"kind":"pkcs11","module":"/usr/lib/hsm.so","pin":"hsm-pin"}"#;
+    let put = machine
+        .ask("PUT", "/api/v1/config/key_providers/hsm", Some(1), hsm)
+        .await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let used_by = machine.get(pin).await.body["used_by"].clone();
+    assert_eq!(used_by, json!(["/key_providers/hsm/pin"]));
+    let refused = machine.ask("DELETE", pin, None, "").await;
+    assert_eq!(refused.reason(), (409, "secret-in-use"));
+}
+
+#[tokio::test]
 async fn a_secret_in_use_stays() {
     let machine = Machine::configured().await;
     assert_eq!(
