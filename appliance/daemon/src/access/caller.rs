@@ -1,3 +1,4 @@
+use appliance_config::Approach;
 use appliance_config::model::Role;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +17,9 @@ pub(crate) enum Arrival {
     Network {
         /// From where.
         remote: SocketAddr,
-        /// The device that has the address of ours to which it came.
+        /// To which address of ours.
+        local: SocketAddr,
+        /// The device that has it.
         device: Option<Arc<LocalDevice>>,
         /// The common name of the certificate that was verified, if there is one.
         certificate: Option<Arc<str>>,
@@ -118,6 +121,27 @@ impl Caller {
         Author {
             who,
             source: self.arrival.words(),
+        }
+    }
+
+    /// By which way they come, if it is the network.
+    pub(crate) fn approach(&self, policy: &Policy) -> Option<Approach> {
+        match &self.arrival {
+            Arrival::Socket(_) => None,
+            Arrival::Network {
+                remote,
+                local,
+                device,
+                ..
+            } => Some(Approach {
+                remote: remote.ip(),
+                local: *local,
+                interface: device
+                    .as_deref()
+                    .and_then(|device| policy.interface(device))
+                    .map(str::to_owned),
+                user: self.user().map(str::to_owned),
+            }),
         }
     }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::order::{Commit, Proposal, Said};
+use super::order::{Commit, Confirm, Proposal, Said};
 use super::origin::SharedStore;
 use super::owner::Control;
 use super::refusal::Refusal;
@@ -40,7 +40,7 @@ impl Control {
             Proposal::Generation(_) => "rollback",
             Proposal::Edit(..) => "api",
         };
-        let weighed = self.weigh(commit.proposal).await?;
+        let weighed = self.weigh(commit.proposal, commit.approach).await?;
         let desired = self.derive(&weighed.next.config, &weighed.secrets);
         if weighed.report.unchanged {
             return Ok(weighed.report);
@@ -49,9 +49,22 @@ impl Control {
             author: commit.said.author,
             source,
             comment: commit.comment,
-            confirm_within: commit.confirm_within,
+            confirm_within: self.confirm_within(commit.confirm, &weighed.report),
         };
         self.keep(&store, weighed, desired, kept).await
+    }
+
+    /// For how long a document is on trial, if it is.
+    fn confirm_within(&self, confirm: Confirm, report: &Report) -> Option<Duration> {
+        match confirm {
+            Confirm::Within(within) => Some(within),
+            Confirm::Never => None,
+            Confirm::IfCutOff => {
+                let caller = report.impact.caller.as_ref()?;
+                let management = &self.running.config.system.management;
+                caller.cut_off.then_some(management.confirm_within)
+            }
+        }
     }
 
     /// Stores what was weighed, and has it done.

@@ -16,7 +16,9 @@ mod view;
 mod weigh;
 
 pub(crate) use files::{Files, Invalid};
-pub(crate) use order::{Act, Action, Commit, Condition, Order, Proposal, Said, SecretReport, SetSecret};
+pub(crate) use order::{
+    Act, Action, Commit, Condition, Confirm, Order, Proposal, Said, SecretReport, SetSecret,
+};
 pub(crate) use origin::{Beginning, Origin, Seed, SharedStore, begin};
 pub(crate) use owner::{Channels, Control};
 pub(crate) use refusal::{Refusal, Violation};

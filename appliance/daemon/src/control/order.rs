@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use appliance_config::Edit;
+use appliance_config::{Approach, Edit};
 use secrecy::SecretSlice;
 use tokio::sync::oneshot;
 
@@ -19,7 +19,7 @@ pub(crate) enum Order {
     /// What runs.
     Read(Answer<Arc<Running>>),
     /// What this would do; changes nothing.
-    Check(Proposal, Answer<Report>),
+    Check(Proposal, Option<Approach>, Answer<Report>),
     /// Do it.
     Commit(Box<Commit>, Answer<Report>),
     /// Keep what is on trial; answers with its number.
@@ -78,8 +78,21 @@ pub(crate) struct Commit {
     pub(crate) proposal: Proposal,
     /// What its author says of it.
     pub(crate) comment: String,
-    /// The one of before returns after this time, unless it is confirmed.
-    pub(crate) confirm_within: Option<Duration>,
+    /// Whether it must be confirmed.
+    pub(crate) confirm: Confirm,
+    /// By which way its author comes, if it is the network.
+    pub(crate) approach: Option<Approach>,
+}
+
+/// Whether a document must be confirmed, or the one of before returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Confirm {
+    /// If it cuts its author off, within the time that the running document says.
+    IfCutOff,
+    /// It need not.
+    Never,
+    /// Within this time.
+    Within(Duration),
 }
 
 /// A value for a secret.

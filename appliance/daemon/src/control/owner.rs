@@ -2,6 +2,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use appliance_config::Approach;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -138,7 +139,7 @@ impl Control {
     pub(super) async fn serve(&mut self, order: Order) {
         match order {
             Order::Read(answer) => tell(answer, Ok(self.running.clone())),
-            Order::Check(proposal, answer) => tell(answer, self.check(proposal).await),
+            Order::Check(proposal, approach, answer) => tell(answer, self.check(proposal, approach).await),
             Order::Commit(commit, answer) => {
                 let who = commit.said.author.who.clone();
                 let done = self.commit(*commit).await;
@@ -175,14 +176,19 @@ impl Control {
         }
     }
 
-    async fn check(&self, proposal: Proposal) -> Result<Report, Refusal> {
-        Ok(self.weigh(proposal).await?.report)
+    async fn check(&self, proposal: Proposal, approach: Option<Approach>) -> Result<Report, Refusal> {
+        Ok(self.weigh(proposal, approach).await?.report)
     }
 
     /// In a thread of its own: a large document takes longer than a peer should wait.
-    pub(super) async fn weigh(&self, proposal: Proposal) -> Result<Weighed, Refusal> {
+    pub(super) async fn weigh(
+        &self,
+        proposal: Proposal,
+        approach: Option<Approach>,
+    ) -> Result<Weighed, Refusal> {
         let (running, origin) = (self.running.clone(), self.origin.clone());
-        let weighed = tokio::task::spawn_blocking(move || weigh(&running, &origin, proposal));
+        let weighed =
+            tokio::task::spawn_blocking(move || weigh(&running, &origin, proposal, approach.as_ref()));
         weighed.await.map_err(|_| Refusal::Stopping)?
     }
 

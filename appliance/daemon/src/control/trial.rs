@@ -51,7 +51,7 @@ impl Control {
     pub(super) async fn return_early(&mut self, said: &Said) -> Result<Report, Refusal> {
         let before = self.running.clone();
         self.return_for(&said.author, "rolled back").await?;
-        Ok(Report::between(&before, &self.running))
+        Ok(Report::between(&before, &self.running, None))
     }
 
     async fn return_for(&mut self, who: &Author, why: &'static str) -> Result<(), Refusal> {

@@ -1,5 +1,5 @@
 use appliance_config::{
-    Config, Difference, Impact, Notice, canonical, difference, edit, impact, notices, refusals,
+    Approach, Config, Difference, Impact, Notice, canonical, difference, edit, impact, notices, refusals,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -38,7 +38,12 @@ pub(super) struct Weighed {
 }
 
 /// Finds out whether a document may follow what runs, and what it does. May wait for the disk.
-pub(super) fn weigh(running: &Running, origin: &Origin, proposal: Proposal) -> Result<Weighed, Refusal> {
+pub(super) fn weigh(
+    running: &Running,
+    origin: &Origin,
+    proposal: Proposal,
+    approach: Option<&Approach>,
+) -> Result<Weighed, Refusal> {
     let document = match proposal {
         Proposal::Edit(place, change) => {
             let keys: Vec<&str> = place.iter().map(String::as_str).collect();
@@ -67,7 +72,7 @@ pub(super) fn weigh(running: &Running, origin: &Origin, proposal: Proposal) -> R
         config,
     };
     Ok(Weighed {
-        report: Report::between(running, &next),
+        report: Report::between(running, &next, approach),
         next,
         secrets,
     })
@@ -75,7 +80,7 @@ pub(super) fn weigh(running: &Running, origin: &Origin, proposal: Proposal) -> R
 
 impl Report {
     /// What it does to go from one configuration to another.
-    pub(super) fn between(old: &Running, new: &Running) -> Self {
+    pub(super) fn between(old: &Running, new: &Running, approach: Option<&Approach>) -> Self {
         // Whatever of it is written out in another way.
         let unchanged = old.config == new.config;
         Self {
@@ -86,7 +91,7 @@ impl Report {
             } else {
                 difference(&old.written, &new.written)
             },
-            impact: impact(&old.config, &new.config, None),
+            impact: impact(&old.config, &new.config, approach),
             notices: notices(&new.config),
             confirm_within_s: None,
         }

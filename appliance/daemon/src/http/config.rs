@@ -97,7 +97,10 @@ pub(crate) async fn check(State(published): State<Published>, write: Write) -> R
         Edit::Put(document)
     };
     let proposal = Proposal::Edit(Vec::new(), edit);
-    let report = ask(&published, |answer| Order::Check(proposal, answer)).await?;
+    let report = ask(&published, |answer| {
+        Order::Check(proposal, write.approach, answer)
+    })
+    .await?;
     Ok(tagged(report.generation, report))
 }
 
@@ -147,7 +150,8 @@ async fn order(
         said,
         proposal,
         comment: write.comment,
-        confirm_within: write.confirm_within,
+        confirm: write.confirm,
+        approach: write.approach,
     });
     let report = ask(published, |answer| Order::Commit(commit, answer)).await?;
     Ok(tagged(report.generation, report))

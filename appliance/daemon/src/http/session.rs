@@ -12,7 +12,7 @@ use super::error::Error;
 use super::gate::{SESSION, cookie};
 use super::router::Published;
 use crate::access::{Caller, Claim, Identity, Proof, csrf_token};
-use crate::control::{Commit, Condition, Order, Proposal, Said};
+use crate::control::{Commit, Condition, Confirm, Order, Proposal, Said};
 
 /// Longer than what these bodies hold.
 const LIMIT: usize = 4 << 10;
@@ -102,7 +102,8 @@ pub(crate) async fn claim(
             },
             proposal: Proposal::Edit(place, appliance_config::Edit::Put(json!({ "role": "admin" }))),
             comment: "the machine was claimed".to_owned(),
-            confirm_within: None,
+            confirm: Confirm::Never,
+            approach: None,
         };
         super::error::order(&published, |answer| Order::Commit(Box::new(commit), answer)).await
     };

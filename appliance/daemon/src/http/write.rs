@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use appliance_config::Approach;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::HeaderMap;
@@ -10,7 +11,7 @@ use super::body;
 use super::error::Error;
 use super::router::Published;
 use crate::access::Caller;
-use crate::control::{Condition, Said};
+use crate::control::{Condition, Confirm, Said};
 use crate::store::Author;
 
 const COMMENT: usize = 1000;
@@ -41,8 +42,10 @@ pub(crate) struct Write {
     pub(super) place: Vec<String>,
     /// What its author says of it.
     pub(super) comment: String,
-    /// For how long it is on trial.
-    pub(super) confirm_within: Option<Duration>,
+    /// Whether it must be confirmed.
+    pub(super) confirm: Confirm,
+    /// By which way its author comes, if it is the network.
+    pub(super) approach: Option<Approach>,
     /// The body is a merge patch by its type.
     pub(super) is_patch: bool,
     /// What was sent.
@@ -65,7 +68,7 @@ impl FromRequest<Published> for Write {
         let options = Query::<Options>::from_request_parts(&mut parts, state).await;
         let Query(options) = options.map_err(|rejection| Error::InvalidQuery(rejection.body_text()))?;
         let place = place(&RawPathParams::from_request_parts(&mut parts, state).await);
-        let confirm_within = confirm_within(options.confirm_within_s)?;
+        let confirm = confirm(options.confirm_within_s)?;
         let comment = comment(options.comment.unwrap_or_default())?;
         let media = parts
             .headers
@@ -76,7 +79,8 @@ impl FromRequest<Published> for Write {
             condition: condition(&parts.headers),
             place: place?,
             comment,
-            confirm_within,
+            confirm,
+            approach: caller.approach(&state.access.policy()),
             is_patch: media.is_some_and(|media| media.starts_with("application/merge-patch+json")),
             body: body::read(body, appliance_config::MAX_BYTES).await?,
         })
@@ -130,14 +134,16 @@ fn condition(headers: &HeaderMap) -> Option<Condition> {
     Some(Condition::OneOf(generations))
 }
 
-fn confirm_within(seconds: Option<u64>) -> Result<Option<Duration>, Error> {
+fn confirm(seconds: Option<u64>) -> Result<Confirm, Error> {
     match seconds {
+        None => Ok(Confirm::IfCutOff),
+        Some(0) => Ok(Confirm::Never),
         Some(seconds) if !CONFIRM_WITHIN_S.contains(&seconds) => Err(Error::InvalidQuery(format!(
-            "confirm_within_s is {seconds}; expected {} to {}",
+            "confirm_within_s is {seconds}; expected {} to {}, or 0 for no trial",
             CONFIRM_WITHIN_S.start(),
             CONFIRM_WITHIN_S.end()
         ))),
-        seconds => Ok(seconds.map(Duration::from_secs)),
+        Some(seconds) => Ok(Confirm::Within(Duration::from_secs(seconds))),
     }
 }
 

@@ -94,6 +94,7 @@ impl Https {
         };
         let arrival = Arrival::Network {
             remote,
+            local,
             device: device.map(Arc::new),
             certificate: None,
             place: place.clone(),

@@ -108,6 +108,88 @@ async fn a_token_may_do_what_its_role_and_scope_allow() {
     );
 }
 
+/// Whoever would lock themselves out over the network is on trial without asking for it, unless they decline.
+#[tokio::test]
+async fn a_change_that_cuts_its_author_off_is_on_trial_by_itself() {
+    let served = Served::claimed().await;
+    let admin = served
+        .token(&json!({ "name": "automation", "role": "admin" }))
+        .await;
+    let headers = format!("{admin}{ANY}Content-Type: application/merge-patch+json\r\n");
+    let elsewhere = super::tls::free_address();
+    let moved = json!({ "system": { "management": { "listen": [elsewhere] } } }).to_string();
+    let checked = served
+        .send("POST", "/api/v1/config:check", &headers, &moved)
+        .await;
+    assert_eq!(
+        checked.body["impact"]["caller"]["cut_off"],
+        json!(true),
+        "{checked:?}"
+    );
+    let harmless = served.send("PATCH", TO_B, &headers, MTU).await;
+    assert_eq!(harmless.body["impact"]["caller"]["cut_off"], json!(false));
+    assert_eq!(harmless.body.get("confirm_within_s"), None);
+    let patched = served.send("PATCH", CONFIG, &headers, &moved).await;
+    assert_eq!(patched.body["confirm_within_s"], json!(120), "{patched:?}");
+    assert!(served.connect().await.is_err());
+    let before = json!({ "generation": harmless.body["generation"] }).to_string();
+    let back = served
+        .machine
+        .ask("POST", "/api/v1/config:rollback", None, &before)
+        .await;
+    assert_eq!(back.status, 200, "{back:?}");
+    let path = format!("{CONFIG}?confirm_within_s=0");
+    let kept = served.send("PATCH", &path, &headers, &moved).await;
+    assert_eq!(
+        (kept.status, kept.body.get("confirm_within_s")),
+        (200, None),
+        "{kept:?}"
+    );
+}
+
+/// A listener that cannot be had is no part of a commit.
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_and_nothing_changes() {
+    let served = Served::claimed().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = json!({ "system": { "management": { "listen": [taken.local_addr().unwrap()] } } });
+    let refused = served
+        .machine
+        .send("PATCH", CONFIG, ANY, taken.to_string().as_bytes())
+        .await;
+    assert_eq!(refused.reason(), (409, "not-applied"), "{refused:?}");
+    served.signed_in("alice").await;
+}
+
+#[tokio::test]
+async fn another_certificate_is_shown_at_once_and_one_with_another_key_is_refused() {
+    let served = Served::claimed().await;
+    let before = served.machine.get("/api/v1/certificate").await.body;
+    assert_eq!(before["self_made"], json!(true));
+    let refused = served
+        .machine
+        .send(
+            "PUT",
+            "/api/v1/certificate",
+            "",
+            before["chain"].as_str().unwrap().as_bytes(),
+        )
+        .await;
+    assert_eq!(refused.reason(), (422, "certificate-unreadable"));
+    let renewed = served
+        .machine
+        .ask("DELETE", "/api/v1/certificate", None, "")
+        .await
+        .body;
+    assert_ne!(renewed["sha256"], before["sha256"]);
+    assert!(
+        super::tls::connect(served.address, before["chain"].as_str().unwrap())
+            .await
+            .is_err()
+    );
+    served.signed_in("alice").await;
+}
+
 /// A write by cookie must come from a page that knows the session's token, and from no other site.
 #[tokio::test]
 async fn another_site_cannot_use_the_cookie_of_a_browser() {
