@@ -2,6 +2,7 @@ mod caller;
 mod interfaces;
 mod way;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use caller::{Approach, CallerImpact};
@@ -10,7 +11,7 @@ pub use interfaces::InterfaceImpact;
 use crate::{Change, ValidConfig, changes};
 
 /// What a new document does to what runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Impact {
     /// To connections.
     pub connections: ConnectionImpact,
@@ -22,7 +23,7 @@ pub struct Impact {
 }
 
 /// What a new document does to connections, each by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ConnectionImpact {
     /// Their SAs are closed and negotiated anew.
     pub reset: Vec<String>,

@@ -1,14 +1,16 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Addressing, Authentication, Connection, InterfaceRole, Protocol, System};
 use crate::{Reason, ValidConfig};
 
 /// Something of a valid document that is kept, and that this version does not act on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Notice {
     /// Where, as a JSON pointer (RFC 6901).
     pub path: String,
     /// Always [`Reason::NotInThisVersion`].
+    #[schemars(with = "String")]
     pub reason: Reason,
     /// What does not happen, for a human.
     pub detail: String,

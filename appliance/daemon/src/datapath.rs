@@ -9,6 +9,7 @@ use appliance_dhcp::Lease;
 use appliance_kernel::{Device, Refusal};
 use ike::{ChildId, ConnectionName, Encapsulation, EspPair, Input, Watched};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -151,7 +152,7 @@ impl Counters {
 }
 
 /// One object that the kernel did not take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Refused {
     pub(crate) object: String,
     pub(crate) attribute: Option<String>,

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+
+use crate::step::root;
 
 /// What the lab's namespaces and peers need.
 pub(crate) const LAB: &[&str] = &[
@@ -28,8 +30,33 @@ pub(crate) const MACHINE: &[&str] = &["cpio", "e2fsprogs", "kmod", "qemu-system-
 /// What building the fuzz targets needs.
 pub(crate) const FUZZ: &[&str] = &["clang", "g++"];
 
+/// What a Python environment of our own needs.
+const PYTHON: &[&str] = &["python3", "python3-venv"];
+
 /// While this file forbids it, a package being installed starts no service.
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// A Python of our own with these packages, each with its version.
+pub(crate) fn python(packages: &[&str]) -> Result<PathBuf> {
+    install(PYTHON)?;
+    let folder = root().join("target/python");
+    let (python, has) = (folder.join("bin/python"), folder.join("has"));
+    let wanted = packages.join("\n");
+    if fs::read_to_string(&has).is_ok_and(|has| has == wanted) {
+        return Ok(python);
+    }
+    let made = Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(&folder)
+        .status()?
+        .success();
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    if !made || !Command::new(&python).args(pip).args(packages).status()?.success() {
+        bail!("could not install {} with pip", packages.join(" "));
+    }
+    fs::write(&has, wanted)?;
+    Ok(python)
+}
 
 /// Installs those of the packages that are missing.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {

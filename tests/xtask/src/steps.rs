@@ -169,7 +169,17 @@ pub(crate) fn interop(full: bool) -> Result<Vec<Step>> {
         step("the programs", programs()),
         step("scenarios over the user-space datapath", scenarios),
         step("the interop matrix over the user-space datapath", matrix),
+        step("the API against what it says of itself", hammer()?),
     ])
+}
+
+/// Schemathesis against a causewayd in a network of its own.
+fn hammer() -> Result<Command> {
+    let python = packages::python(&["openapi-spec-validator==0.9.0", "schemathesis==4.32.5"])?;
+    let mut command = Command::new("unshare");
+    command.arg("--net").arg(python).arg("tests/openapi/hammer.py");
+    command.arg("target/release/causewayd").current_dir(step::root());
+    Ok(command)
 }
 
 /// The release build of what a gateway runs.

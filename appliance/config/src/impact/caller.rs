@@ -1,5 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::way::{Way, check_way};
@@ -20,7 +21,7 @@ pub struct Approach {
 }
 
 /// What a new document does to its author's own access.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CallerImpact {
     /// The connection or the interface that the caller comes through, or else our address.
     pub path: String,

@@ -1,13 +1,14 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::ValidConfig;
 use crate::model::{Addressing, Device, Interface, Name};
 
 /// What a new document does to interfaces, each by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InterfaceImpact {
     /// They lose an address or get another, or are another device.
     pub readdressed: Vec<String>,

@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::news::News;
@@ -20,8 +21,9 @@ pub(crate) struct Event {
 }
 
 /// An event as it is told.
-#[derive(Debug, Serialize)]
-struct Told {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
+pub(crate) struct Told {
     id: u64,
     at: String,
     event: &'static str,

@@ -7,7 +7,7 @@ mod ring;
 mod select;
 mod storage;
 
-pub(crate) use event::Event;
+pub(crate) use event::{Event, Told};
 pub(crate) use news::{News, Teller};
 pub(crate) use owner::{Chronicle, Followed, Question};
 pub(crate) use ring::{Gap, Page};

@@ -75,11 +75,17 @@ impl Control {
             self.access.follow(policy);
             return Ok(());
         }
+        self.take_back().await?;
+        Err(Refusal::NotApplied(objections))
+    }
+
+    /// Hands out what runs with the secrets of before.
+    pub(super) async fn take_back(&mut self) -> Result<(), Refusal> {
         let (secrets, _as_before) = self.secrets_of_running().await?;
         let before = self.derive(&self.running.config, &secrets);
         let _as_before = self.hand_out(before).await;
         self.admit().await;
-        Err(Refusal::NotApplied(objections))
+        Ok(())
     }
 
     /// The secrets of what runs.

@@ -10,6 +10,7 @@ use super::running::Running;
 use super::weigh::{Report, Weighed};
 use crate::chronicle::News;
 use crate::derive::Desired;
+use crate::envelope::Secrets;
 use crate::store::{Author, Boot, Generation, Head, New};
 
 /// How a document becomes a generation.
@@ -18,11 +19,13 @@ struct Kept {
     source: &'static str,
     comment: String,
     confirm_within: Option<Duration>,
+    /// Those that come with it.
+    secrets: Secrets,
 }
 
 impl Control {
     /// Checks, stores, applies; if it cannot be applied, everything is as it was.
-    pub(super) async fn commit(&mut self, commit: Commit) -> Result<Report, Refusal> {
+    pub(super) async fn commit(&mut self, commit: Commit, secrets: Secrets) -> Result<Report, Refusal> {
         let store = self.writable()?;
         commit.said.condition.holds(self.running.generation)?;
         let before = self.standing();
@@ -38,11 +41,14 @@ impl Control {
         }
         let source = match commit.proposal {
             Proposal::Generation(_) => "rollback",
-            Proposal::Edit(..) => "api",
+            Proposal::Edit(..) if secrets.is_empty() => "api",
+            Proposal::Edit(..) => "import",
         };
-        let weighed = self.weigh(commit.proposal, commit.approach).await?;
+        let weighed = self
+            .weigh(commit.proposal, commit.approach, secrets.clone())
+            .await?;
         let desired = self.derive(&weighed.next.config, &weighed.secrets);
-        if weighed.report.unchanged {
+        if weighed.report.unchanged && secrets.is_empty() {
             return Ok(weighed.report);
         }
         let kept = Kept {
@@ -50,6 +56,7 @@ impl Control {
             source,
             comment: commit.comment,
             confirm_within: self.confirm_within(commit.confirm, &weighed.report),
+            secrets,
         };
         self.keep(&store, weighed, desired, kept).await
     }
@@ -79,6 +86,7 @@ impl Control {
         let document = weighed.next.written.to_string();
         let deadline = kept.confirm_within.map(|within| Boot::now().later(within));
         let (author, source) = (kept.author.clone(), kept.source);
+        let brought = !kept.secrets.is_empty();
         let stored = store.with(move |store| {
             let new = New {
                 author: &author,
@@ -86,12 +94,15 @@ impl Control {
                 comment: &kept.comment,
                 document: &document,
             };
-            store.commit(new, deadline)
+            store.commit(new, &kept.secrets, deadline)
         });
         let number = stored.await?;
         if let Err(refusal) = self.apply(&weighed.next.config, desired).await {
             let withdrawn = store.with(move |store| store.withdraw(number, &before, &kept.author));
             withdrawn.await?;
+            if brought {
+                self.take_back().await?;
+            }
             return Err(refusal);
         }
         self.running = Running {

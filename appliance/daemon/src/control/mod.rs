@@ -4,6 +4,7 @@ mod act;
 mod admission;
 mod apply;
 mod commit;
+mod exchange;
 mod files;
 mod order;
 mod origin;
@@ -17,7 +18,7 @@ mod weigh;
 
 pub(crate) use files::{Files, Invalid};
 pub(crate) use order::{
-    Act, Action, Commit, Condition, Confirm, Order, Proposal, Said, SecretReport, SetSecret,
+    Act, Action, Commit, Condition, Confirm, Exported, Order, Proposal, Said, SecretReport, SetSecret,
 };
 pub(crate) use origin::{Beginning, Origin, Seed, SharedStore, begin};
 pub(crate) use owner::{Channels, Control};

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::refusal::Refusal;
 use super::running::Running;
 use super::weigh::Report;
+use crate::envelope::Secrets;
 use crate::store::{AuditPage, AuditQuery, Author, Generation, Head, SecretHead};
 
 /// Where the answer to an order goes.
@@ -24,6 +25,10 @@ pub(crate) enum Order {
     Commit(Box<Commit>, Answer<Report>),
     /// Keep what is on trial; answers with its number.
     Confirm(Said, Answer<u32>),
+    /// What runs, with every secret, and the names of those that this machine cannot open; for whom.
+    Export(Author, Answer<Exported>),
+    /// Do it, with secrets that come with it.
+    Import(Box<Commit>, Secrets, Answer<Report>),
     /// Do something to a connection.
     Act(Act, Answer<()>),
     /// Lines of the audit log, newest first.
@@ -157,8 +162,21 @@ impl Action {
 impl Act {
     /// In words.
     pub(super) fn what(&self) -> String {
-        format!("{} {}", self.action.word(), self.connection)
+        // Whoever asks may make up a name without end.
+        let connection: String = self.connection.chars().take(63).collect();
+        format!("{} {connection}", self.action.word())
     }
+}
+
+/// What goes into an export.
+#[derive(Debug, Clone)]
+pub(crate) struct Exported {
+    /// The document.
+    pub(crate) running: Arc<Running>,
+    /// Every secret.
+    pub(crate) secrets: Secrets,
+    /// Those that this machine cannot open.
+    pub(crate) unreadable: Vec<String>,
 }
 
 /// What is told of a secret, and who uses it.

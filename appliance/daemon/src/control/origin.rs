@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::files::{Files, Invalid};
 use super::refusal::Refusal;
 use super::running::Running;
+use crate::envelope::Secrets as Brought;
 use crate::secrets::{SecretFault, SecretProblem, Secrets, uses};
 use crate::store::{Author, Boot, New, Store, StoreError};
 
@@ -46,11 +47,25 @@ impl Origin {
     /// The secrets that enabled connections name, as far as they can be had, and what is wrong with the others. May wait
     /// for the disk.
     pub(super) fn secrets_of(&self, config: &ValidConfig) -> (Secrets, Vec<SecretProblem>) {
+        self.secrets_with(config, &Vec::new())
+    }
+
+    /// The same, some of which are brought along.
+    pub(super) fn secrets_with(
+        &self,
+        config: &ValidConfig,
+        brought: &Brought,
+    ) -> (Secrets, Vec<SecretProblem>) {
+        let value = |store: &Store, name: &Name| {
+            let mut brought = brought.iter().filter(|(other, _)| other == name.as_str());
+            match brought.next() {
+                Some((_, value)) => Ok(value.clone()),
+                None => of_store(store, name),
+            }
+        };
         match self {
             Self::Files(files) => Secrets::read(&files.secrets, config),
-            Self::Store(store) => {
-                store.at_once(|store| Secrets::gather(config, |name| of_store(store, name)))
-            }
+            Self::Store(store) => store.at_once(|store| Secrets::gather(config, |name| value(store, name))),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::access::Access;
 use crate::chronicle::{News, Teller};
 use crate::datapath::{Kind, Refused, Request};
 use crate::derive::{Addresses, InUse};
+use crate::envelope::Secrets as Brought;
 use crate::https::Listeners;
 use crate::ike_owner::Command;
 use crate::store::Standing;
@@ -142,8 +143,19 @@ impl Control {
             Order::Check(proposal, approach, answer) => tell(answer, self.check(proposal, approach).await),
             Order::Commit(commit, answer) => {
                 let who = commit.said.author.who.clone();
-                let done = self.commit(*commit).await;
+                let done = self.commit(*commit, Vec::new()).await;
                 self.conclude(&who, "commit", &done);
+                tell(answer, done);
+            }
+            Order::Export(author, answer) => {
+                let done = self.export(&author).await;
+                self.conclude(&author.who, "export secrets", &done);
+                tell(answer, done);
+            }
+            Order::Import(commit, secrets, answer) => {
+                let who = commit.said.author.who.clone();
+                let done = self.import(*commit, secrets).await;
+                self.conclude(&who, "import", &done);
                 tell(answer, done);
             }
             Order::Confirm(said, answer) => {
@@ -177,7 +189,7 @@ impl Control {
     }
 
     async fn check(&self, proposal: Proposal, approach: Option<Approach>) -> Result<Report, Refusal> {
-        Ok(self.weigh(proposal, approach).await?.report)
+        Ok(self.weigh(proposal, approach, Vec::new()).await?.report)
     }
 
     /// In a thread of its own: a large document takes longer than a peer should wait.
@@ -185,10 +197,12 @@ impl Control {
         &self,
         proposal: Proposal,
         approach: Option<Approach>,
+        brought: Brought,
     ) -> Result<Weighed, Refusal> {
         let (running, origin) = (self.running.clone(), self.origin.clone());
-        let weighed =
-            tokio::task::spawn_blocking(move || weigh(&running, &origin, proposal, approach.as_ref()));
+        let weighed = tokio::task::spawn_blocking(move || {
+            weigh(&running, &origin, proposal, approach.as_ref(), &brought)
+        });
         weighed.await.map_err(|_| Refusal::Stopping)?
     }
 

@@ -1,4 +1,5 @@
 use appliance_config::Problem;
+use schemars::JsonSchema;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -107,7 +108,7 @@ impl Refusal {
 }
 
 /// One thing that is wrong with a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Violation {
     /// Where, as a JSON pointer (RFC 6901).
     pub(crate) path: String,

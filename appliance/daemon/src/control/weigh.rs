@@ -1,6 +1,7 @@
 use appliance_config::{
     Approach, Config, Difference, Impact, Notice, canonical, difference, edit, impact, notices, refusals,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -8,10 +9,11 @@ use super::order::Proposal;
 use super::origin::Origin;
 use super::refusal::Refusal;
 use super::running::Running;
+use crate::envelope::Secrets as Brought;
 use crate::secrets::Secrets;
 
 /// What a document does, or did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Report {
     /// What runs after this.
     pub(crate) generation: u32,
@@ -43,6 +45,7 @@ pub(super) fn weigh(
     origin: &Origin,
     proposal: Proposal,
     approach: Option<&Approach>,
+    brought: &Brought,
 ) -> Result<Weighed, Refusal> {
     let document = match proposal {
         Proposal::Edit(place, change) => {
@@ -62,7 +65,7 @@ pub(super) fn weigh(
     if !refused.is_empty() {
         return Err(Refusal::of(refused));
     }
-    let (secrets, problems) = origin.secrets_of(&config);
+    let (secrets, problems) = origin.secrets_with(&config, brought);
     if !problems.is_empty() {
         return Err(Refusal::of(problems));
     }

@@ -1,6 +1,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, ask};
@@ -22,7 +23,8 @@ pub(crate) struct Wanted {
 }
 
 /// Some lines of the audit log, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditLog")]
 pub(crate) struct Lines {
     entries: Vec<Line>,
     /// There are older ones.
@@ -30,7 +32,8 @@ pub(crate) struct Lines {
 }
 
 /// One line of the audit log.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditLine")]
 struct Line {
     id: i64,
     at: String,

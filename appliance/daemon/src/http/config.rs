@@ -3,7 +3,8 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, RawPathParams, State};
 use axum::http::header::{ETAG, HeaderName};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::body;
@@ -13,7 +14,7 @@ use super::write::{Write, check_place};
 use crate::control::{Commit, Order, Proposal, Report, Running, Said};
 
 /// An answer with the generation that runs as its ETag.
-type Tagged<T> = ([(HeaderName, String); 1], Json<T>);
+pub(super) type Tagged<T> = ([(HeaderName, String); 1], Json<T>);
 
 /// An answer about this generation.
 pub(super) fn tagged<T>(generation: u32, answer: T) -> Tagged<T> {
@@ -104,14 +105,27 @@ pub(crate) async fn check(State(published): State<Published>, write: Write) -> R
     Ok(tagged(report.generation, report))
 }
 
+/// What is kept.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Confirmed {
+    generation: u32,
+}
+
 /// `POST /api/v1/config:confirm`.
 pub(crate) async fn confirm(
     State(published): State<Published>,
     write: Write,
-) -> Result<Tagged<Value>, Error> {
+) -> Result<Tagged<Confirmed>, Error> {
     let said = write.said();
     let generation = ask(&published, |answer| Order::Confirm(said, answer)).await?;
-    Ok(tagged(generation, json!({ "generation": generation })))
+    Ok(tagged(generation, Confirmed { generation }))
+}
+
+/// Which generation is to come back.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rollback {
+    generation: u32,
 }
 
 /// `POST /api/v1/config:rollback` with `{"generation": 7}`.
@@ -119,11 +133,6 @@ pub(crate) async fn rollback(
     State(published): State<Published>,
     write: Write,
 ) -> Result<Tagged<Report>, Error> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Rollback {
-        generation: u32,
-    }
     let Rollback { generation } = serde_json::from_slice(&write.body)
         .map_err(|error| Error::InvalidBody(format!("expected {{\"generation\": 7}}: {error}")))?;
     let said = write.said();

@@ -2,9 +2,11 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::exchange::Unfit;
 use super::router::Published;
 use crate::access::{Denial, seconds};
 use crate::control::{Order, Refusal, Violation};
@@ -46,6 +48,8 @@ pub(crate) enum Error {
     ConditionNeeded,
     /// The owner of the configuration refuses.
     Refused(Refusal),
+    /// An export that cannot be made or used.
+    Exchange(Unfit),
     /// Too many listen to events already.
     TooManyListeners,
     /// The caller may not.
@@ -73,8 +77,9 @@ impl From<Refusal> for Error {
 }
 
 /// An error as it is told (RFC 9457).
-#[derive(Debug, Serialize)]
-struct Told {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Told {
     title: &'static str,
     status: u16,
     reason: &'static str,
@@ -184,6 +189,10 @@ impl Error {
                 "if-match-needed",
                 "say with If-Match which generation you change: the ETag of what you read".to_owned(),
             ),
+            Self::Exchange(unfit) => {
+                let (reason, detail) = unfit.words();
+                (422, reason, detail)
+            }
             Self::TooManyListeners => (
                 503,
                 "too-many-listeners",

@@ -10,6 +10,7 @@ use axum::http::header::ACCEPT;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -20,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
 use super::error::Error;
 use super::query::{Asked, Limit};
 use super::router::Published;
-use crate::chronicle::{Event, Followed, From, Gap, Page, Question, Select};
+use crate::chronicle::{Event, Followed, From, Gap, Page, Question, Select, Told};
 
 const USUAL: usize = 100;
 /// A comment so often keeps proxies from closing what is silent.
@@ -42,8 +43,9 @@ pub(crate) struct Wanted {
 }
 
 /// Some events, oldest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Events {
+    #[schemars(with = "Vec<Told>")]
     events: Vec<Value>,
     /// Why some may be missing before them.
     gap: Option<&'static str>,

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, audit, certificate, config, events, generation, metrics, secret, session, status, token, user,
+    action, audit, certificate, config, events, exchange, generation, metrics, openapi, secret, session,
+    status, token, user,
 };
 use crate::access::Access;
 use crate::chronicle::Question;
@@ -64,7 +65,10 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/connections/{action}", post(action::connection))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/audit", get(audit::lines))
+        .route("/api/v1/export", get(exchange::plain).post(exchange::sealed))
+        .route("/api/v1/import", post(exchange::import))
         .route("/api/v1/metrics", get(metrics::metrics))
+        .route("/api/v1/openapi.json", get(openapi::openapi))
         .merge(configuration())
         .merge(entrance())
         .fallback(async || Error::UnknownPath)

@@ -15,10 +15,12 @@ use crate::control::{Condition, Confirm, Said};
 use crate::store::Author;
 
 const COMMENT: usize = 1000;
+/// A document, and in an import its secrets beside it.
+const LARGEST: usize = 2 * appliance_config::MAX_BYTES;
 const CONFIRM_WITHIN_S: std::ops::RangeInclusive<u64> = 1..=86_400;
 
 /// Collections of the document, and the two parts that are no collections.
-const COLLECTIONS: [&str; 10] = [
+pub(super) const COLLECTIONS: [&str; 10] = [
     "interfaces",
     "sites",
     "policies",
@@ -30,7 +32,8 @@ const COLLECTIONS: [&str; 10] = [
     "key_providers",
     "users",
 ];
-const PARTS: [&str; 2] = ["system", "gateway"];
+/// What is no collection.
+pub(super) const PARTS: [&str; 2] = ["system", "gateway"];
 
 /// A request that would change something. Its body may be a secret, so it cannot be printed.
 pub(crate) struct Write {
@@ -65,6 +68,8 @@ impl FromRequest<Published> for Write {
     async fn from_request(request: Request, state: &Published) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, state).await?;
+        // Before anything is judged: whoever is refused with the body still under way finds the connection closed.
+        let body = body::read(body, LARGEST).await?;
         let options = Query::<Options>::from_request_parts(&mut parts, state).await;
         let Query(options) = options.map_err(|rejection| Error::InvalidQuery(rejection.body_text()))?;
         let place = place(&RawPathParams::from_request_parts(&mut parts, state).await);
@@ -82,7 +87,7 @@ impl FromRequest<Published> for Write {
             confirm,
             approach: caller.approach(&state.access.policy()),
             is_patch: media.is_some_and(|media| media.starts_with("application/merge-patch+json")),
-            body: body::read(body, appliance_config::MAX_BYTES).await?,
+            body,
         })
     }
 }

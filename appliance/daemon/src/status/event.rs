@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::report::{OutageStatus, outage};
@@ -5,7 +6,7 @@ use crate::clock;
 use crate::history::Record;
 
 /// One thing that happened to a connection.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct EventStatus {
     /// When it happened last; RFC 3339.
     at: String,

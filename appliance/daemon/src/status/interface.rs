@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use appliance_config::model::Name;
 use appliance_dhcp::{Held, Loss, Phase};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::report::OutageStatus;
@@ -10,7 +11,7 @@ use crate::datapath::{InterfaceSnapshot, Refused};
 use crate::dhcp::ClientSnapshot;
 
 /// One interface of the document.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct InterfaceStatus {
     /// `up` when it carries packets and has all addresses that it is to have.
     state: &'static str,
@@ -31,14 +32,14 @@ pub(crate) struct InterfaceStatus {
     refused: Vec<Refused>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Mtu {
     expected: u32,
     present: Option<u32>,
 }
 
 /// What its DHCP client is doing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DhcpStatus {
     phase: &'static str,
     lease: Option<LeaseStatus>,
@@ -47,7 +48,7 @@ struct DhcpStatus {
     lost: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LeaseStatus {
     address: String,
     router: Option<String>,

@@ -8,6 +8,7 @@ use ike::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, LineSnapshot,
     LineStanding, Outage, Side, Snapshot, Stage, WeakAlgorithm,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::event::EventStatus;
@@ -20,7 +21,7 @@ use crate::history::History;
 use crate::journal::Pages;
 
 /// Everything configured, up or not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Status {
     #[serde(flatten)]
     system: SystemStatus,
@@ -34,7 +35,7 @@ pub(crate) struct Status {
 pub(crate) const STATES: [&str; 5] = ["up", "connecting", "down", "disabled", "held"];
 
 /// One connection.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ConnectionStatus {
     pub(crate) state: &'static str,
     since_s: u64,
@@ -54,7 +55,7 @@ pub(crate) struct ConnectionStatus {
 }
 
 /// What is amiss, and what to do about it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct OutageStatus {
     reason: &'static str,
     side: &'static str,
@@ -64,7 +65,7 @@ pub(crate) struct OutageStatus {
     next_step: Cow<'static, str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LineStatus {
     local: Vec<String>,
     remote: Vec<String>,
@@ -72,14 +73,14 @@ struct LineStatus {
     outage: Option<OutageStatus>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct WeakStatus {
     algorithm: String,
     why: &'static str,
     in_use: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct IkeStatus {
     initiator_spi: String,
     responder_spi: String,
@@ -93,7 +94,7 @@ struct IkeStatus {
     extensions: Vec<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ChildStatus {
     inbound_spi: String,
     outbound_spi: String,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use appliance_config::Notice;
 use ike::Snapshot;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::report::{OutageStatus, outage};
@@ -13,7 +14,7 @@ use crate::journal::Pages;
 use crate::store::Boot;
 
 /// What concerns all connections.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SystemStatus {
     version: &'static str,
     /// How long causewayd has run.
@@ -29,13 +30,13 @@ pub(crate) struct SystemStatus {
 }
 
 /// What causewayd takes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MemoryStatus {
     /// Not told where the system does not say.
     resident_bytes: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ConfigurationStatus {
     generation: u32,
     source: &'static str,
@@ -50,26 +51,26 @@ struct ConfigurationStatus {
 }
 
 /// What returns to the start-up generation by itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TrialStatus {
     generation: u32,
     remaining_s: u64,
 }
 
 /// What is wrong with the store.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StoreStatus {
     reason: &'static str,
     detail: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DatapathStatus {
     kind: &'static str,
     why: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct KernelStatus {
     refused: Vec<Refused>,
 }

@@ -1,11 +1,13 @@
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use secrecy::SecretSlice;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Audit, Author};
 use super::boot::Deadline;
 use super::error::StoreError;
+use super::exchange;
 use super::open::Store;
 use super::schema::{Standing, Trial};
 use super::seal::checksum;
@@ -128,14 +130,22 @@ impl Generation {
 }
 
 impl Store {
-    /// Adds a generation: the start-up one, or one on trial until its deadline. Any other trial is over.
-    pub(crate) fn commit(&mut self, new: New<'_>, deadline: Option<Deadline>) -> Result<u32, StoreError> {
+    /// Adds a generation, and the secrets that come with it: the start-up one, or one on trial until its deadline. Any
+    /// other trial is over.
+    pub(crate) fn commit(
+        &mut self,
+        new: New<'_>,
+        secrets: &[(String, SecretSlice<u8>)],
+        deadline: Option<Deadline>,
+    ) -> Result<u32, StoreError> {
+        let sealed = self.sealed(secrets, new.author)?;
         let what = match &deadline {
             None => format!("commit by {}", new.source),
             Some(_) => format!("commit on trial by {}", new.source),
         };
         self.write(&Audit::done(new.author, what), |transaction, standing| {
             let number = insert(transaction, new)?;
+            exchange::replace(transaction, &sealed)?;
             match deadline {
                 Some(deadline) => {
                     standing.trial = Some(Trial {
@@ -156,7 +166,8 @@ impl Store {
     /// What is on trial is the start-up generation from now on.
     pub(crate) fn confirm(&mut self, who: &Author) -> Result<(), StoreError> {
         let what = format!("confirm generation {}", self.standing().current());
-        self.write(&Audit::done(who, what), |_, standing| {
+        self.write(&Audit::done(who, what), |transaction, standing| {
+            exchange::forget(transaction)?;
             standing.revision += 1;
             standing.startup = standing.current();
             standing.trial = None;
@@ -172,7 +183,8 @@ impl Store {
             standing.current(),
             standing.startup
         );
-        self.write(&Audit::done(who, what), |_, standing| {
+        self.write(&Audit::done(who, what), |transaction, standing| {
+            exchange::restore(transaction)?;
             standing.trial = None;
             Ok(())
         })
@@ -192,6 +204,7 @@ impl Store {
         };
         self.write(&audit, |transaction, standing| {
             transaction.execute("DELETE FROM generations WHERE number = ?1", [number])?;
+            exchange::restore(transaction)?;
             standing.revision += 1;
             (standing.startup, standing.trial) = (before.startup, before.trial.clone());
             Ok(())

@@ -31,6 +31,11 @@ const ACCESS: &str = "
     ALTER TABLE audit ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX audit_refused ON audit (refused, id);";
 
+/// What secrets were before a document that came with others was put on trial; `NULL` where there was none.
+const BEFORE: &str = "
+    CREATE TABLE IF NOT EXISTS secrets_before (name TEXT PRIMARY KEY, version INTEGER, at INTEGER, author TEXT,
+        fingerprint TEXT, sealed BLOB, checksum BLOB) STRICT;";
+
 /// Which generations count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -124,6 +129,7 @@ pub(super) fn create(path: &Path) -> Result<(Connection, Standing), StoreError> 
     let transaction = database.transaction()?;
     transaction.execute_batch(TABLES)?;
     transaction.execute_batch(ACCESS)?;
+    transaction.execute_batch(BEFORE)?;
     standing.write(&transaction)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
@@ -168,6 +174,7 @@ pub(super) fn open(path: &Path) -> Result<Option<(Connection, Standing)>, StoreE
     secret::check_all(&database)?;
     password::all(&database)?;
     token::all(&database)?;
+    database.execute_batch(BEFORE)?;
     Ok(Some((database, standing)))
 }
 

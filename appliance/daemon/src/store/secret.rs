@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::{Audit, Author};
 use super::error::StoreError;
+use super::exchange;
 use super::generation::{New, insert, seconds_now, words};
 use super::open::Store;
 use super::seal::{MachineKey, checksum, same};
@@ -84,7 +85,12 @@ impl Sealed {
         }
     }
 
-    fn of(key: &MachineKey, name: &str, version: u32, by: (&Author, &[u8])) -> Result<Self, StoreError> {
+    pub(super) fn of(
+        key: &MachineKey,
+        name: &str,
+        version: u32,
+        by: (&Author, &[u8]),
+    ) -> Result<Self, StoreError> {
         let (author, value) = by;
         Ok(Self {
             name: name.to_owned(),
@@ -126,6 +132,7 @@ impl Store {
         let audit = Audit::done(author, format!("set secret {name}"));
         self.write(&audit, |transaction, standing| {
             standing.revision += 1;
+            exchange::forget_one(transaction, name)?;
             Ok(sealed.write(transaction)?)
         })?;
         Ok(true)
@@ -139,6 +146,7 @@ impl Store {
         let audit = Audit::done(author, format!("remove secret {name}"));
         self.write(&audit, |transaction, standing| {
             standing.revision += 1;
+            exchange::forget_one(transaction, name)?;
             transaction.execute("DELETE FROM secrets WHERE name = ?1", [name])?;
             Ok(true)
         })
@@ -181,6 +189,11 @@ impl Store {
         let found = find(self.database(), name)?;
         Ok(found.map(|found| self.key().open_sealed(name, found.version, &found.sealed)))
     }
+}
+
+/// The version of what is sealed next under a name.
+pub(super) fn next_version(database: &Connection, name: &str) -> Result<u32, StoreError> {
+    Ok(find(database, name)?.map_or(1, |present| present.version + 1))
 }
 
 /// Every secret is what was written.

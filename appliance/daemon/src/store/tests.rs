@@ -56,8 +56,8 @@ fn value(store: &Store, name: &str) -> String {
 fn filled() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(directory.path()).unwrap();
-    store.commit(new(r#"{"first":1}"#), None).unwrap();
-    store.commit(new(r#"{"second":2}"#), None).unwrap();
+    store.commit(new(r#"{"first":1}"#), &[], None).unwrap();
+    store.commit(new(r#"{"second":2}"#), &[], None).unwrap();
     store.set_secret("psk", &secret("Geheim1"), &ROOT).unwrap();
     directory
 }
@@ -107,7 +107,7 @@ fn a_trial_outlives_the_process_and_returns_or_is_confirmed() {
     let directory = filled();
     let deadline = Boot::now().later(Duration::from_secs(60));
     let mut store = Store::open(directory.path()).unwrap();
-    assert_eq!(store.commit(new("{}"), Some(deadline.clone())).unwrap(), 3);
+    assert_eq!(store.commit(new("{}"), &[], Some(deadline.clone())).unwrap(), 3);
     drop(store);
     let mut store = Store::open(directory.path()).unwrap();
     let standing = store.standing().clone();
@@ -117,7 +117,7 @@ fn a_trial_outlives_the_process_and_returns_or_is_confirmed() {
         .return_to_startup(&Author::system(), "not confirmed")
         .unwrap();
     assert_eq!(store.standing().current(), 2);
-    assert_eq!(store.commit(new("{}"), Some(deadline)).unwrap(), 4);
+    assert_eq!(store.commit(new("{}"), &[], Some(deadline)).unwrap(), 4);
     store.confirm(&ROOT).unwrap();
     drop(store);
     let store = Store::open(directory.path()).unwrap();
@@ -129,7 +129,7 @@ fn what_could_not_be_applied_was_never_there() {
     let directory = filled();
     let mut store = Store::open(directory.path()).unwrap();
     let before = store.standing().clone();
-    let number = store.commit(new("{}"), None).unwrap();
+    let number = store.commit(new("{}"), &[], None).unwrap();
     store.withdraw(number, &before, &ROOT).unwrap();
     drop(store);
     let store = Store::open(directory.path()).unwrap();
@@ -146,7 +146,7 @@ fn old_generations_are_forgotten_but_never_one_that_counts() {
     let mut store = Store::open(directory.path()).unwrap();
     let deadline = Boot::now().later(Duration::from_secs(60));
     for _ in 0..210 {
-        store.commit(new("{}"), Some(deadline.clone())).unwrap();
+        store.commit(new("{}"), &[], Some(deadline.clone())).unwrap();
     }
     let numbers: Vec<u32> = store
         .generations()
@@ -158,7 +158,7 @@ fn old_generations_are_forgotten_but_never_one_that_counts() {
     assert_eq!((numbers.first(), numbers.last()), (Some(&212), Some(&2)));
     let large = format!(r#"{{"x":"{}"}}"#, "x".repeat(20 << 20));
     for _ in 0..5 {
-        store.commit(new(&large), None).unwrap();
+        store.commit(new(&large), &[], None).unwrap();
     }
     let numbers: Vec<u32> = store
         .generations()
@@ -282,7 +282,7 @@ fn a_first_start_that_a_power_cut_ended_is_begun_again() {
     let mut store = Store::open(directory.path()).unwrap();
     assert_eq!(store.damage(), None);
     assert_eq!(names(directory.path(), &format!("{FILE}.damaged")), [""; 0]);
-    store.commit(new("{}"), None).unwrap();
+    store.commit(new("{}"), &[], None).unwrap();
     drop(store);
     assert_eq!(Store::open(directory.path()).unwrap().standing().startup, 1);
 }
@@ -312,7 +312,7 @@ fn a_lost_log_is_noticed() {
     let directory = filled();
     let before = fs::read(directory.path().join(FILE)).unwrap();
     let mut store = Store::open(directory.path()).unwrap();
-    store.commit(new(r#"{"third":3}"#), None).unwrap();
+    store.commit(new(r#"{"third":3}"#), &[], None).unwrap();
     drop(store);
     fs::write(directory.path().join(FILE), before).unwrap();
     let store = Store::open(directory.path()).unwrap();

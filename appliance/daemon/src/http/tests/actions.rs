@@ -86,7 +86,12 @@ async fn the_audit_log_is_read_page_by_page_and_by_whom() {
     }
     assert_eq!(
         seen,
-        ["commit", "commit by api", "set secret psk-c", "set secret psk-b"]
+        [
+            "PUT /api/v1/config",
+            "commit by api",
+            "set secret psk-c",
+            "set secret psk-b"
+        ]
     );
     let refused = machine.get("/api/v1/audit?result=stale").await;
     assert_eq!(refused.body["entries"].as_array().unwrap().len(), 1);

@@ -23,48 +23,48 @@ use crate::store::Store;
 use crate::wiring::{api, entrance};
 
 /// Control and API over a state directory, and owners that do what they are told.
-pub(super) struct Machine {
-    pub(super) directory: tempfile::TempDir,
+pub(in crate::http) struct Machine {
+    pub(in crate::http) directory: tempfile::TempDir,
     /// What the engine was given, newest last.
-    pub(super) settings: Arc<Mutex<Vec<Settings>>>,
+    pub(in crate::http) settings: Arc<Mutex<Vec<Settings>>>,
     /// What else the engine was told.
-    pub(super) told: Arc<Mutex<Vec<String>>>,
+    pub(in crate::http) told: Arc<Mutex<Vec<String>>>,
     /// The kernel refuses a link from now on.
-    pub(super) objects: Arc<AtomicBool>,
-    pub(super) teller: Teller,
+    pub(in crate::http) objects: Arc<AtomicBool>,
+    pub(in crate::http) teller: Teller,
     events: mpsc::Sender<Question>,
-    pub(super) view: watch::Receiver<Arc<View>>,
-    pub(super) access: Arc<Access>,
+    pub(in crate::http) view: watch::Receiver<Arc<View>>,
+    pub(in crate::http) access: Arc<Access>,
     is_served: bool,
     tasks: Vec<JoinHandle<()>>,
 }
 
 /// An answer of the API.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: Value,
+pub(in crate::http) struct Answer {
+    pub(in crate::http) status: u16,
+    pub(in crate::http) head: String,
+    pub(in crate::http) body: Value,
 }
 
 impl Answer {
     /// The reason word of a refusal.
-    pub(super) fn reason(&self) -> (u16, &str) {
+    pub(in crate::http) fn reason(&self) -> (u16, &str) {
         (self.status, self.body["reason"].as_str().unwrap_or_default())
     }
 
     /// The paths and reason words of all violations.
-    pub(super) fn violations(&self) -> Vec<(&str, &str)> {
+    pub(in crate::http) fn violations(&self) -> Vec<(&str, &str)> {
         let all = self.body["violations"].as_array().into_iter().flatten();
         all.map(|one| (one["path"].as_str().unwrap(), one["reason"].as_str().unwrap()))
             .collect()
     }
 
-    pub(super) fn etag(&self) -> &str {
+    pub(in crate::http) fn etag(&self) -> &str {
         self.header("etag")
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(in crate::http) fn header(&self, name: &str) -> &str {
         let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
         let found = fields.find(|(field, _)| *field == name);
         found.map(|(_, value)| value).unwrap_or_default()
@@ -73,12 +73,12 @@ impl Answer {
 
 impl Machine {
     /// With nothing configured, over a kernel.
-    pub(super) async fn new() -> Self {
+    pub(in crate::http) async fn new() -> Self {
         Self::start(tempfile::tempdir().unwrap(), false).await
     }
 
     /// With [`document`] as generation 1 and its secrets, over a kernel.
-    pub(super) async fn configured() -> Self {
+    pub(in crate::http) async fn configured() -> Self {
         let machine = Self::new().await;
         for name in ["psk-b", "psk-c"] {
             let path = format!("/api/v1/secrets/{name}");
@@ -90,13 +90,13 @@ impl Machine {
     }
 
     /// Over a state directory that may have been used, and a kernel.
-    async fn start(directory: tempfile::TempDir, is_served: bool) -> Self {
+    pub(in crate::http) async fn start(directory: tempfile::TempDir, is_served: bool) -> Self {
         let store = Store::open(&directory.path().join("state")).unwrap();
         Self::over(directory, is_served, begin(store, None).unwrap()).await
     }
 
     /// Over files alone.
-    pub(super) async fn over_files(files: Files) -> Self {
+    pub(in crate::http) async fn over_files(files: Files) -> Self {
         let running = files.document(1).unwrap();
         let beginning = Beginning {
             secrets: files.secrets_of(&running.config),
@@ -173,7 +173,7 @@ impl Machine {
     }
 
     /// As `kill -9` leaves it, started again.
-    pub(super) async fn killed(self) -> Self {
+    pub(in crate::http) async fn killed(self) -> Self {
         for task in &self.tasks {
             task.abort();
         }
@@ -186,55 +186,61 @@ impl Machine {
     }
 
     /// The same, and from then on the API is served over the network as the document says.
-    pub(super) async fn killed_and_served(mut self) -> Self {
+    pub(in crate::http) async fn killed_and_served(mut self) -> Self {
         self.is_served = true;
         self.killed().await
     }
 
     /// Has the events saved that happened so far; none are told any more.
-    pub(super) async fn events_saved(&self) {
+    pub(in crate::http) async fn events_saved(&self) {
         let (answer, saved) = oneshot::channel();
         self.events.send(Question::Close(answer)).await.unwrap();
         saved.await.unwrap();
     }
 
     /// Head and body as they are.
-    pub(super) async fn get_text(&self, path: &str) -> String {
+    pub(in crate::http) async fn get_text(&self, path: &str) -> String {
         let socket = self.directory.path().join("socket");
         let stream = UnixStream::connect(socket).await.unwrap();
         talk(stream, ("GET", path), "", b"").await
     }
 
     /// Waits until this generation runs.
-    pub(super) async fn runs(&mut self, generation: u32) {
+    pub(in crate::http) async fn runs(&mut self, generation: u32) {
         let soon = Duration::from_secs(30);
         let waited = tokio::time::timeout(soon, self.view.wait_for(|view| view.generation == generation));
         waited.await.expect("another generation runs").unwrap();
     }
 
     /// The connections of the engine, as it was told last.
-    pub(super) fn connections(&self) -> BTreeSet<String> {
+    pub(in crate::http) fn connections(&self) -> BTreeSet<String> {
         let settings = self.settings.lock().unwrap();
         let names = settings.last().unwrap().connections.keys();
         names.map(|name| name.0.to_string()).collect()
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(in crate::http) async fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, None, "").await
     }
 
     /// The whole document, coming from a generation.
-    pub(super) async fn put(&self, from: u32, document: &Value) -> Answer {
+    pub(in crate::http) async fn put(&self, from: u32, document: &Value) -> Answer {
         let body = document.to_string();
         self.ask("PUT", "/api/v1/config", Some(from), &body).await
     }
 
-    pub(super) async fn ask(&self, method: &str, path: &str, from: Option<u32>, body: &str) -> Answer {
+    pub(in crate::http) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        from: Option<u32>,
+        body: &str,
+    ) -> Answer {
         let headers = from.map_or_else(String::new, |from| format!("If-Match: \"{from}\"\r\n"));
         self.send(method, path, &headers, body.as_bytes()).await
     }
 
-    pub(super) async fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+    pub(in crate::http) async fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
         send(
             &self.directory.path().join("socket"),
             (method, path),
@@ -284,7 +290,7 @@ async fn send(socket: &Path, request: (&str, &str), headers: &str, body: &[u8]) 
 }
 
 /// A request, and the answer until the end of the connection.
-pub(super) async fn exchange(
+pub(in crate::http) async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: (&str, &str),
     headers: &str,
@@ -317,7 +323,7 @@ async fn talk(
 }
 
 /// Two connections, to b and to c.
-pub(super) fn document() -> Value {
+pub(in crate::http) fn document() -> Value {
     let site = |number: u8| json!({ "endpoint": format!("192.0.2.{number}"), "address_space": [format!("10.{number}.0.0/24")] });
     let connection = |name: &str| json!({ "site": name, "authentication": { "method": "psk", "secret": format!("psk-{name}") } });
     json!({

@@ -1,8 +1,10 @@
 mod access;
 mod actions;
 mod configuration;
+mod crowd;
+mod exchange;
 mod listening;
-mod machine;
+pub(super) mod machine;
 mod secrets;
 mod status;
 mod tls;

@@ -1,0 +1,68 @@
+use serde_json::{Value, json};
+
+use crate::http::write::{COLLECTIONS, PARTS};
+use crate::status::STATES;
+
+/// A part of a path.
+pub(super) fn of_path(name: &str) -> Value {
+    let schema = match name {
+        "collection" => json!({ "enum": COLLECTIONS.iter().chain(&PARTS).collect::<Vec<_>>() }),
+        "number" | "from" | "to" => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+        _ => json!({ "type": "string", "pattern": "^[a-zA-Z0-9._-]{1,63}$" }),
+    };
+    json!({ "name": name, "in": "path", "required": true, "schema": schema })
+}
+
+/// What may stand after the question mark; `after_name` is `after` where that is a name.
+pub(super) fn of_query(name: &str) -> Value {
+    let (told, what) = match name {
+        "defaults" => ("Write every default out", json!({ "type": "boolean" })),
+        "confirm_within_s" => (
+            "Return to what ran before unless it is confirmed within so many seconds",
+            json!({ "type": "integer", "minimum": 1, "maximum": 86400 }),
+        ),
+        "comment" => (
+            "What its author says of it",
+            json!({ "type": "string", "maxLength": 1000, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$" }),
+        ),
+        "state" => (
+            "In one of these states, separated by commas",
+            json!({ "type": "string", "pattern": format!("^({0})(,({0}))*$", STATES.join("|")) }),
+        ),
+        "limit" => (
+            "At most so many",
+            json!({ "type": "integer", "minimum": 1, "maximum": 1000 }),
+        ),
+        "after_name" => ("Those after this name", json!({ "type": "string" })),
+        "after" => (
+            "Those after this number",
+            json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+        ),
+        "before" => (
+            "Those before this number",
+            json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
+        ),
+        "since" => (
+            "Not older than this",
+            json!({ "type": "string", "format": "date-time" }),
+        ),
+        "connection" => ("Of this connection only", json!({ "type": "string" })),
+        "who" => ("By this author only", json!({ "type": "string" })),
+        "result" => (
+            "With this result only: done, or the reason word of a refusal",
+            json!({ "type": "string" }),
+        ),
+        _ => ("", json!({})),
+    };
+    let name = name.strip_suffix("_name").unwrap_or(name);
+    json!({ "name": name, "in": "query", "description": told, "schema": what })
+}
+
+/// If-Match (RFC 9110 §13.1.1).
+pub(super) fn if_match(needed: bool) -> Value {
+    json!({
+        "name": "If-Match", "in": "header", "required": needed,
+        "description": "The ETag of what was read: nothing is changed if another generation runs by now; or *",
+        "schema": { "type": "string" },
+    })
+}

@@ -1,0 +1,186 @@
+use super::operation::{Answer, Body, Condition, Operation};
+
+const COMMIT: &[&str] = &["confirm_within_s", "comment"];
+
+const fn get(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new("get", path, summary)
+}
+
+const fn post(path: &'static str, summary: &'static str) -> Operation {
+    Operation::new("post", path, summary)
+}
+
+/// A change of the document.
+const fn change(verb: &'static str, path: &'static str, summary: &'static str, body: Body) -> Operation {
+    Operation::new(verb, path, summary)
+        .asks(COMMIT)
+        .under(Condition::Needed)
+        .takes(body)
+        .tells(Answer::Json("Report"))
+        .tagged()
+}
+
+/// Something done to a connection by hand.
+const fn action(path: &'static str, summary: &'static str) -> Operation {
+    post(path, summary).begins()
+}
+
+/// All that the API can be asked for.
+pub(super) const OPERATIONS: &[Operation] = &[
+    get("/config", "The document as it was written")
+        .asks(&["defaults"])
+        .tells(Answer::Any)
+        .tagged(),
+    change("put", "/config", "Replace the document", Body::Json("Document")),
+    change(
+        "patch",
+        "/config",
+        "Change parts of the document",
+        Body::MergePatch,
+    ),
+    get("/config/{collection}", "A part of the document")
+        .asks(&["defaults"])
+        .tells(Answer::Any)
+        .tagged(),
+    change(
+        "put",
+        "/config/{collection}",
+        "Replace a part",
+        Body::Json("Part"),
+    ),
+    change("patch", "/config/{collection}", "Change a part", Body::MergePatch),
+    change("delete", "/config/{collection}", "Remove a part", Body::Nothing),
+    get("/config/{collection}/{name}", "An item of a collection")
+        .asks(&["defaults"])
+        .tells(Answer::Any)
+        .tagged(),
+    change(
+        "put",
+        "/config/{collection}/{name}",
+        "Replace or add an item",
+        Body::Json("Part"),
+    ),
+    change(
+        "patch",
+        "/config/{collection}/{name}",
+        "Change an item",
+        Body::MergePatch,
+    ),
+    change(
+        "delete",
+        "/config/{collection}/{name}",
+        "Remove an item",
+        Body::Nothing,
+    ),
+    post("/config:check", "What a document, or a patch of it, would do")
+        .takes(Body::DocumentOrPatch)
+        .tells(Answer::Json("Report"))
+        .tagged(),
+    post("/config:confirm", "Keep what is on trial")
+        .under(Condition::Optional)
+        .tells(Answer::Json("Confirmed"))
+        .tagged(),
+    post("/config:rollback", "Return to a generation")
+        .asks(COMMIT)
+        .under(Condition::Optional)
+        .takes(Body::Json("Rollback"))
+        .tells(Answer::Json("Report"))
+        .tagged(),
+    get("/schema.json", "JSON Schema of the document").tells(Answer::Any),
+    get("/openapi.json", "This description").tells(Answer::Any),
+    get(
+        "/export",
+        "What another machine needs to do the same, but secrets",
+    )
+    .tells(Answer::Json("Export")),
+    post("/export", "The same with all secrets, sealed under a passphrase")
+        .takes(Body::Json("Passphrase"))
+        .tells(Answer::Json("Export")),
+    post(
+        "/import",
+        "Do as another machine did: document and secrets, or nothing",
+    )
+    .asks(COMMIT)
+    .under(Condition::Needed)
+    .takes(Body::Json("Import"))
+    .tells(Answer::Json("Report"))
+    .tagged(),
+    get("/generations", "The documents that are kept, newest first").tells(Answer::Json("Generations")),
+    get("/generations/{number}", "One of them").tells(Answer::Json("WholeGeneration")),
+    get("/generations/{from}..{to}", "In what two of them differ").tells(Answer::Json("Between")),
+    get("/secrets", "What is told of all secrets").tells(Answer::ByName("Secret")),
+    get("/secrets/{name}", "What is told of a secret; never its value").tells(Answer::Json("Secret")),
+    Operation::new(
+        "put",
+        "/secrets/{name}",
+        "Set a secret; those who use it take it at once",
+    )
+    .under(Condition::Optional)
+    .takes(Body::Octets)
+    .tells(Answer::Json("SecretThatWasSet")),
+    Operation::new("delete", "/secrets/{name}", "Remove a secret that nothing uses")
+        .under(Condition::Optional),
+    post(
+        "/secrets/{name}:generate",
+        "Set a secret to one that is told this once",
+    )
+    .under(Condition::Optional)
+    .tells(Answer::Json("SecretThatWasSet")),
+    get("/status", "Everything configured, up or not").tells(Answer::Json("Status")),
+    get("/status/system", "What concerns all connections").tells(Answer::Json("SystemStatus")),
+    get("/status/interfaces", "Interfaces by name").tells(Answer::ByName("InterfaceStatus")),
+    get("/status/interfaces/{name}", "One interface").tells(Answer::Json("InterfaceStatus")),
+    get("/status/connections", "Connections by name")
+        .asks(&["state", "limit", "after_name"])
+        .tells(Answer::ByName("ConnectionStatus")),
+    get(
+        "/status/connections/{name}",
+        "One connection and what happened to it",
+    )
+    .tells(Answer::Json("ConnectionStatus")),
+    action("/connections/{name}:connect", "Start a connection now"),
+    action(
+        "/connections/{name}:disconnect",
+        "Take a connection down until it is wanted again",
+    ),
+    action(
+        "/connections/{name}:reset",
+        "Close a connection and negotiate it anew",
+    ),
+    action(
+        "/connections/{name}:rekey",
+        "Replace the Child SAs of a connection",
+    ),
+    action(
+        "/connections/{name}:rekey-ike",
+        "Replace the IKE SA of a connection",
+    ),
+    get("/events", "What happened lately, or what happens")
+        .asks(&["connection", "since", "after", "limit"])
+        .tells(Answer::Events),
+    get("/audit", "Who did or tried what, newest first")
+        .asks(&["who", "result", "before", "limit"])
+        .tells(Answer::Json("AuditLog")),
+    get("/metrics", "For Prometheus").tells(Answer::Metrics),
+    get("/claim", "The code with which the first admin claims the machine").tells(Answer::Any),
+    post("/claim", "Become the first admin, with the code of the console")
+        .takes(Body::Json("Part"))
+        .makes(Answer::Any),
+    get("/session", "Who one is").tells(Answer::Any),
+    post("/session", "Sign in")
+        .takes(Body::Json("Part"))
+        .tells(Answer::Any),
+    Operation::new("delete", "/session", "Sign out"),
+    get("/tokens", "One's own tokens, of an admin all").tells(Answer::Any),
+    post("/tokens", "Make a token that is told this once")
+        .takes(Body::Json("Part"))
+        .makes(Answer::Any),
+    Operation::new("delete", "/tokens/{name}", "Take a token back"),
+    get("/users", "Who there is, and since when with a password").tells(Answer::Any),
+    Operation::new("put", "/users/{name}/password", "Set a password").takes(Body::Json("Part")),
+    get("/certificate", "The certificate of the API").tells(Answer::Any),
+    Operation::new("put", "/certificate", "Install a certificate with its key, PEM")
+        .takes(Body::Octets)
+        .tells(Answer::Any),
+    Operation::new("delete", "/certificate", "Have the machine make a certificate").tells(Answer::Any),
+];
