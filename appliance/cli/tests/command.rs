@@ -105,7 +105,8 @@ fn a_refusal_is_told_in_the_words_of_the_daemon() {
 const REPORT: &str = r#"{"generation":7,"unchanged":false,"confirm_within_s":60,
     "difference":[{"path":"/connections/to-b/mtu","before":1400,"after":1300},
                   {"path":"/sites/d","after":{"endpoint":"any"}},{"path":"/sites/c","before":[1]}],
-    "impact":{"connections":{"reset":["to-b"],"changed_in_place":[],"added":["to-d"],"removed":[]}}}"#;
+    "impact":{"connections":{"reset":["to-b"],"changed_in_place":[],"added":["to-d"],"removed":[]},
+              "bgp_peers":{"reset":["b"]}}}"#;
 
 #[test]
 fn a_commit_shows_what_it_does_and_how_to_keep_it() {
@@ -130,7 +131,7 @@ fn a_commit_shows_what_it_does_and_how_to_keep_it() {
     assert_eq!(
         ended.out,
         "~ /connections/to-b/mtu: 1400 -> 1300\n+ /sites/d: {\"endpoint\":\"any\"}\n- /sites/c: [1]\n\
-         connections reset: to-b\nconnections added: to-d\n\
+         connections reset: to-b\nconnections added: to-d\nBGP peers reset: b\n\
          Generation 7 runs for 60 s. To keep it: causeway config confirm\n"
     );
     assert_eq!(ended.status, 0);

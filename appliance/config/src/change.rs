@@ -73,5 +73,7 @@ fn agree(old: &Connection, new: &Connection) -> bool {
     alike.site.clone_from(&old.site);
     alike.policy_name.clone_from(&old.policy_name);
     alike.priority = old.priority;
+    alike.bgp.clone_from(&old.bgp);
+    alike.nat.clone_from(&old.nat);
     alike == *old
 }

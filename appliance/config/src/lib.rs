@@ -1,6 +1,7 @@
 //! The configuration document and its rules.
 
 mod admission;
+mod bgp_change;
 mod change;
 mod difference;
 mod distinct;
@@ -9,11 +10,14 @@ mod edit;
 mod impact;
 pub mod model;
 mod notices;
+mod prefixes;
 mod problem;
 mod reader;
+mod routing_notices;
 mod rules;
 mod schema;
 mod secret;
+mod spaces;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -22,7 +26,7 @@ mod written;
 pub use change::{Change, changes, refusals};
 pub use difference::{Difference, difference};
 pub use edit::{Edit, edit};
-pub use impact::{Approach, CallerImpact, ConnectionImpact, Impact, InterfaceImpact, impact};
+pub use impact::{Approach, CallerImpact, Impact, InterfaceImpact, ItemImpact, impact};
 pub use notices::{Hold, Notice, held, notices};
 pub use problem::{Problem, Reason};
 pub use schema::{schema, with_defaults};

@@ -2,17 +2,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Addressing, Authentication, Connection, InterfaceRole, Protocol, System};
+use crate::routing_notices::routing_notices;
 use crate::{Reason, ValidConfig};
 
-/// Something of a valid document that is kept, and that this version does not act on.
+/// Something of a valid document that is kept and to be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Notice {
     /// Where, as a JSON pointer (RFC 6901).
     pub path: String,
-    /// Always [`Reason::NotInThisVersion`].
+    /// [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`].
     #[schemars(with = "String")]
     pub reason: Reason,
-    /// What does not happen, for a human.
+    /// What does not happen, or may, for a human.
     pub detail: String,
 }
 
@@ -26,7 +27,7 @@ pub struct Hold {
 }
 
 /// What can hold a connection.
-const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, authentication];
+const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, authentication, translation];
 
 /// All that this version keeps and does not act on, by path.
 pub fn notices(config: &ValidConfig) -> Vec<Notice> {
@@ -63,6 +64,7 @@ pub fn notices(config: &ValidConfig) -> Vec<Notice> {
     ];
     let written = collections.into_iter().filter(|(_, is_empty, _)| !is_empty);
     found.extend(written.map(|(key, _, detail)| notice(format!("/{key}"), detail.to_owned())));
+    found.extend(routing_notices(config));
     found.sort_by(|one, other| one.path.cmp(&other.path));
     found
 }
@@ -99,6 +101,14 @@ fn authentication(connection: &Connection) -> Option<Hold> {
     Some(Hold {
         key: "authentication",
         detail,
+    })
+}
+
+/// What is to be translated must not leave as it is.
+fn translation(connection: &Connection) -> Option<Hold> {
+    (!connection.nat.is_empty()).then(|| Hold {
+        key: "nat",
+        detail: "this version does not translate addresses".to_owned(),
     })
 }
 

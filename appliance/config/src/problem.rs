@@ -125,6 +125,58 @@ reasons! {
     DuplicateGateway = "duplicate-gateway",
     /// An interface that has no address, or an address that no interface has.
     AddressNotOnInterface = "address-not-on-interface",
+    /// The same prefix twice.
+    DuplicatePrefix = "duplicate-prefix",
+    /// An autonomous system number that nobody may use.
+    AsnReserved = "asn-reserved",
+    /// Our own autonomous system number at a site that is not said to be internal, or another at one that is.
+    AsnNotExternal = "asn-not-external",
+    /// A link-local address at one end of a BGP session only, or one that Azure does not have at its end.
+    ApipaMismatch = "apipa-mismatch",
+    /// A peer that speaks BGP from inside our own address space or another site's.
+    BgpAddressInsideAddressSpace = "bgp-address-inside-address-space",
+    /// A BGP session where one side has no BGP.
+    BgpNotConfigured = "bgp-not-configured",
+    /// A BGP session through policy-based selectors.
+    BgpNeedsRouteBased = "bgp-needs-route-based",
+    /// A BGP session that the selectors of its connection do not let pass.
+    BgpNotSelected = "bgp-not-selected",
+    /// One BGP session that two connections say different things of.
+    BgpSessionConflict = "bgp-session-conflict",
+    /// BGP timers below those that Azure keeps; a notice, never a refusal.
+    BgpTimersShort = "bgp-timers-short",
+    /// Not a community of BGP.
+    InvalidCommunity = "invalid-community",
+    /// Not a pattern of an AS path.
+    InvalidAsPath = "invalid-as-path",
+    /// Parts of a route policy that do not go together.
+    RoutePolicyInconsistent = "route-policy-inconsistent",
+    /// More rules of translation than the gateway takes on.
+    NatRuleLimit = "nat-rule-limit",
+    /// A static rule between prefixes of different lengths.
+    NatLengthsDiffer = "nat-lengths-differ",
+    /// A dynamic rule with too many external addresses.
+    NatPoolTooLarge = "nat-pool-too-large",
+    /// Ports where the kind of rule has none, or on one side only.
+    NatPortsNotAllowed = "nat-ports-not-allowed",
+    /// An external prefix that overlaps another, or what is not translated.
+    NatMappingOverlap = "nat-mapping-overlap",
+    /// A rule among those of the other mode.
+    NatWrongMode = "nat-wrong-mode",
+    /// The same rule twice, or two for the same.
+    DuplicateNatRule = "duplicate-nat-rule",
+    /// A rule on connections that cannot share it.
+    NatRuleShared = "nat-rule-shared",
+    /// A rule for connections from another address of ours.
+    NatOtherIpConfiguration = "nat-other-ip-configuration",
+    /// A rule for prefixes that are not there.
+    NatTranslatesNothing = "nat-translates-nothing",
+    /// Rules on a connection with policy-based selectors.
+    NatNeedsRouteBased = "nat-needs-route-based",
+    /// Rules beside a BGP session to a link-local address.
+    NatWithApipa = "nat-with-apipa",
+    /// A rule that would translate an end of a BGP session.
+    NatCoversBgpAddress = "nat-covers-bgp-address",
     /// A selector beside everything that is routed into the tunnel.
     SelectorNotRouted = "selector-not-routed",
     /// The same selectors in two lines.

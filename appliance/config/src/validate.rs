@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use crate::document::Node;
 use crate::model::{
-    Certificate, Connection, Gateway, GatewayDraft, Interface, KeyProvider, Name, Policy, References, Site,
-    System, Trust, User,
+    Certificate, Connection, Gateway, GatewayDraft, Interface, KeyProvider, Name, NatRule, Policy,
+    References, RoutePolicy, Site, System, Trust, User,
 };
 use crate::reader::{Collection, Report, Value};
 use crate::{Problem, Reason, rules};
@@ -28,6 +28,10 @@ pub struct ValidConfig {
     pub policies: BTreeMap<Name, Policy>,
     /// Every connection, enabled or not.
     pub connections: BTreeMap<Name, Connection>,
+    /// Every rule of translation, used or not.
+    pub nat_rules: BTreeMap<Name, NatRule>,
+    /// Every route policy, used or not.
+    pub route_policies: BTreeMap<Name, RoutePolicy>,
     /// Everybody who may log in.
     pub users: BTreeMap<Name, User>,
     /// Every certificate of ours, used or not.
@@ -72,7 +76,6 @@ pub fn parse(bytes: &[u8]) -> Result<ValidConfig, Vec<Problem>> {
 
 fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     let mut object = value.object()?;
-    object.later(&["nat_rules", "route_policies"]);
     let schema = object.optional("schema", 1, |value| value.whole::<u32>(1..=1));
     let key_providers = object.collection("key_providers", KeyProvider::read);
     let certificates = object.collection("certificates", |value| Certificate::read(value, &key_providers));
@@ -87,13 +90,18 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
         .unwrap_or_else(GatewayDraft::unknown);
     let sites = object.collection("sites", Site::read);
     let policies = policies(object.collection("policies", Policy::read), report);
+    let nat_rules = object.collection("nat_rules", |value| {
+        NatRule::read(value, &gateway.ip_configurations)
+    });
+    let route_policies = object.collection("route_policies", |value| RoutePolicy::read(value, &sites));
     let references = References {
-        ip_configurations: &gateway.ip_configurations,
-        address_space: gateway.address_space.as_deref(),
+        gateway: &gateway,
         sites: &sites,
         policies: &policies,
         certificates: &certificates,
         trust: &trust,
+        nat_rules: &nat_rules,
+        route_policies: &route_policies,
     };
     let connections = object.collection("connections", |value| Connection::read(value, &references));
     let needs_gateway = !sites.is_empty() || !connections.is_empty();
@@ -102,7 +110,7 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
     }
     drop(object);
 
-    rules::check(&gateway, &sites, &connections, report);
+    rules::check(&gateway, &sites, &connections, &nat_rules, report);
     rules::interfaces::check(&interfaces, &gateway, report);
     schema?;
     Some(ValidConfig {
@@ -116,6 +124,8 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
         sites: sites.all()?,
         policies: policies.all()?,
         connections: connections.all()?,
+        nat_rules: nat_rules.all()?,
+        route_policies: route_policies.all()?,
         users: users.all()?,
         certificates: certificates.all()?,
         trust: trust.all()?,

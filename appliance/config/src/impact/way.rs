@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::caller::{Approach, Case};
 use super::interfaces::device;
-use crate::model::{Addressing, Connection, Family, Name, Site};
+use crate::model::{Addressing, Connection, Family, Name};
 use crate::{Change, ValidConfig, changes, held};
 
 /// What a caller comes through.
@@ -213,10 +213,8 @@ fn gateway(config: &ValidConfig, family: Family) -> Option<(&Name, IpAddr)> {
 
 /// The site behind which this address is, with the longest such prefix.
 fn behind_a_site(config: &ValidConfig, address: IpAddr) -> Option<(&Name, IpNet)> {
-    let prefixes = config.sites.iter().flat_map(|(name, site): (&Name, &Site)| {
-        let prefixes = site.address_space.iter();
-        prefixes.map(move |prefix| (name, *prefix))
-    });
+    let spaces = config.spaces().into_iter();
+    let prefixes = spaces.flat_map(|(name, space)| space.into_iter().map(move |prefix| (name, prefix)));
     let around = prefixes.filter(|(_, prefix)| prefix.contains(&address));
     around.max_by_key(|(_, prefix)| prefix.prefix_len())
 }

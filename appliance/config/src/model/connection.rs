@@ -6,9 +6,11 @@ use ipnet::IpNet;
 
 use super::address::link_address;
 use super::authentication::Parties;
+use super::bgp_session::Surroundings;
 use super::selectors::{Selectors, Spaces};
 use super::{
-    Authentication, Certificate, Endpoint, IpConfiguration, LocalAddress, Name, Policy, Site, Trust,
+    Authentication, Certificate, ConnectionBgp, ConnectionNat, Endpoint, GatewayDraft, IpConfiguration,
+    LocalAddress, Name, NatRule, Policy, RoutePolicy, Site, Trust,
 };
 use crate::Reason;
 use crate::reader::{Collection, Object, Value};
@@ -59,6 +61,10 @@ pub struct Connection {
     pub mobike: Option<Vec<LocalAddress>>,
     /// It goes to another gateway where the peer says so.
     pub allow_redirect: bool,
+    /// The BGP session through it, if there is one.
+    pub bgp: Option<ConnectionBgp>,
+    /// What is translated.
+    pub nat: ConnectionNat,
 }
 
 /// Whether IKE_AUTH makes an IKE SA alone (RFC 6023).
@@ -112,13 +118,13 @@ pub enum UdpEncapsulation {
 
 /// What a connection may refer to.
 pub(crate) struct References<'c> {
-    pub(crate) ip_configurations: &'c Collection<IpConfiguration>,
-    /// Our prefixes, if they could be read.
-    pub(crate) address_space: Option<&'c [IpNet]>,
+    pub(crate) gateway: &'c GatewayDraft,
     pub(crate) sites: &'c Collection<Site>,
     pub(crate) policies: &'c Collection<Policy>,
     pub(crate) certificates: &'c Collection<Certificate>,
     pub(crate) trust: &'c Collection<Trust>,
+    pub(crate) nat_rules: &'c Collection<NatRule>,
+    pub(crate) route_policies: &'c Collection<RoutePolicy>,
 }
 
 impl<'c> References<'c> {
@@ -167,25 +173,23 @@ pub(crate) const CHILDLESS: &[(&str, Childless)] = &[
 impl Connection {
     pub(crate) fn read(value: &Value<'_>, references: &References<'_>) -> Option<Self> {
         let mut object = value.object()?;
-        object.later(&["bgp", "nat"]);
         let site = object.required("site", |value| references.sites.follow(value, "site"));
         let endpoint = match object.take("endpoint") {
             Some(value) => Endpoint::read(&value),
             None => site.as_ref().map(|(_, site)| site.endpoint.clone()),
         };
-        let configuration = ip_configuration(&mut object, references.ip_configurations);
-        let local_address = configuration.map(|configuration| configuration.towards(endpoint.as_ref()));
+        let configuration = ip_configuration(&mut object, &references.gateway.ip_configurations);
+        let outer = configuration.as_ref();
+        let local_address = outer.map(|(_, found)| found.towards(endpoint.as_ref()));
         let priority = object.optional("priority", PRIORITY, |value| value.whole(PRIORITIES));
         let policy = policy(&mut object, references.policies);
         let protocol = object.optional("protocol", Protocol::IkeV2, |value| value.word(PROTOCOL, &[]));
-        let spaces = Spaces {
-            local: references.address_space,
-            remote: site.as_ref().map(|(_, site)| site.address_space.as_slice()),
-        };
-        let selectors = match object.take("selectors") {
-            Some(value) => Selectors::read(&value, spaces),
-            None => Selectors::route_based(spaces),
-        };
+        let inside = Inside::read(
+            &mut object,
+            references,
+            site.as_ref().map(|(_, site)| site),
+            outer.map(|(name, _)| name),
+        );
         let parties = references.parties(local_address.as_ref(), endpoint.as_ref());
         let authentication = object.required("authentication", |value| Authentication::read(value, &parties));
         let enabled = object.optional("enabled", true, Value::boolean);
@@ -196,7 +200,8 @@ impl Connection {
         let (mtu, tcp_mss) = sizes(&mut object);
         let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
-        let (mobike, allow_redirect) = moves(&mut object, references.ip_configurations, endpoint.as_ref());
+        let configurations = &references.gateway.ip_configurations;
+        let (mobike, allow_redirect) = moves(&mut object, configurations, endpoint.as_ref());
         let (site_name, site) = site?;
         let (policy_name, policy) = policy?;
         Some(Self {
@@ -211,7 +216,7 @@ impl Connection {
             authentication: authentication?,
             policy_name,
             policy,
-            selectors: selectors?,
+            selectors: inside.selectors?,
             dpd_timeout: Duration::from_secs(dpd_timeout_s?),
             mtu: mtu?,
             tcp_mss: tcp_mss?,
@@ -221,6 +226,8 @@ impl Connection {
             addresses: addresses?,
             mobike: mobike?,
             allow_redirect: allow_redirect?,
+            bgp: inside.bgp?,
+            nat: inside.nat?,
         })
     }
 }
@@ -230,6 +237,53 @@ fn policy(object: &mut Object<'_>, policies: &Collection<Policy>) -> Option<(Nam
     match object.take("policy") {
         Some(value) => policies.follow(&value, "policy"),
         None => Policy::MODERN.parse().ok().zip(Some(Policy::modern())),
+    }
+}
+
+/// What passes the tunnel, who speaks BGP through it, and what is translated, each as far as it could be read.
+struct Inside {
+    selectors: Option<Selectors>,
+    bgp: Option<Option<ConnectionBgp>>,
+    nat: Option<ConnectionNat>,
+}
+
+impl Inside {
+    fn read(
+        object: &mut Object<'_>,
+        references: &References<'_>,
+        site: Option<&Site>,
+        configuration: Option<&Name>,
+    ) -> Self {
+        let gateway = references.gateway;
+        let spaces = Spaces {
+            local: gateway.address_space.as_deref(),
+            remote: site.map(|site| site.address_space.as_slice()),
+            speaker: site.and_then(|site| Some(site.bgp.as_ref()?.address)),
+        };
+        let (selectors, policy_based) = match object.take("selectors") {
+            Some(value) => Selectors::read(&value, spaces),
+            None => (Selectors::route_based(spaces), false),
+        };
+        let surroundings = Surroundings {
+            gateway,
+            route_policies: references.route_policies,
+            site,
+            policy_based,
+        };
+        let bgp = object.optional("bgp", None, |value| {
+            ConnectionBgp::read(value, &surroundings).map(Some)
+        });
+        let nat = object.optional("nat", ConnectionNat::default(), |value| {
+            let nat = ConnectionNat::read(value, references.nat_rules, configuration)?;
+            let possible = !policy_based || nat.is_empty();
+            if !possible {
+                let detail =
+                    "policy-based selectors name addresses as they are: take route-based, or no rules";
+                value.problem(Reason::NatNeedsRouteBased, detail);
+            }
+            possible.then_some(nat)
+        });
+        Self { selectors, bgp, nat }
     }
 }
 
@@ -267,11 +321,9 @@ fn moves(
 fn ip_configuration(
     object: &mut Object<'_>,
     configurations: &Collection<IpConfiguration>,
-) -> Option<IpConfiguration> {
+) -> Option<(Name, IpConfiguration)> {
     if let Some(value) = object.take("ip_configuration") {
-        return configurations
-            .follow(&value, "IP configuration")
-            .map(|(_, configuration)| configuration);
+        return configurations.follow(&value, "IP configuration");
     }
     if configurations.is_ambiguous() {
         object.lacks(

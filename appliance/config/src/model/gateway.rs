@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use super::address::prefix;
-use super::{Interface, IpConfiguration, Name};
+use super::{GatewayBgp, Interface, IpConfiguration, Limits, Name};
 use crate::Reason;
 use crate::reader::{Collection, Value};
 
@@ -14,12 +14,21 @@ pub struct Gateway {
     pub ip_configurations: BTreeMap<Name, IpConfiguration>,
     /// The prefixes behind us.
     pub address_space: Vec<IpNet>,
+    /// Our BGP speaker, if there is one.
+    pub bgp: Option<GatewayBgp>,
+    /// How much we take on.
+    pub limits: Limits,
+    /// BGP speaks of prefixes as the rules of translation make them.
+    pub nat_route_translation: bool,
 }
 
 /// Our side as far as it could be read.
 pub(crate) struct GatewayDraft {
     pub(crate) ip_configurations: Collection<IpConfiguration>,
     pub(crate) address_space: Option<Vec<IpNet>>,
+    pub(crate) bgp: Option<Option<GatewayBgp>>,
+    pub(crate) limits: Option<Limits>,
+    nat_route_translation: Option<bool>,
 }
 
 impl GatewayDraft {
@@ -28,6 +37,9 @@ impl GatewayDraft {
         Self {
             ip_configurations: Collection::unknown(),
             address_space: None,
+            bgp: None,
+            limits: None,
+            nat_route_translation: None,
         }
     }
 
@@ -44,10 +56,17 @@ impl GatewayDraft {
             Some(collection)
         });
         let address_space = object.required("address_space", |value| value.list(prefix));
-        object.later(&["bgp", "nat_route_translation", "limits"]);
+        let bgp = object.optional("bgp", None, |value| {
+            GatewayBgp::read(value, address_space.as_deref()).map(Some)
+        });
+        let limits = object.optional("limits", Limits::default(), Limits::read);
+        let nat_route_translation = object.optional("nat_route_translation", false, Value::boolean);
         Some(Self {
             ip_configurations: ip_configurations.unwrap_or_else(Collection::unknown),
             address_space,
+            bgp,
+            limits,
+            nat_route_translation,
         })
     }
 
@@ -56,6 +75,9 @@ impl GatewayDraft {
         Some(Gateway {
             ip_configurations: ip_configurations?,
             address_space: address_space?,
+            bgp: self.bgp?,
+            limits: self.limits?,
+            nat_route_translation: self.nat_route_translation?,
         })
     }
 }

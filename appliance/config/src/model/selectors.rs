@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -40,9 +41,11 @@ pub enum Accept {
 pub(super) struct Spaces<'c> {
     pub(super) local: Option<&'c [IpNet]>,
     pub(super) remote: Option<&'c [IpNet]>,
+    /// The BGP speaker of the peer's, which need not be in its prefixes.
+    pub(super) speaker: Option<IpAddr>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     RouteBased,
     PolicyBased,
@@ -72,12 +75,15 @@ impl Selectors {
         Some(Self { lines, accept })
     }
 
-    pub(super) fn read(value: &Value<'_>, spaces: Spaces<'_>) -> Option<Self> {
-        let mut object = value.object()?;
+    /// The selectors and whether they are policy-based, each as far as it could be read.
+    pub(super) fn read(value: &Value<'_>, spaces: Spaces<'_>) -> (Option<Self>, bool) {
+        let Some(mut object) = value.object() else {
+            return (None, false);
+        };
         let kind = object.required("kind", |value| value.word(KIND, &[]));
         let accept = object.optional("accept", Accept::Narrowed, |value| value.word(ACCEPT, &[]));
         let lines = match kind {
-            Some(Kind::Custom) => object.required("lines", |value| custom(value, spaces.remote)),
+            Some(Kind::Custom) => object.required("lines", |value| custom(value, spaces)),
             // Lines would be ignored: the object reports them.
             Some(Kind::PolicyBased) => combinations(value, spaces),
             Some(Kind::RouteBased) => any_to_any(spaces).map(|line| vec![line]),
@@ -86,10 +92,8 @@ impl Selectors {
                 None
             }
         };
-        Some(Self {
-            lines: lines?,
-            accept: accept?,
-        })
+        let selectors = lines.zip(accept).map(|(lines, accept)| Self { lines, accept });
+        (selectors, kind == Some(Kind::PolicyBased))
     }
 }
 
@@ -99,7 +103,9 @@ fn any_to_any(spaces: Spaces<'_>) -> Option<SelectorLine> {
         .local?
         .iter()
         .chain(spaces.remote?)
-        .any(|net| net.addr().is_ipv6())
+        .map(IpNet::addr)
+        .chain(spaces.speaker)
+        .any(|address| address.is_ipv6())
     {
         any.push(IpNet::V6(Ipv6Net::default()));
     }
@@ -126,8 +132,8 @@ fn combinations(value: &Value<'_>, spaces: Spaces<'_>) -> Option<Vec<SelectorLin
 }
 
 /// The lines as they are written: the first with the tunnel, the others when something wants through.
-fn custom(value: &Value<'_>, remote: Option<&[IpNet]>) -> Option<Vec<SelectorLine>> {
-    let lines = value.list(|line| read_line(line, remote))?;
+fn custom(value: &Value<'_>, spaces: Spaces<'_>) -> Option<Vec<SelectorLine>> {
+    let lines = value.list(|line| read_line(line, spaces))?;
     let mut seen = BTreeSet::new();
     let (mut numbered, mut distinct) = (Vec::new(), true);
     for (index, (local, remote)) in lines.into_iter().enumerate() {
@@ -145,12 +151,12 @@ fn custom(value: &Value<'_>, remote: Option<&[IpNet]>) -> Option<Vec<SelectorLin
     counted(value, numbered).filter(|_| distinct)
 }
 
-fn read_line(value: &Value<'_>, space: Option<&[IpNet]>) -> Option<(Vec<IpNet>, Vec<IpNet>)> {
+fn read_line(value: &Value<'_>, spaces: Spaces<'_>) -> Option<(Vec<IpNet>, Vec<IpNet>)> {
     let mut object = value.object()?;
     let local = object.required("local", |value| some(value, &|value| prefix(value)));
     let remote = object.required("remote", |value| {
         some(value, &|value| {
-            prefix(value).filter(|net| is_routed(value, net, space))
+            prefix(value).filter(|net| is_routed(value, net, spaces))
         })
     });
     let (mut local, mut remote) = (local?, remote?);
@@ -187,10 +193,11 @@ fn some<'d>(value: &Value<'d>, read: &dyn Fn(&Value<'d>) -> Option<IpNet>) -> Op
     Some(list)
 }
 
-/// Only prefixes of the site lead into the tunnel; a selector beside them all would never see a packet.
-fn is_routed(value: &Value<'_>, net: &IpNet, space: Option<&[IpNet]>) -> bool {
-    let Some(space) = space else { return true };
-    let routed = space.iter().any(|site| site.contains(net) || net.contains(site));
+/// Only prefixes of the site and its BGP speaker lead into the tunnel; a selector beside them all would never see a packet.
+fn is_routed(value: &Value<'_>, net: &IpNet, spaces: Spaces<'_>) -> bool {
+    let Some(space) = spaces.remote else { return true };
+    let routed = space.iter().any(|site| site.contains(net) || net.contains(site))
+        || spaces.speaker.is_some_and(|speaker| net.contains(&speaker));
     if !routed {
         let detail = format!("{net} has nothing in common with the site's address space");
         value.problem(Reason::SelectorNotRouted, detail);

@@ -104,29 +104,32 @@ impl<T> Collection<T> {
 
 impl<T: Clone> Collection<T> {
     /// The only item there is.
-    pub(crate) fn only(&self) -> Option<T> {
-        self.items
-            .values()
-            .next()
-            .filter(|_| self.items.len() == 1)?
-            .clone()
+    pub(crate) fn only(&self) -> Option<(Name, T)> {
+        let (name, item) = self.items.iter().next().filter(|_| self.items.len() == 1)?;
+        Some((name.clone(), item.clone()?))
     }
 
     /// The item that `reference` names. A `kind` of that name that is not there is reported at the reference.
     pub(crate) fn follow(&self, reference: &Value<'_>, kind: &str) -> Option<(Name, T)> {
         let name = reference.name()?;
-        match self.items.get(&name) {
-            Some(item) => Some((name, item.clone()?)),
-            None => {
-                let hint = reference
-                    .report()
-                    .hint(name.as_str(), self.items.keys().map(Name::as_str));
-                if self.complete {
-                    let detail = format!("there is no {kind} \"{}\"{hint}", shown(name.as_str()));
-                    reference.problem(Reason::DanglingReference, detail);
-                }
-                None
-            }
+        let item = self.items.get(&name).cloned();
+        if item.is_none() {
+            self.has(reference, &name, kind);
         }
+        Some((name, item??))
+    }
+}
+
+impl<T> Collection<T> {
+    /// Whether there may be an item of this name. A `kind` of it that is not there is reported at the reference.
+    pub(crate) fn has(&self, reference: &Value<'_>, name: &Name, kind: &str) -> bool {
+        let there = self.items.contains_key(name);
+        if !there && self.complete {
+            let names = self.items.keys().map(Name::as_str);
+            let hint = reference.report().hint(name.as_str(), names);
+            let detail = format!("there is no {kind} \"{}\"{hint}", shown(name.as_str()));
+            reference.problem(Reason::DanglingReference, detail);
+        }
+        there
     }
 }

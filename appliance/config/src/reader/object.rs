@@ -74,6 +74,11 @@ impl<'d> Object<'d> {
         self.take(key).map_or(Some(default), |value| read(&value))
     }
 
+    /// Reports what is wrong with `key`, or with its being left out.
+    pub(crate) fn faulty(&self, key: &str, reason: Reason, detail: &str) {
+        self.value.report().add(&self.value.at(key), reason, detail);
+    }
+
     /// Reports that `key` does not go with another.
     pub(crate) fn conflicts(&self, key: &str, detail: &str) {
         let path = self.value.at(key);
@@ -94,18 +99,6 @@ impl<'d> Object<'d> {
     pub(crate) fn ignore(&mut self, keys: &[&'static str]) {
         for key in keys {
             let _whatever = self.take(key);
-        }
-    }
-
-    /// Keys that are known, but mean nothing to this version yet.
-    pub(crate) fn later(&mut self, keys: &[&'static str]) {
-        for key in keys {
-            if let Some(value) = self.take(key) {
-                value.problem(
-                    Reason::NotInThisVersion,
-                    format!("\"{key}\" is not in this version; leave it out"),
-                );
-            }
         }
     }
 

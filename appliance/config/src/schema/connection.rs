@@ -1,7 +1,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bgp::ConnectionBgp;
 use super::limits;
+use super::nat::ConnectionNat;
 use crate::model::connection::{DPD_TIMEOUT_S, FRAGMENT_SIZE, MTU, PRIORITY};
 
 /// One tunnel to one site.
@@ -76,6 +78,12 @@ pub(super) struct Connection {
     #[serde(default)]
     #[schemars(schema_with = "limits::prefixes")]
     pub(super) addresses: Vec<String>,
+    /// The BGP session through it; none unless written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bgp: Option<ConnectionBgp>,
+    /// What is translated.
+    #[serde(default)]
+    pub(super) nat: ConnectionNat,
 }
 
 /// How both sides prove who they are.

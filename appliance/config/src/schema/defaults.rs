@@ -15,6 +15,14 @@ use crate::model::interface::MTU;
 /// When the document does not have the shape that [`super::schema`] describes.
 pub fn with_defaults(document: &Value) -> serde_json::Result<Value> {
     let mut document: Document = serde_json::from_value(without_nulls(document))?;
+    if let Some(gateway) = &mut document.gateway
+        && let Some(bgp) = &mut gateway.bgp
+    {
+        bgp.fill(&gateway.address_space);
+    }
+    for rule in document.nat_rules.values_mut() {
+        rule.fill();
+    }
     let mut connections = std::mem::take(&mut document.connections);
     for connection in connections.values_mut() {
         fill(connection, &document);
@@ -67,6 +75,13 @@ fn fill(connection: &mut Connection, document: &Document) {
         .endpoint
         .take()
         .or_else(|| Some(site?.endpoint.clone()));
+    if let Some(session) = &mut connection.bgp
+        && let Some(gateway) = &document.gateway
+        && let Some(ours) = &gateway.bgp
+        && let Some(peer) = site.and_then(|site| site.bgp.as_ref())
+    {
+        session.fill(ours, &gateway.limits, peer);
+    }
     let from_anywhere = endpoint.as_deref() == Some("any");
     let mode = if from_anywhere { "ResponderOnly" } else { "Default" };
     connection.mode.get_or_insert_with(|| mode.to_owned());

@@ -3,11 +3,14 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
+use super::bgp::{GatewayBgp, Limits, SiteBgp};
 use super::certificate::{Certificate, KeyProvider, Trust};
 use super::connection::Connection;
 use super::interface::Interface;
 use super::limits;
+use super::nat::NatRule;
 use super::policy::Policy;
+use super::route_policy::RoutePolicy;
 use super::system::System;
 
 /// A Causeway configuration.
@@ -40,6 +43,14 @@ pub(super) struct Document {
     #[serde(default)]
     #[schemars(schema_with = "limits::items::<Connection>")]
     pub(super) connections: BTreeMap<String, Connection>,
+    /// Rules of translation, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<NatRule>")]
+    pub(super) nat_rules: BTreeMap<String, NatRule>,
+    /// What becomes of routes, by name.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::items::<RoutePolicy>")]
+    pub(super) route_policies: BTreeMap<String, RoutePolicy>,
     /// Who may log in, by name.
     #[serde(default)]
     #[schemars(schema_with = "limits::items::<User>")]
@@ -68,6 +79,15 @@ pub(super) struct Gateway {
     /// The prefixes behind us.
     #[schemars(schema_with = "limits::prefixes")]
     pub(super) address_space: Vec<String>,
+    /// Our BGP speaker; none unless written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bgp: Option<GatewayBgp>,
+    /// How much the gateway takes on.
+    #[serde(default)]
+    pub(super) limits: Limits,
+    /// BGP speaks of prefixes as the rules of translation make them.
+    #[serde(default)]
+    pub(super) nat_route_translation: bool,
 }
 
 /// One outer address, written or as an interface has it: one of the two.
@@ -92,6 +112,9 @@ pub(super) struct Site {
     /// The prefixes behind it; no packet to them leaves in clear text.
     #[schemars(schema_with = "limits::prefixes")]
     pub(super) address_space: Vec<String>,
+    /// Its BGP speaker; none unless written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bgp: Option<SiteBgp>,
 }
 
 /// Somebody who may log in.

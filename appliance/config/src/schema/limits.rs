@@ -3,16 +3,22 @@ use std::ops::RangeInclusive;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::model::addressing::{IPV4_METHOD, IPV6_METHOD};
+use crate::model::asn::ASNS;
 use crate::model::authentication::{LONGEST_ID, METHOD};
+use crate::model::bgp::{HOLD_TIMES_S, KEEPALIVES_S};
+use crate::model::bgp_session::{HOPS, PREFIX_LIMITS, RESTARTS_S};
 use crate::model::connection::{
     CHILDLESS, DPD_TIMEOUTS_S, FRAGMENT_SIZES, MODE, MTUS, PRIORITIES, PROTOCOL, SMALLEST_TCP_MSS,
     UDP_ENCAPSULATION,
 };
 use crate::model::interface;
 use crate::model::key_provider::{KIND as KIND_OF_PROVIDER, MANAGED};
+use crate::model::limits::NAT_RULE_LIMITS;
 use crate::model::management::CONFIRM_WITHINS_S;
+use crate::model::nat;
 use crate::model::policy::algorithm::{ADDITIONAL, GROUP, IKE_ENCRYPTION, INTEGRITY, IPSEC_ENCRYPTION, PFS};
 use crate::model::policy::reading::{IKE_LIFETIME_S, IPSEC_LIFETIMES_KB, IPSEC_LIFETIMES_S, MOST_ADDITIONAL};
+use crate::model::route_policy::{self, PATH_LENGTHS, PREFERENCES, PREPENDS, TERMS};
 use crate::model::selectors::{ACCEPT, KIND, LINES};
 use crate::model::system::MOST_HOURS;
 use crate::model::trust::CRL;
@@ -65,6 +71,11 @@ pub(super) fn trusted_chain(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = chain(generator);
     schema.insert("minItems".to_owned(), 1.into());
     schema
+}
+
+/// IPv4 or IPv6 addresses, at least one.
+pub(super) fn some_addresses(generator: &mut SchemaGenerator) -> Schema {
+    some_prefixes(generator)
 }
 
 /// The name of another item.
@@ -123,6 +134,21 @@ limits! {
     fragment_size = whole(&FRAGMENT_SIZES);
     ike_lifetime_s = whole(&(IKE_LIFETIME_S..=IKE_LIFETIME_S));
     ipsec_lifetime_s = whole(&IPSEC_LIFETIMES_S);
+    asn = whole(&ASNS);
+    hold_time_s = whole(&HOLD_TIMES_S);
+    keepalive_s = whole(&KEEPALIVES_S);
+    multihop = whole(&HOPS);
+    prefix_limit = whole(&PREFIX_LIMITS);
+    restart_after_s = whole(&RESTARTS_S);
+    nat_rules = whole(&NAT_RULE_LIMITS);
+    nat_type = word(nat::KIND);
+    nat_mode = word(nat::MODE);
+    port = whole(&nat::PORTS);
+    verdict = word(route_policy::VERDICT);
+    origin = word(route_policy::ORIGIN);
+    path_length = whole(&PATH_LENGTHS);
+    preference = whole(&PREFERENCES);
+    prepend = whole(&PREPENDS);
 }
 
 /// A group of an IKE SA, which cannot do without one.
@@ -148,6 +174,19 @@ pub(super) fn additional(_: &mut SchemaGenerator) -> Schema {
 /// What both sides call a post-quantum preshared key.
 pub(super) fn ppk_id(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^[!-~]+$", "maxLength": LONGEST_ID })
+}
+
+/// Ranges of ports, at least one.
+pub(super) fn port_ranges(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "items": { "type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$" }, "minItems": 1
+    })
+}
+
+/// Terms of a route policy, in their order.
+pub(super) fn terms<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let term = generator.subschema_for::<T>();
+    json_schema!({ "type": "array", "items": term, "maxItems": TERMS })
 }
 
 /// Selectors, one Child SA each.

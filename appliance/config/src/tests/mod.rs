@@ -1,13 +1,16 @@
 //! The whole document in, the problems or the checked configuration out.
 
 mod accepted;
+mod bgp;
 mod certificates;
 mod impact;
 mod machine;
+mod nat;
 mod notices;
 mod policy;
 mod properties;
 mod refused;
+mod route_policy;
 mod sample;
 mod schema;
 mod written;

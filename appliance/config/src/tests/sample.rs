@@ -122,6 +122,8 @@ pub(super) fn refused() -> impl Iterator<Item = (Value, Vec<&'static str>)> {
         (sample(), include_str!("refused.txt")),
         (machine(), include_str!("refused_machine.txt")),
         (certified(), include_str!("refused_certificates.txt")),
+        (routed(), include_str!("refused_bgp.txt")),
+        (translated(), include_str!("refused_nat.txt")),
     ];
     tables.into_iter().flat_map(|(document, table)| {
         let lines = table.lines().filter(|line| line.starts_with('/'));
@@ -177,4 +179,74 @@ pub(super) fn faults(problems: &[Problem]) -> Vec<(&str, Reason)> {
         .iter()
         .map(|problem| (problem.path.as_str(), problem.reason))
         .collect()
+}
+
+/// The sample with BGP to both sites, over link-local addresses and over others.
+pub(super) fn routed() -> Value {
+    let additions = [
+        (
+            "/gateway/bgp",
+            json!({ "asn": 65010, "addresses": ["169.254.21.2", "10.1.0.1", "169.254.22.2", "fd01::1"] }),
+        ),
+        ("/sites/b/bgp", json!({ "asn": 65515, "address": "169.254.21.1" })),
+        ("/sites/c/bgp", json!({ "asn": 64512, "address": "10.3.0.1" })),
+        ("/connections/to-b/bgp", json!({})),
+        ("/connections/to-c/bgp", json!({})),
+    ];
+    additions
+        .into_iter()
+        .fold(sample(), |document, (pointer, value)| {
+            with(document, pointer, value)
+        })
+}
+
+/// The sample with a site `b` that has our own addresses, and with route policies on the way to `c`.
+pub(super) fn translated() -> Value {
+    let rule = |kind: &str, mode: &str, internal: &str, external: &str| json!({ "type": kind, "mode": mode, "internal": { "prefix": internal }, "external": { "prefix": external } });
+    let additions = [
+        ("/sites/b/address_space", json!(["10.1.0.0/24"])),
+        (
+            "/nat_rules",
+            json!({
+                "b-in": rule("Static", "IngressSnat", "10.1.0.0/24", "100.64.2.0/24"),
+                "to-b": rule("Static", "EgressSnat", "10.1.0.0/24", "100.64.1.0/24"),
+                "few": rule("Dynamic", "EgressSnat", "10.1.0.0/25", "100.64.9.0/26"),
+                "idle": rule("Static", "IngressSnat", "10.77.0.0/24", "100.64.77.0/24"),
+                "idle-out": rule("Static", "EgressSnat", "10.78.0.0/24", "100.64.78.0/24"),
+            }),
+        ),
+        (
+            "/connections/to-b/nat",
+            json!({ "ingress": ["b-in"], "egress": ["few", "to-b"] }),
+        ),
+        ("/gateway/bgp", json!({ "asn": 65010, "addresses": ["10.1.0.1"] })),
+        ("/sites/c/bgp", json!({ "asn": 64512, "address": "10.3.0.1" })),
+        (
+            "/connections/to-c/bgp",
+            json!({ "import": "in", "export": "out" }),
+        ),
+        (
+            "/route_policies",
+            json!({
+                "in": { "default": "accept", "terms": [{
+                    "match": {
+                        "prefixes": ["10.0.0.0/8 ge 16 le 24", "192.0.2.0/24"], "as_path_length": { "ge": 1, "le": 4 },
+                        "as_path": "64512 . 64513-65534 *", "communities": ["65010:7", "no-export"], "origin": "igp",
+                        "peer": "c"
+                    },
+                    "set": {
+                        "local_preference": 200, "med": 10, "prepend": 2, "next_hop": "self",
+                        "communities": { "remove": ["65010:8"], "add": ["rt:65010:9", "65010:1:2"] }
+                    },
+                    "then": "accept"
+                }] },
+                "out": { "terms": [{ "match": { "prefixes": ["10.1.0.0/16 le 24"] }, "then": "accept" }] }
+            }),
+        ),
+    ];
+    additions
+        .into_iter()
+        .fold(sample(), |document, (pointer, value)| {
+            with(document, pointer, value)
+        })
 }

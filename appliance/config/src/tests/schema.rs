@@ -1,7 +1,7 @@
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::sample::{certified, check, machine, refused, sample, with, without};
+use super::sample::{certified, check, machine, refused, routed, sample, translated, with, without};
 use crate::{Reason, schema, with_defaults};
 
 fn validator() -> Validator {
@@ -40,6 +40,7 @@ fn the_schema_takes_what_the_rules_take() {
         whole(),
         machine(),
         certified(),
+        routed(),
         without(sample(), "/connections"),
     ] {
         assert!(check(&document).is_ok());
@@ -86,6 +87,10 @@ fn the_schema_refuses_what_the_rules_refuse_by_shape() {
         "/interfaces/lan0.20/mtu | 9001",
         "/interfaces/lan0/ipv4 | {\"method\": \"static\"}",
         "/interfaces/lan0/ipv4 | {\"method\": \"dhcp\", \"gateway\"",
+        "/gateway/bgp/keepalive_s | 61",
+        "/nat_rules/few/external/ports | [\"",
+        "/route_policies/in/terms/0/match/prefixes/0 | ",
+        "/route_policies/in/terms/0/match/as_path_length | {",
     ];
     let mut tried = 0;
     for (document, columns) in refused() {
@@ -102,7 +107,7 @@ fn the_schema_refuses_what_the_rules_refuse_by_shape() {
 
 #[test]
 fn defaults_written_out_change_nothing_and_leave_nothing_out() {
-    for document in [sample(), whole(), machine(), certified()] {
+    for document in [sample(), whole(), machine(), certified(), routed(), translated()] {
         let filled = with_defaults(&document).unwrap();
         assert_eq!(check(&filled), check(&document));
         assert_eq!(with_defaults(&filled).unwrap(), filled);
@@ -112,7 +117,11 @@ fn defaults_written_out_change_nothing_and_leave_nothing_out() {
     let found = &filled["connections"]["to-c"];
     let described = schema().as_value()["$defs"]["Connection"]["properties"].clone();
     for key in described.as_object().unwrap().keys() {
-        assert_eq!(found.get(key).is_none(), key == "mobike", "{key}");
+        assert_eq!(
+            found.get(key).is_none(),
+            ["bgp", "mobike"].contains(&key.as_str()),
+            "{key}"
+        );
     }
     assert_eq!(found["tcp_mss"], 1350);
     assert_eq!(

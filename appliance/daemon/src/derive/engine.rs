@@ -29,11 +29,7 @@ pub(super) fn settings(
             })
             .collect(),
         limits: Limits::default(),
-        inside: config
-            .sites
-            .values()
-            .flat_map(|site| site.address_space.iter().copied())
-            .collect(),
+        inside: config.spaces().into_values().flatten().collect(),
     }
 }
 

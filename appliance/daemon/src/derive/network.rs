@@ -69,11 +69,7 @@ pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresse
             })
             .filter_map(|address| addresses.of(address))
             .collect(),
-        closed: config
-            .sites
-            .values()
-            .flat_map(|site| site.address_space.iter().copied())
-            .collect(),
+        closed: config.spaces().into_values().flatten().collect(),
         tunnels: negotiated(config, addresses)
             .filter_map(|(name, connection)| {
                 let numbering = numbers.get(name)?.clone();

@@ -125,6 +125,35 @@ fn a_connection_that_this_version_cannot_negotiate_is_left_out() {
     assert!(matches!(&resting["to-b"], Rest::Held(detail) if detail.contains("IKEv1")));
 }
 
+/// Its site is closed by the addresses under which we know it, and not by ours, which it has too.
+#[test]
+fn a_connection_whose_addresses_are_to_be_translated_is_left_out() {
+    let rule = r#"{ "type": "Static", "mode": "MODE", "internal": { "prefix": "10.1.0.0/24" }, "external": { "prefix": "EXTERNAL" } }"#;
+    let [ingress, egress] = [("IngressSnat", "100.64.2.0/24"), ("EgressSnat", "100.64.1.0/24")]
+        .map(|(mode, external)| rule.replace("MODE", mode).replace("EXTERNAL", external));
+    let document = DOCUMENT
+        .replace(r#""10.2.0.0/24""#, r#""10.1.0.0/24""#)
+        .replace(
+            r#""mode": "InitiatorOnly","#,
+            r#""nat": { "ingress": ["in"], "egress": ["out"] },"#,
+        )
+        .replace(
+            r#""sites": {"#,
+            &format!(r#""nat_rules": {{ "in": {ingress}, "out": {egress} }}, "sites": {{"#),
+        );
+    let desired = desired(&document, Kind::Kernel);
+    assert!(desired.ike.connections.is_empty() && desired.network.tunnels.is_empty());
+    let closed = &desired.network.closed;
+    assert!(closed.contains(&"100.64.2.0/24".parse().unwrap()), "{closed:?}");
+    assert!(!closed.contains(&"10.1.0.0/24".parse().unwrap()), "{closed:?}");
+    assert!(!desired.ike.inside.contains(&"10.1.0.0/24".parse().unwrap()));
+    let resting = resting(
+        &appliance_config::parse(document.as_bytes()).unwrap(),
+        &Addresses::default(),
+    );
+    assert!(matches!(&resting["to-b"], Rest::Held(detail) if detail.contains("translate")));
+}
+
 #[test]
 fn encapsulation_is_forced_where_the_datapath_lives_on_it_or_the_document_says_so() {
     let forced = |document: &str, datapath| {

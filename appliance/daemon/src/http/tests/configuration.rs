@@ -110,9 +110,12 @@ async fn every_item_can_be_read_put_patched_and_deleted_with_its_impact_told() {
         json!({
             "generation": 2, "unchanged": false,
             "difference": [{ "path": "/connections/to-b/dpd_timeout_s", "after": 60 }],
-            "impact": { "connections": { "reset": [], "changed_in_place": ["to-b"], "added": [], "removed": [] },
-                        "interfaces": { "readdressed": [], "added": [], "removed": [] } },
-            "notices": []
+            "notices": [],
+            "impact": {
+                "connections": { "reset": [], "changed_in_place": ["to-b"], "added": [], "removed": [] },
+                "bgp_peers": { "reset": [], "changed_in_place": [], "added": [], "removed": [] },
+                "interfaces": { "readdressed": [], "added": [], "removed": [] }
+            }
         })
     );
     let mut other = document()["connections"]["to-b"].clone();

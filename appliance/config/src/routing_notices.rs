@@ -1,0 +1,76 @@
+//! What of BGP and translation is valid and kept, and yet is to be told.
+
+use std::time::Duration;
+
+use crate::model::bgp::{HOLD_TIME_S, KEEPALIVE_S};
+use crate::model::{BgpTimers, Name};
+use crate::{Notice, Reason, ValidConfig};
+
+/// What this version does not act on, and timers that peers may not bear; none of it keeps a connection closed.
+pub(crate) fn routing_notices(config: &ValidConfig) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for (path, written, what) in [
+        (
+            "/nat_rules",
+            !config.nat_rules.is_empty(),
+            "nothing is translated",
+        ),
+        (
+            "/route_policies",
+            !config.route_policies.is_empty(),
+            "no route goes through them",
+        ),
+        (
+            "/gateway/nat_route_translation",
+            config.gateway.nat_route_translation,
+            "no route is translated",
+        ),
+    ] {
+        notices.extend(written.then(|| later(path.to_owned(), what)));
+    }
+    if let Some(bgp) = &config.gateway.bgp {
+        notices.push(later("/gateway/bgp".to_owned(), "no BGP session is opened"));
+        notices.extend(short(bgp.timers, "/gateway/bgp"));
+    }
+    let sessions = config.connections.iter().filter_map(|(name, connection)| {
+        let session = connection.bgp.as_ref()?;
+        Some((path(name), session))
+    });
+    for (path, session) in sessions {
+        let inherited = config.gateway.bgp.as_ref().map(|bgp| bgp.timers) == Some(session.timers);
+        notices.extend(short(session.timers, &path).filter(|_| !inherited));
+        notices.push(later(path, "the tunnel runs, without a BGP session in it"));
+    }
+    notices
+}
+
+fn path(name: &Name) -> String {
+    format!("/connections/{name}/bgp")
+}
+
+fn later(path: String, what: &str) -> Notice {
+    Notice {
+        path,
+        reason: Reason::NotInThisVersion,
+        detail: what.to_owned(),
+    }
+}
+
+/// Timers shorter than Azure's: its keepalives come every 60 seconds, whatever the peer asks for.
+fn short(timers: BgpTimers, path: &str) -> Option<Notice> {
+    let least = BgpTimers {
+        hold_time: Duration::from_secs(HOLD_TIME_S),
+        keepalive: Duration::from_secs(KEEPALIVE_S),
+    };
+    let is_short = timers.hold_time < least.hold_time || timers.keepalive < least.keepalive;
+    is_short.then(|| Notice {
+        path: format!("{path}/hold_time_s"),
+        reason: Reason::BgpTimersShort,
+        detail: format!(
+            "a hold time of {} s with keepalives every {} s; Azure keeps {HOLD_TIME_S} and {KEEPALIVE_S}, and a peer that \
+             does not send sooner loses the session",
+            timers.hold_time.as_secs(),
+            timers.keepalive.as_secs()
+        ),
+    })
+}

@@ -1,0 +1,81 @@
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+use crate::ValidConfig;
+use crate::model::nat::without;
+use crate::model::{Connection, Name, Site};
+
+/// What leads to each site as we see it, when rules of translation are in force.
+pub(crate) struct Spaces<'c> {
+    /// How many connections lead to a site.
+    connections: BTreeMap<&'c Name, usize>,
+    /// On how many of them a rule translates all of an internal prefix.
+    translated: BTreeMap<(&'c Name, IpNet), usize>,
+}
+
+impl<'c> Spaces<'c> {
+    pub(crate) fn of(connections: impl Iterator<Item = &'c Connection>) -> Self {
+        let mut spaces = Self {
+            connections: BTreeMap::new(),
+            translated: BTreeMap::new(),
+        };
+        for connection in connections {
+            let site = &connection.site_name;
+            *spaces.connections.entry(site).or_default() += 1;
+            for rule in connection.nat.ingress.values().filter(|rule| rule.is_whole()) {
+                *spaces.translated.entry((site, rule.internal)).or_default() += 1;
+            }
+        }
+        spaces
+    }
+
+    /// What of the site's prefixes is not translated on every connection that leads there, each with its index.
+    pub(crate) fn untranslated(&self, name: &Name, site: &Site) -> Vec<(usize, IpNet)> {
+        let lowest = (name, IpNet::default());
+        let all = self.connections.get(name);
+        let nets: Vec<IpNet> = self
+            .translated
+            .range(lowest..)
+            .take_while(|((site, _), _)| *site == name)
+            .filter(|(_, count)| Some(*count) == all)
+            .map(|((_, net), _)| *net)
+            .collect();
+        let whole = site.address_space.iter().copied().enumerate();
+        if nets.is_empty() {
+            return whole.collect();
+        }
+        // Two prefixes, one inside the other, may have the same pieces.
+        let mut pieces = BTreeMap::new();
+        for (index, net) in whole {
+            for piece in without(net, &nets) {
+                pieces.entry(piece).or_insert(index);
+            }
+        }
+        pieces.into_iter().map(|(piece, index)| (index, piece)).collect()
+    }
+}
+
+impl ValidConfig {
+    /// The prefixes by which we reach every site, connected or not: those that no rule translates, and the external ones of
+    /// the rules on its connections. No two sites have an address in common here.
+    pub fn spaces(&self) -> BTreeMap<&Name, Vec<IpNet>> {
+        let spaces = Spaces::of(self.connections.values());
+        let mut found: BTreeMap<&Name, Vec<IpNet>> = BTreeMap::new();
+        for (name, site) in &self.sites {
+            let pieces = spaces.untranslated(name, site).into_iter();
+            found.insert(name, pieces.map(|(_, net)| net).collect());
+        }
+        for connection in self.connections.values() {
+            let external = connection.nat.ingress.values().map(|rule| rule.external);
+            if let Some(space) = found.get_mut(&connection.site_name) {
+                space.extend(external);
+            }
+        }
+        for space in found.values_mut() {
+            space.sort_unstable();
+            space.dedup();
+        }
+        found
+    }
+}
