@@ -37,7 +37,8 @@ fn usual_file(host: &str) -> Option<PathBuf> {
     Some(configuration.join("causeway/tokens").join(host))
 }
 
-fn read(file: &Path) -> Result<String, Error> {
+/// What stands in a file that nobody else may read.
+pub(crate) fn read(file: &Path) -> Result<String, Error> {
     let name = file.display().to_string();
     let unreadable = |cause: io::Error| Error::Unreadable {
         file: name.clone(),
@@ -47,7 +48,7 @@ fn read(file: &Path) -> Result<String, Error> {
     let mode = opened.metadata().map_err(unreadable)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(Error::Usage(format!(
-            "{name}: others may read or write the token (mode {:o}): chmod 600 {name}",
+            "{name}: others may read or write it (mode {:o}): chmod 600 {name}",
             mode & 0o777
         )));
     }

@@ -10,6 +10,7 @@ mod config;
 mod connection;
 mod credential;
 mod events;
+mod exchange;
 mod interface;
 mod logs;
 mod outcome;
@@ -122,6 +123,10 @@ enum Command {
         #[command(flatten)]
         wanted: audit::Wanted,
     },
+    /// Write all that another machine needs to do the same; secrets only under a passphrase.
+    Export(exchange::Export),
+    /// Have what was exported, here or elsewhere, run here from now on.
+    Import(exchange::Import),
     /// Print what a shell reads to complete words: . <(causeway completion bash)
     Completion {
         /// The shell.
@@ -177,6 +182,8 @@ fn run(target: Target, command: Command, json: bool) -> Done {
         Command::User(command) => user::run(client, command),
         Command::Token(command) => token::run(client, command),
         Command::Audit { wanted } => audit::run(client, &wanted),
+        Command::Export(wanted) => exchange::export(client, &wanted),
+        Command::Import(wanted) => exchange::import(client, &wanted),
         Command::Completion { shell } => completion::script(shell),
     }
 }
@@ -189,5 +196,17 @@ fn name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("a name has 1 to 63 of a-z A-Z 0-9 . _ -".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_two_arguments_of_a_command_are_in_each_others_way() {
+        Arguments::command().debug_assert();
     }
 }

@@ -4,12 +4,13 @@ use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 use crate::client::Error;
 
-/// A password that is to be set: typed twice and not shown, or the first line of standard input.
-pub(crate) fn new(user: &str) -> Result<String, Error> {
-    if !io::stdin().is_terminal() {
-        return line();
+/// What is typed at the terminal, twice the same, and not shown; else the first line of standard input.
+pub(crate) fn asked(question: &str) -> Result<String, Error> {
+    if io::stdin().is_terminal() {
+        typed_twice(question)
+    } else {
+        line()
     }
-    typed_twice(&format!("New password of {user}: "))
 }
 
 /// What is typed at the terminal, twice the same, and not shown.

@@ -33,7 +33,7 @@ pub(crate) fn run(client: &Client, command: Command) -> Done {
             Ok(Answer::done(answer, text))
         }
         Command::Password { name } => {
-            let password = password::new(&name)?;
+            let password = password::asked(&format!("New password of {name}: "))?;
             let body = json!({ "password": password }).to_string().into_bytes();
             let answer = client.send(Method::PUT, &format!("/api/v1/users/{name}/password"), None, body)?;
             Ok(Answer::done(answer, format!("The password of {name} is set.\n")))

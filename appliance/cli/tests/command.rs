@@ -355,6 +355,8 @@ fn every_answer_is_json_where_that_is_asked_for() {
         (&["token", "remove", "a"], ""),
         (&["audit"], r#"{"entries":[]}"#),
         (&["show", "connections", "to-b"], "{}"),
+        (&["export", "-"], r#"{"generation":1}"#),
+        (&["import", "-", "--from", "1"], REPORT),
         (&["config", "show"], "{}"),
         (&["config", "check", "-"], REPORT),
         (&["config", "commit", "-", "--from", "1"], REPORT),

@@ -60,6 +60,8 @@ impl Server {
     }
 
     fn request(self) -> Option<String> {
+        // Whoever waits for a caller that will not come sees one that leaves at once.
+        let _ = TcpStream::connect(self.url.trim_start_matches("https://"));
         self.served.join().unwrap()
     }
 }

@@ -19,7 +19,8 @@ pub(crate) struct Manner {
 }
 
 impl Manner {
-    fn query(&self) -> Query {
+    /// The same in a query.
+    pub(crate) fn query(&self) -> Query {
         let confirm_within = self.confirm_within.map(|seconds| seconds.to_string());
         Query::default()
             .and("confirm_within_s", confirm_within.as_deref())
@@ -68,7 +69,7 @@ pub(super) fn would_do(report: &Report) -> String {
 }
 
 /// The same, and what runs now.
-pub(super) fn does(report: &Report) -> String {
+pub(crate) fn does(report: &Report) -> String {
     let generation = report.generation;
     let last = match (report.unchanged, report.confirm_within_s) {
         (true, _) => String::new(),

@@ -69,10 +69,7 @@ pub(crate) fn run(client: &Client, command: Command) -> Done {
             Ok(Answer::done(answer, change::would_do(&report)))
         }
         Command::Commit { file, manner, from } => {
-            let tag = match from {
-                Some(generation) => format!("\"{generation}\""),
-                None => client.get_tagged("/api/v1/config")?.1,
-            };
+            let tag = base(client, from)?;
             let (answer, report) = change::commit(client, &tag, read(&file)?, &manner)?;
             Ok(Answer::done(answer, change::does(&report)))
         }
@@ -98,6 +95,14 @@ pub(crate) fn run(client: &Client, command: Command) -> Done {
             let differences: Vec<Difference> = client.read(answer.get("difference").unwrap_or_default())?;
             Ok(Answer::done(answer, changes::difference(&differences)))
         }
+    }
+}
+
+/// The ETag of the generation that a change is made from, that which runs unless it is said.
+pub(crate) fn base(client: &Client, from: Option<u32>) -> Result<String, Error> {
+    match from {
+        Some(generation) => Ok(format!("\"{generation}\"")),
+        None => Ok(client.get_tagged("/api/v1/config")?.1),
     }
 }
 

@@ -7,4 +7,5 @@ mod edit;
 mod history;
 mod place;
 
-pub(crate) use command::{Command, read, run};
+pub(crate) use change::{Manner, does};
+pub(crate) use command::{Command, base, read, run};
