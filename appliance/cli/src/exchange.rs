@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use crate::answer::{Answer, Done};
+use crate::changes::Report;
 use crate::client::{Client, Error};
 use crate::config::{Manner, base, does, read};
 use crate::outcome::Outcome;
@@ -126,7 +127,8 @@ pub(crate) fn import(client: &Client, wanted: &Import) -> Done {
     let export: Value = serde_json::from_slice(&file)
         .map_err(|error| Error::Usage(format!("{}: no JSON: {error}", wanted.file.display())))?;
     let passphrase = wanted.passphrase.read()?;
-    let left_out = passphrase.is_none() && export.get("sealed").is_some_and(|sealed| !sealed.is_null());
+    let with_secrets = passphrase.is_some();
+    let left_out = !with_secrets && export.get("sealed").is_some_and(|sealed| !sealed.is_null());
     let mut body = json!({ "export": export });
     if let (Some(fields), Some(passphrase)) = (body.as_object_mut(), passphrase) {
         fields.insert("passphrase".to_owned(), passphrase.into());
@@ -134,7 +136,16 @@ pub(crate) fn import(client: &Client, wanted: &Import) -> Done {
     let tag = base(client, wanted.from)?;
     let path = wanted.manner.query().of("/api/v1/import");
     let answer = client.send(Method::POST, &path, Some(&tag), body.to_string().into_bytes())?;
-    let mut text = does(&client.read(&answer)?);
+    let report: Report = client.read(&answer)?;
+    // The document may be the same, and the secrets others.
+    let mut text = if report.unchanged && with_secrets {
+        let generation = report.generation;
+        format!(
+            "The document stays as it is, generation {generation}; the secrets are those of the export.\n"
+        )
+    } else {
+        does(&report)
+    };
     if left_out {
         let line = "The secrets in it were not imported: that needs --passphrase-file.";
         push(&mut text, line);

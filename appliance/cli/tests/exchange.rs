@@ -124,6 +124,27 @@ fn an_import_says_what_it_does_and_which_secrets_stay_behind() {
     assert!(request.contains("if-match: \"7\"\r\n"), "{request}");
     let whole = json!({ "export": json_of(EXPORT), "passphrase": PASSPHRASE });
     assert_eq!(sent(&request), whole);
+}
+
+#[test]
+fn an_import_says_when_only_secrets_change_and_when_they_stay_behind() {
+    let (folder, passphrase) = with_passphrase(0o600);
+    let from = folder.path().join("export.json");
+    fs::write(&from, EXPORT).unwrap();
+    let from = from.to_str().unwrap();
+    let report = r#"{"generation":8,"unchanged":false}"#;
+    let same = r#"{"generation":8,"unchanged":true}"#;
+    let arguments = [
+        "import",
+        from,
+        "--from",
+        "7",
+        "--passphrase-file",
+        passphrase.to_str().unwrap(),
+    ];
+    let (_, ended) = fed("200 OK", same, &arguments, "");
+    let told = "The document stays as it is, generation 8; the secrets are those of the export.\n";
+    assert_eq!((ended.out.as_str(), ended.status), (told, 0));
 
     let (request, ended) = fed("200 OK", report, &["import", from, "--from", "3"], "");
     assert!(request.contains("if-match: \"3\"\r\n"), "{request}");
