@@ -7,11 +7,14 @@
     clippy::panic
 )]
 
+mod admin;
 mod anywhere;
 mod azure;
 mod childless;
+mod claim;
 mod closed;
 mod commit;
+mod cut_off;
 mod encapsulation;
 mod establish;
 mod flood;

@@ -13,6 +13,7 @@ use crate::step::root;
 pub(crate) const LAB: &[&str] = &[
     "busybox-static",
     "charon-systemd",
+    "curl",
     "iproute2",
     "iputils-ping",
     "kmod",
