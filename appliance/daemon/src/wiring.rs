@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use appliance_config::ValidConfig;
+use appliance_config::model::Name;
 use appliance_esp::{IkeInbox, IkeMessages, ike_messages};
-use appliance_kernel::{Kernel, Removal};
+use appliance_kernel::{Kernel, Notices, Removal};
 use axum::Router;
 use ike::{Engine, Input, Snapshot};
 use sd_notify::NotifyState;
@@ -36,7 +37,7 @@ use crate::chronicle::{Chronicle, News, Question, Storage, Teller};
 use crate::control::{Beginning, Channels, Control, Files, Order, Origin, Running, Seed, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{self, Addresses, NetworkSettings, derive, network};
-use crate::dhcp::{DhcpOwner, Links, Memory};
+use crate::dhcp::{ClientSnapshot, DhcpOwner, Links, Memory};
 use crate::http::{self, Published};
 use crate::https::{Https, Listeners};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
@@ -164,19 +165,11 @@ async fn serve(
     let started = Instant::now();
     let (mut kernel, notices) = Kernel::open().await?;
     let in_use = derive::found(kernel.present());
-    let memory = Memory::read(match &origin {
-        Origin::Files(_) => directory.path(),
-        Origin::Store(_) => &arguments.state,
-    });
-    let (links, wanted) = watch::channel(Links::new());
-    let found = watch::Sender::new(Arc::default());
-    let interfaces = Interfaces::new(memory.all(), &kernel, links, found.clone());
-    let addresses = interfaces
-        .machine(&running.config.interfaces, &kernel)
-        .addresses(kernel.connected());
-    found.send_replace(Arc::new(addresses.clone()));
-    let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
+    let memory = memory(&origin, &arguments.state, directory.path());
+    let machine = machine(memory, &running.config, &kernel);
+    let (present, addresses) = (machine.present.clone(), machine.present.borrow().clone());
     let settings = network(&running.config, &in_use, &addresses);
+    let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
     let outer = open_outside(&mut kernel, &settings, first_start).await?;
     if let Some(seed) = seed {
         origin.import(&mut running, &seed)?;
@@ -190,27 +183,23 @@ async fn serve(
     teller.tell(start(running.generation, kind, &why));
     let (inbox, messages) = ike_messages();
     let (carrier, outer) = carrier(kind, outer, &inbox)?;
-    let (network, requests) = mpsc::channel(REQUESTS);
-    let (datapath_snapshot, datapath_view) = watch::channel(DatapathSnapshot::first(kind, why).into());
+    let first = DatapathSnapshot::first(kind, why);
     let (answers, answered) = mpsc::channel(ANSWERS);
     let bell = Arc::new(Notify::new());
-    let telling = (answers.clone(), bell.clone());
-    let kernel = (kernel, interfaces);
-    let owner = KernelOwner::new(kernel, carrier, telling, teller.clone(), datapath_snapshot);
-    let mut kernel_task = tokio::spawn(owner.run(requests, notices));
+    let telling = (answers.clone(), bell.clone(), teller.clone());
+    let (network, (datapath, dhcp), mut kernel_task) =
+        start_network((kernel, notices), machine, (carrier, first), telling);
 
     let arrivals = (outer, bell, inbox, messages);
     let (commands, (ike_view, pages), mut ike_task) =
         start_engine(arrivals, (&network, &teller), (answers, answered));
     let listener = directory.listen()?;
-    let (clients, dhcp) = watch::channel(Arc::default());
-    tokio::spawn(DhcpOwner::new(memory, network.clone(), clients).run(wanted));
     let ((asked, orders), (view, configuration)) = (mpsc::channel(ORDERS), watch::channel(Arc::default()));
     let (access, https) = entrance(&origin, &arguments.state)?;
     let published = Published {
         ike: ike_view,
         pages,
-        datapath: datapath_view,
+        datapath,
         dhcp,
         configuration,
         refresh: network.clone(),
@@ -221,20 +210,81 @@ async fn serve(
         access,
         https,
     };
-    let (router, channels) = api(published, (orders, view), &teller, found.subscribe());
+    let (router, channels) = api(published, (orders, view), &teller, present);
     let mut control = Control::new(origin, kind, running, channels);
     control.begin(desired).await;
     let mut api_task = tokio::spawn(http::serve(listener, router));
     ready();
-    tokio::select! {
-        ended = control.run() => ended.context("signals")?,
-        ended = &mut kernel_task => bail!("the owner of the kernel ended: {ended:?}"),
-        ended = &mut ike_task => bail!("the owner of the engine ended: {ended:?}"),
-        ended = &mut api_task => bail!("the API ended: {ended:?}"),
-    }
+    let tasks = [&mut kernel_task, &mut ike_task, &mut api_task];
+    until_stopped(control, tasks).await?;
     stop(&commands, ike_task, &network).await;
     save_events(&teller, &events, chronicle_task).await;
     Ok(())
+}
+
+/// Until a signal says so. An owner that ends by itself ends all.
+async fn until_stopped(control: Control, [kernel, ike, api]: [&mut JoinHandle<()>; 3]) -> anyhow::Result<()> {
+    tokio::select! {
+        ended = control.run() => ended.context("signals"),
+        ended = kernel => bail!("the owner of the kernel ended: {ended:?}"),
+        ended = ike => bail!("the owner of the engine ended: {ended:?}"),
+        ended = api => bail!("the API ended: {ended:?}"),
+    }
+}
+
+/// The interfaces of the document as a start finds them.
+struct Machine {
+    memory: Memory,
+    interfaces: Interfaces,
+    /// The links that are to ask for an address.
+    wanted: watch::Receiver<Links>,
+    /// The addresses that there are.
+    present: watch::Receiver<Arc<Addresses>>,
+}
+
+/// What is remembered is beside the store, where there is one.
+fn memory(origin: &Origin, state: &Path, runtime_directory: &Path) -> Memory {
+    Memory::read(match origin {
+        Origin::Files(_) => runtime_directory,
+        Origin::Store(_) => state,
+    })
+}
+
+fn machine(memory: Memory, config: &ValidConfig, kernel: &Kernel) -> Machine {
+    let (links, wanted) = watch::channel(Links::new());
+    let found = watch::Sender::new(Arc::default());
+    let interfaces = Interfaces::new(memory.all(), kernel, links, found.clone());
+    let known = interfaces.machine(&config.interfaces, kernel);
+    found.send_replace(Arc::new(known.addresses(kernel.connected())));
+    Machine {
+        memory,
+        interfaces,
+        wanted,
+        present: found.subscribe(),
+    }
+}
+
+type Clients = BTreeMap<Name, ClientSnapshot>;
+type NetworkViews = (
+    watch::Receiver<Arc<DatapathSnapshot>>,
+    watch::Receiver<Arc<Clients>>,
+);
+
+/// The owner of kernel and datapath, and the DHCP clients that ask for what it lacks.
+fn start_network(
+    (kernel, notices): (Kernel, Notices),
+    machine: Machine,
+    (carrier, first): (Carrier, DatapathSnapshot),
+    (answers, bell, teller): (mpsc::Sender<Input>, Arc<Notify>, Teller),
+) -> (mpsc::Sender<Request>, NetworkViews, JoinHandle<()>) {
+    let (network, requests) = mpsc::channel(REQUESTS);
+    let (snapshot, datapath) = watch::channel(Arc::new(first));
+    let (clients, dhcp) = watch::channel(Arc::default());
+    let kernel = (kernel, machine.interfaces);
+    let owner = KernelOwner::new(kernel, carrier, (answers, bell), teller, snapshot);
+    let task = tokio::spawn(owner.run(requests, notices));
+    tokio::spawn(DhcpOwner::new(machine.memory, network.clone(), clients).run(machine.wanted));
+    (network, (datapath, dhcp), task)
 }
 
 /// Where news and questions are left. What an earlier run saved is there; a file as the only source has nothing beside it.

@@ -100,7 +100,6 @@ enum State {
     Waiting(Option<Held>),
     Rebooting {
         held: Held,
-        usable: bool,
         asked: Asked,
     },
     Selecting(Asked),
@@ -224,11 +223,7 @@ impl Client {
             Some(held) => {
                 let asked = self.ask(now);
                 out.push(Action::Broadcast(self.reboot_request(&held.lease, &asked, now)));
-                self.state = State::Rebooting {
-                    held,
-                    usable: true,
-                    asked,
-                };
+                self.state = State::Rebooting { held, asked };
             }
             None => self.discover(now, out),
         }
@@ -272,10 +267,10 @@ impl Client {
     fn overdue(&mut self, state: State, now: Instant, out: &mut Vec<Action>) -> State {
         match state {
             State::Waiting(held) => State::Waiting(held),
-            State::Rebooting { held, asked, usable } if asked.times < REBOOT_REQUESTS => {
+            State::Rebooting { held, asked } if asked.times < REBOOT_REQUESTS => {
                 let asked = self.ask_again(asked, now);
                 out.push(Action::Broadcast(self.reboot_request(&held.lease, &asked, now)));
-                State::Rebooting { held, usable, asked }
+                State::Rebooting { held, asked }
             }
             State::Rebooting { held, .. } => {
                 // Nobody says no: it holds until its end, and any server is asked meanwhile.
@@ -441,7 +436,7 @@ impl Client {
     }
 
     fn discover_message(&self, asked: &Asked, now: Instant) -> Vec<u8> {
-        self.message(Kind::Discover, Ipv4Addr::UNSPECIFIED, asked, now, &[])
+        self.message(Kind::Discover, Ipv4Addr::UNSPECIFIED, (asked, now), &[])
     }
 
     fn selecting_request(&self, offer: &Lease, asked: &Asked, now: Instant) -> Vec<u8> {
@@ -449,16 +444,16 @@ impl Client {
             (code::REQUESTED_ADDRESS, offer.address),
             (code::SERVER_IDENTIFIER, offer.server),
         ];
-        self.message(Kind::Request, Ipv4Addr::UNSPECIFIED, asked, now, &said)
+        self.message(Kind::Request, Ipv4Addr::UNSPECIFIED, (asked, now), &said)
     }
 
     fn reboot_request(&self, lease: &Lease, asked: &Asked, now: Instant) -> Vec<u8> {
         let said = [(code::REQUESTED_ADDRESS, lease.address)];
-        self.message(Kind::Request, Ipv4Addr::UNSPECIFIED, asked, now, &said)
+        self.message(Kind::Request, Ipv4Addr::UNSPECIFIED, (asked, now), &said)
     }
 
     fn renewing_request(&self, lease: &Lease, asked: &Asked, now: Instant) -> Vec<u8> {
-        self.message(Kind::Request, lease.address, asked, now, &[])
+        self.message(Kind::Request, lease.address, (asked, now), &[])
     }
 
     /// What of a message depends on the state is in table 5 of RFC 2131.
@@ -466,8 +461,7 @@ impl Client {
         &self,
         kind: Kind,
         client: Ipv4Addr,
-        asked: &Asked,
-        now: Instant,
+        (asked, now): (&Asked, Instant),
         addresses: &[(u8, Ipv4Addr)],
     ) -> Vec<u8> {
         let identifier = [&[1], self.hardware.as_slice()].concat();

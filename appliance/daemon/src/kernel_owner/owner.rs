@@ -486,7 +486,7 @@ impl KernelOwner {
         match self.kernel.apply([remove]).await {
             Ok(()) => info!(
                 closed = self.network.closed.len(),
-                "removed all of ours but the routes that keep sites closed"
+                "removed all of ours but what keeps sites closed and the machine reachable"
             ),
             Err(refusal) => warn!(%refusal, "not everything of ours could be removed"),
         }
