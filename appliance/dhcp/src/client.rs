@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use crate::action::Action;
+use crate::input::{Input, Random};
 use crate::lease::{Held, Lease, Loss};
 use crate::message::{Message, Operation};
 use crate::options::{Kind, Options, code};
@@ -21,45 +23,6 @@ const RENEWAL_WAIT: Duration = Duration::from_secs(60);
 const REFUSAL_WAIT: Duration = Duration::from_secs(10);
 /// The longest message that we take.
 const LARGEST: u16 = 1472;
-
-/// Where transaction ids and waits come from.
-pub trait Random: Send {
-    /// A number that nobody can foresee.
-    fn number(&mut self) -> u32;
-}
-
-/// A fact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// The link carries packets.
-    LinkUp,
-    /// It does no longer; leases hold all the same.
-    LinkDown,
-    /// The payload of a datagram to the client's port.
-    Received(&'a [u8]),
-    /// The deadline has come.
-    Tick,
-}
-
-/// A request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Send this from nobody to everybody on the link.
-    Broadcast(Vec<u8>),
-    /// Send this from our address to a server's port.
-    Send {
-        /// Our address.
-        from: Ipv4Addr,
-        /// The server.
-        to: Ipv4Addr,
-        /// The payload.
-        bytes: Vec<u8>,
-    },
-    /// This holds from now on, in place of what held before.
-    Use(Lease),
-    /// What held does no longer.
-    Lose(Loss),
-}
 
 /// What a client is doing, as status tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
