@@ -56,7 +56,7 @@ impl<'s> Admin<'s> {
     /// Sends a request (verb, path below `/api/v1`) and returns the JSON that comes back.
     pub(crate) fn asks(&self, proof: Proof, [verb, path]: &[&str; 2], body: Option<&Value>) -> Result<Value> {
         let mut curl = Command::new("curl");
-        curl.args(["-sk", "--fail-with-body", "--max-time", "5", "-X", verb]);
+        curl.args(["-sk", "--fail-with-body", "--max-time", "3", "-X", verb]);
         curl.args(["-H", "If-Match: *"]);
         match proof {
             Proof::Nothing => (),

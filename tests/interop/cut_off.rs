@@ -10,7 +10,7 @@ use system_tests::peer::tunnel::{Datapath, Tunnel};
 use crate::admin::{Admin, Proof};
 
 /// How long what nobody confirms is on trial.
-const TRIAL: &str = "confirm_within_s=10";
+const TRIAL: &str = "confirm_within_s=15";
 
 /// A gateway whose document says what addresses its links have.
 fn with_interfaces(tunnel: &Tunnel) -> Document {

@@ -7,6 +7,7 @@ mod control;
 mod datapath;
 mod derive;
 mod dhcp;
+mod entrance;
 mod envelope;
 mod forwarding;
 mod history;

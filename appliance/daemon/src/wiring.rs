@@ -25,21 +25,19 @@ use appliance_config::ValidConfig;
 use appliance_config::model::Name;
 use appliance_esp::{IkeInbox, IkeMessages, ike_messages};
 use appliance_kernel::{Kernel, Notices, Removal};
-use axum::Router;
 use ike::{Engine, Input, Snapshot};
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::access::Access;
 use crate::chronicle::{Chronicle, News, Question, Storage, Teller};
-use crate::control::{Beginning, Channels, Control, Files, Order, Origin, Running, Seed, View, begin};
+use crate::control::{Beginning, Control, Files, Origin, Running, Seed, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Request};
 use crate::derive::{self, Addresses, NetworkSettings, derive, network};
 use crate::dhcp::{ClientSnapshot, DhcpOwner, Links, Memory};
+use crate::entrance::{api, entrance};
 use crate::http::{self, Published};
-use crate::https::{Https, Listeners};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::{Journal, Pages};
 use crate::kernel_owner::{self, Carrier, Interfaces, KernelOwner};
@@ -165,31 +163,28 @@ async fn serve(
     let started = Instant::now();
     let (mut kernel, notices) = Kernel::open().await?;
     let in_use = derive::found(kernel.present());
-    let memory = memory(&origin, &arguments.state, directory.path());
-    let machine = machine(memory, &running.config, &kernel);
+    let remembered = memory(&origin, &arguments.state, directory.path());
+    let machine = machine(remembered, &running.config, &kernel);
     let (present, addresses) = (machine.present.clone(), machine.present.borrow().clone());
     let settings = network(&running.config, &in_use, &addresses);
-    let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
-    let outer = open_outside(&mut kernel, &settings, first_start).await?;
-    if let Some(seed) = seed {
-        origin.import(&mut running, &seed)?;
-    }
+    let outer = begin_outside(&mut kernel, &settings, (&origin, &mut running, seed)).await?;
     let (kind, why) = choose(arguments.datapath, &mut kernel).await?;
-    privileges::reduce()?;
     confine(&origin, arguments, directory.path())?;
     let desired = derive(&running.config, &secrets, kind, &in_use, &addresses);
     info!(datapath = kind.word(), why, "datapath chosen");
-    let (teller, events, chronicle_task) = start_chronicle(&origin, &arguments.state);
-    teller.tell(start(running.generation, kind, &why));
+    let first = start(running.generation, kind, &why);
+    let (teller, events, chronicle_task) = start_chronicle(&origin, &arguments.state, first);
     let (inbox, messages) = ike_messages();
     let (carrier, outer) = carrier(kind, outer, &inbox)?;
-    let first = DatapathSnapshot::first(kind, why);
     let (answers, answered) = mpsc::channel(ANSWERS);
     let bell = Arc::new(Notify::new());
     let telling = (answers.clone(), bell.clone(), teller.clone());
-    let (network, (datapath, dhcp), mut kernel_task) =
-        start_network((kernel, notices), machine, (carrier, first), telling);
-
+    let (network, (datapath, dhcp), mut kernel_task) = start_network(
+        (kernel, notices),
+        machine,
+        (carrier, DatapathSnapshot::first(kind, why)),
+        telling,
+    );
     let arrivals = (outer, bell, inbox, messages);
     let (commands, (ike_view, pages), mut ike_task) =
         start_engine(arrivals, (&network, &teller), (answers, answered));
@@ -215,8 +210,7 @@ async fn serve(
     control.begin(desired).await;
     let mut api_task = tokio::spawn(http::serve(listener, router));
     ready();
-    let tasks = [&mut kernel_task, &mut ike_task, &mut api_task];
-    until_stopped(control, tasks).await?;
+    until_stopped(control, [&mut kernel_task, &mut ike_task, &mut api_task]).await?;
     stop(&commands, ike_task, &network).await;
     save_events(&teller, &events, chronicle_task).await;
     Ok(())
@@ -288,12 +282,17 @@ fn start_network(
 }
 
 /// Where news and questions are left. What an earlier run saved is there; a file as the only source has nothing beside it.
-fn start_chronicle(origin: &Origin, state: &Path) -> (Teller, mpsc::Sender<Question>, JoinHandle<()>) {
+fn start_chronicle(
+    origin: &Origin,
+    state: &Path,
+    first: News,
+) -> (Teller, mpsc::Sender<Question>, JoinHandle<()>) {
     let saved = match origin {
         Origin::Files(_) => None,
         Origin::Store(_) => Storage::open(state),
     };
     let (chronicle, teller, questions) = Chronicle::new(saved);
+    teller.tell(first);
     (teller, questions, tokio::spawn(chronicle.run()))
 }
 
@@ -313,44 +312,10 @@ async fn save_events(teller: &Teller, events: &mpsc::Sender<Question>, chronicle
     }
 }
 
-/// The API, and what control has to do with it and with others.
-pub(crate) fn api(
-    published: Published,
-    (orders, view): (mpsc::Receiver<Order>, watch::Sender<Arc<View>>),
-    teller: &Teller,
-    addresses: watch::Receiver<Arc<Addresses>>,
-) -> (Router, Channels) {
-    let router = http::router(published.clone());
-    let Published { access, https, .. } = published;
-    let channels = Channels {
-        ike: published.commands,
-        network: published.refresh,
-        teller: teller.clone(),
-        addresses,
-        orders,
-        view,
-        access: access.clone(),
-        listeners: https.map(|https| Listeners::new(https, access, router.clone())),
-    };
-    (router, channels)
-}
-
-/// Who may come in, and the API over the network; a file as the only source has neither users nor a certificate.
-pub(crate) fn entrance(origin: &Origin, state: &Path) -> anyhow::Result<(Arc<Access>, Option<Arc<Https>>)> {
-    let (store, https) = match origin {
-        Origin::Files(_) => (None, None),
-        Origin::Store(store) => (
-            Some(store.clone()),
-            Some(Arc::new(Https::open(state.to_owned())?)),
-        ),
-    };
-    let access = Arc::new(Access::new(store)?);
-    tokio::spawn(Access::count(Arc::downgrade(&access)));
-    Ok((access, https))
-}
-
-/// Must come before the first worker: a thread passes its confinement on to those that it starts.
+/// Gives up what is no longer needed. Must come before the first worker: a thread passes its confinement on to those that
+/// it starts.
 fn confine(origin: &Origin, arguments: &Arguments, runtime_directory: &Path) -> anyhow::Result<()> {
+    privileges::reduce()?;
     let (read, mut write) = (folders_of(origin), vec![runtime_directory]);
     match origin {
         Origin::Files(_) => (),
@@ -407,14 +372,15 @@ async fn choose(choice: Datapath, kernel: &mut Kernel) -> anyhow::Result<(Kind, 
     Ok(chosen)
 }
 
-/// Binds the ports of IKE, and closes the sites. A first start, and one from a file alone, ends where another daemon holds
+/// Binds the ports of IKE, closes the sites, and then imports the seed. A first start, and one from a file alone, ends where another daemon holds
 /// a port, with nothing touched. A machine that was set up has to be reachable: there, and wherever an address is missing,
 /// status says so and it is tried again.
-async fn open_outside(
+async fn begin_outside(
     kernel: &mut Kernel,
     network: &NetworkSettings,
-    first_start: bool,
+    (origin, running, seed): (&Origin, &mut Running, Option<Seed>),
 ) -> anyhow::Result<Outer> {
+    let first_start = seed.is_some() || matches!(origin, Origin::Files(_));
     let outer = Outer::open(network.outer_addresses.clone());
     if first_start && let Some(held) = outer.withheld().first() {
         bail!("{held}");
@@ -422,6 +388,9 @@ async fn open_outside(
     kernel_owner::close(kernel, network)
         .await
         .context("closing the sites")?;
+    if let Some(seed) = seed {
+        origin.import(running, &seed)?;
+    }
     Ok(outer)
 }
 

@@ -110,13 +110,14 @@ pub(super) async fn order<T>(
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, reason, detail) = self.words();
-        let after = match &self {
-            Self::Denied(Denial::TooManyAttempts(wait)) => Some((RETRY_AFTER, seconds(*wait).to_string())),
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1".to_owned())),
-            Self::Denied(_) if status == StatusCode::UNAUTHORIZED => {
-                Some((WWW_AUTHENTICATE, "Bearer realm=\"causeway\"".to_owned()))
-            }
-            _ => None,
+        let after = if let Self::Denied(Denial::TooManyAttempts(wait)) = &self {
+            Some((RETRY_AFTER, seconds(*wait).to_string()))
+        } else if status == StatusCode::SERVICE_UNAVAILABLE {
+            Some((RETRY_AFTER, "1".to_owned()))
+        } else if status == StatusCode::UNAUTHORIZED {
+            Some((WWW_AUTHENTICATE, "Bearer realm=\"causeway\"".to_owned()))
+        } else {
+            None
         };
         let violations = if let Self::Refused(Refusal::Violations(violations)) = self {
             violations
@@ -148,25 +149,13 @@ impl Error {
                 (status, reason, denial.to_string())
             }
             Self::Certificate(fault) => {
-                let (status, reason) = match fault {
-                    CertificateFault::Unreadable(_) => (422, "certificate-unreadable"),
-                    CertificateFault::OtherKey => (422, "key-mismatch"),
-                    CertificateFault::File { .. } | CertificateFault::NotMade(_) => (500, "store-failed"),
-                };
+                let (status, reason) = words_of(fault);
                 (status, reason, fault.to_string())
             }
             Self::UnknownPath => (404, "unknown-path", "nothing lives at this path".to_owned()),
             Self::MethodNotAllowed => (405, "method-not-allowed", "this path has other verbs".to_owned()),
-            Self::UnknownConnection(name) => (
-                404,
-                "unknown-connection",
-                format!("no connection is named {name:?}"),
-            ),
-            Self::UnknownInterface(name) => (
-                404,
-                "unknown-interface",
-                format!("no interface is named {name:?}"),
-            ),
+            Self::UnknownConnection(name) => (404, "unknown-connection", unnamed("connection", name)),
+            Self::UnknownInterface(name) => (404, "unknown-interface", unnamed("interface", name)),
             Self::UnknownAction(action) => (
                 404,
                 "unknown-action",
@@ -206,6 +195,18 @@ impl Error {
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, reason, detail)
+    }
+}
+
+fn unnamed(kind: &str, name: &str) -> String {
+    format!("no {kind} is named {name:?}")
+}
+
+fn words_of(fault: &CertificateFault) -> (u16, &'static str) {
+    match fault {
+        CertificateFault::Unreadable(_) => (422, "certificate-unreadable"),
+        CertificateFault::OtherKey => (422, "key-mismatch"),
+        CertificateFault::File { .. } | CertificateFault::NotMade(_) => (500, "store-failed"),
     }
 }
 

@@ -16,11 +16,11 @@ use crate::chronicle::{Chronicle, Question, Storage, Teller};
 use crate::control::{Beginning, Control, Files, Origin, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::derive::{Addresses, InUse, derive};
+use crate::entrance::{api, entrance};
 use crate::http::{Published, serve};
 use crate::ike_owner::Command;
 use crate::journal::Pages;
 use crate::store::Store;
-use crate::wiring::{api, entrance};
 
 /// Control and API over a state directory, and owners that do what they are told.
 pub(in crate::http) struct Machine {
@@ -109,11 +109,9 @@ impl Machine {
 
     async fn over(directory: tempfile::TempDir, is_served: bool, beginning: Beginning) -> Self {
         let kind = Kind::Kernel;
-        let (settings, told, objects) = (
-            Arc::<Mutex<Vec<Settings>>>::default(),
-            Arc::<Mutex<Vec<String>>>::default(),
-            Arc::<AtomicBool>::default(),
-        );
+        let settings = Arc::<Mutex<Vec<Settings>>>::default();
+        let told = Arc::<Mutex<Vec<String>>>::default();
+        let objects = Arc::<AtomicBool>::default();
         let (network, requests) = mpsc::channel(8);
         let (ike, commands) = mpsc::channel(8);
         let kernel = tokio::spawn(kernel(requests, objects.clone()));
@@ -146,12 +144,8 @@ impl Machine {
             access: access.clone(),
             https: https.filter(|_| is_served),
         };
-        let (router, channels) = api(
-            views,
-            (orders, published),
-            &teller,
-            watch::channel(Arc::default()).1,
-        );
+        let addresses = watch::channel(Arc::default()).1;
+        let (router, channels) = api(views, (orders, published), &teller, addresses);
         let mut control = Control::new(beginning.origin, kind, beginning.running, channels);
         control.begin(desired).await;
         let control = tokio::spawn(async move { control.run().await.unwrap() });

@@ -1,0 +1,50 @@
+//! The API with who may come in, and what control has to do with both.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::{mpsc, watch};
+
+use crate::access::Access;
+use crate::chronicle::Teller;
+use crate::control::{Channels, Order, Origin, View};
+use crate::derive::Addresses;
+use crate::http::{self, Published};
+use crate::https::{Https, Listeners};
+
+/// The API, and what control has to do with it and with others.
+pub(crate) fn api(
+    published: Published,
+    (orders, view): (mpsc::Receiver<Order>, watch::Sender<Arc<View>>),
+    teller: &Teller,
+    addresses: watch::Receiver<Arc<Addresses>>,
+) -> (Router, Channels) {
+    let router = http::router(published.clone());
+    let Published { access, https, .. } = published;
+    let channels = Channels {
+        ike: published.commands,
+        network: published.refresh,
+        teller: teller.clone(),
+        addresses,
+        orders,
+        view,
+        access: access.clone(),
+        listeners: https.map(|https| Listeners::new(https, access, router.clone())),
+    };
+    (router, channels)
+}
+
+/// Who may come in, and the API over the network; a file as the only source has neither users nor a certificate.
+pub(crate) fn entrance(origin: &Origin, state: &Path) -> anyhow::Result<(Arc<Access>, Option<Arc<Https>>)> {
+    let (store, https) = match origin {
+        Origin::Files(_) => (None, None),
+        Origin::Store(store) => (
+            Some(store.clone()),
+            Some(Arc::new(Https::open(state.to_owned())?)),
+        ),
+    };
+    let access = Arc::new(Access::new(store)?);
+    tokio::spawn(Access::count(Arc::downgrade(&access)));
+    Ok((access, https))
+}
