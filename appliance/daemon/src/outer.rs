@@ -82,13 +82,20 @@ impl Outer {
         let failed = |address| move |error| BindError { address, error };
         // Any port will do to learn whether it is there.
         drop(UdpSocket::bind(at(0)).map_err(failed(at(IKE_PORT)))?);
-        for number in self.numbers {
-            self.ports.bind(at(*number))?;
-        }
-        self.user_datapath.as_ref().map_or(Ok(()), |datapath| {
-            let bound = datapath.bind(address);
+        let mut numbers = self.numbers.iter();
+        let bound = numbers.try_for_each(|number| self.ports.bind(at(*number)));
+        let bound = bound.and_then(|()| {
+            let bound = self
+                .user_datapath
+                .as_ref()
+                .map_or(Ok(()), |datapath| datapath.bind(address));
             bound.map_err(|error| failed(at(ENCAPSULATION_PORT))(error.into()))
-        })
+        });
+        if bound.is_err() {
+            // One port alone would bring up a tunnel that ends with the first NAT in its way.
+            self.ports.retain(|bound| bound.ip() != address);
+        }
+        bound
     }
 
     /// What was found out first stays: later, the sandbox does not let us see who holds a port.
@@ -200,6 +207,21 @@ mod tests {
         outer.want(BTreeSet::new());
         outer.let_go();
         UdpSocket::bind(address).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_lacks_one_port_has_none() {
+        let (free, held) = (UdpSocket::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
+        let (first, held) = (free.unwrap().local_addr().unwrap(), held.unwrap());
+        let mut outer = Outer::open(BTreeSet::new());
+        outer.numbers = Vec::leak(vec![first.port(), held.local_addr().unwrap().port()]);
+        outer.want(BTreeSet::from([first.ip()]));
+        let unusable = outer.unusable(first.ip()).map(|outage| outage.reason);
+        assert_eq!(unusable, Some(Reason::PortInUse));
+        UdpSocket::bind(first).unwrap();
+        drop(held);
+        assert_eq!(outer.look(), BTreeSet::from([first.ip()]));
+        assert!(UdpSocket::bind(first).is_err());
     }
 
     /// 192.0.2.0/24 is nobody's (RFC 5737).

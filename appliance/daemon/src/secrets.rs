@@ -62,9 +62,13 @@ fn named<'c>(connection: &Name, settings: &'c Connection) -> impl Iterator<Item 
         .authentication
         .ppk()
         .map(|ppk| ("ppk/secret", &ppk.secret));
-    let path = format!("/connections/{connection}/authentication");
+    let session = settings.bgp.as_ref().and_then(|bgp| bgp.md5_secret.as_ref());
+    let path = format!("/connections/{connection}");
+    let md5 = session.map(|name| (format!("{path}/bgp/md5_secret"), name));
     let named = [secret, ppk].into_iter().flatten();
-    named.map(move |(key, name)| (format!("{path}/{key}"), name))
+    named
+        .map(move |(key, name)| (format!("{path}/authentication/{key}"), name))
+        .chain(md5)
 }
 
 impl Secrets {

@@ -1,18 +1,20 @@
 //! Two sites and a tunnel between them, shown in plain words.
 
+use std::fs;
 use std::io::IsTerminal;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use serde_json::Value;
+use serde_json::{Value, json};
 use system_tests::lab::capture::{Capture, Class, Seen};
 use system_tests::lab::run::{Run, wait_for_interrupt};
 use system_tests::lab::sites::{Site, Sites};
 use system_tests::lab::traffic::{Ping, stream};
-use system_tests::peer::causeway::{Causeway, binary};
+use system_tests::peer::causeway::{Causeway, Document, binary, document};
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::tunnel::{Datapath, Tunnel};
 
@@ -97,7 +99,7 @@ impl Scene {
             Begins::Branch => (near.starting(), far.waiting()),
             Begins::Hub => (near.waiting(), far.starting()),
         };
-        let branch = || Causeway::start(&run, &sites.a.gateway, &near, Datapath::User);
+        let branch = || Causeway::with_store(&run, &sites.a.gateway, &appliance(&near), Datapath::User);
         let hub = || -> Result<Hub> {
             let gateway = &sites.b.gateway;
             Ok(match peer {
@@ -159,12 +161,34 @@ impl Scene {
         Ok(())
     }
 
+    /// A shell's beginning with the words that README uses: `causeway` on the machine, `API` over the network.
+    fn admin(&self) -> Result<PathBuf> {
+        let path = self.run.folder().join("admin.sh");
+        let (causeway, socket) = (binary("causeway")?, self.branch.socket());
+        let (causeway, socket) = (causeway.display(), socket.display());
+        let words = format!(
+            "cd \"$(mktemp -d)\"\ncauseway() {{ {causeway} --socket {socket} \"$@\"; }}\n\
+             API=https://10.1.0.1:8443/api/v1\nPS1='host a# '\n"
+        );
+        fs::write(&path, words)?;
+        Ok(path)
+    }
+
     /// Where to look while it runs.
     fn explain(&self) -> Result<()> {
         let Site { host, .. } = &self.sites.a;
         let causeway = binary("causeway")?;
         println!("\n--- Where to look");
-        println!("Status of gateway a (its web console comes with a later issue):");
+        println!("Gateway a as its admin sees it, from host a (its web console comes with a later issue):");
+        println!(
+            "    ip netns exec {} bash --rcfile {}",
+            host.name(),
+            self.admin()?.display()
+        );
+        println!(
+            "    There the lines of README under \"Claiming the box\" work as they stand, but for API=, which is set."
+        );
+        println!("Status of gateway a:");
         println!(
             "    {} --socket {} status",
             causeway.display(),
@@ -198,6 +222,19 @@ impl Scene {
         ensure!(shown.success(), "causeway status ended with {shown}");
         Ok(())
     }
+}
+
+/// A gateway that is an appliance: its document also says what addresses its links have.
+fn appliance(tunnel: &Tunnel) -> Document {
+    let mut document = document(&[("peer", tunnel)]);
+    if let Some(parts) = document.json.as_object_mut() {
+        let lan = json!({ "method": "static", "addresses": ["10.1.0.1/24", "10.1.1.1/24"] });
+        let wan = json!({ "method": "static", "addresses": ["192.0.2.1/24"], "gateway": "192.0.2.2" });
+        let interfaces =
+            json!({ "lan": { "role": "lan", "ipv4": lan }, "wan": { "role": "wan", "ipv4": wan } });
+        parts.insert("interfaces".to_owned(), interfaces);
+    }
+    document
 }
 
 /// The security associations, as status tells them.
