@@ -54,7 +54,7 @@ pub fn notices(config: &ValidConfig) -> Vec<Notice> {
         (
             "trust",
             config.trust.is_empty(),
-            "no certificate is checked against it",
+            "no certificate of a peer is checked against it",
         ),
         (
             "key_providers",

@@ -79,6 +79,34 @@ impl Arrival {
         }
     }
 
+    /// With what the certificate of the client says, if it has shown one.
+    pub(crate) fn with_certificate(self, name: Option<Arc<str>>) -> Self {
+        match self {
+            Self::Socket(_) => self,
+            Self::Network {
+                remote,
+                local,
+                device,
+                certificate: _,
+                place,
+            } => Self::Network {
+                remote,
+                local,
+                device,
+                certificate: name,
+                place,
+            },
+        }
+    }
+
+    /// Whether its client has proved by a certificate who it is. Browsers show one to whatever page asks them to.
+    pub(crate) fn has_certificate(&self) -> bool {
+        match self {
+            Self::Socket(_) => false,
+            Self::Network { certificate, .. } => certificate.is_some(),
+        }
+    }
+
     /// Whether a document lets it in.
     pub(crate) fn is_let_in(&self, policy: &Policy) -> bool {
         match self {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Device, Role};
+use appliance_config::model::{Device, Role, Trust};
 use nix::ifaddrs::getifaddrs;
 
 /// What the running document says about access.
@@ -12,6 +12,8 @@ pub(crate) struct Policy {
     pub(crate) users: BTreeMap<String, Role>,
     /// Where the API is served.
     pub(crate) listen: BTreeSet<SocketAddr>,
+    /// What certificates of clients go back to, where they are asked for one.
+    pub(crate) client_trust: Option<Trust>,
     /// The parts of the document that say from where.
     settings: ValidConfig,
 }
@@ -31,6 +33,10 @@ impl Policy {
         Self {
             users: users.map(|(name, user)| (name.to_string(), user.role)).collect(),
             listen: management.listen.clone(),
+            client_trust: management
+                .client_trust
+                .as_ref()
+                .and_then(|name| config.trust.get(name).cloned()),
             settings: ValidConfig {
                 system: config.system.clone(),
                 interfaces: config.interfaces.clone(),

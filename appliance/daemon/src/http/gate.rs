@@ -80,7 +80,8 @@ impl Asked<'_> {
         }
         let open = self.rule.is_some_and(|rule| rule.needs == Needs::Nothing);
         let shown = self.shown();
-        if shown.writes && (open || shown.cookie.is_some()) && self.is_cross_site() {
+        let of_browser = open || shown.cookie.is_some() || arrival.has_certificate();
+        if shown.writes && of_browser && self.is_cross_site() {
             return (nobody, Err(Denial::CrossSite.into()));
         }
         let caller = match access.identify(arrival, &shown) {

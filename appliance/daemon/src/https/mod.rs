@@ -1,6 +1,7 @@
 //! The API over the network: TLS listeners, the certificate, and places for connections.
 
 mod certificate;
+mod client;
 mod listeners;
 mod places;
 mod server;

@@ -2,10 +2,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use appliance_config::model::Trust;
 use axum::Router;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, NoServerSessionStorage};
 use rustls::version::TLS13;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -13,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use super::certificate::{Certificate, CertificateFault};
+use super::client;
 use super::places::Places;
 use crate::access::{Access, Arrival, LocalDevice};
 use crate::http::serve_connection;
@@ -42,7 +45,7 @@ impl Https {
             fingerprint = certificate.fingerprint(),
             "the certificate of the API"
         );
-        let config = config(&certificate)?;
+        let config = config(&certificate, Arc::new(NoClientAuth))?;
         Ok(Self {
             state,
             current: RwLock::new((Arc::new(certificate), config)),
@@ -65,7 +68,7 @@ impl Https {
         certificate: Option<Certificate>,
     ) -> Result<Arc<Certificate>, CertificateFault> {
         let certificate = certificate.map_or_else(Certificate::make, Ok)?;
-        let config = config(&certificate)?;
+        let config = config(&certificate, Arc::new(NoClientAuth))?;
         certificate.keep(&self.state)?;
         let certificate = Arc::new(certificate);
         info!(
@@ -99,8 +102,9 @@ impl Https {
             certificate: None,
             place: place.clone(),
         };
+        let trust = access.policy().client_trust.clone();
         tokio::select! {
-            () = self.converse(stream, arrival, router) => (),
+            () = self.converse(stream, (arrival, trust), router) => (),
             () = place.given_up() => (),
         }
         self.places
@@ -109,35 +113,52 @@ impl Https {
             .leave(number);
     }
 
-    async fn converse(&self, stream: TcpStream, arrival: Arrival, router: Router) {
+    async fn converse(&self, stream: TcpStream, (arrival, trust): (Arrival, Option<Trust>), router: Router) {
         let socket = SockRef::from(&stream);
         let keepalive = TcpKeepalive::new().with_time(QUIET).with_interval(STALLED / 3);
         // Without them a peer that is gone has its place until another needs it.
         let _none = socket.set_tcp_user_timeout(Some(STALLED));
         let _none = socket.set_tcp_keepalive(&keepalive);
         let _slower = stream.set_nodelay(true);
-        let config = self
-            .current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .clone();
+        let Ok(config) = self.config(trust.as_ref()) else {
+            return;
+        };
         let accepted = TlsAcceptor::from(config).accept(stream);
         match tokio::time::timeout(HANDSHAKE, accepted).await {
-            Ok(Ok(stream)) => serve_connection(stream, arrival, router).await,
+            Ok(Ok(stream)) => {
+                let chain = stream.get_ref().1.peer_certificates();
+                let name = trust.and_then(|trust| client::name(&trust, chain));
+                serve_connection(stream, arrival.with_certificate(name), router).await;
+            }
             Ok(Err(error)) => debug!(from = arrival.words(), %error, "no TLS"),
             Err(_) => debug!(from = arrival.words(), "the TLS handshake took too long"),
         }
     }
 }
 
+impl Https {
+    /// As it is, or asking for a certificate that goes back to this.
+    fn config(&self, trust: Option<&Trust>) -> Result<Arc<ServerConfig>, CertificateFault> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        match trust.and_then(client::verifier) {
+            Some(verifier) => config(&current.0, verifier),
+            None => Ok(current.1.clone()),
+        }
+    }
+}
+
 /// TLS 1.3 and no resumption: whether a client certificate is good is looked at each time.
-fn config(certificate: &Certificate) -> Result<Arc<ServerConfig>, CertificateFault> {
+fn config(
+    certificate: &Certificate,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<Arc<ServerConfig>, CertificateFault> {
     let unreadable = |error: rustls::Error| CertificateFault::Unreadable(error.to_string());
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_protocol_versions(&[&TLS13]).map_err(unreadable)?;
     let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certificate.key.clone()));
-    let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+    let mut config = builder
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(resolver);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

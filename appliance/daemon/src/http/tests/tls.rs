@@ -1,10 +1,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -119,15 +120,24 @@ impl SignedIn {
 
 /// A TLS connection to a server with this certificate.
 pub(super) async fn connect(address: SocketAddr, chain: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_with(address, chain, |builder| builder.with_no_client_auth()).await
+}
+
+/// The same, by a client that may have a certificate.
+pub(super) async fn connect_with(
+    address: SocketAddr,
+    chain: &str,
+    finish: impl FnOnce(ConfigBuilder<ClientConfig, WantsClientCert>) -> ClientConfig,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(chain.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = finish(builder);
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::from(address.ip());
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
