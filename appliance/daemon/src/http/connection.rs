@@ -59,3 +59,45 @@ pub(crate) async fn serve(listener: UnixListener, router: Router) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn served() -> DuplexStream {
+        let (client, server) = duplex(1024);
+        let arrival = Arrival::Socket(None);
+        tokio::spawn(async move { serve_connection(server, arrival, Router::new()).await });
+        client
+    }
+
+    /// Slow-loris: a header that comes octet by octet holds its connection no longer than one that does not come.
+    #[tokio::test(start_paused = true)]
+    async fn a_header_that_comes_too_slowly_ends_its_connection() {
+        for pause in [Duration::from_secs(1), Duration::from_secs(3600)] {
+            let (mut client, begun) = (served(), Instant::now());
+            let (mut read, mut write) = tokio::io::split(&mut client);
+            let dribble = async {
+                for octet in b"GET /api/v1/status HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" {
+                    if write.write_all(&[*octet]).await.is_err() {
+                        break;
+                    }
+                    let _time_passes = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+                }
+            };
+            let mut answer = Vec::new();
+            tokio::select! {
+                read = read.read_to_end(&mut answer) => drop(read.unwrap()),
+                () = dribble => panic!("it may go on"),
+            }
+            assert!(
+                begun.elapsed() <= HEADER + Duration::from_secs(1),
+                "{:?}",
+                begun.elapsed()
+            );
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The configuration of 1,000 connections: how long a check, a commit that changes one of them, and a status take, each
+//! The configuration of 1,000 connections and 100 NAT rules: how long a check, a commit that changes one of them, and a status take, each
 //! by the command line with the start of that; how long a start takes until all is handed out; and what the daemon holds
 //! then, and with one connection.
 //!
@@ -16,6 +16,8 @@ use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
 use system_tests::peer::causeway::{Causeway, Document};
 use system_tests::peer::tunnel::Datapath;
+
+const RULES: u32 = 100;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -72,6 +74,17 @@ fn memory(gateway: &Causeway) -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
+/// So many rules that no connection has: one that has would not run.
+fn rules(number: u32) -> Map<String, Value> {
+    let rule = |number: u32| {
+        let (internal, external) = (format!("172.16.{number}.0/24"), format!("100.64.{number}.0/24"));
+        let rule = json!({ "type": "Static", "mode": "IngressSnat",
+                           "internal": { "prefix": internal }, "external": { "prefix": external } });
+        (format!("rule-{number}"), rule)
+    };
+    (0..number).map(rule).collect()
+}
+
 /// So many connections, each to a site and with a secret of its own; nobody begins.
 fn document(connections: u32, local: &str) -> Document {
     let (mut sites, mut items, mut secrets) = (Map::new(), Map::new(), Vec::new());
@@ -90,7 +103,7 @@ fn document(connections: u32, local: &str) -> Document {
     }
     let json: Value = json!({
         "gateway": { "ip_configurations": { "default": { "address": local } }, "address_space": ["10.1.0.0/24"] },
-        "sites": sites, "connections": items
+        "sites": sites, "connections": items, "nat_rules": rules(connections.min(RULES))
     });
     Document { json, secrets }
 }
