@@ -1,5 +1,5 @@
 use appliance_config::Approach;
-use appliance_config::model::Role;
+use appliance_config::model::{Role, Trust};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -21,11 +21,20 @@ pub(crate) enum Arrival {
         local: SocketAddr,
         /// The device that has it.
         device: Option<Arc<LocalDevice>>,
-        /// The common name of the certificate that was verified, if there is one.
-        certificate: Option<Arc<str>>,
+        /// The certificate that was verified, if there is one.
+        certificate: Option<Arc<Verified>>,
         /// Its place among the connections.
         place: Arc<Place>,
     },
+}
+
+/// What a client has proved by a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// The common name.
+    pub(crate) name: String,
+    /// What it was believed by; it says nothing any more where the document has another.
+    pub(crate) trust: Trust,
 }
 
 /// Who asks.
@@ -80,7 +89,7 @@ impl Arrival {
     }
 
     /// With what the certificate of the client says, if it has shown one.
-    pub(crate) fn with_certificate(self, name: Option<Arc<str>>) -> Self {
+    pub(crate) fn with_certificate(self, verified: Option<Verified>) -> Self {
         match self {
             Self::Socket(_) => self,
             Self::Network {
@@ -93,7 +102,7 @@ impl Arrival {
                 remote,
                 local,
                 device,
-                certificate: name,
+                certificate: verified.map(Arc::new),
                 place,
             },
         }

@@ -203,8 +203,10 @@ impl Access {
             }
             Arrival::Socket(None) => (Identity::Nobody, None),
             Arrival::Network { certificate, .. } => {
-                let name = certificate.as_deref();
-                let user = name.and_then(|name| policy.users.get_key_value(name));
+                let believed = certificate
+                    .as_ref()
+                    .filter(|verified| policy.client_trust.as_ref() == Some(&verified.trust));
+                let user = believed.and_then(|verified| policy.users.get_key_value(&verified.name));
                 user.map_or((Identity::Nobody, None), |(user, role)| {
                     (Identity::User(user.clone()), Some(*role))
                 })

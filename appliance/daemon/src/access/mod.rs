@@ -13,7 +13,7 @@ mod sign_in;
 mod throttle;
 mod token;
 
-pub(crate) use caller::{Arrival, Caller, Identity, Proof};
+pub(crate) use caller::{Arrival, Caller, Identity, Proof, Verified};
 pub(crate) use denial::{Denial, seconds};
 pub(crate) use guard::{Access, Shown};
 pub(crate) use policy::{LocalDevice, Policy};

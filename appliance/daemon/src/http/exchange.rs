@@ -4,11 +4,12 @@ use appliance_config::{Config, Edit};
 use axum::Json;
 use axum::extract::State;
 use schemars::JsonSchema;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::body::sent;
 use super::config::{Tagged, tagged};
 use super::error::{Error, ask};
 use super::router::Published;
@@ -52,7 +53,7 @@ pub(crate) struct Export {
 pub(crate) struct Passphrase {
     /// 8 to 1024 characters.
     #[schemars(with = "String", length(min = 8, max = 1024))]
-    passphrase: String,
+    passphrase: SecretString,
 }
 
 /// What is to be imported.
@@ -62,8 +63,8 @@ pub(crate) struct Import {
     export: Export,
     /// Without, secrets stay as they are here.
     #[serde(default)]
-    #[schemars(length(min = 8, max = 1024))]
-    passphrase: Option<String>,
+    #[schemars(with = "Option<String>", length(min = 8, max = 1024))]
+    passphrase: Option<SecretString>,
 }
 
 /// What is wrong with an export, or with its passphrase.
@@ -110,7 +111,7 @@ pub(crate) async fn plain(State(published): State<Published>) -> Result<Json<Exp
 
 /// `POST /api/v1/export` with `{"passphrase": "…"}`: the same with all secrets, sealed under it.
 pub(crate) async fn sealed(State(published): State<Published>, write: Write) -> Result<Json<Export>, Error> {
-    let Passphrase { passphrase } = body(&write, "{\"passphrase\": \"…\"}")?;
+    let Passphrase { passphrase } = sent(&write.body, "{\"passphrase\": \"…\"}")?;
     let passphrase = usable(passphrase)?;
     let Exported {
         running,
@@ -137,7 +138,7 @@ pub(crate) async fn import(
     write: Write,
 ) -> Result<Tagged<Report>, Error> {
     let said = write.conditioned()?;
-    let Import { export, passphrase } = body(&write, "{\"export\": …, \"passphrase\": \"…\"}")?;
+    let Import { export, passphrase } = sent(&write.body, "{\"export\": …, \"passphrase\": \"…\"}")?;
     if export.format != FORMAT {
         let format = export.format;
         return Err(unfit(format!(
@@ -164,24 +165,13 @@ pub(crate) async fn import(
     Ok(tagged(report.generation, report))
 }
 
-fn body<T: serde::de::DeserializeOwned>(write: &Write, expected: &str) -> Result<T, Error> {
-    let read = serde_json::from_slice(&write.body);
-    // Of what cannot be read only the place is told: it may be a passphrase.
-    read.map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Error::InvalidBody(format!(
-            "expected {expected}; line {line}, column {column} is not that"
-        ))
-    })
-}
-
 fn unfit(detail: impl Into<String>) -> Error {
     Error::Exchange(Unfit::Export(detail.into()))
 }
 
-fn usable(passphrase: String) -> Result<SecretString, Error> {
-    if PASSPHRASE.contains(&passphrase.chars().count()) {
-        Ok(passphrase.into())
+fn usable(passphrase: SecretString) -> Result<SecretString, Error> {
+    if PASSPHRASE.contains(&passphrase.expose_secret().chars().count()) {
+        Ok(passphrase)
     } else {
         Err(Error::Exchange(Unfit::Passphrase))
     }

@@ -13,6 +13,8 @@ use x509_cert::der::Decode;
 use x509_cert::der::asn1::{PrintableStringRef, Utf8StringRef};
 use x509_cert::der::oid::db::rfc4519::COMMON_NAME;
 
+use crate::access::Verified;
+
 /// What certificates of clients are checked against: whoever has one of this chain's has proved who it is, and whoever has
 /// none goes on to sign in. None is asked for where none could be believed.
 pub(super) fn verifier(trust: &Trust) -> Option<Arc<dyn ClientCertVerifier>> {
@@ -40,15 +42,16 @@ pub(super) fn verifier(trust: &Trust) -> Option<Arc<dyn ClientCertVerifier>> {
         .ok()
 }
 
-/// The common name of a client whose certificate was verified, unless it is revoked.
-pub(super) fn name(trust: &Trust, chain: Option<&[CertificateDer<'_>]>) -> Option<Arc<str>> {
+/// What the certificate of a client proves that was verified, unless it is revoked.
+pub(super) fn verified(trust: Trust, chain: Option<&[CertificateDer<'_>]>) -> Option<Verified> {
     let leaf = chain?.first()?;
     let hashes = [&SHA1_FOR_LEGACY_USE_ONLY, &SHA256].map(|algorithm| digest(algorithm, leaf));
     let is_revoked = |hash: &[u8]| trust.revoked.values().any(|revoked| revoked.octets() == hash);
     if hashes.iter().any(|hash| is_revoked(hash.as_ref())) {
         return None;
     }
-    common_name(leaf).map(Arc::from)
+    let name = common_name(leaf)?;
+    Some(Verified { name, trust })
 }
 
 /// The one common name of the subject.

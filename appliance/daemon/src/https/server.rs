@@ -127,16 +127,14 @@ impl Https {
         match tokio::time::timeout(HANDSHAKE, accepted).await {
             Ok(Ok(stream)) => {
                 let chain = stream.get_ref().1.peer_certificates();
-                let name = trust.and_then(|trust| client::name(&trust, chain));
-                serve_connection(stream, arrival.with_certificate(name), router).await;
+                let verified = trust.and_then(|trust| client::verified(trust, chain));
+                serve_connection(stream, arrival.with_certificate(verified), router).await;
             }
             Ok(Err(error)) => debug!(from = arrival.words(), %error, "no TLS"),
             Err(_) => debug!(from = arrival.words(), "the TLS handshake took too long"),
         }
     }
-}
 
-impl Https {
     /// As it is, or asking for a certificate that goes back to this.
     fn config(&self, trust: Option<&Trust>) -> Result<Arc<ServerConfig>, CertificateFault> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);

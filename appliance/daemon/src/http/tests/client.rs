@@ -130,3 +130,28 @@ async fn a_certificate_that_is_revoked_or_somebody_elses_says_nothing() {
         assert!(!matches!(read, Ok(1..)), "{read:?}");
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_is_kept_proves_nothing_once_its_certificate_is_not_believed() {
+    let authority = Authority::new("admins");
+    let served = Served::claimed().await;
+    trust(&served, &authority.root, json!({})).await;
+    let mut stream = authority.client("alice").connect(&served).await.unwrap();
+    assert_eq!(status_of(&mut stream).await, "200");
+    let hash = "0".repeat(64);
+    let revoked = json!({ "revoked_thumbprints": { "lost-laptop": hash } });
+    trust(&served, &authority.root, revoked).await;
+    assert_eq!(status_of(&mut stream).await, "401");
+}
+
+/// The status of a request on a connection that goes on.
+async fn status_of(stream: &mut TlsStream<TcpStream>) -> String {
+    stream
+        .write_all(b"GET /api/v1/config/users HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut octets = [0; 16384];
+    let length = stream.read(&mut octets).await.unwrap();
+    let head = std::str::from_utf8(&octets[..length]).unwrap();
+    head.split(' ').nth(1).unwrap().to_owned()
+}
