@@ -10,6 +10,7 @@ use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, Document, SOON, document};
 use system_tests::peer::tunnel::Datapath;
 
+use crate::outer::up_from;
 use crate::pair::tunnels;
 
 /// The second gateway, which lets the first come from anywhere, and what the first one is configured with: its own links
@@ -57,19 +58,6 @@ fn until(sites: &Sites, arguments: &str, has: &[&str], lacks: &[&str]) {
 
 fn interface(gateway: &Causeway, name: &str) -> Value {
     gateway.status().unwrap()["interfaces"][name].clone()
-}
-
-/// The tunnel is up from this address, and hosts talk through it.
-fn up_from(gateway: &Causeway, sites: &Sites, address: Ipv4Addr) {
-    wait::until(&format!("the tunnel to be up from {address}"), SOON, || {
-        let connection = gateway.connection("peer")?;
-        let from = connection["ike"]["local"].as_str().unwrap_or_default();
-        let there = from.starts_with(&format!("{address}:"));
-        anyhow::ensure!(connection["state"] == "up" && there, "{connection}");
-        Ok(())
-    })
-    .unwrap();
-    assert!(sites.a.reaches(&sites.b), "{}", gateway.log());
 }
 
 /// Addresses, MTU and default route become what the document says; an address that it does not name goes. A commit that

@@ -43,7 +43,8 @@ fn down_for(gateway: &Causeway, reason: &str) -> Value {
 }
 
 /// The tunnel is up from this address, and hosts talk through it.
-fn up_from(gateway: &Causeway, sites: &Sites, address: IpAddr) {
+pub(crate) fn up_from(gateway: &Causeway, sites: &Sites, address: impl Into<IpAddr>) {
+    let address = address.into();
     wait::until(&format!("the tunnel to be up from {address}"), SOON, || {
         let connection = gateway.connection("peer")?;
         let from = connection["ike"]["local"].as_str().unwrap_or_default();
