@@ -1,0 +1,22 @@
+//! BGP-4 (RFC 4271) as one pure core: it takes one input at a time and returns all that follows from it.
+
+mod action;
+mod family;
+mod input;
+mod policy;
+#[allow(dead_code)]
+mod rib;
+mod settings;
+mod snapshot;
+pub mod wire;
+
+pub use action::{Action, Event, Way};
+pub use family::{Families, Family};
+pub use input::{ConnectionId, Input};
+pub use policy::{
+    Change, Community, Condition, NextHopChange, PathToken, Policy, PrefixRange, Term, Verdict,
+};
+pub use settings::{Limits, Neighbour, NeighbourName, Role, Settings, Timers};
+pub use snapshot::{
+    Advanced, FamilyCounts, LastError, Messages, Negotiated, PeerSnapshot, PeerState, Side, Snapshot,
+};
