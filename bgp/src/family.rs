@@ -91,7 +91,9 @@ impl Families {
 
     /// Each of them.
     pub fn iter(self) -> impl Iterator<Item = Family> {
-        Family::ALL.into_iter().filter(move |family| self.contains(*family))
+        Family::ALL
+            .into_iter()
+            .filter(move |family| self.contains(*family))
     }
 
     fn bit(family: Family) -> u8 {

@@ -1,9 +1,11 @@
 //! BGP-4 (RFC 4271) as one pure core: it takes one input at a time and returns all that follows from it.
 
 mod action;
+pub mod bfd;
 mod family;
 mod input;
 mod policy;
+mod random;
 #[allow(dead_code)]
 mod rib;
 mod settings;
@@ -16,6 +18,7 @@ pub use input::{ConnectionId, Input};
 pub use policy::{
     Change, Community, Condition, NextHopChange, PathToken, Policy, PrefixRange, Term, Verdict,
 };
+pub use random::Random;
 pub use settings::{Limits, Neighbour, NeighbourName, Role, Settings, Timers};
 pub use snapshot::{
     Advanced, FamilyCounts, LastError, Messages, Negotiated, PeerSnapshot, PeerState, Side, Snapshot,
