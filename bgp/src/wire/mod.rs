@@ -2,9 +2,18 @@
 
 pub mod as_path;
 pub mod attribute;
+mod block;
 pub mod capability;
+pub mod community;
 pub mod error;
+pub mod framing;
+mod nlri;
 pub mod notification;
+mod octets;
 pub mod open;
+mod reach;
+mod recent;
 pub mod refresh;
+pub mod registry;
 pub mod update;
+pub mod writer;
