@@ -137,9 +137,11 @@ impl Course<'_> {
         let answers = traffic.finish()?;
         let now = Elsewhere::of(scene, self.cell)?;
         let (by_link, by_peer) = (now.link - before.link, now.peer - before.peer);
-        let most = by_link + by_peer + Self::allowed(name);
+        let by_queue = now.queue.saturating_sub(before.queue);
+        let most = by_link + by_peer + by_queue + Self::allowed(name);
         let told = format!(
-            "{answers:?}, of which the link lost {by_link} at most, and the peer {by_peer} before they left it"
+            "{answers:?}, of which the link lost {by_link} at most, the peer {by_peer} before they left it, and the \
+             emulated machine {by_queue} before a datapath could read them"
         );
         let lost = answers.lost;
         self.steps.push(Step {
@@ -167,6 +169,8 @@ impl Course<'_> {
 struct Elsewhere {
     link: usize,
     peer: usize,
+    /// An emulated processor that its host forgets for seconds does not read the queue of a TUN device in time.
+    queue: usize,
 }
 
 impl Elsewhere {
@@ -176,7 +180,11 @@ impl Elsewhere {
             Link::Loss => lost_outside(&scene.sites)?,
         };
         let peer = scene.peer.lost()?;
-        Ok(Self { link, peer })
+        let queue = match Datapath::of_this_run()? {
+            Datapath::User => 0,
+            Datapath::Kernel => scene.lost_in_queues(cell)?,
+        };
+        Ok(Self { link, peer, queue })
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use system_tests::lab::capture::Capture;
+use system_tests::lab::namespace::Namespace;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::{Site, Sites};
 use system_tests::lab::wait;
@@ -100,11 +101,29 @@ impl Scene {
             eprintln!("--- Causeway: {:?}", causeway.connection("peer"));
         }
         for gateway in [&self.sites.a.gateway, &self.sites.b.gateway] {
-            for of in ["state", "policy"] {
-                let told = gateway.run("ip", &["-s", "xfrm", of]);
-                eprintln!("--- {}, {of}:\n{}", gateway.name(), told.unwrap_or_default());
+            for (program, asked) in [
+                ("ip", &["-s", "xfrm", "state"][..]),
+                ("ip", &["-s", "xfrm", "policy"]),
+                ("ip", &["-s", "link"]),
+                ("cat", &["/proc/net/snmp", "/proc/net/xfrm_stat"]),
+            ] {
+                let told = gateway.run(program, asked);
+                let (name, asked) = (gateway.name(), asked.join(" "));
+                eprintln!("--- {name}, {program} {asked}:\n{}", told.unwrap_or_default());
             }
         }
+    }
+
+    /// Packets that found the queue of a TUN device full, in both gateways.
+    pub(crate) fn lost_in_queues(&self, cell: &Cell) -> Result<usize> {
+        let [near, far] = places(cell, &self.sites);
+        let mut lost = 0;
+        for (datapath, place) in [(cell.ours, near), (cell.theirs, far)] {
+            if datapath == Datapath::User {
+                lost += dropped(&place.gateway)?;
+            }
+        }
+        Ok(lost)
     }
 
     /// Waits until there are as many Child SAs as a cell has at first: all those that nothing has to ask for.
@@ -147,6 +166,18 @@ impl Scene {
             Ok(())
         })
     }
+}
+
+/// What the tunnel links of a gateway dropped on their way out. A link that went with its daemon dropped nothing.
+fn dropped(gateway: &Namespace) -> Result<usize> {
+    let told = gateway.run("ip", &["-json", "-statistics", "link"])?;
+    let links: Vec<Value> = serde_json::from_str(&told)?;
+    let tunnels = links.iter().filter(|link| {
+        let name = link["ifname"].as_str().unwrap_or_default();
+        name.starts_with("cw-")
+    });
+    let dropped = tunnels.filter_map(|link| link["stats64"]["tx"]["dropped"].as_u64());
+    Ok(usize::try_from(dropped.sum::<u64>())?)
 }
 
 /// Our site and the other. Behind a NAT is who begins.
