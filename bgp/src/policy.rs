@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::wire::attribute::Origin;
+use crate::wire::as_path::{AsPath, Segment};
+use crate::wire::attribute::{Attributes, NextHop, Origin};
 
 /// The first term that fits decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,4 +120,179 @@ impl Policy {
         terms: Vec::new(),
         default: Verdict::Accept,
     };
+}
+
+/// A route as a policy looks at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route<'a> {
+    pub(crate) prefix: IpNet,
+    pub(crate) attributes: &'a Attributes,
+    /// The site that it comes from, if it comes from one.
+    pub(crate) site: Option<&'a str>,
+}
+
+/// What a policy says of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Decision {
+    /// The term that decided, by its position; the default if none did.
+    pub(crate) term: Option<usize>,
+    pub(crate) accepted: bool,
+}
+
+impl Policy {
+    /// The first term that fits decides.
+    pub(crate) fn decide(&self, route: &Route<'_>) -> Decision {
+        let fits = |term: &Term| term.condition.fits(route);
+        let term = self.terms.iter().position(fits);
+        let verdict = term
+            .and_then(|at| self.terms.get(at))
+            .map_or(self.default, |term| term.verdict);
+        Decision {
+            term,
+            accepted: verdict == Verdict::Accept,
+        }
+    }
+
+    /// What the term that decided changes.
+    pub(crate) fn change(&self, decision: Decision) -> Option<&Change> {
+        let term = decision.term.and_then(|at| self.terms.get(at))?;
+        Some(&term.change)
+    }
+
+    /// Whether routes with the same attributes may fare differently, by their prefixes.
+    pub(crate) fn looks_at_prefixes(&self) -> bool {
+        self.terms.iter().any(|term| term.condition.prefixes.is_some())
+    }
+}
+
+impl Condition {
+    fn fits(&self, route: &Route<'_>) -> bool {
+        let attributes = route.attributes;
+        let inside = |ranges: &Vec<PrefixRange>| ranges.iter().any(|range| range.contains(route.prefix));
+        let path = &attributes.as_path;
+        let path_length = u16::try_from(path.length()).unwrap_or(u16::MAX);
+        self.prefixes.as_ref().is_none_or(inside)
+            && self
+                .as_path_length
+                .as_ref()
+                .is_none_or(|lengths| lengths.contains(&path_length))
+            && self.as_path.as_ref().is_none_or(|pattern| matches(pattern, path))
+            && self
+                .communities
+                .iter()
+                .all(|community| community.is_on(attributes))
+            && self.origin.is_none_or(|origin| origin == attributes.origin)
+            && self.site.as_ref().is_none_or(|site| route.site == Some(site))
+    }
+}
+
+impl PrefixRange {
+    fn contains(&self, prefix: IpNet) -> bool {
+        self.prefix.contains(&prefix) && self.lengths.contains(&prefix.prefix_len())
+    }
+}
+
+/// One place of a path: an autonomous system, or those of a set, any of which may fit.
+type Place<'a> = &'a [u32];
+
+/// Whether a whole path looks as the pattern says. Looks back to the last "any number" only, so that no pattern takes
+/// longer than its length times that of the path.
+fn matches(pattern: &[PathToken], path: &AsPath) -> bool {
+    let places: Vec<Place<'_>> = path
+        .0
+        .iter()
+        .flat_map(|segment| match segment {
+            Segment::Sequence(systems) => systems.chunks(1),
+            Segment::Set(systems) => systems.chunks(systems.len().max(1)),
+        })
+        .collect();
+    let (mut token, mut place) = (0, 0);
+    let mut resume: Option<(usize, usize)> = None;
+    while place < places.len() {
+        match pattern.get(token) {
+            Some(PathToken::AnyNumber) => {
+                resume = Some((token + 1, place));
+                token += 1;
+            }
+            Some(single) if places.get(place).is_some_and(|systems| single.fits(systems)) => {
+                token += 1;
+                place += 1;
+            }
+            Some(_) | None => {
+                let Some((after, from)) = resume else {
+                    return false;
+                };
+                resume = Some((after, from + 1));
+                (token, place) = (after, from + 1);
+            }
+        }
+    }
+    pattern
+        .get(token..)
+        .is_none_or(|rest| rest.iter().all(|token| *token == PathToken::AnyNumber))
+}
+
+impl PathToken {
+    fn fits(&self, systems: Place<'_>) -> bool {
+        match self {
+            Self::System(range) => systems.iter().any(|system| range.contains(system)),
+            Self::Any | Self::AnyNumber => true,
+        }
+    }
+}
+
+impl Community {
+    fn is_on(&self, attributes: &Attributes) -> bool {
+        match self {
+            Self::Standard(community) => attributes.communities.contains(community),
+            Self::Extended(community) => attributes.extended_communities.contains(community),
+            Self::Large(a, b, c) => attributes.large_communities.contains(&(*a, *b, *c)),
+        }
+    }
+
+    fn add(&self, attributes: &mut Attributes) {
+        if self.is_on(attributes) {
+            return;
+        }
+        match self {
+            Self::Standard(community) => attributes.communities.push(*community),
+            Self::Extended(community) => attributes.extended_communities.push(*community),
+            Self::Large(a, b, c) => attributes.large_communities.push((*a, *b, *c)),
+        }
+    }
+
+    fn remove(&self, attributes: &mut Attributes) {
+        match self {
+            Self::Standard(community) => attributes.communities.retain(|other| other != community),
+            Self::Extended(community) => attributes.extended_communities.retain(|other| other != community),
+            Self::Large(a, b, c) => attributes
+                .large_communities
+                .retain(|other| *other != (*a, *b, *c)),
+        }
+    }
+}
+
+impl Change {
+    /// Changes what is to be changed; `asn` is what is put before the path, `ours` our end of the session.
+    pub(crate) fn apply(&self, attributes: &mut Attributes, asn: u32, ours: IpAddr) {
+        attributes.local_preference = self.local_preference.or(attributes.local_preference);
+        attributes.med = self.med.or(attributes.med);
+        if self.clear_communities {
+            attributes.communities.clear();
+            attributes.extended_communities.clear();
+            attributes.large_communities.clear();
+        }
+        for community in &self.remove_communities {
+            community.remove(attributes);
+        }
+        for community in &self.add_communities {
+            community.add(attributes);
+        }
+        attributes.as_path.prepend(asn, usize::from(self.prepend));
+        match self.next_hop {
+            Some(NextHopChange::Ours) => attributes.next_hop = NextHop::Address(ours),
+            Some(NextHopChange::Address(address)) => attributes.next_hop = NextHop::Address(address),
+            None => {}
+        }
+    }
 }

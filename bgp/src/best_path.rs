@@ -1,0 +1,202 @@
+//! Which of several paths to one prefix is best (RFC 4271 §9.1.2).
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use smallvec::SmallVec;
+
+use crate::NeighbourName;
+use crate::wire::attribute::Attributes;
+
+/// A step of the choice; a path that is worse than another by one of them is out, and later ones do not count for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The higher degree of preference is better (RFC 4271 §9.1.1, §9.1.2).
+    LocalPreference,
+    /// The shorter AS path is (§9.1.2.2 a).
+    AsPathLength,
+    /// The lower origin is (§9.1.2.2 b).
+    Origin,
+    /// The lower MULTI_EXIT_DISC is, among paths through one neighbouring autonomous system (§9.1.2.2 c).
+    MultiExitDiscriminator,
+    /// A path from another autonomous system is better than one from ours (§9.1.2.2 d).
+    External,
+    /// The nearer next hop is better (§9.1.2.2 e): behind the tunnel itself, or found by other routes.
+    InteriorCost,
+    /// The tunnel with the smaller number of the settings is better. What is equal so far may be used at once.
+    Priority,
+    /// The lower BGP identifier is better, that of the originator if it is said (§9.1.2.2 f, RFC 4456 §9).
+    RouterId,
+    /// The shorter cluster list is (RFC 4456 §9).
+    ClusterLength,
+    /// The lower address of the neighbour is (§9.1.2.2 g).
+    PeerAddress,
+    /// The lower path identifier is, of two paths from one neighbour (RFC 7911).
+    PathIdentifier,
+}
+
+/// A path that may be used, with all that the choice looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) attributes: &'a Attributes,
+    /// LOCAL_PREF, or what stands for it.
+    pub(crate) local_preference: u32,
+    /// The autonomous system that it was learnt from, by whichever of our routers.
+    pub(crate) neighbour_asn: u32,
+    /// It comes from another autonomous system.
+    pub(crate) external: bool,
+    /// How far its next hop is.
+    pub(crate) interior_cost: u8,
+    /// Of its tunnel.
+    pub(crate) priority: u16,
+    /// Of the neighbour.
+    pub(crate) router_id: Ipv4Addr,
+    /// Of the neighbour.
+    pub(crate) address: IpAddr,
+    pub(crate) path: u32,
+    /// The tunnel that its packets take.
+    pub(crate) tunnel: &'a NeighbourName,
+}
+
+/// Positions of candidates.
+pub(crate) type Positions = SmallVec<[usize; 8]>;
+
+/// Those that are used, best first: the best, and up to `most` that are as good and lead through other tunnels.
+pub(crate) fn choose(candidates: &[Candidate<'_>], most: u8) -> Positions {
+    let ranked = rank(candidates, |_, _| {});
+    let mut chosen = Positions::new();
+    for position in ranked {
+        let tunnel = candidates.get(position).map(|candidate| candidate.tunnel);
+        let used = |at: &usize| candidates.get(*at).map(|candidate| candidate.tunnel) == tunnel;
+        if chosen.is_empty() || chosen.len() < usize::from(most) && !chosen.iter().any(used) {
+            chosen.push(position);
+        }
+    }
+    chosen
+}
+
+/// The step that each lost by, in their order; nothing for the best.
+pub(crate) fn lost_by(candidates: &[Candidate<'_>]) -> Vec<Option<Step>> {
+    let mut steps = vec![None; candidates.len()];
+    let mut note = |position: usize, step| {
+        if let Some(lost) = steps.get_mut(position) {
+            *lost = Some(step);
+        }
+    };
+    let ranked = rank(candidates, &mut note);
+    let best = ranked.first().and_then(|best| candidates.get(*best));
+    for position in ranked.iter().skip(1) {
+        if let (Some(best), Some(other)) = (best, candidates.get(*position)) {
+            let step = TIES.into_iter().find(|step| compare(*step, best, other).is_ne());
+            note(*position, step.unwrap_or(Step::PathIdentifier));
+        }
+    }
+    steps
+}
+
+/// What decides between paths that differ in how good they are.
+const DIFFERENCES: [Step; 7] = [
+    Step::LocalPreference,
+    Step::AsPathLength,
+    Step::Origin,
+    Step::MultiExitDiscriminator,
+    Step::External,
+    Step::InteriorCost,
+    Step::Priority,
+];
+
+/// What only makes the choice certain.
+const TIES: [Step; 4] = [
+    Step::RouterId,
+    Step::ClusterLength,
+    Step::PeerAddress,
+    Step::PathIdentifier,
+];
+
+/// Those that no step but the ties puts out, best first; the others are told with their step.
+fn rank(candidates: &[Candidate<'_>], mut lost: impl FnMut(usize, Step)) -> Positions {
+    let mut left: Positions = (0..candidates.len()).collect();
+    for step in DIFFERENCES {
+        if left.len() < 2 {
+            break;
+        }
+        let bests = bests(step, candidates, &left);
+        left.retain(|position| {
+            let beaten = candidates.get(*position).is_none_or(|candidate| {
+                let rivals = bests.iter().filter_map(|best| candidates.get(*best));
+                rivals
+                    .into_iter()
+                    .any(|rival| compare(step, rival, candidate).is_lt())
+            });
+            if beaten {
+                lost(*position, step);
+            }
+            !beaten
+        });
+    }
+    left.sort_by(|a, b| match (candidates.get(*a), candidates.get(*b)) {
+        (Some(a), Some(b)) => TIES
+            .into_iter()
+            .map(|step| compare(step, a, b))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal),
+        (None | Some(_), None) | (None, Some(_)) => Ordering::Equal,
+    });
+    left
+}
+
+/// The best by this step alone: one, or one of each neighbouring autonomous system where only those are compared.
+fn bests(step: Step, candidates: &[Candidate<'_>], among: &[usize]) -> Positions {
+    let mut bests: BTreeMap<u32, (usize, &Candidate<'_>)> = BTreeMap::new();
+    let mut single: Option<(usize, &Candidate<'_>)> = None;
+    for (position, candidate) in among
+        .iter()
+        .filter_map(|at| candidates.get(*at).map(|candidate| (*at, candidate)))
+    {
+        if step == Step::MultiExitDiscriminator {
+            let best = bests
+                .entry(candidate.neighbour_asn)
+                .or_insert((position, candidate));
+            if compare(step, candidate, best.1).is_lt() {
+                *best = (position, candidate);
+            }
+        } else if single.is_none_or(|(_, best)| compare(step, candidate, best).is_lt()) {
+            single = Some((position, candidate));
+        }
+    }
+    single
+        .into_iter()
+        .chain(bests.into_values())
+        .map(|(position, _)| position)
+        .collect()
+}
+
+/// Which of two is better by one step: the lesser.
+fn compare(step: Step, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+    match step {
+        Step::LocalPreference => b.local_preference.cmp(&a.local_preference),
+        Step::AsPathLength => a.attributes.as_path.length().cmp(&b.attributes.as_path.length()),
+        Step::Origin => a.attributes.origin.cmp(&b.attributes.origin),
+        Step::MultiExitDiscriminator if a.neighbour_asn != b.neighbour_asn => Ordering::Equal,
+        // One without counts as the lowest (§9.1.2.2 c).
+        Step::MultiExitDiscriminator => a.attributes.med.unwrap_or(0).cmp(&b.attributes.med.unwrap_or(0)),
+        Step::External => b.external.cmp(&a.external),
+        Step::InteriorCost => a.interior_cost.cmp(&b.interior_cost),
+        Step::Priority => a.priority.cmp(&b.priority),
+        Step::RouterId => identifier(a).cmp(&identifier(b)),
+        Step::ClusterLength => a.attributes.clusters.len().cmp(&b.attributes.clusters.len()),
+        Step::PeerAddress => a.address.cmp(&b.address),
+        Step::PathIdentifier => (a.tunnel, a.path).cmp(&(b.tunnel, b.path)),
+    }
+}
+
+fn identifier(candidate: &Candidate<'_>) -> Ipv4Addr {
+    candidate.attributes.originator.unwrap_or(candidate.router_id)
+}
+
+/// The autonomous system next to ours on a path (§9.1.2.2 c): the first; without one, where it begins with a set, that
+/// of the neighbour.
+pub(crate) fn neighbour_asn(attributes: &Attributes, neighbour: u32) -> u32 {
+    attributes.as_path.first().unwrap_or(neighbour)
+}

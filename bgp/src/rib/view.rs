@@ -1,0 +1,315 @@
+use std::ops::Bound;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::PeerIndex;
+use super::export::{Export, From};
+use super::import::{Import, Refusal};
+use super::local::candidate;
+use super::table::{Leads, Net, NetId, Path};
+use super::tables::Rib;
+use crate::best_path::{Candidate, Step, lost_by};
+use crate::wire::attribute::Attributes;
+use crate::{Family, NeighbourName};
+
+/// Which routes are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteQuery {
+    /// At which point of their way.
+    pub view: RouteView,
+    /// Of which family.
+    pub family: Family,
+    /// Those of this neighbour only; the advertised ones are those that it was sent.
+    pub neighbour: Option<NeighbourName>,
+    /// Those to these prefixes only.
+    pub filter: Option<PrefixFilter>,
+    /// Those after this prefix.
+    pub after: Option<IpNet>,
+    /// A page ends with the prefix that makes it so long.
+    pub limit: usize,
+}
+
+/// A point on the way of routes through a speaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteView {
+    /// As they came, let in or not.
+    Received,
+    /// As the policies let them in.
+    Accepted,
+    /// Those that are used, and our own.
+    Best,
+    /// As neighbours were sent them.
+    Advertised,
+}
+
+/// Prefixes by how they lie to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrefixFilter {
+    /// It alone.
+    Exact(IpNet),
+    /// It and all in it.
+    Inside(IpNet),
+    /// It and all that it is in.
+    Containing(IpNet),
+}
+
+/// Routes in the order of their prefixes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoutePage {
+    /// At most as many as were asked for, but for the last prefix, of which all are here.
+    pub routes: Vec<RouteRow>,
+    /// What to go on after, if there is more.
+    pub next: Option<IpNet>,
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteRow {
+    /// Where it leads.
+    pub prefix: IpNet,
+    /// Who sent it, or through whose tunnel a static one leads; nobody for prefixes of ours.
+    pub from: Option<NeighbourName>,
+    /// Who was sent it, in the view of these.
+    pub to: Option<NeighbourName>,
+    /// Its path identifier (RFC 7911).
+    pub path: u32,
+    /// What it bears, at this point of its way.
+    pub attributes: Arc<Attributes>,
+    /// It is from before a restart of its neighbour.
+    pub stale: bool,
+    /// What became of it.
+    pub standing: Standing,
+}
+
+/// What became of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is a prefix of ours.
+    Own,
+    /// It is in the static address space of a site.
+    Static,
+    /// It is the best.
+    Best,
+    /// It is as good, and used along with the best.
+    Multipath,
+    /// Another is better by this step.
+    Lost(Step),
+    /// It was not let in.
+    Refused(Refusal),
+    /// Its next hop leads nowhere.
+    NextHopUnusable,
+    /// The tunnel that it leads through does not carry.
+    TunnelDown,
+}
+
+impl Rib {
+    /// One page of routes.
+    pub(crate) fn routes(&self, query: &RouteQuery) -> RoutePage {
+        let mut page = RoutePage::default();
+        let mut last = None;
+        for (prefix, id) in self.prefixes(query) {
+            let Some(net) = self.tables.of(query.family).net(id) else {
+                continue;
+            };
+            let rows = match query.view {
+                RouteView::Received | RouteView::Accepted => self.learnt(prefix, net, query),
+                RouteView::Best => self.used(prefix, net, query),
+                RouteView::Advertised => self.advertised(prefix, (id, net), query),
+            };
+            if rows.is_empty() {
+                continue;
+            }
+            if page.routes.len() >= query.limit {
+                page.next = last;
+                break;
+            }
+            page.routes.extend(rows);
+            last = Some(prefix);
+        }
+        page
+    }
+
+    fn prefixes(&self, query: &RouteQuery) -> Box<dyn Iterator<Item = (IpNet, NetId)> + '_> {
+        let index = &self.tables.of(query.family).index;
+        let after = query.after;
+        let found = move |prefix: IpNet| index.find(prefix).map(|id| (prefix, id));
+        let later = move |(prefix, _): &(IpNet, NetId)| after.is_none_or(|after| *prefix > after);
+        match query.filter {
+            Some(PrefixFilter::Exact(prefix)) => Box::new(found(prefix.trunc()).into_iter().filter(later)),
+            Some(PrefixFilter::Containing(prefix)) => {
+                let lengths = 0..=prefix.prefix_len();
+                let holders = lengths.filter_map(move |length| IpNet::new(prefix.addr(), length).ok());
+                Box::new(
+                    holders
+                        .filter_map(move |holder| found(holder.trunc()))
+                        .filter(later),
+                )
+            }
+            Some(PrefixFilter::Inside(outer)) => {
+                let outer = outer.trunc();
+                let from = match after {
+                    Some(after) if after >= outer => Bound::Excluded(after),
+                    Some(_) | None => Bound::Included(outer),
+                };
+                Box::new(
+                    index
+                        .range(from)
+                        .take_while(move |(prefix, _)| outer.contains(prefix)),
+                )
+            }
+            None => index.range(after.map_or(Bound::Unbounded, Bound::Excluded)),
+        }
+    }
+
+    /// What neighbours sent.
+    fn learnt(&self, prefix: IpNet, net: &Net, query: &RouteQuery) -> Vec<RouteRow> {
+        let rows = self.rows(prefix, net, query.neighbour.as_ref());
+        match query.view {
+            RouteView::Received => rows.map(|(_, row)| row).collect(),
+            RouteView::Accepted | RouteView::Best | RouteView::Advertised => rows
+                .filter_map(|(path, row)| {
+                    Some(RouteRow {
+                        attributes: path.accepted.clone()?,
+                        ..row
+                    })
+                })
+                .collect(),
+        }
+    }
+
+    /// What is used, and what is ours.
+    fn used(&self, prefix: IpNet, net: &Net, query: &RouteQuery) -> Vec<RouteRow> {
+        let settings = &self.configured.settings;
+        let row = |from, standing| RouteRow {
+            prefix,
+            from,
+            to: None,
+            path: 0,
+            attributes: Arc::new(super::export::originated()),
+            stale: false,
+            standing,
+        };
+        let is = |known: &IpNet| known.trunc() == prefix;
+        let mut rows = Vec::new();
+        if net.ours {
+            if settings.own.iter().any(is) && query.neighbour.is_none() {
+                rows.push(row(None, Standing::Own));
+            }
+            let asked = |tunnel: &NeighbourName| query.neighbour.as_ref().is_none_or(|name| name == tunnel);
+            let sites = settings
+                .sites
+                .iter()
+                .filter(|(tunnel, site)| asked(tunnel) && site.iter().any(is));
+            rows.extend(sites.map(|(tunnel, _)| row(Some(tunnel.clone()), Standing::Static)));
+        }
+        let learnt = self.learnt(
+            prefix,
+            net,
+            &RouteQuery {
+                view: RouteView::Accepted,
+                ..query.clone()
+            },
+        );
+        let used = |row: &RouteRow| matches!(row.standing, Standing::Best | Standing::Multipath);
+        rows.extend(learnt.into_iter().filter(used));
+        rows
+    }
+
+    /// What neighbours were sent.
+    fn advertised(&self, prefix: IpNet, (id, net): (NetId, &Net), query: &RouteQuery) -> Vec<RouteRow> {
+        let asked = |name: &NeighbourName| query.neighbour.as_ref().is_none_or(|asked| asked == name);
+        let had = self
+            .peers
+            .iter()
+            .filter(|(_, slot)| asked(&slot.name) && slot.flows.of(query.family).sent.contains(id));
+        let row = |(index, slot): (PeerIndex, &super::peers::Peer)| {
+            let ipv6_next_hops = slot.outlet.as_ref()?.ipv6_next_hops;
+            let export = Export::new(&self.configured, index, ipv6_next_hops)?;
+            let source = export.source(prefix, net)?;
+            let decision = export.judge(prefix, source).ok()?;
+            let attributes = Arc::new(export.rewrite(query.family, source, decision).ok()?);
+            let (from, standing) = match source.from {
+                From::Us => (None, Standing::Own),
+                From::Site(tunnel) => (Some(tunnel.clone()), Standing::Static),
+                From::Neighbour(peer) => (self.peers.get(peer).map(|slot| slot.name.clone()), Standing::Best),
+            };
+            Some(RouteRow {
+                prefix,
+                from,
+                to: Some(slot.name.clone()),
+                path: 0,
+                attributes,
+                stale: false,
+                standing,
+            })
+        };
+        had.filter_map(row).collect()
+    }
+
+    /// The paths of one neighbour, or of all, with what became of them.
+    fn rows<'a>(
+        &'a self,
+        prefix: IpNet,
+        net: &'a Net,
+        neighbour: Option<&NeighbourName>,
+    ) -> impl Iterator<Item = (&'a Path, RouteRow)> {
+        let standings = self.standings(prefix, net);
+        let asked = neighbour.cloned();
+        net.paths
+            .iter()
+            .zip(standings)
+            .filter_map(move |(path, standing)| {
+                let name = &self.peers.get(path.peer)?.name;
+                let row = || RouteRow {
+                    prefix,
+                    from: Some(name.clone()),
+                    to: None,
+                    path: path.id,
+                    attributes: path.received.clone(),
+                    stale: path.stale,
+                    standing,
+                };
+                asked
+                    .as_ref()
+                    .is_none_or(|asked| asked == name)
+                    .then(|| (path, row()))
+            })
+    }
+
+    /// What became of each path to a prefix, in their order.
+    fn standings(&self, prefix: IpNet, net: &Net) -> Vec<Standing> {
+        let candidates: Vec<Option<Candidate<'_>>> = net
+            .paths
+            .iter()
+            .map(|path| candidate(path, &self.configured, &self.peers))
+            .collect();
+        let eligible: Vec<Candidate<'_>> = candidates.iter().flatten().copied().collect();
+        let mut lost = lost_by(&eligible).into_iter();
+        let used = usize::from(net.used);
+        let standing = |(at, (path, candidate)): (usize, (&Path, Option<Candidate<'_>>))| match candidate {
+            None => self.ineligible(prefix, path),
+            Some(_) => match lost.next().flatten() {
+                None => Standing::Best,
+                Some(_) if at < used => Standing::Multipath,
+                Some(step) => Standing::Lost(step),
+            },
+        };
+        net.paths
+            .iter()
+            .zip(candidates)
+            .enumerate()
+            .map(standing)
+            .collect()
+    }
+
+    fn ineligible(&self, prefix: IpNet, path: &Path) -> Standing {
+        let import = Import::new(&self.configured, path.peer);
+        let judged = import.map(|import| import.judge(prefix, &path.received));
+        match (judged, path.leads) {
+            (Some(Err(refusal)), _) => Standing::Refused(refusal),
+            (Some(Ok(_)), Leads::Direct | Leads::Elsewhere) => Standing::TunnelDown,
+            (Some(Ok(_)), Leads::Nowhere) | (None, _) => Standing::NextHopUnusable,
+        }
+    }
+}
