@@ -68,13 +68,13 @@ impl Families {
 
     /// These and it.
     #[must_use]
-    pub fn with(self, family: Family) -> Self {
+    pub const fn with(self, family: Family) -> Self {
         Self(self.0 | Self::bit(family))
     }
 
     /// These without it.
     #[must_use]
-    pub fn without(self, family: Family) -> Self {
+    pub const fn without(self, family: Family) -> Self {
         Self(self.0 & !Self::bit(family))
     }
 
@@ -96,7 +96,7 @@ impl Families {
             .filter(move |family| self.contains(*family))
     }
 
-    fn bit(family: Family) -> u8 {
+    const fn bit(family: Family) -> u8 {
         match family {
             Family::Ipv4 => 1,
             Family::Ipv6 => 2,

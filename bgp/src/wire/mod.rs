@@ -16,4 +16,5 @@ mod recent;
 pub mod refresh;
 pub mod registry;
 pub mod update;
+mod value;
 pub mod writer;

@@ -113,6 +113,11 @@ pub mod attribute {
             _ => return None,
         })
     }
+
+    /// Its name, or its number.
+    pub fn words(code: u8) -> String {
+        name(code).map_or_else(|| format!("attribute {code}"), str::to_owned)
+    }
 }
 
 /// Attribute flags (§4.3).
