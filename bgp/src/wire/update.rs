@@ -409,6 +409,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         /// Both ways of writing AS numbers, messages of both lengths, all prefixes in their order.
         #[test]
         fn what_is_announced_is_read(

@@ -2,7 +2,7 @@
 
 use bgp::wire::as_path::{AsPath, Segment};
 
-use super::*;
+use super::sample::*;
 
 /// RFC 7606 §7.1: a length other than one.
 #[test]

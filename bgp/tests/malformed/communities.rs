@@ -1,6 +1,6 @@
 //! Communities of each kind.
 
-use super::*;
+use super::sample::*;
 
 /// RFC 7606 §7.8: a multiple of four, and not zero.
 #[test]

@@ -2,7 +2,7 @@
 
 use bgp::wire::refresh::{Refresh, RefreshKind};
 
-use super::*;
+use super::sample::*;
 
 /// RFC 4271 §6.3, RFC 7606 §3 b.
 #[test]

@@ -1,6 +1,6 @@
 //! MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 7606 §3 g, §3 j, §5.3, §7.11, §7.12).
 
-use super::*;
+use super::sample::*;
 
 const HOP: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const LOCAL: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];

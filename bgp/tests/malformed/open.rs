@@ -6,7 +6,7 @@ use bgp::Role;
 use bgp::wire::capability::Capabilities;
 use bgp::wire::open::Open;
 
-use super::*;
+use super::sample::*;
 
 /// AS 65001, 180 s, 10.0.0.1.
 const FIXED: [u8; 9] = [4, 0xfd, 0xe9, 0, 180, 10, 0, 0, 1];

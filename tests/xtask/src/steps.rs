@@ -62,6 +62,8 @@ pub(crate) fn unit() -> Result<Vec<Step>> {
         "--exclude",
         "ike",
         "--exclude",
+        "bgp",
+        "--exclude",
         "system-tests",
         "--exclude",
         "fuzz-targets",
@@ -73,18 +75,34 @@ pub(crate) fn unit() -> Result<Vec<Step>> {
             cargo(&["test", "-p", "ike", "--lib"]),
         ),
         step(
+            "tests beside the BGP core",
+            cargo(&["test", "-p", "bgp", "--lib"]),
+        ),
+        step(
             "tests beside the lab",
             cargo(&["test", "-p", "system-tests", "--lib"]),
         ),
     ])
 }
 
-/// Two engines and a network in memory.
-pub(crate) fn pair() -> Vec<Step> {
-    vec![step(
-        "exchanges between two engines",
-        cargo(&["test", "-p", "ike", "--test", "*"]),
-    )]
+/// Two cores and a network in memory, and messages of others; in full, ten million damaged ones.
+pub(crate) fn pair(full: bool) -> Vec<Step> {
+    let mut steps = vec![
+        step(
+            "exchanges between two engines",
+            cargo(&["test", "-p", "ike", "--test", "*"]),
+        ),
+        step(
+            "BGP sessions and messages",
+            cargo(&["test", "-p", "bgp", "--test", "*"]),
+        ),
+    ];
+    if full {
+        let mut damaged = cargo(&["test", "--release", "-p", "bgp", "--test", "replay", "damaged"]);
+        damaged.env("CAUSEWAY_DAMAGED_MESSAGES", "10000000");
+        steps.push(step("ten million damaged BGP messages", damaged));
+    }
+    steps
 }
 
 /// Stored bytes; in full, a search for new ones.

@@ -42,7 +42,7 @@ impl Tier {
         match self {
             Self::Check => steps::check(full),
             Self::Unit => steps::unit(),
-            Self::Pair => Ok(steps::pair()),
+            Self::Pair => Ok(steps::pair(full)),
             Self::Fuzz => steps::fuzz(full),
             Self::Interop => steps::interop(full),
             Self::Vm => steps::machines(full),
