@@ -2,6 +2,7 @@
 //! invariant breaks.
 #![allow(clippy::panic)]
 
+mod dhcp;
 mod document;
 mod engine;
 mod esp;
@@ -12,6 +13,7 @@ mod script;
 mod target;
 mod wire;
 
+pub use dhcp::dhcp;
 pub use document::configuration_document;
 pub use engine::engine;
 pub use esp::esp;

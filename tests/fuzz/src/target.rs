@@ -2,7 +2,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::{
-    chain, configuration, configuration_document, delete, engine, esp, insider, message, notify, pair,
+    chain, configuration, configuration_document, delete, dhcp, engine, esp, insider, message, notify, pair,
     payload, security_association, selectors,
 };
 
@@ -32,6 +32,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "delete",
         body: delete,
+    },
+    Target {
+        name: "dhcp",
+        body: dhcp,
     },
     Target {
         name: "engine",
