@@ -1,4 +1,5 @@
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use ipnet::IpNet;
 
@@ -19,6 +20,9 @@ pub enum Input {
     /// What it is to run. Sessions whose neighbour did not change are not touched; a change of policies alone does not
     /// end a session.
     Settings(Box<Settings>),
+    /// The kernel holds no route of a run before this one. Told before the first settings: there is nothing to keep while
+    /// neighbours tell their routes again, so routes are chosen as they come (RFC 4724 §4.1).
+    NothingPreserved,
     /// A connection that it asked for is there.
     Connected(ConnectionId, SocketAddr),
     /// A connection that it asked for did not come about; why, in words.
@@ -38,7 +42,8 @@ pub enum Input {
     Sent(ConnectionId, usize),
     /// A connection ended; why, in words, if not by an orderly end.
     Closed(ConnectionId, Option<String>),
-    /// The tunnel to a neighbour carries, or no longer does. Paths through one that does not are not eligible.
+    /// The tunnel to a neighbour carries, or no longer does; until told, it does not. Paths through one that does not are
+    /// not eligible, and no connection is tried there.
     Tunnel(NeighbourName, bool),
     /// The kernel refused a route; why, in words.
     RouteRefused(IpNet, String),
@@ -57,4 +62,13 @@ pub enum Input {
         /// Neighbours are to keep our routes (RFC 4724): the connections just end.
         restarting: bool,
     },
+}
+
+/// When the next [`Input::Tick`] is due, and which timer asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// When the tick is due.
+    pub at: Instant,
+    /// The name of the timer, for the log.
+    pub timer: &'static str,
 }

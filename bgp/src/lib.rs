@@ -3,25 +3,38 @@
 mod action;
 mod best_path;
 pub mod bfd;
+mod collision;
+mod connection;
+mod exchange;
 mod family;
 mod input;
+mod negotiation;
 mod next_hop;
+mod operator;
+mod peer;
 mod policy;
 mod random;
-#[allow(dead_code, unused_imports)]
+mod reason;
+mod restart;
 mod rib;
+mod session;
 mod settings;
 mod snapshot;
+mod speaker;
+mod status;
+mod timers;
+mod turn;
 pub mod wire;
 
 pub use action::{Action, Event, Way};
 pub use best_path::Step;
 pub use family::{Families, Family};
-pub use input::{ConnectionId, Input};
+pub use input::{ConnectionId, Deadline, Input};
 pub use policy::{
     Change, Community, Condition, NextHopChange, PathToken, Policy, PrefixRange, Term, Verdict,
 };
 pub use random::Random;
+pub use reason::Reason;
 pub use rib::{
     Direction, Explanation, PathJudged, PrefixFilter, Refusal, RoutePage, RouteQuery, RouteRow, RouteView,
     Standing, Withheld,
@@ -30,3 +43,4 @@ pub use settings::{Limits, Neighbour, NeighbourName, Role, Settings, Timers};
 pub use snapshot::{
     Advanced, FamilyCounts, LastError, Messages, Negotiated, PeerSnapshot, PeerState, Side, Snapshot,
 };
+pub use speaker::Speaker;

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use crate::{Families, Family, NeighbourName, Role};
 
 /// How the speaker stands, for status.
@@ -13,6 +15,8 @@ pub struct Snapshot {
     pub best: BTreeMap<Family, u32>,
     /// It still waits for the routes of its neighbours after a start (RFC 4724 §4.1).
     pub converging: bool,
+    /// Routes that the kernel does not take; why, in words.
+    pub refused: BTreeMap<IpNet, String>,
 }
 
 /// How one neighbour stands.
@@ -142,6 +146,17 @@ pub struct Messages {
     pub keepalives: u64,
     /// NOTIFICATION.
     pub notifications: u64,
+}
+
+impl Messages {
+    /// These and those.
+    pub(crate) fn add(&mut self, others: &Self) {
+        self.total += others.total;
+        self.updates += others.updates;
+        self.refreshes += others.refreshes;
+        self.keepalives += others.keepalives;
+        self.notifications += others.notifications;
+    }
 }
 
 /// How many routes of one family.
