@@ -39,6 +39,8 @@ pub enum Reason {
     NoAddress,
     /// Another program has a port of IKE at our outer address.
     PortInUse,
+    /// A secret of ours is not there, or was sealed by another machine key.
+    SecretUnusable,
     /// An operator took it down.
     DisconnectedByAdmin,
     /// An operator had it started anew.
@@ -147,6 +149,7 @@ impl Reason {
             Self::Configuration => "configuration",
             Self::NoAddress => "no-address",
             Self::PortInUse => "port-in-use",
+            Self::SecretUnusable => "secret-unusable",
             Self::DisconnectedByAdmin => "disconnected-by-admin",
             Self::ResetByAdmin => "reset-by-admin",
             Self::Clock => "clock",
@@ -203,6 +206,7 @@ impl Reason {
                 "Give this machine the address, or configure one that it has; the connection then starts by itself."
             }
             Self::PortInUse => "End the program that has the port; the connection then starts by itself.",
+            Self::SecretUnusable => "Set the secret again: causeway secret set; the connection then starts by itself.",
             Self::DisconnectedByAdmin => "Connect it when it is wanted again; a restart does that, too.",
             Self::ResetByAdmin => "Nothing; it is negotiated anew, or waits for the peer to do so.",
             Self::Clock => {

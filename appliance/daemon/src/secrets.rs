@@ -39,6 +39,12 @@ impl std::fmt::Display for SecretProblem {
 /// A reason word, and the same for a human.
 pub(crate) type SecretFault = (&'static str, String);
 
+/// The first secret without which a connection cannot be negotiated, and that could not be had.
+pub(crate) fn lacking<'c>(connection: &'c Connection, secrets: &Secrets) -> Option<&'c Name> {
+    let mut proofs = proofs(connection).map(|(_, secret)| secret);
+    proofs.find(|secret| secrets.value(secret).is_none())
+}
+
 /// Where a document names which secret, of every connection, enabled or not, and of every key provider.
 pub(crate) fn uses(config: &ValidConfig) -> impl Iterator<Item = (String, &Name)> {
     let connections = config.connections.iter();
@@ -53,7 +59,8 @@ pub(crate) fn uses(config: &ValidConfig) -> impl Iterator<Item = (String, &Name)
     of_connections.chain(pins)
 }
 
-fn named<'c>(connection: &Name, settings: &'c Connection) -> impl Iterator<Item = (String, &'c Name)> {
+/// The secrets that prove who both sides are, with their keys in `authentication`.
+fn proofs(settings: &Connection) -> impl Iterator<Item = (&'static str, &Name)> {
     let secret = match &settings.authentication {
         Authentication::PreSharedKey { secret, .. } => Some(("secret", secret)),
         Authentication::Certificate { .. } => None,
@@ -62,11 +69,14 @@ fn named<'c>(connection: &Name, settings: &'c Connection) -> impl Iterator<Item 
         .authentication
         .ppk()
         .map(|ppk| ("ppk/secret", &ppk.secret));
+    [secret, ppk].into_iter().flatten()
+}
+
+fn named<'c>(connection: &Name, settings: &'c Connection) -> impl Iterator<Item = (String, &'c Name)> {
     let session = settings.bgp.as_ref().and_then(|bgp| bgp.md5_secret.as_ref());
     let path = format!("/connections/{connection}");
     let md5 = session.map(|name| (format!("{path}/bgp/md5_secret"), name));
-    let named = [secret, ppk].into_iter().flatten();
-    named
+    proofs(settings)
         .map(move |(key, name)| (format!("{path}/authentication/{key}"), name))
         .chain(md5)
 }

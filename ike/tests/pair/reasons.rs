@@ -40,6 +40,12 @@ fn provoked(reason: Reason) -> Result<Outage, Elsewhere> {
                 "a_taken_port_is_told_with_its_holder_and_had_once_it_is_free",
             ));
         }
+        Reason::SecretUnusable => {
+            return Err((
+                include_str!("../../../appliance/daemon/src/http/tests/secrets.rs"),
+                "a_machine_that_lost_its_key_starts_and_takes_its_secrets_anew",
+            ));
+        }
         Reason::Starting => starting(),
         Reason::IkeProposalMismatch => after(MOMENT, |pair| {
             pair.0.ike_proposals[0].encryption = Encryption::AesGcm16(256);

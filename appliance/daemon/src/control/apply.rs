@@ -21,6 +21,7 @@ impl Control {
         self.used = self.uses();
         (self.refused, self.withheld) = self.hand_out(desired).await;
         self.admit().await;
+        self.publish();
     }
 
     /// What of the addresses each connection uses.
@@ -98,6 +99,7 @@ impl Control {
     /// Links and routes first, then what may use them. Returns what the kernel refuses, and which ports others have.
     async fn hand_out(&mut self, desired: Desired) -> (Vec<Refused>, Vec<String>) {
         self.numbers = desired.network.numbers();
+        self.lacking = desired.lacking;
         let (answer, tried) = oneshot::channel();
         let network = Request::Network(Box::new(desired.network), answer);
         // A closed channel means that everything stops; wiring then ends the process.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use appliance_config::ValidConfig;
 use appliance_config::model::Name;
 use secrecy::SecretSlice;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::files::{Files, Invalid};
 use super::refusal::Refusal;
@@ -111,7 +111,7 @@ pub(crate) struct Beginning {
     pub(crate) origin: Origin,
     /// The configuration.
     pub(crate) running: Running,
-    /// Its secrets.
+    /// Its secrets; of a store, as far as they can be had.
     pub(crate) secrets: Result<Secrets, Invalid>,
     /// It is no generation yet: it becomes one with [`Origin::import`].
     pub(crate) seed: Option<Seed>,
@@ -146,11 +146,15 @@ pub(crate) fn begin(mut store: Store, seed: Option<Files>) -> anyhow::Result<Beg
         }
     };
     let origin = Origin::Store(SharedStore(Arc::new(Mutex::new(store))));
-    let secrets = all_of(origin.secrets_of(&running.config));
+    let (secrets, problems) = origin.secrets_of(&running.config);
+    for problem in &problems {
+        // The others go on, and the API is there to set it again.
+        error!("{problem}");
+    }
     Ok(Beginning {
         origin,
         running,
-        secrets,
+        secrets: Ok(secrets),
         seed: None,
     })
 }

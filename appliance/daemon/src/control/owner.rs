@@ -18,7 +18,7 @@ use super::weigh::{Report, Weighed, weigh};
 use crate::access::Access;
 use crate::chronicle::{News, Teller};
 use crate::datapath::{Kind, Refused, Request};
-use crate::derive::{Addresses, InUse};
+use crate::derive::{Addresses, InUse, Lacking};
 use crate::envelope::Secrets as Brought;
 use crate::https::Listeners;
 use crate::ike_owner::Command;
@@ -35,6 +35,8 @@ pub(crate) struct Control {
     pub(super) refused: Vec<Refused>,
     /// The ports that others had when it was handed out, in words.
     pub(super) withheld: Vec<String>,
+    /// The secrets that it lacks.
+    pub(super) lacking: Lacking,
     pub(super) ike: mpsc::Sender<Command>,
     pub(super) network: mpsc::Sender<Request>,
     pub(super) teller: Teller,
@@ -88,6 +90,7 @@ impl Control {
             numbers: InUse::new(),
             refused: Vec::new(),
             withheld: Vec::new(),
+            lacking: Lacking::new(),
             ike: channels.ike,
             network: channels.network,
             teller: channels.teller,
@@ -237,10 +240,11 @@ impl Control {
             }),
         };
         let generation = self.running.generation;
-        let idle =
-            self.view
-                .borrow()
-                .idle_after(generation, &self.running.config, self.addresses.borrow().clone());
+        let found = (self.addresses.borrow().clone(), &self.lacking);
+        let idle = self
+            .view
+            .borrow()
+            .idle_after(generation, &self.running.config, found);
         self.view.send_replace(Arc::new(View {
             generation,
             idle: Some(idle),

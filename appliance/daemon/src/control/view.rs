@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use appliance_config::{Notice, ValidConfig, notices};
 
-use crate::derive::{Addresses, Rest, resting};
+use crate::derive::{Addresses, Lacking, Rest, resting};
 use crate::store::Trial;
 
 /// The configuration as status shows it.
@@ -31,24 +31,33 @@ pub(crate) struct Idle {
     pub(crate) connections: BTreeMap<String, (Rest, Instant)>,
     /// The addresses of interfaces that this follows from.
     addresses: Arc<Addresses>,
+    /// The secrets that it lacks.
+    lacking: Lacking,
 }
 
 impl Idle {
     /// What follows from a configuration; what was so before is so for longer.
-    fn of(config: &ValidConfig, addresses: Arc<Addresses>, before: Option<&Self>) -> Self {
+    fn of(
+        config: &ValidConfig,
+        (addresses, lacking): (Arc<Addresses>, &Lacking),
+        before: Option<&Self>,
+    ) -> Self {
         let now = Instant::now();
         let since = |name: &String, rest: &Rest| {
             let (before, since) = before?.connections.get(name)?;
             Some(*since).filter(|_| before == rest)
         };
-        let connections = resting(config, &addresses).into_iter().map(|(name, rest)| {
-            let since = since(&name, &rest).unwrap_or(now);
-            (name, (rest, since))
-        });
+        let connections = resting(config, &addresses, lacking)
+            .into_iter()
+            .map(|(name, rest)| {
+                let since = since(&name, &rest).unwrap_or(now);
+                (name, (rest, since))
+            });
         Self {
             notices: notices(config),
             connections: connections.collect(),
             addresses,
+            lacking: lacking.clone(),
         }
     }
 }
@@ -59,11 +68,12 @@ impl View {
         &self,
         generation: u32,
         config: &ValidConfig,
-        addresses: Arc<Addresses>,
+        (addresses, lacking): (Arc<Addresses>, &Lacking),
     ) -> Arc<Idle> {
+        let same = |idle: &Idle| idle.addresses == addresses && idle.lacking == *lacking;
         match &self.idle {
-            Some(idle) if self.generation == generation && idle.addresses == addresses => idle.clone(),
-            before => Idle::of(config, addresses, before.as_deref()).into(),
+            Some(idle) if self.generation == generation && same(idle) => idle.clone(),
+            before => Idle::of(config, (addresses, lacking), before.as_deref()).into(),
         }
     }
 }

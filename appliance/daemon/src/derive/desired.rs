@@ -1,8 +1,14 @@
-use appliance_config::ValidConfig;
+use std::collections::BTreeMap;
 
-use super::{Addresses, InUse, NetworkSettings, engine, network::network};
+use appliance_config::ValidConfig;
+use appliance_config::model::Name;
+
+use super::{Addresses, InUse, NetworkSettings, engine, negotiated, network::network};
 use crate::datapath::Kind;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, lacking};
+
+/// Secrets that could not be had, by the connections that name them.
+pub(crate) type Lacking = BTreeMap<Name, Name>;
 
 /// What each part should want.
 #[derive(Debug, Clone)]
@@ -11,6 +17,8 @@ pub(crate) struct Desired {
     pub(crate) ike: ike::Settings,
     /// For the owner of kernel and datapath.
     pub(crate) network: NetworkSettings,
+    /// Connections that nobody negotiates because this secret of theirs could not be had.
+    pub(crate) lacking: Lacking,
 }
 
 /// What follows from this configuration, its secrets and the datapath that carries it, for connections that keep the
@@ -25,5 +33,11 @@ pub(crate) fn derive(
     Desired {
         ike: engine::settings(config, secrets, datapath, addresses),
         network: network(config, in_use, addresses),
+        lacking: negotiated(config, addresses)
+            .filter_map(|(name, connection)| {
+                let secret = lacking(connection, secrets)?;
+                Some((name.clone(), secret.clone()))
+            })
+            .collect(),
     }
 }

@@ -11,7 +11,7 @@ mod resting;
 mod tests;
 
 pub(crate) use addresses::Addresses;
-pub(crate) use desired::{Desired, derive};
+pub(crate) use desired::{Desired, Lacking, derive};
 pub(crate) use network::{NetworkSettings, TunnelSettings, network};
 pub(crate) use numbering::{InUse, Numbering, fnv1a, found};
 pub(crate) use resting::{Rest, negotiated, resting};

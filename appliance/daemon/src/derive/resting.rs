@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use appliance_config::model::{Connection, LocalAddress, Name};
 use appliance_config::{ValidConfig, held};
 
-use super::Addresses;
+use super::{Addresses, Lacking};
 
 /// Why nobody negotiates a connection; its site stays closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +14,12 @@ pub(crate) enum Rest {
     Held(String),
     /// The interface whose address is to be ours has none.
     NoAddress(LocalAddress),
+    /// A secret of it could not be had.
+    NoSecret(Name),
 }
 
-/// The connections that are negotiated: the enabled ones, but for those that are held or have no address of ours.
+/// The connections that are negotiated: the enabled ones, but for those that are held or have no address of
+/// ours.
 pub(crate) fn negotiated<'c>(
     config: &'c ValidConfig,
     addresses: &Addresses,
@@ -28,7 +31,11 @@ pub(crate) fn negotiated<'c>(
 }
 
 /// The others, by name.
-pub(crate) fn resting(config: &ValidConfig, addresses: &Addresses) -> BTreeMap<String, Rest> {
+pub(crate) fn resting(
+    config: &ValidConfig,
+    addresses: &Addresses,
+    lacking: &Lacking,
+) -> BTreeMap<String, Rest> {
     let rest = |(name, connection): (&Name, &Connection)| {
         let rest = match held(connection) {
             _ if !connection.enabled => Rest::Disabled,
@@ -36,7 +43,7 @@ pub(crate) fn resting(config: &ValidConfig, addresses: &Addresses) -> BTreeMap<S
             None if addresses.of(&connection.local_address).is_none() => {
                 Rest::NoAddress(connection.local_address.clone())
             }
-            None => return None,
+            None => Rest::NoSecret(lacking.get(name)?.clone()),
         };
         Some((name.to_string(), rest))
     };

@@ -7,7 +7,7 @@ use ike::{
 
 use secrecy::ExposeSecret;
 
-use super::{Addresses, Desired, InUse, Rest, derive, resting};
+use super::{Addresses, Desired, InUse, Lacking, Rest, derive, resting};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
 
@@ -120,7 +120,7 @@ fn a_connection_that_this_version_cannot_negotiate_is_left_out() {
     assert!(desired.network.outer_addresses.is_empty());
     assert!(desired.network.closed.contains(&"10.2.0.0/24".parse().unwrap()));
     let config = appliance_config::parse(document.as_bytes()).unwrap();
-    let resting = resting(&config, &Addresses::default());
+    let resting = resting(&config, &Addresses::default(), &Lacking::new());
     assert_eq!(resting["to-c"], Rest::Disabled);
     assert!(matches!(&resting["to-b"], Rest::Held(detail) if detail.contains("IKEv1")));
 }
@@ -150,6 +150,7 @@ fn a_connection_whose_addresses_are_to_be_translated_is_left_out() {
     let resting = resting(
         &appliance_config::parse(document.as_bytes()).unwrap(),
         &Addresses::default(),
+        &Lacking::new(),
     );
     assert!(matches!(&resting["to-b"], Rest::Held(detail) if detail.contains("translate")));
 }
@@ -267,7 +268,8 @@ fn a_connection_follows_the_address_of_its_interface() {
         let found = found.iter().map(|address| address.parse().unwrap()).collect();
         addresses.found("wan0".parse().unwrap(), found);
         let desired = derive(&config, &secrets, Kind::Kernel, &InUse::new(), &addresses);
-        (desired, resting(&config, &addresses))
+        let resting = resting(&config, &addresses, &desired.lacking);
+        (desired, resting)
     };
     let (without, resting) = with(&["2001:db8::1"]);
     assert_eq!(

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use appliance_config::Reason;
-use appliance_config::model::LocalAddress;
+use appliance_config::model::{LocalAddress, Name};
 use ike::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, LineSnapshot,
     LineStanding, Outage, Side, Snapshot, Stage, WeakAlgorithm,
@@ -168,6 +168,7 @@ fn resting(view: &View, now: Instant) -> impl Iterator<Item = (String, Connectio
             Rest::Disabled => ("disabled", None),
             Rest::Held(detail) => ("down", Some(OutageStatus::held(detail))),
             Rest::NoAddress(address) => ("down", Some(OutageStatus::no_address(address))),
+            Rest::NoSecret(secret) => ("down", Some(OutageStatus::no_secret(secret))),
         };
         let status = ConnectionStatus {
             state,
@@ -213,6 +214,17 @@ impl OutageStatus {
             String::new(),
             address.to_string(),
             next_step,
+        )
+    }
+
+    /// That of a connection whose secret is not there, or was sealed by another machine key.
+    fn no_secret(secret: &Name) -> Self {
+        let reason = ike::Reason::SecretUnusable;
+        Self::of_ours(
+            (reason.word(), Stage::Idle.word()),
+            String::new(),
+            format!("the secret {secret}"),
+            format!("Set it again: causeway secret set {secret}"),
         )
     }
 

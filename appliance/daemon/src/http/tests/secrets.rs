@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use ike::{Authentication, ConnectionName};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -128,4 +130,32 @@ async fn what_is_no_secret_is_refused_without_being_repeated() {
     let refused = machine.ask("PUT", "/api/v1/secrets/a%2Fb", None, "x").await;
     assert_eq!(refused.reason(), (400, "invalid-name"));
     assert_eq!(key(&machine, "to-b"), "Geheim1");
+}
+
+/// A restored disk, or a new board: what the old key sealed is gone, and neither the API nor any other connection is.
+#[tokio::test]
+async fn a_machine_that_lost_its_key_starts_and_takes_its_secrets_anew() {
+    let unusable = ike::Reason::SecretUnusable.word();
+    let machine = Machine::configured().await;
+    std::fs::write(machine.directory.path().join("state/machine.key"), [7; 32]).unwrap();
+    let machine = machine.killed().await;
+    assert_eq!(machine.connections(), BTreeSet::new());
+    let down = machine.get("/api/v1/status/connections/to-b").await.body;
+    assert_eq!(
+        (&down["state"], &down["outage"]["reason"]),
+        (&json!("down"), &json!(unusable))
+    );
+    assert!(
+        down["outage"]["next_step"]
+            .as_str()
+            .unwrap()
+            .contains("causeway secret set psk-b")
+    );
+    machine.ask("PUT", B, None, "Geheim3").await;
+    assert_eq!(machine.connections(), BTreeSet::from(["to-b".to_owned()]));
+    assert_eq!(key(&machine, "to-b"), "Geheim3");
+    let up_to_the_engine = machine.get("/api/v1/status/connections/to-b").await.body;
+    assert_ne!(up_to_the_engine["outage"]["reason"], json!(unusable));
+    let other = machine.get("/api/v1/status/connections/to-c").await.body;
+    assert_eq!(other["outage"]["reason"], json!(unusable));
 }
