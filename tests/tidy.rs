@@ -95,6 +95,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "ike",
             "bgp",
             "appliance-config",
+            "appliance-dhcp",
             "appliance-esp",
             "appliance-kernel",
         ],
