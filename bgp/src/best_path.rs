@@ -200,3 +200,182 @@ fn identifier(candidate: &Candidate<'_>) -> Ipv4Addr {
 pub(crate) fn neighbour_asn(attributes: &Attributes, neighbour: u32) -> u32 {
     attributes.as_path.first().unwrap_or(neighbour)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rib::sample;
+    use crate::wire::attribute::Origin;
+
+    /// What one path differs from the usual in.
+    type Difference = fn(&mut Attributes, &mut Candidate<'_>);
+
+    /// Which of two paths is best by which step, whichever comes first.
+    fn duel(first: Difference, second: Difference) -> (usize, Option<Step>) {
+        let names = [sample::name(1), sample::name(2)];
+        let sets = [first, second].map(|difference| {
+            let mut attributes = sample::attributes(1, &[65_001, 7]);
+            difference(
+                &mut attributes,
+                &mut candidate(&sample::attributes(1, &[]), &names[0]),
+            );
+            attributes
+        });
+        let mut candidates: Vec<Candidate<'_>> = sets
+            .iter()
+            .zip(&names)
+            .map(|(attributes, name)| candidate(attributes, name))
+            .collect();
+        for (difference, candidate) in [first, second].iter().zip(&mut candidates) {
+            difference(&mut sample::attributes(1, &[]), candidate);
+        }
+        let best = choose(&candidates, 1)[0];
+        let step = lost_by(&candidates)[1 - best];
+        candidates.reverse();
+        assert_eq!(choose(&candidates, 1)[0], 1 - best, "the order does not matter");
+        assert_eq!(lost_by(&candidates)[best], step);
+        (best, step)
+    }
+
+    fn candidate<'a>(attributes: &'a Attributes, tunnel: &'a NeighbourName) -> Candidate<'a> {
+        Candidate {
+            attributes,
+            local_preference: 100,
+            neighbour_asn: 65_001,
+            external: true,
+            interior_cost: 0,
+            priority: 0,
+            router_id: Ipv4Addr::new(10, 0, 0, 1),
+            address: IpAddr::from([169, 254, 0, 1]),
+            path: 0,
+            tunnel,
+        }
+    }
+
+    /// For each step what makes a path worse by it, in the order of the steps.
+    const WORSE: [(Step, Difference); 10] = [
+        (Step::LocalPreference, |_, candidate| {
+            candidate.local_preference = 99
+        }),
+        (Step::AsPathLength, |attributes, _| {
+            attributes.as_path.prepend(7, 1)
+        }),
+        (Step::Origin, |attributes, _| attributes.origin = Origin::Egp),
+        (Step::MultiExitDiscriminator, |attributes, _| {
+            attributes.med = Some(1)
+        }),
+        (Step::External, |_, candidate| candidate.external = false),
+        (Step::InteriorCost, |_, candidate| candidate.interior_cost = 1),
+        (Step::Priority, |_, candidate| candidate.priority = 1),
+        (Step::RouterId, |_, candidate| {
+            candidate.router_id = Ipv4Addr::new(10, 0, 0, 2)
+        }),
+        (Step::ClusterLength, |attributes, _| {
+            attributes.clusters.push(Ipv4Addr::LOCALHOST)
+        }),
+        (Step::PeerAddress, |_, candidate| {
+            candidate.address = IpAddr::from([169, 254, 0, 2])
+        }),
+    ];
+
+    /// Each step decides where all before it do not, and none after it is asked (RFC 4271 §9.1.2.2, RFC 4456 §9).
+    #[test]
+    fn steps_decide_in_their_order() {
+        for (at, (step, worse)) in WORSE.into_iter().enumerate() {
+            assert_eq!(duel(worse, |_, _| {}), (1, Some(step)));
+            for (_, later) in &WORSE[at + 1..] {
+                assert_eq!(duel(worse, *later), (1, Some(step)));
+            }
+        }
+    }
+
+    /// Two paths of one neighbour differ in nothing but their identifiers.
+    #[test]
+    fn the_lower_path_identifier_is_last() {
+        let (attributes, name) = (sample::attributes(1, &[65_001]), sample::name(1));
+        let second = Candidate {
+            path: 2,
+            ..candidate(&attributes, &name)
+        };
+        let first = Candidate { path: 1, ..second };
+        assert_eq!(lost_by(&[second, first]), [Some(Step::PathIdentifier), None]);
+    }
+
+    /// MULTI_EXIT_DISC only counts among paths through one neighbouring autonomous system; none is zero (§9.1.2.2 c).
+    #[test]
+    fn med_is_compared_inside_one_neighbouring_system() {
+        let (_, step) = duel(
+            |attributes, _| attributes.med = Some(9),
+            |_, candidate| {
+                candidate.neighbour_asn = 65_002;
+                candidate.router_id = Ipv4Addr::new(10, 0, 0, 2);
+            },
+        );
+        assert_eq!(step, Some(Step::RouterId));
+        let zero: Difference = |attributes, _| attributes.med = Some(0);
+        assert_eq!(duel(zero, |_, _| {}).1, Some(Step::PathIdentifier));
+    }
+
+    /// The classical knot: the path that would win by its router is out by MULTI_EXIT_DISC first, whatever the order.
+    #[test]
+    fn med_is_applied_before_anything_later_whatever_the_order() {
+        let name = sample::name(1);
+        let high = Attributes {
+            med: Some(10),
+            ..sample::attributes(1, &[65_001])
+        };
+        let low = Attributes {
+            med: Some(5),
+            ..sample::attributes(1, &[65_001])
+        };
+        let router = |last| Ipv4Addr::new(10, 0, 0, last);
+        let a = Candidate {
+            router_id: router(1),
+            ..candidate(&high, &name)
+        };
+        let b = Candidate {
+            router_id: router(3),
+            ..candidate(&low, &name)
+        };
+        let c = Candidate {
+            router_id: router(2),
+            neighbour_asn: 65_002,
+            ..candidate(&high, &name)
+        };
+        for order in [[a, b, c], [c, b, a], [b, c, a], [a, c, b]] {
+            assert_eq!(order[choose(&order, 1)[0]].router_id, router(2));
+        }
+    }
+
+    /// The originator stands for the router where it is said (RFC 4456 §9).
+    #[test]
+    fn the_originator_stands_for_the_router() {
+        let (best, step) = duel(
+            |_, _| {},
+            |attributes, candidate| {
+                attributes.originator = Some(Ipv4Addr::new(1, 1, 1, 1));
+                candidate.router_id = Ipv4Addr::new(10, 0, 0, 2);
+            },
+        );
+        assert_eq!((best, step), (1, Some(Step::RouterId)));
+    }
+
+    /// Paths that are equal but for ties are used at once, each tunnel once, and no more than are wanted.
+    #[test]
+    fn equal_paths_of_different_tunnels_are_used_at_once() {
+        let attributes = sample::attributes(1, &[65_001]);
+        let names: Vec<_> = (1..=3).map(sample::name).collect();
+        let mut paths: Vec<Candidate<'_>> = names.iter().map(|name| candidate(&attributes, name)).collect();
+        paths.push(Candidate { path: 1, ..paths[0] });
+        assert_eq!(choose(&paths, 8).as_slice(), [0, 1, 2]);
+        assert_eq!(choose(&paths, 2).as_slice(), [0, 1]);
+        assert_eq!(choose(&paths, 0).as_slice(), [0]);
+        paths[1].priority = 1;
+        assert_eq!(
+            choose(&paths, 8).as_slice(),
+            [0, 2],
+            "two tunnels of different priority are not equal"
+        );
+        assert_eq!(choose(&[], 8).as_slice(), [0; 0]);
+    }
+}

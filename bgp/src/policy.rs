@@ -296,3 +296,226 @@ impl Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rib::sample::{attributes, prefix};
+
+    fn path(segments: &[Segment]) -> AsPath {
+        AsPath(segments.to_vec())
+    }
+
+    fn sequence(systems: &[u32]) -> Segment {
+        Segment::Sequence(systems.to_vec())
+    }
+
+    /// A pattern is about the whole path; a set is one place that any of its members fits.
+    #[test]
+    fn patterns_fit_whole_paths() {
+        use PathToken::{Any, AnyNumber, System};
+        let one = |asn| System(asn..=asn);
+        let long = path(&[sequence(&[1, 2]), sequence(&[3])]);
+        let set = path(&[sequence(&[1]), Segment::Set(vec![5, 6])]);
+        let empty = path(&[]);
+        let cases = [
+            (vec![one(1), one(2), one(3)], &long, true),
+            (vec![one(1), one(2)], &long, false),
+            (vec![one(1), Any, one(3)], &long, true),
+            (vec![AnyNumber, one(3)], &long, true),
+            (vec![AnyNumber, one(2)], &long, false),
+            (vec![one(1), AnyNumber], &long, true),
+            (
+                vec![one(1), AnyNumber, one(2), AnyNumber, one(3), AnyNumber],
+                &long,
+                true,
+            ),
+            (vec![System(1..=3), System(1..=3), System(1..=3)], &long, true),
+            (vec![one(1), one(6)], &set, true),
+            (vec![one(1), one(5), one(6)], &set, false),
+            (vec![], &empty, true),
+            (vec![AnyNumber], &empty, true),
+            (vec![Any], &empty, false),
+            (vec![], &long, false),
+        ];
+        for (pattern, path, fits) in cases {
+            assert_eq!(matches(&pattern, path), fits, "{pattern:?} {path:?}");
+        }
+    }
+
+    /// Patterns as they are told, without a thought of speed.
+    fn naive(pattern: &[PathToken], systems: &[u32]) -> bool {
+        match (pattern.split_first(), systems.split_first()) {
+            (None, rest) => rest.is_none(),
+            (Some((PathToken::AnyNumber, after)), rest) => {
+                naive(after, systems) || rest.is_some_and(|(_, rest)| naive(pattern, rest))
+            }
+            (Some((token, after)), Some((system, rest))) => token.fits(&[*system]) && naive(after, rest),
+            (Some(_), None) => false,
+        }
+    }
+
+    fn token() -> impl Strategy<Value = PathToken> {
+        prop_oneof![
+            (1u32..4, 0u32..2).prop_map(|(from, more)| PathToken::System(from..=from + more)),
+            Just(PathToken::Any),
+            Just(PathToken::AnyNumber),
+        ]
+    }
+
+    proptest! {
+        /// Looking back no farther than to the last "any number" loses nothing.
+        #[test]
+        fn patterns_mean_what_they_say(
+            pattern in prop::collection::vec(token(), 0..6),
+            systems in prop::collection::vec(1u32..5, 0..8),
+        ) {
+            prop_assert_eq!(matches(&pattern, &path(&[sequence(&systems)])), naive(&pattern, &systems));
+        }
+    }
+
+    fn policy(terms: Vec<(Condition, Verdict)>, default: Verdict) -> Policy {
+        let term = |(condition, verdict)| Term {
+            condition,
+            change: Change::default(),
+            verdict,
+        };
+        Policy {
+            terms: terms.into_iter().map(term).collect(),
+            default,
+        }
+    }
+
+    fn decide(policy: &Policy, to: &str, attributes: &Attributes) -> (Option<usize>, bool) {
+        let route = Route {
+            prefix: prefix(to),
+            attributes,
+            site: Some("depot"),
+        };
+        let decision = policy.decide(&route);
+        (decision.term, decision.accepted)
+    }
+
+    /// The first term that fits decides, and the default where none does; prefixes fit by place and length.
+    #[test]
+    fn the_first_term_that_fits_decides() {
+        let inside = |outer, lengths| Condition {
+            prefixes: Some(vec![PrefixRange {
+                prefix: prefix(outer),
+                lengths,
+            }]),
+            ..Condition::default()
+        };
+        let policy = policy(
+            vec![
+                (inside("10.0.0.0/8", 24..=32), Verdict::Reject),
+                (inside("10.0.0.0/8", 8..=32), Verdict::Accept),
+                (inside("2001:db8::/32", 48..=48), Verdict::Accept),
+            ],
+            Verdict::Reject,
+        );
+        let usual = attributes(1, &[1]);
+        assert_eq!(decide(&policy, "10.1.1.0/24", &usual), (Some(0), false));
+        assert_eq!(decide(&policy, "10.1.0.0/23", &usual), (Some(1), true));
+        assert_eq!(decide(&policy, "10.0.0.0/8", &usual), (Some(1), true));
+        assert_eq!(decide(&policy, "8.0.0.0/6", &usual), (None, false));
+        assert_eq!(decide(&policy, "2001:db8:7::/48", &usual), (Some(2), true));
+        assert_eq!(decide(&policy, "2001:db8:7::/49", &usual), (None, false));
+        assert_eq!(decide(&Policy::ALL, "10.1.1.0/24", &usual), (None, true));
+    }
+
+    /// A term fits only what meets each of its conditions.
+    #[test]
+    fn every_condition_must_be_met() {
+        let standard = Community::Standard(7);
+        let large = Community::Large(1, 2, 3);
+        let extended = Community::Extended([0, 2, 0, 0, 0, 0, 0, 9]);
+        let mut route = attributes(1, &[1, 2]);
+        standard.add(&mut route);
+        large.add(&mut route);
+        let fits = |condition: Condition| {
+            decide(
+                &policy(vec![(condition, Verdict::Accept)], Verdict::Reject),
+                "10.0.0.0/8",
+                &route,
+            )
+            .1
+        };
+        let with = |communities: &[Community]| Condition {
+            communities: communities.to_vec(),
+            ..Condition::default()
+        };
+        assert!(fits(Condition::default()));
+        assert!(fits(with(&[standard, large])));
+        assert!(!fits(with(&[standard, extended])));
+        for (length, yes) in [(2..=2, true), (0..=1, false), (3..=9, false)] {
+            assert_eq!(
+                fits(Condition {
+                    as_path_length: Some(length),
+                    ..Condition::default()
+                }),
+                yes
+            );
+        }
+        assert!(fits(Condition {
+            origin: Some(Origin::Igp),
+            ..Condition::default()
+        }));
+        assert!(!fits(Condition {
+            origin: Some(Origin::Egp),
+            ..Condition::default()
+        }));
+        assert!(fits(Condition {
+            site: Some("depot".into()),
+            ..Condition::default()
+        }));
+        assert!(!fits(Condition {
+            site: Some("other".into()),
+            ..Condition::default()
+        }));
+    }
+
+    /// Changes: communities go off and on in this order, and only what is said is touched.
+    #[test]
+    fn changes_touch_what_they_say() {
+        let ours = IpAddr::from([10, 0, 0, 1]);
+        let mut route = attributes(1, &[1, 2]);
+        route.med = Some(5);
+        let before = route.clone();
+        Change::default().apply(&mut route, 9, ours);
+        assert_eq!(route, before);
+        let (old, kept, new) = (
+            Community::Standard(1),
+            Community::Standard(2),
+            Community::Large(1, 2, 3),
+        );
+        old.add(&mut route);
+        kept.add(&mut route);
+        let change = Change {
+            local_preference: Some(200),
+            med: Some(0),
+            clear_communities: false,
+            remove_communities: vec![old, Community::Standard(77)],
+            add_communities: vec![new, kept],
+            prepend: 2,
+            next_hop: Some(NextHopChange::Ours),
+        };
+        change.apply(&mut route, 9, ours);
+        assert_eq!((route.local_preference, route.med), (Some(200), Some(0)));
+        assert_eq!(
+            (&route.communities, &route.large_communities),
+            (&vec![2], &vec![(1, 2, 3)])
+        );
+        assert_eq!(route.as_path, path(&[sequence(&[9, 9, 1, 2])]));
+        assert_eq!(route.next_hop.address(), ours);
+        let clear = Change {
+            clear_communities: true,
+            add_communities: vec![old],
+            ..Change::default()
+        };
+        clear.apply(&mut route, 9, ours);
+        assert_eq!((route.communities, route.large_communities), (vec![1], vec![]));
+    }
+}

@@ -21,7 +21,9 @@ impl SharedAttributes {
     pub(super) fn share(&mut self, attributes: &Arc<Attributes>) -> Arc<Attributes> {
         // The same for every run: what depends on order must not vary.
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(attributes.as_ref());
-        let known = self.table.find(hash, |(_, known)| known == attributes);
+        let known = self
+            .table
+            .find(hash, |(other, known)| *other == hash && known == attributes);
         if let Some((_, known)) = known {
             return known.clone();
         }

@@ -72,8 +72,9 @@ impl Rib {
             let table = self.tables.of(family);
             let mut last = None;
             let mut queued: Vec<NetId> = Vec::new();
-            for (prefix, id) in table.index.range(std::ops::Bound::Unbounded) {
-                let Some(net) = table.net(id).filter(|net| net.has_best()) else {
+            for id in table.index.ids() {
+                let net = table.net(id).filter(|net| net.has_best());
+                let (Some(prefix), Some(net)) = (table.index.prefix(id), net) else {
                     continue;
                 };
                 let alike = alike(net, prefix);

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::PeerIndex;
@@ -12,7 +11,7 @@ pub(super) struct Configured {
     pub(super) settings: Arc<Settings>,
     pub(super) next_hops: NextHops,
     /// By the numbers of the tables; a neighbour is here as long as it is there, with what was last configured for it.
-    members: BTreeMap<PeerIndex, (NeighbourName, Neighbour)>,
+    members: Vec<Option<(NeighbourName, Neighbour)>>,
 }
 
 /// One neighbour as it is configured.
@@ -29,7 +28,7 @@ impl Configured {
         Self {
             next_hops: NextHops::of(&settings),
             settings,
-            members: BTreeMap::new(),
+            members: Vec::new(),
         }
     }
 
@@ -38,9 +37,9 @@ impl Configured {
         let mut configured = Self::new(settings);
         for (index, peer) in peers.iter() {
             if !configured.add(index, &peer.name)
-                && let Some(known) = self.members.get(&index)
+                && let Some(known) = self.members.get(usize::from(index.0)).cloned()
             {
-                configured.members.insert(index, known.clone());
+                configured.put(index, known);
             }
         }
         configured
@@ -49,18 +48,30 @@ impl Configured {
     /// A neighbour has this number from now on; whether it is configured.
     pub(super) fn add(&mut self, peer: PeerIndex, name: &NeighbourName) -> bool {
         let neighbour = self.settings.neighbours.get(name);
-        if let Some(neighbour) = neighbour {
-            self.members.insert(peer, (name.clone(), neighbour.clone()));
+        let member = neighbour.map(|neighbour| (name.clone(), neighbour.clone()));
+        let configured = member.is_some();
+        if configured {
+            self.put(peer, member);
         }
-        neighbour.is_some()
+        configured
     }
 
     pub(super) fn remove(&mut self, peer: PeerIndex) {
-        self.members.remove(&peer);
+        self.put(peer, None);
+    }
+
+    fn put(&mut self, peer: PeerIndex, member: Option<(NeighbourName, Neighbour)>) {
+        let at = usize::from(peer.0);
+        if at >= self.members.len() {
+            self.members.resize_with(at + 1, || None);
+        }
+        if let Some(slot) = self.members.get_mut(at) {
+            *slot = member;
+        }
     }
 
     pub(super) fn member(&self, peer: PeerIndex) -> Option<Member<'_>> {
-        let (name, neighbour) = self.members.get(&peer)?;
+        let (name, neighbour) = self.members.get(usize::from(peer.0))?.as_ref()?;
         Some(Member {
             name,
             neighbour,

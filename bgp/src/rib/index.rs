@@ -1,21 +1,21 @@
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::table::NetId;
 use crate::Family;
 
-/// The prefixes of one family in their order, with their numbers, and back.
+/// The numbers of the prefixes of one family, and back. A tree, because neighbours send prefixes that are near each
+/// other together: a hash table of a million takes twice as long, since each of its places is far from the last.
 #[derive(Debug)]
 pub(super) enum Index {
-    Ipv4(Order<Ipv4Key>),
-    Ipv6(Order<Ipv6Net>),
+    Ipv4(Numbers<Ipv4Key>),
+    Ipv6(Numbers<Ipv6Net>),
 }
 
 /// Keys by number, and numbers by key.
 #[derive(Debug)]
-pub(super) struct Order<K> {
+pub(super) struct Numbers<K> {
     ids: BTreeMap<K, NetId>,
     keys: Vec<K>,
 }
@@ -27,30 +27,24 @@ pub(super) struct Ipv4Key(u64);
 impl Index {
     pub(super) fn new(family: Family) -> Self {
         match family {
-            Family::Ipv4 => Self::Ipv4(Order {
-                ids: BTreeMap::new(),
-                keys: Vec::new(),
-            }),
-            Family::Ipv6 => Self::Ipv6(Order {
-                ids: BTreeMap::new(),
-                keys: Vec::new(),
-            }),
+            Family::Ipv4 => Self::Ipv4(Numbers::new()),
+            Family::Ipv6 => Self::Ipv6(Numbers::new()),
         }
     }
 
     /// The number of a prefix, or this one for it from now on.
     pub(super) fn find_or_insert(&mut self, prefix: IpNet, new: NetId) -> Option<NetId> {
         match (self, prefix) {
-            (Self::Ipv4(order), IpNet::V4(prefix)) => Some(order.find_or_insert(prefix.into(), new)),
-            (Self::Ipv6(order), IpNet::V6(prefix)) => Some(order.find_or_insert(prefix, new)),
+            (Self::Ipv4(numbers), IpNet::V4(prefix)) => Some(numbers.find_or_insert(prefix.into(), new)),
+            (Self::Ipv6(numbers), IpNet::V6(prefix)) => Some(numbers.find_or_insert(prefix, new)),
             (Self::Ipv4(_), IpNet::V6(_)) | (Self::Ipv6(_), IpNet::V4(_)) => None,
         }
     }
 
     pub(super) fn find(&self, prefix: IpNet) -> Option<NetId> {
         match (self, prefix) {
-            (Self::Ipv4(order), IpNet::V4(prefix)) => order.ids.get(&prefix.into()).copied(),
-            (Self::Ipv6(order), IpNet::V6(prefix)) => order.ids.get(&prefix).copied(),
+            (Self::Ipv4(numbers), IpNet::V4(prefix)) => numbers.ids.get(&prefix.into()).copied(),
+            (Self::Ipv6(numbers), IpNet::V6(prefix)) => numbers.ids.get(&prefix).copied(),
             (Self::Ipv4(_), IpNet::V6(_)) | (Self::Ipv6(_), IpNet::V4(_)) => None,
         }
     }
@@ -58,42 +52,39 @@ impl Index {
     /// Forgets the prefix of this number; whether it had one.
     pub(super) fn remove(&mut self, id: NetId) -> bool {
         match self {
-            Self::Ipv4(order) => order.remove(id),
-            Self::Ipv6(order) => order.remove(id),
+            Self::Ipv4(numbers) => numbers.remove(id),
+            Self::Ipv6(numbers) => numbers.remove(id),
         }
     }
 
+    /// The prefix that has this number, or had it last.
     pub(super) fn prefix(&self, id: NetId) -> Option<IpNet> {
         match self {
-            Self::Ipv4(order) => order.keys.get(id.0 as usize).map(|key| IpNet::V4((*key).into())),
-            Self::Ipv6(order) => order.keys.get(id.0 as usize).map(|key| IpNet::V6(*key)),
+            Self::Ipv4(numbers) => numbers
+                .keys
+                .get(id.0 as usize)
+                .map(|key| IpNet::V4((*key).into())),
+            Self::Ipv6(numbers) => numbers.keys.get(id.0 as usize).map(|key| IpNet::V6(*key)),
         }
     }
 
-    /// All from this prefix on or after it, in order.
-    pub(super) fn range(&self, from: Bound<IpNet>) -> Box<dyn Iterator<Item = (IpNet, NetId)> + '_> {
+    /// All numbers that are given out, in the order of their prefixes.
+    pub(super) fn ids(&self) -> Box<dyn Iterator<Item = NetId> + '_> {
         match self {
-            Self::Ipv4(order) => {
-                let from = from.map(|prefix| match prefix {
-                    IpNet::V4(prefix) => Ipv4Key::from(prefix),
-                    IpNet::V6(_) => Ipv4Key(u64::MAX),
-                });
-                let range = order.ids.range((from, Bound::Unbounded));
-                Box::new(range.map(|(key, id)| (IpNet::V4((*key).into()), *id)))
-            }
-            Self::Ipv6(order) => {
-                let from = from.map(|prefix| match prefix {
-                    IpNet::V6(prefix) => prefix,
-                    IpNet::V4(_) => Ipv6Net::default(),
-                });
-                let range = order.ids.range((from, Bound::Unbounded));
-                Box::new(range.map(|(key, id)| (IpNet::V6(*key), *id)))
-            }
+            Self::Ipv4(numbers) => Box::new(numbers.ids.values().copied()),
+            Self::Ipv6(numbers) => Box::new(numbers.ids.values().copied()),
         }
     }
 }
 
-impl<K: Copy + Ord> Order<K> {
+impl<K: Copy + Ord> Numbers<K> {
+    fn new() -> Self {
+        Self {
+            ids: BTreeMap::new(),
+            keys: Vec::new(),
+        }
+    }
+
     fn find_or_insert(&mut self, key: K, new: NetId) -> NetId {
         let id = *self.ids.entry(key).or_insert(new);
         if id == new {

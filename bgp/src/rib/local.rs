@@ -70,14 +70,12 @@ impl Rib {
             (None, Some(_)) | (Some(_), None) => false,
         };
         let best_stays = same(before.first(), net.best());
-        let all_stay = best_stays
-            && before.len() == net.used().len()
-            && before
-                .iter()
-                .zip(net.used())
-                .all(|(a, b)| a.is_same(b) && a.leads == b.leads && a.leads == Leads::Direct);
-        let kernel = !all_stay && !ways(&before, &self.configured).eq(&ways(net.used(), &self.configured))
-            || before.iter().any(|path| path.leads == Leads::Elsewhere);
+        let routed = (before.is_empty(), net.used().is_empty());
+        let kernel = match routed {
+            (true, true) => false,
+            (true, false) | (false, true) => true,
+            (false, false) => moves(&before, net.used(), &self.configured),
+        };
         table.best = table.best + u32::from(has_best) - u32::from(had_best);
         if kernel && table.changed.insert(id) {
             table.hold(id);
@@ -91,17 +89,18 @@ impl Rib {
     /// A prefix is to be looked at for all neighbours that are sent any of its family.
     pub(super) fn queue(&mut self, family: Family, id: NetId) {
         let table = self.tables.of_mut(family);
-        let learnt_from = table
-            .net(id)
-            .filter(|net| !net.ours)
-            .and_then(Net::best)
-            .map(|path| path.peer);
+        let Some(net) = table.net(id) else {
+            return;
+        };
+        let (is_there, ours) = (net.has_best(), net.ours);
+        let learnt_from = net.best().map(|path| path.peer);
         for (index, peer) in self.peers.iter_mut() {
             let Some(flow) = peer.outlet_of(family) else {
                 continue;
             };
-            // What it told us itself it is never sent.
-            if (learnt_from != Some(index) || flow.sent.contains(id)) && flow.pending.insert(id) {
+            // What it told us itself it is never sent, and what it does not have it need not hear to be gone.
+            let concerns = is_there && (ours || learnt_from != Some(index)) || flow.sent.contains(id);
+            if concerns && flow.pending.insert(id) {
                 table.hold(id);
             }
         }
@@ -111,7 +110,7 @@ impl Rib {
 /// Puts the paths that are used first, best first.
 fn select(net: &mut Net, configured: &Configured, peers: &Peers) {
     if let [path] = net.paths.as_slice() {
-        net.used = u8::from(candidate(path, configured, peers).is_some());
+        net.used = u8::from(is_eligible(path, configured, peers));
         return;
     }
     let mut positions: SmallVec<[usize; 8]> = SmallVec::new();
@@ -144,36 +143,54 @@ fn select(net: &mut Net, configured: &Configured, peers: &Peers) {
     }
 }
 
-/// A path as the choice looks at it, if it is eligible: let in, with a next hop that leads to a tunnel that is up.
+/// Whether a path may be used: it is let in, and its next hop leads to a tunnel that is up.
+fn is_eligible(path: &Path, configured: &Configured, peers: &Peers) -> bool {
+    let up = |peer| peers.get(peer).is_some_and(|peer| peer.tunnel_up);
+    match path.leads {
+        Leads::Direct => path.accepted.is_some() && up(path.peer),
+        Leads::Elsewhere => way(path, configured).is_some_and(|(tunnel, _)| {
+            // Without a neighbour behind it, only the kernel knows.
+            peers.named(tunnel).is_none_or(up)
+        }),
+        Leads::Nowhere => false,
+    }
+}
+
+/// A path as the choice looks at it, if it is eligible.
 pub(super) fn candidate<'a>(
     path: &'a Path,
     configured: &'a Configured,
-    peers: &'a Peers,
+    peers: &Peers,
 ) -> Option<Candidate<'a>> {
-    let attributes = path.accepted.as_ref()?;
+    let attributes = path
+        .accepted
+        .as_ref()
+        .filter(|_| is_eligible(path, configured, peers))?;
     let member = configured.member(path.peer)?;
-    let peer = peers.get(path.peer)?;
-    let (tunnel, _) = way(path, configured)?;
-    let up = match peers.named(tunnel) {
-        Some(through) if through != path.peer => peers.get(through).is_some_and(|through| through.tunnel_up),
-        Some(_) => peer.tunnel_up,
-        // Without a neighbour behind it, only the kernel knows.
-        None => true,
-    };
     let neighbour = member.neighbour;
-    let leads = configured.settings.neighbours.get(tunnel).unwrap_or(neighbour);
-    up.then(|| Candidate {
+    let (tunnel, _) = way(path, configured)?;
+    let through = match path.leads {
+        Leads::Direct | Leads::Nowhere => neighbour,
+        Leads::Elsewhere => configured.settings.neighbours.get(tunnel).unwrap_or(neighbour),
+    };
+    Some(Candidate {
         attributes,
         local_preference: attributes.local_preference.unwrap_or(neighbour.local_preference),
         neighbour_asn: neighbour_asn(attributes, neighbour.asn),
         external: member.external,
         interior_cost: u8::from(path.leads == Leads::Elsewhere),
-        priority: leads.priority,
-        router_id: peer.router_id,
+        priority: through.priority,
+        router_id: peers.get(path.peer)?.router_id,
         address: neighbour.remote,
         path: path.id,
         tunnel,
     })
+}
+
+/// Whether packets may take other ways by these paths than by those before.
+fn moves(before: &[Path], after: &[Path], configured: &Configured) -> bool {
+    let elsewhere = |path: &Path| path.leads == Leads::Elsewhere;
+    before.iter().any(elsewhere) || ways(before, configured) != ways(after, configured)
 }
 
 /// The tunnel and the next hop of a path.

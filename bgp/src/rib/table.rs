@@ -149,9 +149,6 @@ impl Table {
 
     /// The numbers of all prefixes, in the order of the prefixes.
     pub(super) fn ids(&self) -> Vec<NetId> {
-        self.index
-            .range(std::ops::Bound::Unbounded)
-            .map(|(_, id)| id)
-            .collect()
+        self.index.ids().collect()
     }
 }

@@ -1,4 +1,4 @@
-use std::ops::Bound;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -103,23 +103,46 @@ pub enum Standing {
     TunnelDown,
 }
 
+impl RouteQuery {
+    fn is_for(&self, prefix: IpNet) -> bool {
+        match self.filter {
+            Some(PrefixFilter::Exact(exact)) => exact.trunc() == prefix,
+            Some(PrefixFilter::Inside(outer)) => outer.contains(&prefix),
+            Some(PrefixFilter::Containing(inner)) => prefix.contains(&inner),
+            None => true,
+        }
+    }
+}
+
 impl Rib {
-    /// One page of routes.
+    /// One page of routes. The prefixes are not kept in order: the first of them are picked out of all.
     pub(crate) fn routes(&self, query: &RouteQuery) -> RoutePage {
-        let mut page = RoutePage::default();
-        let mut last = None;
-        for (prefix, id) in self.prefixes(query) {
-            let Some(net) = self.tables.of(query.family).net(id) else {
+        let mut found: BTreeMap<IpNet, Vec<RouteRow>> = BTreeMap::new();
+        let table = self.tables.of(query.family);
+        for id in self.ids(query) {
+            let (Some(prefix), Some(net)) = (table.index.prefix(id), table.net(id)) else {
                 continue;
             };
+            let full = found.len() > query.limit;
+            let late = full && found.last_key_value().is_some_and(|(last, _)| *last < prefix);
+            if late || query.after.is_some_and(|after| prefix <= after) || !query.is_for(prefix) {
+                continue;
+            }
             let rows = match query.view {
                 RouteView::Received | RouteView::Accepted => self.learnt(prefix, net, query),
                 RouteView::Best => self.used(prefix, net, query),
                 RouteView::Advertised => self.advertised(prefix, (id, net), query),
             };
-            if rows.is_empty() {
-                continue;
+            if !rows.is_empty() {
+                found.insert(prefix, rows);
+                if full {
+                    found.pop_last();
+                }
             }
+        }
+        let mut page = RoutePage::default();
+        let mut last = None;
+        for (prefix, rows) in found {
             if page.routes.len() >= query.limit {
                 page.next = last;
                 break;
@@ -130,35 +153,30 @@ impl Rib {
         page
     }
 
-    fn prefixes(&self, query: &RouteQuery) -> Box<dyn Iterator<Item = (IpNet, NetId)> + '_> {
+    /// The prefixes that may have such routes.
+    fn ids(&self, query: &RouteQuery) -> Box<dyn Iterator<Item = NetId> + '_> {
         let index = &self.tables.of(query.family).index;
-        let after = query.after;
-        let found = move |prefix: IpNet| index.find(prefix).map(|id| (prefix, id));
-        let later = move |(prefix, _): &(IpNet, NetId)| after.is_none_or(|after| *prefix > after);
         match query.filter {
-            Some(PrefixFilter::Exact(prefix)) => Box::new(found(prefix.trunc()).into_iter().filter(later)),
+            Some(PrefixFilter::Exact(prefix)) => return Box::new(index.find(prefix.trunc()).into_iter()),
             Some(PrefixFilter::Containing(prefix)) => {
                 let lengths = 0..=prefix.prefix_len();
                 let holders = lengths.filter_map(move |length| IpNet::new(prefix.addr(), length).ok());
-                Box::new(
-                    holders
-                        .filter_map(move |holder| found(holder.trunc()))
-                        .filter(later),
-                )
+                return Box::new(holders.filter_map(move |holder| index.find(holder.trunc())));
             }
-            Some(PrefixFilter::Inside(outer)) => {
-                let outer = outer.trunc();
-                let from = match after {
-                    Some(after) if after >= outer => Bound::Excluded(after),
-                    Some(_) | None => Bound::Included(outer),
-                };
-                Box::new(
-                    index
-                        .range(from)
-                        .take_while(move |(prefix, _)| outer.contains(prefix)),
-                )
-            }
-            None => index.range(after.map_or(Bound::Unbounded, Bound::Excluded)),
+            Some(PrefixFilter::Inside(_)) | None => {}
+        }
+        let Some(name) = &query.neighbour else {
+            return index.ids();
+        };
+        let flow = self.peers.named(name).and_then(|peer| self.peers.get(peer));
+        let Some(flow) = flow.map(|slot| slot.flows.of(query.family)) else {
+            return index.ids();
+        };
+        match query.view {
+            RouteView::Received => Box::new(flow.received.iter()),
+            RouteView::Accepted => Box::new(flow.accepted.iter()),
+            RouteView::Advertised => Box::new(flow.sent.iter()),
+            RouteView::Best => index.ids(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What neighbours send, what is chosen, what neighbours are sent.
 
+mod flow;
 mod model;
 mod properties;
 mod replay;
+mod rules;
 mod world;
