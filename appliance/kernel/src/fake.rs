@@ -14,6 +14,7 @@ use crate::object::{Key, Object};
 use crate::order::Operation;
 use crate::owned::Op;
 use crate::probe::Missing;
+use crate::reconciler::step_needs;
 use crate::refusal::Refusal;
 use crate::xfrm_state::{Counters, KeyMaterial, StateKey};
 
@@ -72,9 +73,12 @@ impl FakeKernel {
         self.lose_unreported(key);
         self.report(match key {
             Key::Link(name) => Notice::LinkGone(name.clone()),
-            Key::Address(_) | Key::Route(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => {
-                Notice::Gone(key.clone())
-            }
+            Key::Address(_)
+            | Key::Route(_)
+            | Key::Rule(_)
+            | Key::State(_)
+            | Key::Policy(_)
+            | Key::Ruleset => Notice::Gone(key.clone()),
         });
     }
 
@@ -185,7 +189,9 @@ impl FakeKernel {
         let state = self.state();
         let ours = state.objects.keys().filter_map(|key| match key {
             Key::Address(address) => Some(Connected::from(address)),
-            Key::Link(_) | Key::Route(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => None,
+            Key::Link(_) | Key::Route(_) | Key::Rule(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => {
+                None
+            }
         });
         let devices = state.links().into_iter().map(|name| {
             let device = state.devices.get(&name).cloned().unwrap_or_default();
@@ -202,7 +208,9 @@ impl FakeKernel {
         let state = self.state();
         let keys = state.objects.keys().filter_map(|key| match key {
             Key::State(key) => Some(*key),
-            Key::Link(_) | Key::Address(_) | Key::Route(_) | Key::Policy(_) | Key::Ruleset => None,
+            Key::Link(_) | Key::Address(_) | Key::Route(_) | Key::Rule(_) | Key::Policy(_) | Key::Ruleset => {
+                None
+            }
         });
         keys.map(|key| (key, state.counters.get(&key).copied().unwrap_or_default()))
             .collect()
@@ -231,37 +239,27 @@ impl State {
     fn links(&self) -> BTreeSet<LinkName> {
         let ours = self.objects.keys().filter_map(|key| match key {
             Key::Link(name) => Some(name.clone()),
-            Key::Address(_) | Key::Route(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => None,
+            Key::Address(_)
+            | Key::Route(_)
+            | Key::Rule(_)
+            | Key::State(_)
+            | Key::Policy(_)
+            | Key::Ruleset => None,
         });
         ours.chain(self.devices.keys().cloned()).collect()
     }
 
     fn drop_dependents(&mut self, link: &LinkName) {
-        self.objects.retain(|_, object| object.needs() != Some(link));
+        self.objects.retain(|_, object| !object.needs().contains(link));
     }
 }
 
 fn missing_link(state: &State, step: &Operation) -> Option<LinkName> {
-    let needed = match step {
-        Op::Create(
-            _,
-            Object::Link(Link {
-                kind: LinkKind::External | LinkKind::Device,
-                name,
-                ..
-            }),
-        ) => Some(name),
-        Op::Create(
-            _,
-            Object::Link(Link {
-                kind: LinkKind::Vlan { parent, .. },
-                ..
-            }),
-        ) => Some(parent),
-        Op::Create(_, object) | Op::Replace { to: object, .. } => object.needs(),
-        Op::Delete(..) => None,
-    };
-    needed.filter(|name| !state.links().contains(name)).cloned()
+    let links = state.links();
+    step_needs(step)
+        .iter()
+        .find(|name| !links.contains(*name))
+        .cloned()
 }
 
 fn without_keys(mut step: Operation) -> Operation {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::address::{Address, Connected};
 use crate::fake::FakeKernel;
 use crate::link::{Device, Link, LinkKind, LinkName};
-use crate::netlink::{Netlink, Subscription};
+use crate::netlink::{Netlink, Subscription, is_batched};
 use crate::notice::{Event, Notice};
 use crate::object::{Key, Object};
 use crate::order::Operation;
@@ -130,6 +130,9 @@ impl Kernel {
             .into_iter()
             .filter_map(|notice| self.core.observe(notice))
             .collect();
+        // A route that went and came between two looks is there: nobody lost it.
+        events
+            .retain(|event| !matches!(event, Event::Missing(key @ Key::Route(_)) if !self.core.is_open(key)));
         if overrun {
             let found = self.audit().await.unwrap_or_else(|refusal| {
                 tracing::warn!(%refusal, "the kernel cannot be read");
@@ -212,23 +215,61 @@ impl Kernel {
             if plan.is_empty() {
                 break;
             }
-            let first = plan.iter().position(|step| unwanted_link(step).is_some());
-            for (place, step) in plan.iter().enumerate() {
-                if Some(place) == first {
-                    self.delete_together(&plan).await;
-                }
-                let answer = self.port.perform(step).await;
-                match &answer {
-                    Ok(()) => self.connect(step),
-                    Err(refusal) => {
-                        tracing::warn!(%refusal, "kernel object refused");
-                        refused.insert(step.key().clone(), refusal.clone());
-                    }
-                }
-                self.core.done(step, answer);
-            }
+            self.perform(&plan, &mut refused).await;
         }
         refused
+    }
+
+    async fn perform(&mut self, plan: &[Operation], refused: &mut BTreeMap<Key, Refusal>) {
+        let mut links_deleted = false;
+        let mut steps = plan;
+        while let Some((step, rest)) = steps.split_first() {
+            if is_batched(step) {
+                let together = steps.iter().take_while(|step| is_batched(step)).count();
+                let (now, later) = steps.split_at(together);
+                let answers = self.port.perform_together(now).await;
+                self.settle_together(now, answers, refused);
+                steps = later;
+                continue;
+            }
+            if !links_deleted && unwanted_link(step).is_some() {
+                self.delete_together(plan).await;
+                links_deleted = true;
+            }
+            let answer = self.port.perform(step).await;
+            match &answer {
+                Ok(()) => self.connect(step),
+                Err(refusal) => {
+                    tracing::warn!(%refusal, "kernel object refused");
+                    refused.insert(step.key().clone(), refusal.clone());
+                }
+            }
+            self.core.done(step, answer);
+            steps = rest;
+        }
+    }
+
+    /// Of many that are refused alike, one is enough for the log.
+    fn settle_together(
+        &mut self,
+        steps: &[Operation],
+        answers: Vec<Result<(), Refusal>>,
+        refused: &mut BTreeMap<Key, Refusal>,
+    ) {
+        let before = refused.len();
+        for (step, answer) in steps.iter().zip(answers) {
+            if let Err(refusal) = &answer {
+                if refused.len() == before {
+                    tracing::warn!(%refusal, "kernel object refused");
+                }
+                refused.insert(step.key().clone(), refusal.clone());
+            }
+            self.core.done(step, answer);
+        }
+        let more = (refused.len() - before).saturating_sub(1);
+        if more > 0 {
+            tracing::warn!(more, "routes refused besides");
+        }
     }
 
     /// Deletes the links of a plan at once if there are several; each is looked for once more in its turn.
@@ -312,6 +353,7 @@ impl Kernel {
                 Object::Address(address) => Some(address),
                 Object::Link(_)
                 | Object::Route(_)
+                | Object::Rule(_)
                 | Object::State(_)
                 | Object::Policy(_)
                 | Object::Ruleset(_) => None,
@@ -363,6 +405,13 @@ impl Port {
         match self {
             Port::Netlink(netlink) => netlink.perform(step).await,
             Port::Fake(fake) => fake.perform(step),
+        }
+    }
+
+    async fn perform_together(&mut self, steps: &[Operation]) -> Vec<Result<(), Refusal>> {
+        match self {
+            Port::Netlink(netlink) => netlink.perform_together(steps).await,
+            Port::Fake(fake) => steps.iter().map(|step| fake.perform(step)).collect(),
         }
     }
 }

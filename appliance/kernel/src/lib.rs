@@ -1,4 +1,4 @@
-//! Kernel objects over netlink, reconciled: links, addresses, routes, ESP states, policies and one nftables
+//! Kernel objects over netlink, reconciled: links, addresses, routes, rules, ESP states, policies and one nftables
 //! table. See the folder's `README.md`.
 
 mod address;
@@ -17,6 +17,7 @@ mod probe;
 mod reconciler;
 mod refusal;
 mod route;
+mod rule;
 mod ruleset;
 pub mod sysctl;
 mod xfrm_policy;
@@ -34,6 +35,7 @@ pub use probe::Missing;
 pub use reconciler::{Reconciler, Removal, Request, Scope};
 pub use refusal::{Refusal, RefusalKind};
 pub use route::{Route, RouteKey, Target};
+pub use rule::{Rule, Version};
 pub use ruleset::{MaximumSegments, Ruleset};
 pub use xfrm_policy::{Direction, PolicyKey, PolicySelector, PortMask, XfrmPolicy};
 pub use xfrm_state::{Counters, KeyMaterial, StateKey, UdpPorts, Volume, XfrmState};

@@ -8,6 +8,22 @@ pub const INTERFACE_IDS: RangeInclusive<u32> = 0x4357_0000..=0x4357_ffff;
 /// Protocol number of our routes and addresses (`rtm_protocol`, `IFA_PROTO`); unassigned in Linux.
 pub const PROTOCOL: u8 = 67;
 
+/// Protocol number of the routes that BGP learnt (`RTPROT_BGP`). Other speakers use it too: ours bear one of the two metrics
+/// below and lead into tunnels only.
+pub const BGP_PROTOCOL: u8 = 186;
+
+/// Metric of learnt routes in the main table: static routes into tunnels go first, default routes of uplinks last.
+pub const BGP_METRIC: u32 = 186;
+
+/// Metric of learnt routes in the table [`BESIDE_TABLE`].
+pub const BESIDE_METRIC: u32 = 187;
+
+/// The table of learnt routes that the tunnels' own packets must not take.
+pub const BESIDE_TABLE: u32 = 0x4357;
+
+/// How the names of all tunnel links begin.
+pub const TUNNEL_PREFIX: &str = "cw-";
+
 /// Alias of the tunnel links that we made or took over.
 pub const LINK_ALIAS: &str = "causeway";
 

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::address::Address;
 use crate::link::{Link, LinkName};
 use crate::route::{Route, RouteKey, Target};
+use crate::rule::Rule;
 use crate::ruleset::Ruleset;
 use crate::xfrm_policy::{Direction, PolicyKey, XfrmPolicy};
 use crate::xfrm_state::{KeyMaterial, StateKey, XfrmState};
@@ -18,6 +19,8 @@ pub enum Object {
     Address(Address),
     /// A route.
     Route(Route),
+    /// A rule that says which table of routes is asked.
+    Rule(Rule),
     /// An ESP state.
     State(XfrmState),
     /// A policy.
@@ -35,6 +38,8 @@ pub enum Key {
     Address(Address),
     /// A route.
     Route(RouteKey),
+    /// A rule that says which table of routes is asked.
+    Rule(Rule),
     /// An ESP state.
     State(StateKey),
     /// A policy.
@@ -50,18 +55,21 @@ impl Object {
             Object::Link(link) => Key::Link(link.name.clone()),
             Object::Address(address) => Key::Address(address.clone()),
             Object::Route(route) => Key::Route(route.key()),
+            Object::Rule(rule) => Key::Rule(rule.clone()),
             Object::State(state) => Key::State(state.key()),
             Object::Policy(policy) => Key::Policy(policy.key()),
             Object::Ruleset(_) => Key::Ruleset,
         }
     }
 
-    /// The link that has to be there first.
-    pub fn needs(&self) -> Option<&LinkName> {
+    /// The links that have to be there first.
+    pub fn needs(&self) -> &[LinkName] {
         match self {
-            Object::Address(address) => Some(&address.link),
-            Object::Route(route) => route.link(),
-            Object::Link(_) | Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => None,
+            Object::Address(address) => std::slice::from_ref(&address.link),
+            Object::Route(route) => route.links(),
+            Object::Link(_) | Object::Rule(_) | Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => {
+                &[]
+            }
         }
     }
 
@@ -70,7 +78,9 @@ impl Object {
         match self {
             Object::Route(route) => route.target == Target::Unreachable,
             Object::Ruleset(ruleset) => !ruleset.closed.is_empty(),
-            Object::Link(_) | Object::Address(_) | Object::State(_) | Object::Policy(_) => false,
+            Object::Link(_) | Object::Address(_) | Object::Rule(_) | Object::State(_) | Object::Policy(_) => {
+                false
+            }
         }
     }
 
@@ -112,6 +122,12 @@ impl From<Route> for Object {
     }
 }
 
+impl From<Rule> for Object {
+    fn from(rule: Rule) -> Self {
+        Object::Rule(rule)
+    }
+}
+
 impl From<XfrmState> for Object {
     fn from(state: XfrmState) -> Self {
         Object::State(state)
@@ -136,6 +152,7 @@ impl fmt::Display for Key {
             Key::Link(name) => write!(f, "link {name}"),
             Key::Address(address) => write!(f, "address {} on {}", address.network, address.link),
             Key::Route(key) => write!(f, "route {} metric {}", key.prefix, key.metric),
+            Key::Rule(rule) => write!(f, "{rule}"),
             Key::State(key) => write!(f, "ESP state {key}"),
             Key::Policy(key) => {
                 let direction = match key.direction {

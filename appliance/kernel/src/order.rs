@@ -22,16 +22,19 @@ pub fn rank(operation: &Operation) -> u8 {
             Object::Address(_) => 6,
             Object::State(_) => 7,
             Object::Policy(_) => 8,
-            Object::Route(_) => 9,
+            // What a table is for is there before the table is.
+            Object::Rule(_) => 9,
+            Object::Route(_) => 10,
         },
         Op::Delete(_, object) => match object {
-            object if object.is_last_resort() => 14,
+            object if object.is_last_resort() => 16,
             Object::Route(_) => 1,
             Object::Link(_) => 2,
-            Object::Address(_) => 10,
-            Object::Policy(_) => 11,
-            Object::State(_) => 12,
-            Object::Ruleset(_) => 13,
+            Object::Rule(_) => 11,
+            Object::Address(_) => 12,
+            Object::Policy(_) => 13,
+            Object::State(_) => 14,
+            Object::Ruleset(_) => 15,
         },
     }
 }

@@ -28,8 +28,10 @@ pub enum Request {
 /// Which of the adopted objects are released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// What follows from the configuration: links, addresses, routes and the ruleset.
+    /// What follows from the configuration: links, addresses, routes that nobody learnt, rules and the ruleset.
     Configured,
+    /// The routes that BGP learnt.
+    Learnt,
     /// States and policies of one interface id: its new child is in.
     Child(u32),
     /// All of them: nobody will come for them any more.
@@ -39,9 +41,14 @@ pub enum Scope {
 impl Scope {
     fn contains(self, key: &Key) -> bool {
         match (self, key) {
-            (Scope::Everything, _)
-            | (Scope::Configured, Key::Link(_) | Key::Address(_) | Key::Route(_) | Key::Ruleset) => true,
-            (Scope::Configured, Key::State(_) | Key::Policy(_)) => false,
+            (Scope::Everything, _) | (Scope::Configured, Key::Link(_) | Key::Address(_) | Key::Ruleset) => {
+                true
+            }
+            (Scope::Configured, Key::Route(route)) => !route.is_learnt(),
+            (Scope::Learnt, Key::Route(route)) => route.is_learnt(),
+            // The rules are of use only with the routes beside the main table, and go with them.
+            (Scope::Learnt, Key::Rule(_)) => true,
+            (Scope::Configured, Key::Rule(_) | Key::State(_) | Key::Policy(_)) | (Scope::Learnt, _) => false,
             (Scope::Child(interface_id), Key::Policy(policy)) => policy.interface_id == interface_id,
             (Scope::Child(_), _) => false,
         }
@@ -103,7 +110,7 @@ impl Reconciler {
                 })
                 .map(|(key, _)| key.clone())
                 .collect(),
-            Scope::Configured | Scope::Everything => BTreeSet::new(),
+            Scope::Configured | Scope::Learnt | Scope::Everything => BTreeSet::new(),
         };
         self.table
             .release(|key| scope.contains(key) || states.contains(key));
@@ -118,11 +125,11 @@ impl Reconciler {
         let machine = self.links_of_machine();
         let stays = |object: &Object| {
             let of_machine = match object {
-                Object::Link(link) => Some(&link.name),
+                Object::Link(link) => std::slice::from_ref(&link.name),
                 Object::Address(_) | Object::Route(_) => object.needs(),
-                Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => None,
+                Object::Rule(_) | Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => &[],
             };
-            of_machine.is_some_and(|link| machine.contains(link))
+            of_machine.iter().any(|link| machine.contains(link))
                 || (removal == Removal::ExceptLastResort && object.is_last_resort())
         };
         let unwanted: Vec<Key> = self
@@ -150,6 +157,7 @@ impl Reconciler {
             Object::Link(link) => Some(link),
             Object::Address(_)
             | Object::Route(_)
+            | Object::Rule(_)
             | Object::State(_)
             | Object::Policy(_)
             | Object::Ruleset(_) => None,
@@ -260,7 +268,7 @@ impl Reconciler {
         let gone: Vec<Key> = self
             .table
             .all_present()
-            .filter(|(_, object)| object.needs() == Some(link))
+            .filter(|(_, object)| object.needs().contains(link))
             .map(|(key, _)| key.clone())
             .collect();
         for key in gone {
@@ -271,7 +279,10 @@ impl Reconciler {
     fn forget_refusals_of(&mut self, link: &LinkName) {
         let table = &self.table;
         self.refused.retain(|key, _| {
-            *key != Key::Link(link.clone()) && table.wanted(key).and_then(Object::needs) != Some(link)
+            let needs = table
+                .wanted(key)
+                .is_some_and(|object| object.needs().contains(link));
+            *key != Key::Link(link.clone()) && !needs
         });
     }
 
@@ -366,6 +377,11 @@ impl Reconciler {
         self.doubtful |= matches!(gone, Key::Address(address) if address.network.addr().is_ipv4());
     }
 
+    /// Whether something is to be done about this object.
+    pub fn is_open(&self, key: &Key) -> bool {
+        self.table.is_open(key)
+    }
+
     /// Whether something may have gone that is not reported, so that only a dump can tell what is there.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful
@@ -391,33 +407,7 @@ impl Reconciler {
     }
 
     fn awaits<'a>(&self, step: &'a Operation) -> Option<&'a LinkName> {
-        let needed = match step {
-            Op::Create(
-                _,
-                Object::Link(Link {
-                    kind: LinkKind::External | LinkKind::Device,
-                    name,
-                    ..
-                }),
-            ) => Some(name),
-            Op::Create(
-                _,
-                Object::Link(Link {
-                    kind: LinkKind::Vlan { parent, .. },
-                    ..
-                }),
-            ) => Some(parent),
-            Op::Create(
-                _,
-                Object::Link(Link {
-                    kind: LinkKind::Xfrm { underlying, .. },
-                    ..
-                }),
-            ) => underlying.as_ref(),
-            Op::Create(_, object) | Op::Replace { to: object, .. } => object.needs(),
-            Op::Delete(..) => None,
-        };
-        needed.filter(|name| !self.links.contains(name))
+        step_needs(step).iter().find(|name| !self.links.contains(*name))
     }
 
     /// All that the kernel has of ours.
@@ -440,5 +430,35 @@ impl Reconciler {
     /// Interface ids of the states that were found at start and are not replaced yet.
     pub fn adopted_children(&self) -> BTreeSet<u32> {
         self.adopted_states().map(|state| state.interface_id).collect()
+    }
+}
+
+/// The links that have to be there before a step is taken.
+pub(crate) fn step_needs(step: &Operation) -> &[LinkName] {
+    match step {
+        Op::Create(
+            _,
+            Object::Link(Link {
+                kind: LinkKind::External | LinkKind::Device,
+                name,
+                ..
+            }),
+        ) => std::slice::from_ref(name),
+        Op::Create(
+            _,
+            Object::Link(Link {
+                kind: LinkKind::Vlan { parent, .. },
+                ..
+            }),
+        ) => std::slice::from_ref(parent),
+        Op::Create(
+            _,
+            Object::Link(Link {
+                kind: LinkKind::Xfrm { underlying, .. },
+                ..
+            }),
+        ) => underlying.as_slice(),
+        Op::Create(_, object) | Op::Replace { to: object, .. } => object.needs(),
+        Op::Delete(..) => &[],
     }
 }

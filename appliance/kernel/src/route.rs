@@ -1,16 +1,22 @@
-//! Routes of the main table.
+//! Routes of the main table, and of the one beside it.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol,
+    RouteScope, RouteType,
 };
 
 use crate::address::family;
 use crate::link::{LinkName, LinkNames};
 use crate::mark;
+
+/// Somebody at the far end of a tunnel.
+const FAR_END: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+const MAIN_TABLE: u32 = RouteHeader::RT_TABLE_MAIN as u32;
 
 /// A route to a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +48,8 @@ pub enum Target {
         /// It is there though no address of ours says so.
         on_link: bool,
     },
+    /// Into these tunnels, learnt by BGP: in order and each once. Packets of one flow take one of them.
+    Learnt(Vec<LinkName>),
     /// Nowhere: the sender is told that the destination is unreachable.
     Unreachable,
 }
@@ -55,6 +63,13 @@ pub struct RouteKey {
     pub metric: u32,
 }
 
+impl RouteKey {
+    /// Whether BGP learnt the route.
+    pub fn is_learnt(&self) -> bool {
+        matches!(self.metric, mark::BGP_METRIC | mark::BESIDE_METRIC)
+    }
+}
+
 impl Route {
     /// The route of last resort for a prefix: what no better route takes is refused, not sent in clear text.
     pub fn last_resort(prefix: IpNet) -> Self {
@@ -65,6 +80,26 @@ impl Route {
         }
     }
 
+    /// A route that BGP learnt. One that the tunnels' own packets must not take goes into the table beside the main one,
+    /// which rules lead to ([`crate::Rule`]).
+    pub fn learnt(prefix: IpNet, links: impl IntoIterator<Item = LinkName>, beside: bool) -> Self {
+        let links: BTreeSet<LinkName> = links.into_iter().collect();
+        Route {
+            prefix: prefix.trunc(),
+            metric: if beside {
+                mark::BESIDE_METRIC
+            } else {
+                mark::BGP_METRIC
+            },
+            target: Target::Learnt(links.into_iter().collect()),
+        }
+    }
+
+    /// Whether BGP learnt it.
+    pub fn is_learnt(&self) -> bool {
+        matches!(self.target, Target::Learnt(_))
+    }
+
     /// How it is found again.
     pub fn key(&self) -> RouteKey {
         RouteKey {
@@ -73,25 +108,34 @@ impl Route {
         }
     }
 
-    /// The link that it needs, if any.
-    pub fn link(&self) -> Option<&LinkName> {
+    /// The links that it needs.
+    pub fn links(&self) -> &[LinkName] {
         match &self.target {
-            Target::Link { link, .. } | Target::Gateway { link, .. } => Some(link),
-            Target::Unreachable => None,
+            Target::Link { link, .. } | Target::Gateway { link, .. } => std::slice::from_ref(link),
+            Target::Learnt(links) => links,
+            Target::Unreachable => &[],
         }
     }
 
-    /// Adds or replaces the route; the index is that of its link.
-    pub(crate) fn create(&self, index: Option<u32>) -> RouteNetlinkMessage {
-        RouteNetlinkMessage::NewRoute(self.message(index))
+    /// Adds or replaces the route; the indices are those of its links.
+    pub(crate) fn create(&self, indices: &[u32]) -> RouteNetlinkMessage {
+        RouteNetlinkMessage::NewRoute(self.message(indices))
     }
 
-    /// Takes the route away; the index is that of its link.
-    pub(crate) fn delete(&self, index: Option<u32>) -> RouteNetlinkMessage {
-        RouteNetlinkMessage::DelRoute(self.message(index))
+    /// Takes the route away; the indices are those of its links.
+    pub(crate) fn delete(&self, indices: &[u32]) -> RouteNetlinkMessage {
+        let mut message = self.message(indices);
+        if self.is_learnt() {
+            // Whatever became of its links meanwhile.
+            message.header.scope = RouteScope::NoWhere;
+            message.attributes.retain(|attribute| {
+                !matches!(attribute, RouteAttribute::Oif(_) | RouteAttribute::MultiPath(_))
+            });
+        }
+        RouteNetlinkMessage::DelRoute(message)
     }
 
-    fn message(&self, index: Option<u32>) -> RouteMessage {
+    fn message(&self, indices: &[u32]) -> RouteMessage {
         let mut message = RouteMessage::default();
         message.header.address_family = family(&self.prefix);
         message.header.destination_prefix_length = self.prefix.prefix_len();
@@ -103,15 +147,9 @@ impl Route {
         message
             .attributes
             .push(RouteAttribute::Priority(self.key().metric));
-        message.attributes.extend(index.map(RouteAttribute::Oif));
         match &self.target {
             Target::Link { source, .. } => {
-                message.header.kind = RouteType::Unicast;
-                message.header.scope = if self.prefix.addr().is_ipv4() {
-                    RouteScope::Link
-                } else {
-                    RouteScope::Universe
-                };
+                self.lead_into(indices, &mut message);
                 message
                     .attributes
                     .extend(source.map(|ip| RouteAttribute::PrefSource(RouteAddress::from(ip))));
@@ -119,12 +157,23 @@ impl Route {
             Target::Gateway { gateway, on_link, .. } => {
                 message.header.kind = RouteType::Unicast;
                 message.header.scope = RouteScope::Universe;
+                message
+                    .attributes
+                    .extend(indices.first().map(|index| RouteAttribute::Oif(*index)));
                 if *on_link {
                     message.header.flags = RouteFlags::Onlink;
                 }
                 message
                     .attributes
                     .push(RouteAttribute::Gateway(RouteAddress::from(*gateway)));
+            }
+            Target::Learnt(_) => {
+                message.header.protocol = RouteProtocol::from(mark::BGP_PROTOCOL);
+                if self.metric == mark::BESIDE_METRIC {
+                    message.header.table = RouteHeader::RT_TABLE_UNSPEC;
+                    message.attributes.push(RouteAttribute::Table(mark::BESIDE_TABLE));
+                }
+                self.lead_into(indices, &mut message);
             }
             Target::Unreachable => {
                 message.header.kind = RouteType::Unreachable;
@@ -134,47 +183,93 @@ impl Route {
         message
     }
 
+    /// Out of one link, or several. Of several, IPv6 asks for a gateway each, which nobody looks for in a tunnel.
+    fn lead_into(&self, indices: &[u32], message: &mut RouteMessage) {
+        let four = self.prefix.addr().is_ipv4();
+        message.header.kind = RouteType::Unicast;
+        message.header.scope = if four {
+            RouteScope::Link
+        } else {
+            RouteScope::Universe
+        };
+        if let [index] = indices {
+            message.attributes.push(RouteAttribute::Oif(*index));
+            return;
+        }
+        let hops = indices.iter().map(|index| {
+            let mut hop = RouteNextHop::default();
+            hop.interface_index = *index;
+            if !four {
+                hop.attributes = vec![RouteAttribute::Gateway(RouteAddress::Inet6(FAR_END))];
+            }
+            hop
+        });
+        message.attributes.push(RouteAttribute::MultiPath(hops.collect()));
+    }
+
     /// Reads a route that bears our mark.
     pub(crate) fn from_message(message: &RouteMessage, names: &LinkNames) -> Option<Route> {
         let header = &message.header;
-        if u8::from(header.protocol) != mark::PROTOCOL || header.table != RouteHeader::RT_TABLE_MAIN {
-            return None;
-        }
         let unspecified: IpAddr = match header.address_family {
             netlink_packet_route::AddressFamily::Inet => std::net::Ipv4Addr::UNSPECIFIED.into(),
             netlink_packet_route::AddressFamily::Inet6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
             _ => return None,
         };
-        let (mut destination, mut metric, mut link) = (unspecified, 0, None);
-        let (mut source, mut gateway) = (None, None);
+        let (mut destination, mut metric, mut links) = (unspecified, 0, Vec::new());
+        let (mut source, mut gateway, mut table) = (None, None, u32::from(header.table));
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(address) => destination = ip(address)?,
                 RouteAttribute::Priority(priority) => metric = *priority,
-                RouteAttribute::Oif(index) => link = names.get(index).cloned(),
+                RouteAttribute::Table(number) => table = *number,
+                RouteAttribute::Oif(index) => links.push(names.get(index)?.clone()),
+                RouteAttribute::MultiPath(hops) => {
+                    for hop in hops {
+                        links.push(names.get(&hop.interface_index)?.clone());
+                    }
+                }
                 RouteAttribute::PrefSource(address) => source = ip(address),
                 RouteAttribute::Gateway(address) => gateway = ip(address),
                 _ => (),
             }
         }
+        let prefix = IpNet::new(destination, header.destination_prefix_length).ok()?;
+        match (u8::from(header.protocol), table) {
+            (mark::PROTOCOL, MAIN_TABLE) => (),
+            (mark::BGP_PROTOCOL, MAIN_TABLE) if metric == mark::BGP_METRIC => {
+                return Route::found_learnt(prefix, links, false);
+            }
+            (mark::BGP_PROTOCOL, mark::BESIDE_TABLE) if metric == mark::BESIDE_METRIC => {
+                return Route::found_learnt(prefix, links, true);
+            }
+            _ => return None,
+        }
         let target = match header.kind {
             RouteType::Unreachable => Target::Unreachable,
-            RouteType::Unicast => match gateway {
-                Some(gateway) => Target::Gateway {
-                    link: link?,
-                    gateway,
-                    on_link: header.flags.contains(RouteFlags::Onlink),
-                },
-                None => Target::Link { link: link?, source },
-            },
+            RouteType::Unicast => {
+                let link = links.pop()?;
+                match gateway {
+                    Some(gateway) => Target::Gateway {
+                        link,
+                        gateway,
+                        on_link: header.flags.contains(RouteFlags::Onlink),
+                    },
+                    None => Target::Link { link, source },
+                }
+            }
             _ => return None,
         };
-        let prefix = IpNet::new(destination, header.destination_prefix_length).ok()?;
         Some(Route {
             prefix,
             metric,
             target,
         })
+    }
+
+    /// Another speaker's routes lead elsewhere.
+    fn found_learnt(prefix: IpNet, links: Vec<LinkName>, beside: bool) -> Option<Route> {
+        let is_ours = |link: &LinkName| link.as_str().starts_with(mark::TUNNEL_PREFIX);
+        (!links.is_empty() && links.iter().all(is_ours)).then(|| Route::learnt(prefix, links, beside))
     }
 }
 
@@ -218,7 +313,7 @@ mod tests {
                 metric: 7,
                 target,
             };
-            assert_eq!(Route::from_message(&route.message(Some(4)), &names), Some(route));
+            assert_eq!(Route::from_message(&route.message(&[4]), &names), Some(route));
             for on_link in [false, true] {
                 let target = Target::Gateway {
                     link: link.clone(),
@@ -230,17 +325,17 @@ mod tests {
                     metric: 400,
                     target,
                 };
-                assert_eq!(Route::from_message(&route.message(Some(4)), &names), Some(route));
+                assert_eq!(Route::from_message(&route.message(&[4]), &names), Some(route));
             }
             let last = Route::last_resort(prefix);
-            assert_eq!(Route::from_message(&last.message(None), &names), Some(last));
+            assert_eq!(Route::from_message(&last.message(&[]), &names), Some(last));
         }
     }
 
     /// Routes of other protocols are never taken for ours.
     #[test]
     fn foreign_routes_are_left_alone() {
-        let mut message = Route::last_resort("10.2.0.0/24".parse().unwrap()).message(None);
+        let mut message = Route::last_resort("10.2.0.0/24".parse().unwrap()).message(&[]);
         message.header.protocol = RouteProtocol::Static;
         assert_eq!(Route::from_message(&message, &LinkNames::new()), None);
     }

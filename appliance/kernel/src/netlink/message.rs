@@ -87,14 +87,20 @@ impl Outgoing {
     /// The bytes to send, with an acknowledgement asked for.
     pub(crate) fn frame(&self, sequence: u32) -> Zeroizing<Vec<u8>> {
         let mut frame = Zeroizing::new(Vec::with_capacity(HEADER + self.body.len()));
+        self.append(&mut frame, sequence, NLM_F_ACK);
+        frame
+    }
+
+    /// Puts the bytes behind those of other messages.
+    pub(crate) fn append(&self, frame: &mut Vec<u8>, sequence: u32, acknowledge: u16) {
+        frame.resize(frame.len().next_multiple_of(4), 0);
         let length = u32::try_from(HEADER + self.body.len()).unwrap_or(u32::MAX);
         frame.extend_from_slice(&length.to_ne_bytes());
         frame.extend_from_slice(&self.kind.to_ne_bytes());
-        frame.extend_from_slice(&(self.flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        frame.extend_from_slice(&(self.flags | NLM_F_REQUEST | acknowledge).to_ne_bytes());
         frame.extend_from_slice(&sequence.to_ne_bytes());
         frame.extend_from_slice(&0u32.to_ne_bytes());
         frame.extend_from_slice(&self.body);
-        frame
     }
 
     /// Which attribute of this message lies at an offset that the kernel pointed to.

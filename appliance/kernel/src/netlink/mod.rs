@@ -1,9 +1,11 @@
 //! The kernel itself: the only I/O of this crate, but for `nft` and `/proc/sys`.
 
+mod batch;
 mod message;
 mod perform;
 mod socket;
 mod subscription;
 
+pub(crate) use batch::is_batched;
 pub(crate) use perform::Netlink;
 pub(crate) use subscription::Subscription;

@@ -8,13 +8,14 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_xfrm::XfrmMessage;
 use netlink_packet_xfrm::constants::{
     XFRM_MSG_GETPOLICY, XFRM_MSG_GETSA, XFRM_MSG_NEWPOLICY, XFRM_MSG_NEWSA,
 };
 
 use super::message::{Incoming, Outgoing, Protocol};
-use super::socket::{RequestError, Socket};
+use super::socket::{ABSENT, RequestError, Socket};
 use super::subscription::{all_links, parse};
 use crate::address::{Address, Connected};
 use crate::kernel::Dump;
@@ -25,6 +26,7 @@ use crate::order::Operation;
 use crate::owned::Op;
 use crate::refusal::Refusal;
 use crate::route::Route;
+use crate::rule::Rule;
 use crate::ruleset::Ruleset;
 use crate::sysctl::LinkSetting;
 use crate::xfrm_policy::XfrmPolicy;
@@ -33,7 +35,7 @@ use crate::xfrm_state::{Counters, StateKey, XfrmState, wipe};
 /// The kernel of this thread's network namespace.
 #[derive(Debug)]
 pub(crate) struct Netlink {
-    route: Socket,
+    pub(super) route: Socket,
     /// Or why there is none: a kernel without XFRM still has links and routes.
     xfrm: Result<Socket, Refusal>,
 }
@@ -53,6 +55,10 @@ impl Netlink {
         match step {
             // An address that somebody else has put there is claimed.
             Op::Create(key, object @ Object::Address(_)) => {
+                self.create(key, object, NLM_F_CREATE | NLM_F_REPLACE).await
+            }
+            // One that lost a link on the way may still be there.
+            Op::Create(key, object @ Object::Route(route)) if route.is_learnt() => {
                 self.create(key, object, NLM_F_CREATE | NLM_F_REPLACE).await
             }
             Op::Create(key, object) => self.create(key, object, NLM_F_CREATE | NLM_F_EXCL).await,
@@ -97,10 +103,11 @@ impl Netlink {
                     .await
             }
             Object::Route(route) => {
-                let index = self.route_index(key, route).await?;
-                self.send(key, &Outgoing::route(&route.create(index), flags))
+                let indices = self.route_indices(key, route).await?;
+                self.send(key, &Outgoing::route(&route.create(&indices), flags))
                     .await
             }
+            Object::Rule(rule) => self.send(key, &Outgoing::route(&rule.create(), flags)).await,
             Object::State(state) => {
                 let Some(mut message) = state.create() else {
                     return Err(refused(
@@ -184,10 +191,12 @@ impl Netlink {
                 Ok(index) => Outgoing::route(&address.delete(index), 0),
                 Err(_) => return Ok(()),
             },
-            Object::Route(route) => match self.route_index(key, route).await {
-                Ok(index) => Outgoing::route(&route.delete(index), 0),
+            Object::Route(route) if route.is_learnt() => Outgoing::route(&route.delete(&[]), 0),
+            Object::Route(route) => match self.route_indices(key, route).await {
+                Ok(indices) => Outgoing::route(&route.delete(&indices), 0),
                 Err(_) => return Ok(()),
             },
+            Object::Rule(rule) => Outgoing::route(&rule.delete(), 0),
             Object::State(state) => Outgoing::xfrm(&XfrmState::delete(&state.key()), 0),
             Object::Policy(policy) => Outgoing::xfrm(&XfrmPolicy::delete(&policy.key()), 0),
             Object::Ruleset(_) => return nft::apply(key, &Ruleset::removal()).await,
@@ -213,15 +222,16 @@ impl Netlink {
         }
     }
 
-    async fn route_index(&mut self, key: &Key, route: &Route) -> Result<Option<u32>, Refusal> {
-        match route.link() {
-            Some(name) => self.index(key, name).await.map(Some),
-            None => Ok(None),
+    async fn route_indices(&mut self, key: &Key, route: &Route) -> Result<Vec<u32>, Refusal> {
+        let mut indices = Vec::new();
+        for link in route.links() {
+            indices.push(self.index(key, link).await?);
         }
+        Ok(indices)
     }
 
     /// The index of a link, asked anew each time: names are ours, indices come and go.
-    async fn index(&mut self, key: &Key, name: &LinkName) -> Result<u32, Refusal> {
+    pub(super) async fn index(&mut self, key: &Key, name: &LinkName) -> Result<u32, Refusal> {
         let mut message = LinkMessage::default();
         message.attributes = vec![LinkAttribute::IfName(name.to_string())];
         let request = Outgoing::route(&RouteNetlinkMessage::GetLink(message), 0);
@@ -290,6 +300,7 @@ impl Netlink {
             RouteNetlinkMessage::GetLink(LinkMessage::default()),
             RouteNetlinkMessage::GetAddress(AddressMessage::default()),
             RouteNetlinkMessage::GetRoute(RouteMessage::default()),
+            RouteNetlinkMessage::GetRule(RuleMessage::default()),
         ];
         let mut objects = vec![];
         for request in requests {
@@ -349,9 +360,6 @@ impl Netlink {
     }
 }
 
-/// What the kernel says when the object to be removed is not there.
-const ABSENT: [i32; 4] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL];
-
 fn state_of(message: &Incoming<'_>) -> Option<(XfrmState, Counters)> {
     (message.kind == XFRM_MSG_NEWSA)
         .then(|| XfrmState::from_body(message.body))
@@ -368,11 +376,12 @@ fn ours(message: RouteNetlinkMessage, names: &LinkNames) -> Option<Object> {
             Address::from_message(&address, names).map(Object::Address)
         }
         RouteNetlinkMessage::NewRoute(route) => Route::from_message(&route, names).map(Object::Route),
+        RouteNetlinkMessage::NewRule(rule) => Rule::from_message(&rule).map(Object::Rule),
         _ => None,
     }
 }
 
-fn refused(object: impl fmt::Display, errno: i32, detail: &str) -> Refusal {
+pub(super) fn refused(object: impl fmt::Display, errno: i32, detail: &str) -> Refusal {
     Refusal {
         object: object.to_string(),
         attribute: None,

@@ -3,16 +3,23 @@
 use std::fmt;
 use std::io;
 
+use netlink_packet_core::NLM_F_ACK;
 use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use nix::sys::socket::{setsockopt, sockopt};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::message::{Failure, Incoming, Outgoing, Protocol};
 
 /// Largest message that the kernel sends at once, and room for a bulky link.
 const LARGEST: usize = 64 * 1024;
+/// Room for what is reported unasked, in octets: some 8,000 routes.
+const REPORTS: usize = 8 << 20;
 /// How often a dump that was disturbed is made again.
 const DUMP_ATTEMPTS: usize = 4;
+
+/// What the kernel says when the object to be removed is not there.
+pub(crate) const ABSENT: [i32; 4] = [libc::ESRCH, libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL];
 
 /// A socket bound to this thread's network namespace.
 pub(crate) struct Socket {
@@ -32,9 +39,27 @@ pub(crate) enum RequestError {
     Io(io::Error),
 }
 
+impl RequestError {
+    /// Whether the kernel says that the object is not there.
+    pub(crate) fn is_absence(&self) -> bool {
+        match self {
+            RequestError::Failed(failure) => ABSENT.contains(&failure.errno),
+            RequestError::Io(_) => false,
+        }
+    }
+}
+
 impl From<io::Error> for RequestError {
     fn from(error: io::Error) -> Self {
         RequestError::Io(error)
+    }
+}
+
+/// Thousands of routes come and go at once, and are all told.
+fn make_room(socket: &netlink_sys::Socket) {
+    // What the administrator of the machine allows is exceeded where we may, and is enough otherwise: what is lost is looked for.
+    if setsockopt(socket, sockopt::RcvBufForce, &REPORTS).is_err() {
+        let _as_much_as_there_is = setsockopt(socket, sockopt::RcvBuf, &REPORTS);
     }
 }
 
@@ -60,7 +85,7 @@ impl Socket {
         // Without it, a refused request comes back whole, keys included.
         socket.set_cap_ack(true)?;
         if groups != 0 {
-            socket.set_rx_buf_sz(1024 * 1024)?;
+            make_room(socket);
         }
         let buffer = Zeroizing::new(Vec::with_capacity(LARGEST));
         Ok(Socket {
@@ -92,6 +117,55 @@ impl Socket {
             }
         }
         Err(RequestError::Io(io::Error::from_raw_os_error(libc::EAGAIN)))
+    }
+
+    /// Sends requests together, and tells of each whether it was granted. Only the last is acknowledged if it is; the kernel
+    /// tells of every one that it refuses, in their order.
+    pub(crate) async fn request_together(&mut self, requests: &[Outgoing]) -> Vec<Result<(), RequestError>> {
+        let mut answers: Vec<Result<(), RequestError>> = requests.iter().map(|_| Ok(())).collect();
+        if let Err(error) = self.exchange_together(requests, &mut answers).await {
+            // Nobody knows which were granted: all are tried again.
+            let lost = error.raw_os_error().unwrap_or(libc::EIO);
+            for answer in &mut answers {
+                *answer = Err(RequestError::Io(io::Error::from_raw_os_error(lost)));
+            }
+        }
+        answers
+    }
+
+    async fn exchange_together(
+        &mut self,
+        requests: &[Outgoing],
+        answers: &mut [Result<(), RequestError>],
+    ) -> io::Result<()> {
+        let Some((last, before)) = requests.split_last() else {
+            return Ok(());
+        };
+        let first = self.sequence.wrapping_add(1);
+        let mut frames = Zeroizing::new(Vec::new());
+        for request in before {
+            self.sequence = self.sequence.wrapping_add(1);
+            request.append(&mut frames, self.sequence, 0);
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        last.append(&mut frames, self.sequence, NLM_F_ACK);
+        self.inner.send_to(&frames, &SocketAddr::new(0, 0)).await?;
+        loop {
+            self.receive().await?;
+            let mut rest = self.buffer.as_slice();
+            while let Some(message) = Incoming::cut(&mut rest) {
+                let place = usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+                let Some((request, answer)) = requests.get(place).zip(answers.get_mut(place)) else {
+                    continue;
+                };
+                if let Some(Err(failure)) = message.end(request) {
+                    *answer = Err(RequestError::Failed(failure));
+                }
+                if message.sequence == self.sequence {
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Whether the answer was interrupted.

@@ -21,11 +21,12 @@ use crate::notice::Notice;
 use crate::object::{Key, Object};
 use crate::refusal::Refusal;
 use crate::route::Route;
+use crate::rule::Rule;
 use crate::xfrm_policy::XfrmPolicy;
 use crate::xfrm_state::XfrmState;
 
-/// Bits of the rtnetlink groups: links, IPv4 addresses and routes, IPv6 addresses and routes.
-const ROUTE_GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10;
+/// Bits of the rtnetlink groups: links, IPv4 addresses, routes and rules, IPv6 addresses, routes and rules.
+const ROUTE_GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 18;
 const XFRM_GROUPS: u32 = 1 << (XFRMNLGRP_EXPIRE - 1) | 1 << (XFRMNLGRP_SA - 1) | 1 << (XFRMNLGRP_POLICY - 1);
 
 /// How many reports are taken together at most: whoever sends packets that find no state keeps nobody busy for ever.
@@ -169,6 +170,18 @@ fn route_notices(message: &Incoming<'_>, names: &mut LinkNames) -> Vec<Notice> {
             let route = Route::from_message(&route, names);
             route
                 .map(|route| Notice::Present(route.into()))
+                .into_iter()
+                .collect()
+        }
+        Some(RouteNetlinkMessage::NewRule(rule)) => {
+            let rule = Rule::from_message(&rule);
+            rule.map(|rule| Notice::Present(rule.into()))
+                .into_iter()
+                .collect()
+        }
+        Some(RouteNetlinkMessage::DelRule(rule)) => {
+            let rule = Rule::from_message(&rule);
+            rule.map(|rule| Notice::Gone(Key::Rule(rule)))
                 .into_iter()
                 .collect()
         }

@@ -12,6 +12,7 @@
 )]
 
 mod esp;
+mod learnt;
 mod machine;
 mod routes;
 mod traffic;
