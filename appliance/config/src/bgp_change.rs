@@ -16,6 +16,7 @@ struct Opening<'c> {
     keepalive: Duration,
     md5_secret: Option<&'c Name>,
     multihop: u8,
+    ttl_security: Option<u8>,
     peer: &'c SiteBgp,
 }
 
@@ -94,6 +95,7 @@ fn session<'c>(
         keepalive: session.timers.keepalive,
         md5_secret: session.md5_secret.as_ref(),
         multihop: session.multihop,
+        ttl_security: session.ttl_security,
         peer: connection.site.bgp.as_ref()?,
     };
     let conduct = Conduct {

@@ -16,11 +16,6 @@ pub(crate) fn routing_notices(config: &ValidConfig) -> Vec<Notice> {
             "nothing is translated",
         ),
         (
-            "/route_policies",
-            !config.route_policies.is_empty(),
-            "no route goes through them",
-        ),
-        (
             "/gateway/nat_route_translation",
             config.gateway.nat_route_translation,
             "no route is translated",
@@ -29,7 +24,6 @@ pub(crate) fn routing_notices(config: &ValidConfig) -> Vec<Notice> {
         notices.extend(written.then(|| later(path.to_owned(), what)));
     }
     if let Some(bgp) = &config.gateway.bgp {
-        notices.push(later("/gateway/bgp".to_owned(), "no BGP session is opened"));
         notices.extend(short(bgp.timers, "/gateway/bgp"));
     }
     let sessions = config.connections.iter().filter_map(|(name, connection)| {
@@ -39,7 +33,6 @@ pub(crate) fn routing_notices(config: &ValidConfig) -> Vec<Notice> {
     for (path, session) in sessions {
         let inherited = config.gateway.bgp.as_ref().map(|bgp| bgp.timers) == Some(session.timers);
         notices.extend(short(session.timers, &path).filter(|_| !inherited));
-        notices.push(later(path, "the tunnel runs, without a BGP session in it"));
     }
     notices
 }

@@ -24,6 +24,8 @@ pub struct ConnectionBgp {
     pub timers: BgpTimers,
     /// How many routers the peer may be away.
     pub multihop: u8,
+    /// How many routers the peer is away at most, by the TTL of what it sends (RFC 5082 §3); not checked if `None`.
+    pub ttl_security: Option<u8>,
     /// The name of the key that signs each segment (RFC 2385).
     pub md5_secret: Option<Name>,
     /// How many prefixes of one family the peer may send; one more ends the session.
@@ -81,6 +83,7 @@ impl ConnectionBgp {
             None => ours.map(|ours| ours.timers),
         };
         let multihop = object.optional("multihop", MULTIHOP, |value| value.whole(HOPS));
+        let ttl_security = object.optional("ttl_security", None, |value| value.whole(HOPS).map(Some));
         let md5_secret = object.optional("md5_secret", None, |value| value.name().map(Some));
         let maximum_prefixes = match object.take("maximum_prefixes") {
             Some(value) => value.whole(PREFIX_LIMITS),
@@ -101,6 +104,7 @@ impl ConnectionBgp {
             passive: passive?,
             timers: timers?,
             multihop: multihop?,
+            ttl_security: ttl_security?,
             md5_secret: md5_secret?,
             maximum_prefixes: maximum_prefixes?,
             restart_after: restart_after?,

@@ -89,6 +89,11 @@ pub(super) struct ConnectionBgp {
     #[serde(default = "multihop")]
     #[schemars(schema_with = "limits::multihop")]
     pub(super) multihop: u8,
+    /// How many routers away the peer is at most: what comes from farther is dropped (RFC 5082). Not checked if left out;
+    /// then `multihop` counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::ttl_security")]
+    pub(super) ttl_security: Option<u8>,
     /// The name of the key that signs each segment (RFC 2385).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::name")]

@@ -138,6 +138,7 @@ limits! {
     hold_time_s = whole(&HOLD_TIMES_S);
     keepalive_s = whole(&KEEPALIVES_S);
     multihop = whole(&HOPS);
+    ttl_security = whole(&HOPS);
     prefix_limit = whole(&PREFIX_LIMITS);
     restart_after_s = whole(&RESTARTS_S);
     nat_rules = whole(&NAT_RULE_LIMITS);

@@ -465,14 +465,7 @@ fn a_connection_with_rules_is_held_closed_and_told() {
     assert_eq!(held(&found.connections["to-b"]).unwrap().key, "nat");
     assert_eq!(held(&found.connections["to-c"]), None);
     let paths: Vec<String> = notices(&found).into_iter().map(|notice| notice.path).collect();
-    let expected = [
-        "/connections/to-b/nat",
-        "/connections/to-c/bgp",
-        "/gateway/bgp",
-        "/nat_rules",
-        "/route_policies",
-    ];
-    assert_eq!(paths, expected);
+    assert_eq!(paths, ["/connections/to-b/nat", "/nat_rules"]);
     let flag = with(sample(), "/gateway/nat_route_translation", json!(true));
     assert_eq!(
         notices(&check(&flag).unwrap())[0].path,
