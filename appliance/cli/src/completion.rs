@@ -61,6 +61,11 @@ pub(crate) fn connections(begun: &OsStr) -> Vec<CompletionCandidate> {
     names("/api/v1/config/connections", begun)
 }
 
+/// Names of BGP sessions.
+pub(crate) fn peers(begun: &OsStr) -> Vec<CompletionCandidate> {
+    names("/api/v1/status/bgp/peers", begun)
+}
+
 /// Names of secrets that are set.
 pub(crate) fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
     names("/api/v1/secrets", begun)

@@ -2,6 +2,7 @@
 
 mod answer;
 mod audit;
+mod bgp;
 mod certificate;
 mod changes;
 mod client;
@@ -97,6 +98,9 @@ enum Command {
         #[arg(long)]
         ike: bool,
     },
+    /// Show BGP sessions and routes, and begin sessions anew.
+    #[command(subcommand)]
+    Bgp(bgp::Command),
     /// Print a part of the document that runs: all connections, or one.
     Show {
         #[command(flatten)]
@@ -175,6 +179,7 @@ fn run(target: Target, command: Command, json: bool) -> Done {
         Command::Rekey { name, ike: false } => connection::ask(client, &name, "rekey"),
         Command::Rekey { name, ike: true } => connection::ask(client, &name, "rekey-ike"),
         Command::Config(command) => config::run(client, command),
+        Command::Bgp(command) => bgp::run(client, &command),
         Command::Secret(command) => secret::run(client, command),
         Command::Show { part } => show::run(client, &part),
         Command::ClaimCode => connection::claim_code(client),

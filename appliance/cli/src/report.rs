@@ -152,6 +152,9 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
         push_child(&mut text, child);
     }
     push_lines(&mut text, &connection.lines);
+    if let Some(session) = &connection.bgp {
+        push(&mut text, &format!("  BGP      {session}"));
+    }
     if !connection.weak.is_empty() {
         push(&mut text, &format!("  weak     {}", weak(&connection.weak)));
     }

@@ -89,6 +89,8 @@ pub(crate) struct Connection {
     /// Its traffic goes by what a daemon before this one left in the kernel.
     #[serde(default)]
     pub(crate) carried_over: bool,
+    /// Its BGP session, in a line.
+    pub(crate) bgp: Option<String>,
     pub(crate) ike: Option<IkeSa>,
     #[serde(default)]
     pub(crate) children: Vec<ChildSa>,

@@ -42,6 +42,9 @@ fn commands_and_names_of_connections_and_secrets_are_offered() {
         (&["token", "remove"], "/api/v1/tokens"),
         (&["user", "password"], "/api/v1/users"),
         (&["show"], "/api/v1/config"),
+        (&["bgp", "peers"], "/api/v1/status/bgp/peers"),
+        (&["bgp", "clear"], "/api/v1/status/bgp/peers"),
+        (&["bgp", "routes", "--neighbour"], "/api/v1/status/bgp/peers"),
     ] {
         let daemon = Daemon::giving(&[("200 OK", r#"{"to-b":{},"to-c":{},"other":{}}"#)]);
         let socket = daemon.socket().display().to_string();

@@ -51,12 +51,34 @@ pub(crate) enum Request {
     Traffic(Vec<ChildId>, mpsc::OwnedPermit<Input>),
     /// Carry a child no longer.
     Remove(ChildId),
+    /// Let the routes that BGP learnt change so, then answer.
+    Learnt(Vec<LearntRoute>, oneshot::Sender<()>),
+    /// Let go of the learnt routes of a daemon before this one that nobody learnt again.
+    ReleaseLearnt,
     /// A server granted an interface this address, or it has none any more.
     Leased(Name, Option<Lease>),
     /// Publish fresh counters, then answer.
     Refresh(oneshot::Sender<()>),
     /// Take everything away but what keeps the sites closed, then answer.
     Close(oneshot::Sender<()>),
+}
+
+/// A change of what BGP learnt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LearntRoute {
+    /// The way to this prefix leads through the tunnels of these connections.
+    Set(IpNet, Vec<ConnectionName>),
+    /// There is none any more.
+    Remove(IpNet),
+}
+
+/// What BGP stands on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ground {
+    /// The connections whose tunnels carry.
+    pub(crate) carried: BTreeSet<ConnectionName>,
+    /// The learnt routes that the kernel does not take; why, in words.
+    pub(crate) refused: BTreeMap<IpNet, String>,
 }
 
 /// What is published for status.

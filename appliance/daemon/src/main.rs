@@ -1,6 +1,7 @@
 //! The Causeway gateway daemon.
 
 mod access;
+mod bgp_owner;
 mod chronicle;
 mod clock;
 mod control;

@@ -1,12 +1,10 @@
 //! The generator handed to the cores.
 
-use ike::Random;
-
 /// The operating system's generator by way of AWS-LC.
 pub(crate) struct SystemRandom;
 
-impl Random for SystemRandom {
-    fn fill(&mut self, bytes: &mut [u8]) {
+impl SystemRandom {
+    fn octets(bytes: &mut [u8]) {
         if aws_lc_rs::rand::fill(bytes).is_err() {
             tracing::error!("the system's random generator failed: there is nothing safe to go on with");
             std::process::abort();
@@ -14,10 +12,22 @@ impl Random for SystemRandom {
     }
 }
 
+impl ike::Random for SystemRandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        Self::octets(bytes);
+    }
+}
+
+impl bgp::Random for SystemRandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        Self::octets(bytes);
+    }
+}
+
 impl appliance_dhcp::Random for SystemRandom {
     fn number(&mut self) -> u32 {
         let mut octets = [0; 4];
-        self.fill(&mut octets);
+        Self::octets(&mut octets);
         u32::from_ne_bytes(octets)
     }
 }

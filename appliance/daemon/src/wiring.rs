@@ -2,6 +2,10 @@
 //!
 //! | Queue | From → to | When it is full |
 //! |---|---|---|
+//! | octets | sockets → BGP owner | they stay in the socket, and the peer has to wait |
+//! | commands | control, API → BGP owner | control waits, the API answers `busy` |
+//! | routes | BGP owner → kernel owner, among the requests | one part at a time is under way, the rest is gathered |
+//! | what carries, what is refused | kernel owner → BGP owner | the last ones count |
 //! | datagrams | sockets → IKE owner | readers wait, the kernel drops what no longer fits; peers send again |
 //! | commands | control, API → IKE owner | control waits, the API answers `busy` |
 //! | requests | IKE owner, control, API → kernel owner | they wait; the API shows the last counters |
@@ -24,16 +28,18 @@ use anyhow::{Context, bail};
 use appliance_config::ValidConfig;
 use appliance_config::model::Name;
 use appliance_esp::{IkeInbox, IkeMessages, ike_messages};
-use appliance_kernel::{Kernel, Notices, Removal};
+use appliance_kernel::{Kernel, Notices, Object, Removal};
+use bgp::Speaker;
 use ike::{Engine, Input, Snapshot};
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::bgp_owner::{self, BgpOwner, BgpView};
 use crate::chronicle::{Chronicle, News, Question, Storage, Teller};
 use crate::control::{Beginning, Control, Files, Origin, Running, Seed, begin};
-use crate::datapath::{DatapathSnapshot, Kind, Request};
+use crate::datapath::{DatapathSnapshot, Ground, Kind, Request};
 use crate::derive::{self, Addresses, NetworkSettings, derive, network};
 use crate::dhcp::{ClientSnapshot, DhcpOwner, Links, Memory};
 use crate::entrance::{api, entrance};
@@ -58,6 +64,8 @@ const ORDERS: usize = 16;
 
 /// How long the engine may take to send its Deletes, and the kernel owner to clean up.
 const CLOSE_ENGINE: Duration = Duration::from_secs(3);
+/// How long neighbours may take to read that their sessions end.
+const CLOSE_SESSIONS: Duration = Duration::from_millis(500);
 const CLOSE_KERNEL: Duration = Duration::from_millis(1500);
 /// How long the disk may take for the last events.
 const SAVE_EVENTS: Duration = Duration::from_millis(300);
@@ -179,7 +187,8 @@ async fn serve(
     let (answers, answered) = mpsc::channel(ANSWERS);
     let bell = Arc::new(Notify::new());
     let telling = (answers.clone(), bell.clone(), teller.clone());
-    let (network, (datapath, dhcp), mut kernel_task) = start_network(
+    let speaker = speaker(&kernel, kind);
+    let (network, (datapath, ground, dhcp), mut kernel_task) = start_network(
         (kernel, notices),
         machine,
         (carrier, DatapathSnapshot::first(kind, why)),
@@ -188,17 +197,20 @@ async fn serve(
     let arrivals = (outer, bell, inbox, messages);
     let (commands, (ike_view, pages), mut ike_task) =
         start_engine(arrivals, (&network, &teller), (answers, answered));
+    let (bgp_commands, bgp, mut bgp_task) = start_speaker(speaker, &network, &teller, ground);
     let listener = directory.listen()?;
     let ((asked, orders), (view, configuration)) = (mpsc::channel(ORDERS), watch::channel(Arc::default()));
     let (access, https) = entrance(&origin, &arguments.state)?;
     let published = Published {
         ike: ike_view,
+        bgp,
         pages,
         datapath,
         dhcp,
         configuration,
         refresh: network.clone(),
         commands: commands.clone(),
+        bgp_commands: bgp_commands.clone(),
         orders: asked,
         events: events.clone(),
         started,
@@ -210,18 +222,26 @@ async fn serve(
     control.begin(desired).await;
     let mut api_task = tokio::spawn(http::serve(listener, router));
     ready();
-    until_stopped(control, [&mut kernel_task, &mut ike_task, &mut api_task]).await?;
-    stop(&commands, ike_task, &network).await;
+    until_stopped(
+        control,
+        [&mut kernel_task, &mut ike_task, &mut bgp_task, &mut api_task],
+    )
+    .await?;
+    stop((&bgp_commands, bgp_task), (&commands, ike_task), &network).await;
     save_events(&teller, &events, chronicle_task).await;
     Ok(())
 }
 
 /// Until a signal says so. An owner that ends by itself ends all.
-async fn until_stopped(control: Control, [kernel, ike, api]: [&mut JoinHandle<()>; 3]) -> anyhow::Result<()> {
+async fn until_stopped(
+    control: Control,
+    [kernel, ike, bgp, api]: [&mut JoinHandle<()>; 4],
+) -> anyhow::Result<()> {
     tokio::select! {
         ended = control.run() => ended.context("signals"),
         ended = kernel => bail!("the owner of the kernel ended: {ended:?}"),
         ended = ike => bail!("the owner of the engine ended: {ended:?}"),
+        ended = bgp => bail!("the owner of the BGP speaker ended: {ended:?}"),
         ended = api => bail!("the API ended: {ended:?}"),
     }
 }
@@ -261,6 +281,7 @@ fn machine(memory: Memory, config: &ValidConfig, kernel: &Kernel) -> Machine {
 type Clients = BTreeMap<Name, ClientSnapshot>;
 type NetworkViews = (
     watch::Receiver<Arc<DatapathSnapshot>>,
+    watch::Receiver<Arc<Ground>>,
     watch::Receiver<Arc<Clients>>,
 );
 
@@ -274,11 +295,12 @@ fn start_network(
     let (network, requests) = mpsc::channel(REQUESTS);
     let (snapshot, datapath) = watch::channel(Arc::new(first));
     let (clients, dhcp) = watch::channel(Arc::default());
+    let (ground, shown) = watch::channel(Arc::default());
     let kernel = (kernel, machine.interfaces);
-    let owner = KernelOwner::new(kernel, carrier, (answers, bell), teller, snapshot);
+    let owner = KernelOwner::new(kernel, carrier, (answers, bell), teller, (snapshot, ground));
     let task = tokio::spawn(owner.run(requests, notices));
     tokio::spawn(DhcpOwner::new(machine.memory, network.clone(), clients).run(machine.wanted));
-    (network, (datapath, dhcp), task)
+    (network, (datapath, shown, dhcp), task)
 }
 
 /// Where news and questions are left. What an earlier run saved is there; a file as the only source has nothing beside it.
@@ -448,6 +470,48 @@ fn start_engine(
     (commands, (view, written), task)
 }
 
+/// A speaker that knows whether a run before this one left something that still carries: else nothing is waited for.
+fn speaker(kernel: &Kernel, kind: Kind) -> Speaker {
+    let learnt = |object: &Object| matches!(object, Object::Route(route) if route.is_learnt());
+    let left = kernel.present().any(learnt) || !kernel.adopted_children().is_empty();
+    let mut speaker = Speaker::new(Box::new(SystemRandom));
+    if !left || kind == Kind::User {
+        // Without neighbours nothing follows from it.
+        let _nothing = speaker.handle(bgp::Input::NothingPreserved, Instant::now());
+    }
+    speaker
+}
+
+type Speaking = (
+    mpsc::Sender<bgp_owner::Command>,
+    watch::Receiver<Arc<BgpView>>,
+    JoinHandle<()>,
+);
+
+fn start_speaker(
+    speaker: Speaker,
+    network: &mpsc::Sender<Request>,
+    teller: &Teller,
+    ground: watch::Receiver<Arc<Ground>>,
+) -> Speaking {
+    let (commands, heard) = mpsc::channel(COMMANDS);
+    let (snapshot, view) = watch::channel(Arc::new(BgpView::first()));
+    let owner = BgpOwner::new(speaker, network.clone(), teller.clone(), snapshot);
+    let task = tokio::spawn(owner.run(bgp_owner::Mailboxes {
+        commands: heard,
+        ground,
+    }));
+    (commands, view, task)
+}
+
+/// Tells neighbours that their sessions end; this takes as long as their sockets let it.
+async fn stop_speaker(commands: &mpsc::Sender<bgp_owner::Command>, task: JoinHandle<()>) {
+    let told = commands.send(bgp_owner::Command::Close).await;
+    if told.is_err() || tokio::time::timeout(CLOSE_SESSIONS, task).await.is_err() {
+        warn!("BGP neighbours did not take in time that their sessions end");
+    }
+}
+
 fn ready() {
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
         warn!(%error, "systemd could not be told");
@@ -455,9 +519,14 @@ fn ready() {
     info!("ready");
 }
 
-/// Sends Deletes, then removes what is ours; neither may take for ever.
-async fn stop(commands: &mpsc::Sender<Command>, ike_task: JoinHandle<()>, network: &mpsc::Sender<Request>) {
+/// Ends BGP sessions, sends Deletes, then removes what is ours; neither may take for ever.
+async fn stop(
+    (bgp_commands, bgp_task): (&mpsc::Sender<bgp_owner::Command>, JoinHandle<()>),
+    (commands, ike_task): (&mpsc::Sender<Command>, JoinHandle<()>),
+    network: &mpsc::Sender<Request>,
+) {
     let _nobody_listens = sd_notify::notify(&[NotifyState::Stopping]);
+    stop_speaker(bgp_commands, bgp_task).await;
     let told = commands.send(Command::Tell(Input::Shutdown)).await;
     if told.is_err() || tokio::time::timeout(CLOSE_ENGINE, ike_task).await.is_err() {
         warn!("peers did not acknowledge in time that we close");

@@ -61,7 +61,11 @@ impl Event {
             detail: news.detail,
             peer: news.peer.map(|peer| peer.to_string()),
             lasted_s: news.lasted.as_ref().map(Duration::as_secs),
-            outage: news.outage.as_ref().map(outage),
+            outage: news
+                .outage
+                .as_ref()
+                .map(outage)
+                .or(news.end.as_ref().map(OutageStatus::of_session)),
         };
         Self {
             id,

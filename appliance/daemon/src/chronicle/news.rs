@@ -31,6 +31,8 @@ pub(crate) struct News {
     pub(super) lasted: Option<Duration>,
     /// Why, if something is amiss.
     pub(super) outage: Option<Outage>,
+    /// Why a BGP session ended.
+    pub(super) end: Option<bgp::LastError>,
 }
 
 impl News {
@@ -47,6 +49,7 @@ impl News {
             peer: None,
             lasted: None,
             outage: None,
+            end: None,
         }
     }
 
@@ -98,6 +101,15 @@ impl News {
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Self {
             detail: Some(detail.into()),
+            ..self
+        }
+    }
+
+    /// The same, and why a BGP session ended.
+    pub(crate) fn ended_by(self, end: bgp::LastError) -> Self {
+        Self {
+            detail: Some(end.words.clone()),
+            end: Some(end),
             ..self
         }
     }

@@ -1,11 +1,14 @@
 use appliance_config::held;
+use bgp::NeighbourName;
 use ike::{ConnectionName, Input};
 use tracing::info;
 
-use super::order::{Act, Action};
+use super::order::{Act, Action, PeerAct, PeerAction};
 use super::origin::Origin;
 use super::owner::Control;
 use super::refusal::Refusal;
+use crate::bgp_owner;
+use crate::derive::negotiated;
 use crate::ike_owner::Command;
 use crate::store::{Audit, AuditPage, AuditQuery};
 
@@ -39,6 +42,34 @@ impl Control {
         told.map_err(|_| Refusal::Stopping)?;
         info!(
             connection = act.connection,
+            author = act.author.who,
+            action = act.action.word(),
+            "by hand"
+        );
+        if let Origin::Store(store) = &self.origin {
+            let audit = Audit::done(&act.author, act.what());
+            store.with(move |store| store.audit(&audit)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the BGP speaker, and the audit log.
+    pub(super) async fn act_on_peer(&mut self, act: PeerAct) -> Result<(), Refusal> {
+        let addresses = self.addresses.borrow().clone();
+        let known = negotiated(&self.running.config, &addresses)
+            .any(|(name, connection)| name.as_str() == act.peer && connection.bgp.is_some());
+        if !known {
+            return Err(Refusal::UnknownPeer(act.peer));
+        }
+        let name = NeighbourName(act.peer.as_str().into());
+        let input = match act.action {
+            PeerAction::Clear => bgp::Input::Clear(name),
+            PeerAction::Refresh => bgp::Input::Refresh(name),
+        };
+        let told = self.bgp.try_send(bgp_owner::Command::Tell(input));
+        told.map_err(|_| Refusal::Stopping)?;
+        info!(
+            peer = act.peer,
             author = act.author.who,
             action = act.action.word(),
             "by hand"

@@ -9,6 +9,7 @@ use super::owner::{Control, Used};
 use super::refusal::Refusal;
 use super::running::Running;
 use crate::access::Policy;
+use crate::bgp_owner;
 use crate::chronicle::News;
 use crate::datapath::{Refused, Request};
 use crate::derive::{Desired, derive};
@@ -113,6 +114,11 @@ impl Control {
             Ok(()) => configured.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
+        let (answer, configured) = oneshot::channel();
+        let settings = bgp_owner::Command::Configure(Box::new(desired.bgp), answer);
+        if self.bgp.send(settings).await.is_ok() {
+            let _stopping = configured.await;
+        }
         (refused, withheld)
     }
 

@@ -18,7 +18,8 @@ mod weigh;
 
 pub(crate) use files::{Files, Invalid};
 pub(crate) use order::{
-    Act, Action, Commit, Condition, Confirm, Exported, Order, Proposal, Said, SecretReport, SetSecret,
+    Act, Action, Commit, Condition, Confirm, Exported, Order, PeerAct, PeerAction, Proposal, Said,
+    SecretReport, SetSecret,
 };
 pub(crate) use origin::{Beginning, Origin, Seed, SharedStore, begin};
 pub(crate) use owner::{Channels, Control};

@@ -31,6 +31,8 @@ pub(crate) enum Order {
     Import(Box<Commit>, Secrets, Answer<Report>),
     /// Do something to a connection.
     Act(Act, Answer<()>),
+    /// Do something to a BGP session.
+    ActOnPeer(PeerAct, Answer<()>),
     /// Lines of the audit log, newest first.
     AuditLog(AuditQuery, Answer<AuditPage>),
     /// The generations that are kept, newest first.
@@ -165,6 +167,46 @@ impl Act {
         // Whoever asks may make up a name without end.
         let connection: String = self.connection.chars().take(63).collect();
         format!("{} {connection}", self.action.word())
+    }
+}
+
+/// Something done to a BGP session by hand.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerAct {
+    /// Who does it.
+    pub(crate) author: Author,
+    /// To which, by the connection that it passes.
+    pub(crate) peer: String,
+    /// What.
+    pub(crate) action: PeerAction,
+}
+
+/// What can be done to a BGP session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PeerAction {
+    /// End it and begin anew, whatever kept it down.
+    Clear,
+    /// Have both sides send their routes again (RFC 2918).
+    Refresh,
+}
+
+impl PeerAction {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::Clear, Self::Refresh];
+
+    /// In one stable word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+impl PeerAct {
+    /// In words.
+    pub(super) fn what(&self) -> String {
+        format!("{} bgp {}", self.action.word(), self.peer)
     }
 }
 

@@ -16,6 +16,7 @@ use super::running::Running;
 use super::view::View;
 use super::weigh::{Report, Weighed, weigh};
 use crate::access::Access;
+use crate::bgp_owner;
 use crate::chronicle::{News, Teller};
 use crate::datapath::{Kind, Refused, Request};
 use crate::derive::{Addresses, InUse, Lacking};
@@ -38,6 +39,7 @@ pub(crate) struct Control {
     /// The secrets that it lacks.
     pub(super) lacking: Lacking,
     pub(super) ike: mpsc::Sender<Command>,
+    pub(super) bgp: mpsc::Sender<bgp_owner::Command>,
     pub(super) network: mpsc::Sender<Request>,
     pub(super) teller: Teller,
     /// What addresses the interfaces have.
@@ -57,6 +59,8 @@ pub(super) type Used = (Option<IpAddr>, Option<Vec<IpAddr>>);
 pub(crate) struct Channels {
     /// To the owner of the engine.
     pub(crate) ike: mpsc::Sender<Command>,
+    /// To the owner of the BGP speaker.
+    pub(crate) bgp: mpsc::Sender<bgp_owner::Command>,
     /// To the owner of kernel and datapath.
     pub(crate) network: mpsc::Sender<Request>,
     /// From the owner of kernel and datapath.
@@ -92,6 +96,7 @@ impl Control {
             withheld: Vec::new(),
             lacking: Lacking::new(),
             ike: channels.ike,
+            bgp: channels.bgp,
             network: channels.network,
             teller: channels.teller,
             addresses: channels.addresses,
@@ -164,6 +169,12 @@ impl Control {
             Order::Confirm(said, answer) => {
                 let done = self.confirm(&said).await;
                 self.conclude(&said.author.who, "confirm", &done);
+                tell(answer, done);
+            }
+            Order::ActOnPeer(act, answer) => {
+                let (who, what) = (act.author.who.clone(), act.what());
+                let done = self.act_on_peer(act).await;
+                self.conclude(&who, &what, &done);
                 tell(answer, done);
             }
             Order::Act(act, answer) => {

@@ -45,6 +45,11 @@ pub(crate) enum Refusal {
     /// No connection has this name.
     #[error("no connection is named {0:?}")]
     UnknownConnection(String),
+    /// No connection that runs has a BGP session by this name.
+    #[error(
+        "no BGP session is named {0:?}: it has the name of its connection, which is to be enabled and to have bgp"
+    )]
+    UnknownPeer(String),
     /// It is configured not to run.
     #[error("connection {0:?} is disabled by the document: set enabled to true")]
     ConnectionDisabled(String),
@@ -94,6 +99,7 @@ impl Refusal {
             Self::UnknownGeneration(_) => "unknown-generation",
             Self::UnknownSecret(_) => "unknown-secret",
             Self::UnknownConnection(_) => "unknown-connection",
+            Self::UnknownPeer(_) => "unknown-peer",
             Self::ConnectionDisabled(_) => "connection-disabled",
             Self::ConnectionHeld(_) => "connection-held",
             Self::OnTrial(..) => "on-trial",

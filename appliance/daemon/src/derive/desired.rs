@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use appliance_config::ValidConfig;
 use appliance_config::model::Name;
 
-use super::{Addresses, InUse, NetworkSettings, engine, negotiated, network::network};
+use super::{Addresses, BgpSettings, InUse, NetworkSettings, bgp, engine, negotiated, network::network};
 use crate::datapath::Kind;
 use crate::secrets::{Secrets, lacking};
 
@@ -15,6 +15,8 @@ pub(crate) type Lacking = BTreeMap<Name, Name>;
 pub(crate) struct Desired {
     /// For the IKE engine.
     pub(crate) ike: ike::Settings,
+    /// For the BGP speaker.
+    pub(crate) bgp: BgpSettings,
     /// For the owner of kernel and datapath.
     pub(crate) network: NetworkSettings,
     /// Connections that nobody negotiates because this secret of theirs could not be had.
@@ -32,6 +34,7 @@ pub(crate) fn derive(
 ) -> Desired {
     Desired {
         ike: engine::settings(config, secrets, datapath, addresses),
+        bgp: bgp::settings(config, secrets, in_use, addresses),
         network: network(config, in_use, addresses),
         lacking: negotiated(config, addresses)
             .filter_map(|(name, connection)| {

@@ -2,14 +2,17 @@
 
 mod addresses;
 mod algorithms;
+mod bgp;
 mod desired;
 mod engine;
 mod network;
 mod numbering;
 mod resting;
+mod route_policy;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::bgp::{BgpSettings, Distance, SessionEnd, no_speaker};
 pub(crate) use addresses::Addresses;
 pub(crate) use desired::{Desired, Lacking, derive};
 pub(crate) use network::{NetworkSettings, TunnelSettings, network};

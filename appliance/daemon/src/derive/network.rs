@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Connection, Endpoint, Interface, Name};
+use appliance_config::model::{Addressing, Connection, Endpoint, Interface, Name};
 use ike::ConnectionName;
 use ipnet::IpNet;
 
@@ -56,12 +56,31 @@ pub(crate) struct TunnelSettings {
     pub(crate) addresses: Vec<IpNet>,
     /// What lies behind it.
     pub(crate) prefixes: Vec<IpNet>,
+    /// The BGP speaker at its far end.
+    pub(crate) speaker: Option<Speaker>,
+}
+
+/// A BGP speaker that a tunnel leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Speaker {
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// Among the tunnels that lead to it; each has a route of its own, for its sessions are bound to it.
+    pub(crate) rank: u32,
 }
 
 /// What follows for the network, whichever datapath carries the tunnels.
 pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresses) -> NetworkSettings {
     // Disabled connections have a number too, so that switching one off moves no other.
     let numbers = number(config.connections.keys(), in_use);
+    let mut tunnels = negotiated(config, addresses)
+        .filter_map(|(name, connection)| {
+            let numbering = numbers.get(name)?.clone();
+            let tunnel = tunnel(numbering, connection, addresses)?;
+            Some((ConnectionName(Arc::from(name.as_str())), tunnel))
+        })
+        .collect();
+    lead_to_speakers(config, addresses, &mut tunnels);
     NetworkSettings {
         outer_addresses: negotiated(config, addresses)
             .flat_map(|(_, connection)| {
@@ -70,13 +89,7 @@ pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresse
             .filter_map(|address| addresses.of(address))
             .collect(),
         closed: config.spaces().into_values().flatten().collect(),
-        tunnels: negotiated(config, addresses)
-            .filter_map(|(name, connection)| {
-                let numbering = numbers.get(name)?.clone();
-                let tunnel = tunnel(numbering, connection, addresses)?;
-                Some((ConnectionName(Arc::from(name.as_str())), tunnel))
-            })
-            .collect(),
+        tunnels,
         interfaces: config.interfaces.clone(),
         host_name: config.system.hostname.clone(),
     }
@@ -97,5 +110,50 @@ fn tunnel(numbering: Numbering, connection: &Connection, addresses: &Addresses) 
         tcp_mss: connection.tcp_mss,
         addresses: connection.addresses.clone(),
         prefixes: connection.site.address_space.clone(),
+        speaker: None,
+    })
+}
+
+/// Our end of each session is an address of its tunnel link, unless the machine has it anyway; and the far end lies behind
+/// the tunnel.
+fn lead_to_speakers(
+    config: &ValidConfig,
+    addresses: &Addresses,
+    tunnels: &mut BTreeMap<ConnectionName, TunnelSettings>,
+) {
+    let mut sessions: Vec<_> = negotiated(config, addresses)
+        .filter_map(|(name, connection)| {
+            let ends = (
+                connection.bgp.as_ref()?.local_address,
+                connection.site.bgp.as_ref()?.address,
+            );
+            Some((connection.priority, name, ends))
+        })
+        .collect();
+    sessions.sort_unstable();
+    let mut ranks: BTreeMap<IpAddr, u32> = BTreeMap::new();
+    for (_, name, (local, address)) in sessions {
+        let Some(tunnel) = tunnels.get_mut(&ConnectionName(Arc::from(name.as_str()))) else {
+            continue;
+        };
+        let rank = ranks.entry(address).or_default();
+        tunnel.speaker = Some(Speaker { address, rank: *rank });
+        *rank += 1;
+        let there = tunnel.addresses.iter().any(|network| network.addr() == local);
+        if !there && !is_given(config, local) {
+            tunnel.addresses.push(IpNet::from(local));
+        }
+    }
+}
+
+/// Whether an interface of the document is to have an address.
+fn is_given(config: &ValidConfig, address: IpAddr) -> bool {
+    let mut addressings = config
+        .interfaces
+        .values()
+        .flat_map(|interface| [&interface.ipv4, &interface.ipv6]);
+    addressings.any(|addressing| match addressing {
+        Addressing::Static { addresses, .. } => addresses.iter().any(|network| network.addr() == address),
+        Addressing::None | Addressing::Automatic => false,
     })
 }

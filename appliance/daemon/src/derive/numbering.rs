@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use appliance_config::model::Name;
-use appliance_kernel::mark::{INTERFACE_IDS, is_ours};
+use appliance_kernel::mark::{INTERFACE_IDS, TUNNEL_PREFIX, is_ours};
 use appliance_kernel::{Link, LinkKind, Object};
 use ike::ConnectionName;
 
 /// The longest name of a link (`IFNAMSIZ` without its final zero).
 const LINK_LENGTH: usize = 15;
-const LINK_PREFIX: &str = "cw-";
+const LINK_PREFIX: &str = TUNNEL_PREFIX;
 /// How much of a long name is kept before a dash and four digits.
 const KEPT: usize = LINK_LENGTH - LINK_PREFIX.len() - 5;
 
@@ -33,9 +33,12 @@ pub(crate) type InUse = BTreeMap<ConnectionName, Numbering>;
 pub(crate) fn found<'o>(present: impl Iterator<Item = &'o Object>) -> InUse {
     let links = present.filter_map(|object| match object {
         Object::Link(link) => Some(link),
-        Object::Address(_) | Object::Route(_) | Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => {
-            None
-        }
+        Object::Address(_)
+        | Object::Route(_)
+        | Object::Rule(_)
+        | Object::State(_)
+        | Object::Policy(_)
+        | Object::Ruleset(_) => None,
     });
     let numbering = |link: &Link| match link.kind {
         LinkKind::Xfrm { interface_id, .. } => Some(Numbering {

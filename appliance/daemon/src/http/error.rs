@@ -23,6 +23,8 @@ pub(crate) enum Error {
     UnknownConnection(String),
     /// The document has no such interface.
     UnknownInterface(String),
+    /// No connection that runs has a BGP session by this name.
+    UnknownPeer(String),
     /// No such action on a connection.
     UnknownAction(String),
     /// The document has nothing at this place.
@@ -156,10 +158,11 @@ impl Error {
             Self::MethodNotAllowed => (405, "method-not-allowed", "this path has other verbs".to_owned()),
             Self::UnknownConnection(name) => (404, "unknown-connection", unnamed("connection", name)),
             Self::UnknownInterface(name) => (404, "unknown-interface", unnamed("interface", name)),
+            Self::UnknownPeer(name) => (404, "unknown-peer", unnamed("BGP session", name)),
             Self::UnknownAction(action) => (
                 404,
                 "unknown-action",
-                format!("{action:?} is not an action of a connection"),
+                format!("{action:?} is not an action of a connection or a BGP session"),
             ),
             Self::UnknownItem(place) => (404, "unknown-item", format!("the document has no {place:?}")),
             Self::InvalidQuery(detail) => (400, "invalid-query", detail.clone()),
@@ -217,6 +220,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownItem(_)
         | Refusal::UnknownGeneration(_)
         | Refusal::UnknownSecret(_)
+        | Refusal::UnknownPeer(_)
         | Refusal::UnknownConnection(_) => StatusCode::NOT_FOUND,
         Refusal::Stale { .. } => StatusCode::PRECONDITION_FAILED,
         Refusal::Violations(_) | Refusal::SecretInvalid(_) => StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,6 +1,7 @@
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use bgp::{Messages, PeerState};
 use ike::{ConnectionName, ConnectionState};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +12,7 @@ use prometheus_client::registry::Registry;
 use super::error::Error;
 use super::router::Published;
 use super::status::{Views, fresh};
+use crate::bgp_owner::side;
 use crate::status::{drops, resident_bytes};
 
 /// OpenMetrics 1.0, which Prometheus reads.
@@ -29,6 +31,7 @@ pub(crate) async fn metrics(State(published): State<Published>) -> Result<impl I
     engine(&mut registry, &views);
     connections(&mut registry, &views);
     traffic(&mut registry, &views);
+    sessions(&mut registry, &views);
     let mut text = String::new();
     // A string takes whatever is written to it.
     encode(&mut text, &registry).map_err(|_| Error::Busy)?;
@@ -188,4 +191,74 @@ fn traffic(registry: &mut Registry, views: &Views) {
             bytes.get_or_create(&labels).inc_by(byte_count);
         }
     }
+}
+
+fn sessions(registry: &mut Registry, views: &Views) {
+    let up = gauges(
+        registry,
+        "causeway_bgp_session_up",
+        "1 while the BGP session of the connection is established",
+    );
+    let errors = gauges(
+        registry,
+        "causeway_bgp_session_error",
+        "Why the session is down: always 1",
+    );
+    let established = counters(
+        registry,
+        "causeway_bgp_session_established",
+        "How often it was established",
+    );
+    let prefixes = gauges(
+        registry,
+        "causeway_bgp_prefixes",
+        "Prefixes by family: received, of those accepted, and advertised",
+    );
+    let messages = counters(
+        registry,
+        "causeway_bgp_messages",
+        "Messages by direction and type",
+    );
+    for (name, peer) in &views.bgp.speaker.peers {
+        let named = || vec![("connection", name.0.to_string())];
+        let is_up = peer.state == PeerState::Established;
+        set(&up, named(), u8::from(is_up));
+        if let Some(error) = peer.last_error.as_ref().filter(|_| !is_up) {
+            let mut labels = named();
+            labels.push(("reason", error.reason.to_owned()));
+            labels.push(("side", side(error.side).to_owned()));
+            set(&errors, labels, 1);
+        }
+        established.get_or_create(&named()).inc_by(peer.established_count);
+        for (family, counts) in &peer.families {
+            let kinds = [
+                ("received", counts.received),
+                ("accepted", counts.accepted),
+                ("advertised", counts.advertised),
+            ];
+            for (kind, count) in kinds {
+                let mut labels = named();
+                labels.extend([("family", family.to_string()), ("kind", kind.to_owned())]);
+                set(&prefixes, labels, count);
+            }
+        }
+        for (direction, counted) in [("in", &peer.received), ("out", &peer.sent)] {
+            for (kind, count) in by_type(counted) {
+                let mut labels = named();
+                labels.extend([("direction", direction.to_owned()), ("type", kind.to_owned())]);
+                messages.get_or_create(&labels).inc_by(count);
+            }
+        }
+    }
+}
+
+fn by_type(counted: &Messages) -> [(&'static str, u64); 5] {
+    let known = counted.updates + counted.refreshes + counted.keepalives + counted.notifications;
+    [
+        ("update", counted.updates),
+        ("route-refresh", counted.refreshes),
+        ("keepalive", counted.keepalives),
+        ("notification", counted.notifications),
+        ("open", counted.total.saturating_sub(known)),
+    ]
 }

@@ -2,6 +2,7 @@
 
 mod action;
 mod audit;
+mod bgp;
 mod body;
 mod caller;
 mod certificate;

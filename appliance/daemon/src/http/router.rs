@@ -12,10 +12,11 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, audit, certificate, config, events, exchange, generation, metrics, openapi, secret, session,
+    action, audit, bgp, certificate, config, events, exchange, generation, metrics, openapi, secret, session,
     status, token, user,
 };
 use crate::access::Access;
+use crate::bgp_owner::{self, BgpView};
 use crate::chronicle::Question;
 use crate::control::{Order, View};
 use crate::datapath::{DatapathSnapshot, Request};
@@ -31,6 +32,8 @@ pub(crate) struct Published {
     pub(crate) ike: watch::Receiver<Arc<Snapshot>>,
     /// What happened.
     pub(crate) pages: watch::Receiver<Arc<Pages>>,
+    /// The BGP speaker's view.
+    pub(crate) bgp: watch::Receiver<Arc<BgpView>>,
     /// The datapath's view.
     pub(crate) datapath: watch::Receiver<Arc<DatapathSnapshot>>,
     /// What the DHCP clients are doing.
@@ -41,6 +44,8 @@ pub(crate) struct Published {
     pub(crate) refresh: mpsc::Sender<Request>,
     /// Tells the engine.
     pub(crate) commands: mpsc::Sender<Command>,
+    /// Tells the BGP speaker, and asks it.
+    pub(crate) bgp_commands: mpsc::Sender<bgp_owner::Command>,
     /// Asks the owner of the configuration.
     pub(crate) orders: mpsc::Sender<Order>,
     /// Asks what happened.
@@ -62,6 +67,11 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status/system", get(status::system))
         .route("/api/v1/status/interfaces", get(status::interfaces))
         .route("/api/v1/status/interfaces/{name}", get(status::interface))
+        .route("/api/v1/status/bgp/peers", get(bgp::all))
+        .route("/api/v1/status/bgp/peers/{name}", get(bgp::one))
+        .route("/api/v1/status/bgp/routes", get(bgp::routes))
+        .route("/api/v1/status/bgp/explain", get(bgp::explain))
+        .route("/api/v1/bgp/peers/{action}", post(bgp::act))
         .route("/api/v1/connections/{action}", post(action::connection))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/audit", get(audit::lines))

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::error::Error;
 use super::query::{Asked, Limit, encoded, next_page};
 use super::router::Published;
+use crate::bgp_owner::{self, BgpView};
 use crate::control::View;
 use crate::datapath::{DatapathSnapshot, Request};
 use crate::dhcp::ClientSnapshot;
@@ -37,6 +38,7 @@ pub(crate) struct Wanted {
 /// The last views of the owners.
 pub(super) struct Views {
     pub(super) ike: Arc<Snapshot>,
+    pub(super) bgp: Arc<BgpView>,
     pub(super) datapath: Arc<DatapathSnapshot>,
     pub(super) dhcp: Arc<BTreeMap<Name, ClientSnapshot>>,
     pub(super) pages: Arc<Pages>,
@@ -133,7 +135,7 @@ pub(crate) async fn interface(
 async fn current(published: &Published) -> Status {
     let views = fresh(published).await;
     Status::new(
-        (&views.ike, &views.datapath, &views.dhcp),
+        (&views.ike, &views.bgp, &views.datapath, &views.dhcp),
         &views.pages,
         &views.configuration,
         (published.started, Instant::now()),
@@ -143,12 +145,18 @@ async fn current(published: &Published) -> Status {
 /// What the owners show now, or showed last if they have no time.
 pub(super) async fn fresh(published: &Published) -> Views {
     let ((counted, counters), (written, snapshot)) = (oneshot::channel(), oneshot::channel());
+    let (spoken, sessions) = oneshot::channel();
     // A full queue or a late answer leaves the last published view, which is shown then.
     let _late = published.refresh.try_send(Request::Refresh(counted));
     let _late = published.commands.try_send(Command::Publish(written));
-    let _late = tokio::time::timeout(REFRESH_TIMEOUT, async { (counters.await, snapshot.await) }).await;
+    let _late = published
+        .bgp_commands
+        .try_send(bgp_owner::Command::Publish(spoken));
+    let all = async { (counters.await, snapshot.await, sessions.await) };
+    let _late = tokio::time::timeout(REFRESH_TIMEOUT, all).await;
     Views {
         ike: published.ike.borrow().clone(),
+        bgp: published.bgp.borrow().clone(),
         datapath: published.datapath.borrow().clone(),
         dhcp: published.dhcp.borrow().clone(),
         pages: published.pages.borrow().clone(),

@@ -1,8 +1,10 @@
 //! The owner of kernel and datapath: links, addresses, routes, and the Child SAs that use them.
 
 mod carrier;
+mod heard;
 mod interfaces;
 mod kernel_children;
+mod learnt;
 mod local;
 mod machine;
 mod network;

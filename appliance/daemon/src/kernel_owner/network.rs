@@ -113,6 +113,11 @@ fn tunnel_objects(
         }
         .into(),
     ];
+    objects.extend(tunnel.speaker.map(|speaker| {
+        // Whatever carries the routes of the site: its session passes this tunnel.
+        let metric = TUNNEL_METRIC.saturating_add(speaker.rank);
+        route_of(IpNet::from(speaker.address), metric, link)
+    }));
     objects.extend(tunnel.addresses.iter().map(|network| {
         Object::from(Address {
             link: link.clone(),
@@ -123,13 +128,17 @@ fn tunnel_objects(
 }
 
 fn route(prefix: IpNet, link: &LinkName) -> Object {
+    route_of(prefix, TUNNEL_METRIC, link)
+}
+
+fn route_of(prefix: IpNet, metric: u32, link: &LinkName) -> Object {
     let target = Target::Link {
         link: link.clone(),
         source: None,
     };
     Object::from(Route {
         prefix,
-        metric: TUNNEL_METRIC,
+        metric,
         target,
     })
 }

@@ -1,11 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use appliance_esp::{Limit, Notice};
-use appliance_kernel::{
-    Connected, Event, Kernel, Key, LinkName, Notices, Object, PolicyKey, Removal, Scope, StateKey,
-};
+use appliance_kernel::{Connected, Kernel, Key, LinkName, Notices, Object, Removal, Scope};
 use ike::{ChildId, ConnectionName, EspPair, Input, Spent, Watched};
 use tokio::select;
 use tokio::sync::{Notify, mpsc, watch};
@@ -14,13 +12,14 @@ use tracing::{debug, info, warn};
 
 use super::carrier::Carrier;
 use super::interfaces::Interfaces;
+use super::learnt::{self, Learnt};
 use super::network;
 use super::retry::Retry;
 use super::telling::Telling;
 use super::traffic::Traffic;
 use super::ways::Ways;
 use crate::chronicle::{News, Teller};
-use crate::datapath::{DatapathSnapshot, Refused, Request};
+use crate::datapath::{DatapathSnapshot, Ground, Refused, Request};
 use crate::derive::NetworkSettings;
 use crate::{forwarding, journal};
 
@@ -44,17 +43,20 @@ pub(crate) struct KernelOwner {
     pub(super) refused_children: BTreeMap<ConnectionName, Refused>,
     releases: Vec<(Instant, Scope)>,
     retry: Retry,
-    ways: Ways,
+    pub(super) ways: Ways,
     /// The connections that have no routes, for another one to their site has them.
     pub(super) idle: BTreeSet<ConnectionName>,
     /// What the links of others connected when this was last looked at.
     connected: BTreeSet<Connected>,
-    telling: Telling,
+    pub(super) telling: Telling,
     /// Told when an address came to this machine or went.
     addresses: Arc<Notify>,
     pub(super) traffic: Traffic,
-    teller: Teller,
+    pub(super) teller: Teller,
     pub(super) snapshot: watch::Sender<Arc<DatapathSnapshot>>,
+    learnt: Learnt,
+    /// What BGP stands on, as it was told last.
+    ground: watch::Sender<Arc<Ground>>,
 }
 
 impl KernelOwner {
@@ -65,7 +67,7 @@ impl KernelOwner {
         carrier: Carrier,
         (engine, addresses): (mpsc::Sender<Input>, Arc<Notify>),
         teller: Teller,
-        snapshot: watch::Sender<Arc<DatapathSnapshot>>,
+        (snapshot, ground): (watch::Sender<Arc<DatapathSnapshot>>, watch::Sender<Arc<Ground>>),
     ) -> Self {
         Self {
             kernel,
@@ -85,6 +87,8 @@ impl KernelOwner {
             traffic: Traffic::default(),
             teller,
             snapshot,
+            learnt: Learnt::default(),
+            ground,
         }
     }
 
@@ -123,6 +127,7 @@ impl KernelOwner {
                 _ = audit.tick() => self.audit().await,
             }
             self.reroute().await;
+            self.show_ground();
             let refused = self.retry.look(self.refused_objects(), Instant::now());
             refused.tell(&self.teller);
         }
@@ -146,6 +151,9 @@ impl KernelOwner {
                     Carrier::User(children) => children.redirect(child, (local, remote), encapsulation),
                 };
                 info!(child = child.0, %local, %remote, followed, "outer addresses changed");
+                if let Some(connection) = self.ways.connection_of(child).cloned() {
+                    self.met(&connection, remote.ip()).await;
+                }
                 if !followed {
                     self.telling.tell(Input::ChildSpent(child, Spent::Soft));
                 }
@@ -163,8 +171,40 @@ impl KernelOwner {
                 self.publish().await;
                 let _gone = answer.send(());
             }
+            Request::Learnt(changes, answer) => {
+                let requests = self.learnt.change(changes);
+                let _shown = self.kernel.apply(requests).await;
+                let _gone = answer.send(());
+            }
+            Request::ReleaseLearnt => {
+                let release = appliance_kernel::Request::Release(Scope::Learnt);
+                let _shown = self.kernel.apply([release]).await;
+            }
             Request::Close(_) => (),
         }
+    }
+
+    /// Tells BGP which tunnels carry, and what of its routes is refused.
+    fn show_ground(&self) {
+        let carried_over = self.carried_over(&self.network);
+        let carried = self.ways.carried().into_iter().cloned();
+        let ground = Ground {
+            carried: carried.chain(carried_over).collect(),
+            refused: learnt::refused(self.kernel.refusals()),
+        };
+        self.ground.send_if_modified(|shown| {
+            let changed = **shown != ground;
+            if changed {
+                *shown = Arc::new(ground);
+            }
+            changed
+        });
+    }
+
+    /// A peer is here now.
+    async fn met(&mut self, connection: &ConnectionName, peer: IpAddr) {
+        let requests = self.learnt.met(connection, peer, &self.network);
+        let _shown = self.kernel.apply(requests).await;
     }
 
     /// Makes the network look like this. Sites are closed first, and opened by nothing but their tunnel.
@@ -193,6 +233,7 @@ impl KernelOwner {
         let mut requests = network::difference(&self.configured, &configured);
         requests.push(appliance_kernel::Request::Release(Scope::Configured));
         requests.extend(network::strangers(&self.kernel, &network));
+        requests.extend(self.learnt.look(&network));
         // Refusals are kept by the kernel's owner, shown in the status and tried again at the next audit.
         let _shown = self.kernel.apply(requests).await;
         for link in links(&network).difference(&links(&self.network)) {
@@ -265,6 +306,7 @@ impl KernelOwner {
             return Input::ChildRefused(id, format!("no tunnel link for connection {}", connection.0));
         };
         let interface_id = tunnel.numbering.interface_id;
+        let peer = pair.remote.ip();
         let installed = match &mut self.carrier {
             Carrier::Kernel(children) => children.install(&mut self.kernel, id, pair, interface_id).await,
             Carrier::User(children) => children.install(id, pair, &tunnel.numbering.link),
@@ -273,6 +315,7 @@ impl KernelOwner {
             Ok(()) => {
                 self.refused_children.remove(&connection);
                 self.traffic.opened(id, connection.clone());
+                self.met(&connection, peer).await;
                 self.ways.opened(id, connection);
                 if self.kernel.adopted_children().contains(&interface_id) {
                     self.releases
@@ -340,25 +383,6 @@ impl KernelOwner {
         }
     }
 
-    /// Passes on what our own workers tell.
-    fn heard(&mut self, notice: Notice) {
-        match notice {
-            Notice::Wanted { interface, line } => {
-                let mut tunnels = self.network.tunnels.iter();
-                if let Some((name, _)) = tunnels.find(|(_, tunnel)| tunnel.numbering.link == interface) {
-                    self.telling.tell_if_room(Input::Wanted(name.clone(), line));
-                }
-            }
-            Notice::Spent { id, limit } => {
-                let spent = match limit {
-                    Limit::Soft => Spent::Soft,
-                    Limit::Hard => Spent::Hard,
-                };
-                self.telling.tell(Input::ChildSpent(ChildId(id), spent));
-            }
-        }
-    }
-
     async fn release(&mut self) {
         let now = Instant::now();
         let due: Vec<(Instant, Scope)> = self.releases.extract_if(.., |(due, _)| *due <= now).collect();
@@ -379,7 +403,7 @@ impl KernelOwner {
 
     fn refused_objects(&self) -> BTreeSet<String> {
         let links = self.refused_links.iter().map(|refused| refused.object.clone());
-        let kernel = self.kernel.refusals().keys().map(ToString::to_string);
+        let kernel = self.kernel.refusals().keys().map(learnt::shown);
         links.chain(kernel).collect()
     }
 
@@ -392,81 +416,10 @@ impl KernelOwner {
         self.retry.tried(Instant::now());
     }
 
-    /// A tunnel link was deleted by somebody else. The kernel's is there again by now, and ours is made again here.
-    fn renew_link(&mut self, link: &LinkName) {
-        if let Carrier::User(children) = &mut self.carrier
-            && let Err(refused) = children.renew(link.as_str())
-        {
-            warn!(%refused, "the link could not be made again");
-            self.refused_links.push(refused);
-        }
-        network::prepare(link.as_str());
-    }
-
     async fn audit(&mut self) {
         match self.kernel.audit().await {
             Ok(events) => self.follow(events).await,
             Err(refusal) => warn!(%refusal, "the kernel could not be read"),
-        }
-    }
-
-    /// Tells the engine of children that lost a state: only a new negotiation brings them back.
-    async fn follow(&mut self, events: Vec<Event>) {
-        for event in events {
-            match event {
-                Event::StateLost { key, interface_id } => {
-                    warn!(state = %key, interface_id = format!("{interface_id:#x}"), "an ESP state vanished from the kernel");
-                    self.give_up(key).await;
-                }
-                Event::StateSpent { key, hard } => self.spent(key, hard),
-                Event::Wanted(policy) => self.wanted(&policy),
-                Event::Missing(key) => {
-                    self.teller
-                        .tell(News::new("kernel-object-lost").object(key.to_string()));
-                    warn!(object = %key, "was gone and has been made again");
-                    let mut tunnels = self.network.tunnels.values();
-                    if let Key::Link(link) = &key
-                        && tunnels.any(|tunnel| tunnel.numbering.link == link.as_str())
-                    {
-                        self.renew_link(link);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn give_up(&mut self, state: StateKey) {
-        let Carrier::Kernel(children) = &mut self.carrier else {
-            return;
-        };
-        let Some(child) = children.of(state) else { return };
-        children.remove(&mut self.kernel, child).await;
-        self.ways.closed(child);
-        self.traffic.closed(child, None);
-        self.teller
-            .tell(News::new("kernel-object-lost").object(state.to_string()));
-        self.telling.tell(Input::ChildRefused(
-            child,
-            format!("{state} vanished from the kernel"),
-        ));
-    }
-
-    fn spent(&mut self, state: StateKey, hard: bool) {
-        let Carrier::Kernel(children) = &self.carrier else {
-            return;
-        };
-        if let Some(child) = children.of(state) {
-            let spent = if hard { Spent::Hard } else { Spent::Soft };
-            self.telling.tell(Input::ChildSpent(child, spent));
-        }
-    }
-
-    fn wanted(&mut self, policy: &PolicyKey) {
-        let Carrier::Kernel(children) = &mut self.carrier else {
-            return;
-        };
-        if let Some((connection, line)) = children.wanted(policy, Instant::now()) {
-            self.telling.tell_if_room(Input::Wanted(connection, line));
         }
     }
 

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use super::learnt;
 use super::owner::KernelOwner;
-use crate::datapath::{DatapathSnapshot, Refused};
+use crate::datapath::DatapathSnapshot;
 
 impl KernelOwner {
     /// Shows how things stand.
@@ -11,7 +12,7 @@ impl KernelOwner {
             self.traffic.counted(*id, *counted);
         }
         let carried = self.traffic.sums();
-        let kernel_refusals = self.kernel.refusals().values().map(Refused::from);
+        let kernel_refusals = learnt::shown_refusals(self.kernel.refusals());
         let refused = self
             .refused_links
             .iter()

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{Carrier, Interfaces, KernelOwner};
 use crate::chronicle::Teller;
-use crate::datapath::{DatapathSnapshot, Kind, Request};
+use crate::datapath::{DatapathSnapshot, Ground, Kind, LearntRoute, Request};
 use crate::derive::{NetworkSettings, Numbering, TunnelSettings};
 
 const INTERFACE_ID: u32 = 0x4357_0001;
@@ -27,6 +27,7 @@ struct Rig {
     answers: mpsc::Sender<Input>,
     answered: mpsc::Receiver<Input>,
     snapshot: watch::Receiver<std::sync::Arc<DatapathSnapshot>>,
+    ground: watch::Receiver<std::sync::Arc<Ground>>,
     links: watch::Sender<crate::dhcp::Links>,
     addresses: watch::Sender<std::sync::Arc<crate::derive::Addresses>>,
     task: JoinHandle<()>,
@@ -54,12 +55,13 @@ impl Rig {
         let links = watch::channel(crate::dhcp::Links::new()).0;
         let addresses = watch::channel(std::sync::Arc::default()).0;
         let interfaces = Interfaces::new(leases, &handle, links.clone(), addresses.clone());
+        let (ground, shown) = watch::channel(std::sync::Arc::default());
         let owner = KernelOwner::new(
             (handle, interfaces),
             Carrier::kernel(),
             (answers.clone(), std::sync::Arc::default()),
             Teller::to_nobody(),
-            published,
+            (published, ground),
         );
         let task = tokio::spawn(owner.run(heard, notices));
         let rig = Self {
@@ -67,6 +69,7 @@ impl Rig {
             answers,
             answered,
             snapshot,
+            ground: shown,
             links,
             addresses,
             task,
@@ -125,6 +128,7 @@ fn network() -> NetworkSettings {
         tcp_mss: 1350,
         addresses: vec!["169.254.21.2/30".parse().unwrap()],
         prefixes: vec!["10.2.0.0/24".parse().unwrap()],
+        speaker: None,
     };
     NetworkSettings {
         outer_addresses: [local()].into(),
@@ -237,6 +241,7 @@ fn inbound(spi: u32) -> Key {
 
 fn classes(kernel: &FakeKernel) -> Vec<String> {
     let class = |object: &Object| match object {
+        Object::Rule(_) => "rule",
         Object::Ruleset(_) => "ruleset",
         object if object.is_last_resort() => "last resort",
         Object::Link(_) => "link",
@@ -758,7 +763,7 @@ fn way_to(kernel: &FakeKernel, prefix: &str) -> Option<String> {
     kernel.objects().values().find_map(|object| match object {
         Object::Route(route) if route.prefix == prefix => match &route.target {
             Target::Link { link, .. } => Some(link.to_string()),
-            Target::Gateway { .. } | Target::Unreachable => None,
+            Target::Gateway { .. } | Target::Learnt(_) | Target::Unreachable => None,
         },
         _ => None,
     })
@@ -1025,4 +1030,103 @@ async fn a_lease_outlives_the_daemon() {
     let address = |step: &appliance_kernel::Operation| matches!(step.key(), Key::Address(_) | Key::Route(_));
     assert!(!touched.iter().any(address), "{touched:?}");
     again.task.abort();
+}
+
+/// The routes that BGP learnt, with their links.
+fn learnt(kernel: &FakeKernel) -> Vec<String> {
+    let objects = kernel.objects();
+    let learnt = objects.values().filter_map(|object| match object {
+        Object::Route(route) => match &route.target {
+            Target::Learnt(links) => {
+                let links: Vec<&str> = links.iter().map(appliance_kernel::LinkName::as_str).collect();
+                Some(format!("{} {} {}", route.prefix, route.metric, links.join("+")))
+            }
+            Target::Link { .. } | Target::Gateway { .. } | Target::Unreachable => None,
+        },
+        _ => None,
+    });
+    learnt.collect()
+}
+
+fn set(prefix: &str, ways: &[&str]) -> LearntRoute {
+    let ways = ways.iter().map(|way| ConnectionName((*way).into())).collect();
+    LearntRoute::Set(prefix.parse().unwrap(), ways)
+}
+
+#[tokio::test]
+async fn learnt_routes_go_in_and_a_default_route_gets_rules() {
+    let kernel = FakeKernel::new();
+    let rig = Rig::with(&kernel, with_second()).await;
+    let changes = vec![
+        set("10.9.0.0/16", &["to-b", "second"]),
+        set("0.0.0.0/0", &["to-b"]),
+    ];
+    rig.ask(|answer| Request::Learnt(changes, answer)).await;
+    let expected = ["0.0.0.0/0 187 cw-to-b", "10.9.0.0/16 186 cw-second+cw-to-b"];
+    assert_eq!(learnt(&kernel), expected);
+    let rules = |kernel: &FakeKernel| {
+        let objects = kernel.objects();
+        objects.keys().filter(|key| matches!(key, Key::Rule(_))).count()
+    };
+    assert_eq!(rules(&kernel), 4);
+    let steps = kernel.performed();
+    let place = |wanted: &dyn Fn(&Key) -> bool| steps.iter().position(|step| wanted(step.key())).unwrap();
+    let (rule, route) = (
+        place(&|key| matches!(key, Key::Rule(_))),
+        place(&|key| matches!(key, Key::Route(route) if route.metric == 187)),
+    );
+    assert!(
+        rule < route,
+        "what keeps the tunnel's own packets out comes first"
+    );
+    let gone = vec![LearntRoute::Remove("0.0.0.0/0".parse().unwrap())];
+    rig.ask(|answer| Request::Learnt(gone, answer)).await;
+    assert_eq!((learnt(&kernel).len(), rules(&kernel)), (1, 0));
+    rig.ask(Request::Close).await;
+    assert_eq!(learnt(&kernel), [""; 0]);
+}
+
+/// As `kill -9`: routes stay, those that are learnt again are claimed, and the others go once nobody waits for them.
+#[tokio::test]
+async fn learnt_routes_outlive_the_daemon_that_learnt_them() {
+    let kernel = FakeKernel::new();
+    let rig = Rig::start(&kernel).await;
+    let changes = vec![set("10.8.0.0/16", &["to-b"]), set("10.9.0.0/16", &["to-b"])];
+    rig.ask(|answer| Request::Learnt(changes, answer)).await;
+    rig.crash();
+    let rig = Rig::start(&kernel).await;
+    assert_eq!(learnt(&kernel).len(), 2);
+    rig.ask(|answer| Request::Learnt(vec![set("10.9.0.0/16", &["to-b"])], answer))
+        .await;
+    assert_eq!(learnt(&kernel).len(), 2);
+    rig.tell(Request::ReleaseLearnt).await;
+    assert_eq!(learnt(&kernel), ["10.9.0.0/16 186 cw-to-b"]);
+}
+
+/// What somebody deletes is made again; what is refused is told to BGP, and that it is no more.
+#[tokio::test]
+async fn bgp_knows_what_carries_and_what_is_refused() {
+    let kernel = FakeKernel::new();
+    let mut rig = Rig::start(&kernel).await;
+    let prefix: ipnet::IpNet = "10.9.0.0/16".parse().unwrap();
+    let key = Key::Route(appliance_kernel::Route::learnt(prefix, [], false).key());
+    kernel.refuse(key.clone(), 28, "no room");
+    rig.ask(|answer| Request::Learnt(vec![set("10.9.0.0/16", &["to-b"])], answer))
+        .await;
+    rig.ask(Request::Refresh).await;
+    let ground = rig.ground.borrow_and_update().clone();
+    assert!(ground.refused[&prefix].contains("no room") && ground.carried.is_empty());
+    kernel.accept(&key);
+    let taken = rig.ground.wait_for(|ground| ground.refused.is_empty());
+    taken.await.unwrap();
+    assert_eq!(learnt(&kernel), ["10.9.0.0/16 186 cw-to-b"]);
+    kernel.lose(&key);
+    rig.install(1, 0x100).await;
+    rig.ask(Request::Refresh).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(learnt(&kernel), ["10.9.0.0/16 186 cw-to-b"]);
+    assert_eq!(rig.ground.borrow().carried, [name()].into());
+    rig.tell(Request::Remove(ChildId(1))).await;
+    rig.ask(Request::Refresh).await;
+    assert!(rig.ground.borrow().carried.is_empty());
 }

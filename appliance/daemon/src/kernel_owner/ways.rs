@@ -43,6 +43,16 @@ impl Ways {
         self.carried.remove(&child);
     }
 
+    /// The connections that a child is carried for.
+    pub(super) fn carried(&self) -> BTreeSet<&ConnectionName> {
+        self.carried.values().collect()
+    }
+
+    /// The connection that a child is carried for.
+    pub(super) fn connection_of(&self, child: ChildId) -> Option<&ConnectionName> {
+        self.carried.get(&child)
+    }
+
     /// The connections that are to have no routes: another one to the same site is up, or would be wanted more.
     /// `adopted` are up too, as far as a daemon before this one knew.
     pub(super) fn idle(&self, adopted: impl Fn(&ConnectionName) -> bool) -> BTreeSet<ConnectionName> {
@@ -83,6 +93,7 @@ mod tests {
             tcp_mss: 1350,
             addresses: Vec::new(),
             prefixes: Vec::new(),
+            speaker: None,
         };
         let tunnels = connections
             .iter()

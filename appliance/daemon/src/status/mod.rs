@@ -1,10 +1,14 @@
 //! The status as the API shows it, built from published snapshots.
 
+mod bgp_peer;
+mod bgp_route;
 mod event;
 mod interface;
 mod report;
 mod system;
 
+pub(crate) use bgp_peer::{PeerStatus, peers};
+pub(crate) use bgp_route::{ExplanationStatus, RoutesStatus};
 pub(crate) use interface::InterfaceStatus;
 pub(crate) use report::{ConnectionStatus, OutageStatus, STATES, Status, outage};
 pub(crate) use system::{SystemStatus, drops, resident_bytes};

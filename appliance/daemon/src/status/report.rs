@@ -11,9 +11,11 @@ use ike::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::bgp_peer::in_a_line;
 use super::event::EventStatus;
 use super::interface::{Clients, InterfaceStatus, interfaces};
 use super::system::SystemStatus;
+use crate::bgp_owner::{BgpView, side};
 use crate::control::View;
 use crate::datapath::{Counters, DatapathSnapshot};
 use crate::derive::Rest;
@@ -45,6 +47,8 @@ pub(crate) struct ConnectionStatus {
     standby: bool,
     /// It is not up, but its traffic goes by what a daemon before this one left in the kernel.
     carried_over: bool,
+    /// Its BGP session, in a line, if it has one.
+    bgp: Option<String>,
     ike: Option<IkeStatus>,
     children: Vec<ChildStatus>,
     lines: Vec<LineStatus>,
@@ -112,13 +116,17 @@ struct ChildStatus {
 impl Status {
     /// Puts together what the owners published.
     pub(crate) fn new(
-        (ike, datapath, dhcp): (&Snapshot, &DatapathSnapshot, &Clients),
+        (ike, bgp, datapath, dhcp): (&Snapshot, &BgpView, &DatapathSnapshot, &Clients),
         pages: &Pages,
         configuration: &View,
         (started, now): (Instant, Instant),
     ) -> Self {
         let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
-            (name.0.to_string(), connection(snapshot, name, datapath, now))
+            let session = in_a_line(bgp, &name.0, now);
+            (
+                name.0.to_string(),
+                connection(snapshot, name, (session, datapath), now),
+            )
         };
         let connections = ike.connections.iter().map(connection);
         Self {
@@ -132,7 +140,7 @@ impl Status {
 fn connection(
     snapshot: &ConnectionSnapshot,
     name: &ike::ConnectionName,
-    datapath: &DatapathSnapshot,
+    (bgp, datapath): (Option<String>, &DatapathSnapshot),
     now: Instant,
 ) -> ConnectionStatus {
     ConnectionStatus {
@@ -142,6 +150,7 @@ fn connection(
         interface: datapath.interfaces.get(name).cloned(),
         standby: datapath.idle.contains(name),
         carried_over: snapshot.state != ConnectionState::Up && datapath.carried_over.contains(name),
+        bgp,
         ike: snapshot.ike.as_ref().map(ike_sa),
         children: snapshot
             .children
@@ -177,6 +186,7 @@ fn resting(view: &View, now: Instant) -> impl Iterator<Item = (String, Connectio
             interface: None,
             standby: false,
             carried_over: false,
+            bgp: None,
             ike: None,
             children: Vec::new(),
             lines: Vec::new(),
@@ -202,6 +212,18 @@ impl OutageStatus {
             offered,
             expected,
             next_step: next_step.into(),
+        }
+    }
+
+    /// That of a BGP session.
+    pub(crate) fn of_session(end: &bgp::LastError) -> Self {
+        Self {
+            reason: end.reason,
+            side: side(end.side),
+            stage: "bgp",
+            offered: String::new(),
+            expected: String::new(),
+            next_step: end.next_step.into(),
         }
     }
 

@@ -52,10 +52,42 @@ pub(super) fn of_query(name: &str) -> Value {
             "With this result only: done, or the reason word of a refusal",
             json!({ "type": "string" }),
         ),
-        _ => ("", json!({})),
+        other => of_routes(other),
     };
-    let name = name.strip_suffix("_name").unwrap_or(name);
-    json!({ "name": name, "in": "query", "description": told, "schema": what })
+    let needed = name.ends_with("_needed");
+    let suffixes = ["_name", "_needed", "_prefix"];
+    let name = suffixes
+        .into_iter()
+        .find_map(|suffix| name.strip_suffix(suffix))
+        .unwrap_or(name);
+    json!({ "name": name, "in": "query", "description": told, "schema": what, "required": needed })
+}
+
+/// Which routes of BGP; what ends with `_needed` must be there.
+fn of_routes(name: &str) -> (&'static str, Value) {
+    match name {
+        "kind" => (
+            "At which point of their way; the best ones if left out",
+            json!({ "enum": ["received", "accepted", "best", "advertised"] }),
+        ),
+        "family" => (
+            "Of this address family; IPv4, or that of the prefix, if left out",
+            json!({ "enum": ["ipv4", "ipv6"] }),
+        ),
+        "relation" => (
+            "How they lie to the prefix; exact if left out",
+            json!({ "enum": ["exact", "inside", "containing"] }),
+        ),
+        "neighbour" => ("From or to this neighbour only", json!({ "type": "string" })),
+        "neighbour_needed" => ("The neighbour", json!({ "type": "string" })),
+        "direction_needed" => (
+            "From it to us, or from us to it",
+            json!({ "enum": ["import", "export"] }),
+        ),
+        "prefix" | "prefix_needed" => ("A prefix such as 10.1.0.0/16", json!({ "type": "string" })),
+        "after_prefix" => ("Those after this prefix", json!({ "type": "string" })),
+        _ => ("", json!({})),
+    }
 }
 
 /// If-Match (RFC 9110 §13.1.1).

@@ -10,7 +10,9 @@ use crate::http::events::Events;
 use crate::http::exchange::{Export, Import, Passphrase};
 use crate::http::generation::{Between, Generations, WholeGeneration};
 use crate::http::secret;
-use crate::status::{ConnectionStatus, InterfaceStatus, Status, SystemStatus};
+use crate::status::{
+    ConnectionStatus, ExplanationStatus, InterfaceStatus, PeerStatus, RoutesStatus, Status, SystemStatus,
+};
 
 /// Where the schemas are, and a reference to each.
 const HERE: &str = "/components/schemas";
@@ -33,6 +35,9 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<ConnectionStatus>(&mut told);
     add::<InterfaceStatus>(&mut told);
     add::<Status>(&mut told);
+    add::<PeerStatus>(&mut told);
+    add::<RoutesStatus>(&mut told);
+    add::<ExplanationStatus>(&mut told);
     add::<SystemStatus>(&mut told);
     let mut asked = settings.for_deserialize().into_generator();
     add::<Rollback>(&mut asked);

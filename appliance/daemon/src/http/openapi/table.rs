@@ -138,6 +138,37 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "One connection and what happened to it",
     )
     .tells(Answer::Json("ConnectionStatus")),
+    get(
+        "/status/bgp/peers",
+        "BGP sessions by the name of their connection",
+    )
+    .tells(Answer::ByName("PeerStatus")),
+    get("/status/bgp/peers/{name}", "One BGP session").tells(Answer::Json("PeerStatus")),
+    get("/status/bgp/routes", "Routes of BGP, by prefix")
+        .asks(&[
+            "kind",
+            "family",
+            "neighbour",
+            "prefix",
+            "relation",
+            "limit",
+            "after_prefix",
+        ])
+        .tells(Answer::Json("RoutesStatus")),
+    get(
+        "/status/bgp/explain",
+        "What decided whether the routes to a prefix are let in, or sent",
+    )
+    .asks(&["neighbour_needed", "direction_needed", "prefix_needed"])
+    .tells(Answer::Json("ExplanationStatus")),
+    action(
+        "/bgp/peers/{name}:clear",
+        "End a BGP session and begin anew, whatever kept it down",
+    ),
+    action(
+        "/bgp/peers/{name}:refresh",
+        "Have both sides of a BGP session send their routes again",
+    ),
     action("/connections/{name}:connect", "Start a connection now"),
     action(
         "/connections/{name}:disconnect",

@@ -31,6 +31,9 @@ fn routed() -> BTreeSet<String> {
                 let verbs = ["connect", "disconnect", "reset", "rekey", "rekey-ike"];
                 verbs.map(|verb| format!("/connections/{{name}}:{verb}")).into()
             }
+            "/bgp/peers/{action}" => ["clear", "refresh"]
+                .map(|verb| format!("/bgp/peers/{{name}}:{verb}"))
+                .into(),
             "/generations/{which}" => ["{number}", "{from}..{to}"]
                 .map(|which| format!("/generations/{which}"))
                 .into(),
@@ -96,6 +99,10 @@ async fn answers_are_as_they_are_described() {
         ("get", "/status/system", "/status/system", ""),
         ("get", "/status/connections", "/status/connections", ""),
         ("get", "/status/interfaces", "/status/interfaces", ""),
+        ("get", "/status/bgp/peers", "/status/bgp/peers", ""),
+        ("get", "/status/bgp/routes", "/status/bgp/routes", ""),
+        ("get", "/status/bgp/routes", "/status/bgp/routes?kind=nope", ""),
+        ("get", "/status/bgp/explain", "/status/bgp/explain", ""),
         ("get", "/events", "/events", ""),
         ("get", "/audit", "/audit", ""),
         ("get", "/openapi.json", "/openapi.json", ""),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bgp::Speaker;
 use ike::{Settings, Snapshot};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::Access;
+use crate::bgp_owner::{self, BgpOwner, BgpView, Mailboxes};
 use crate::chronicle::{Chronicle, Question, Storage, Teller};
 use crate::control::{Beginning, Control, Files, Origin, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
@@ -20,6 +22,7 @@ use crate::entrance::{api, entrance};
 use crate::http::{Published, serve};
 use crate::ike_owner::Command;
 use crate::journal::Pages;
+use crate::randomness::SystemRandom;
 use crate::store::Store;
 
 /// Control and API over a state directory, and owners that do what they are told.
@@ -130,6 +133,7 @@ impl Machine {
         let saved = Storage::open(directory.path());
         let (chronicle, teller, events) = Chronicle::new(saved);
         let chronicle = tokio::spawn(chronicle.run());
+        let (bgp_commands, bgp, speaker) = speaker(network.clone(), teller.clone());
         let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
@@ -138,6 +142,8 @@ impl Machine {
             configuration: view.clone(),
             refresh: network,
             commands: ike,
+            bgp,
+            bgp_commands,
             orders: asked,
             events: events.clone(),
             started: Instant::now(),
@@ -162,7 +168,7 @@ impl Machine {
             view,
             access,
             is_served,
-            tasks: vec![kernel, engine, control, api, chronicle],
+            tasks: vec![kernel, engine, speaker, control, api, chronicle],
         }
     }
 
@@ -259,6 +265,26 @@ async fn kernel(mut requests: mpsc::Receiver<Request>, objects: Arc<AtomicBool>)
         }
     }
 }
+
+/// A speaker whose tunnels never carry.
+fn speaker(network: mpsc::Sender<Request>, teller: Teller) -> Speaking {
+    let (commands, heard) = mpsc::channel(8);
+    let (shown, view) = watch::channel(Arc::new(BgpView::first()));
+    let speaker = Speaker::new(Box::new(SystemRandom));
+    let owner = BgpOwner::new(speaker, network, teller, shown);
+    let ground = watch::channel(Arc::default()).1;
+    let commands_and_ground = Mailboxes {
+        commands: heard,
+        ground,
+    };
+    (commands, view, tokio::spawn(owner.run(commands_and_ground)))
+}
+
+type Speaking = (
+    mpsc::Sender<bgp_owner::Command>,
+    watch::Receiver<Arc<BgpView>>,
+    tokio::task::JoinHandle<()>,
+);
 
 /// Remembers what it is given.
 async fn engine(

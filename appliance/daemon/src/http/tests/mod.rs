@@ -1,5 +1,6 @@
 mod access;
 mod actions;
+mod bgp;
 mod client;
 mod configuration;
 mod crowd;

@@ -12,6 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::access::Access;
+use crate::bgp_owner::BgpView;
 use crate::chronicle::Teller;
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::history::Moment;
@@ -52,6 +53,8 @@ fn start() -> Rig {
             configuration: watch::channel(Arc::default()).1,
             refresh,
             commands,
+            bgp: watch::channel(Arc::new(BgpView::first())).1,
+            bgp_commands: mpsc::channel(1).0,
             orders: mpsc::channel(1).0,
             events: mpsc::channel(1).0,
             started: Instant::now(),

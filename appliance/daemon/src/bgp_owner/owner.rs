@@ -1,0 +1,263 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bgp::{Action, Input, NeighbourName, Settings, Snapshot, Speaker};
+use tokio::select;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::reporting::Reporting;
+use super::routes::{Routes, connection};
+use super::sockets::Sockets;
+use crate::chronicle::Teller;
+use crate::datapath::{Ground, Request};
+use crate::derive::{self, BgpSettings};
+
+/// How often it is looked whether links came or were made anew; a tunnel that comes up is looked at at once.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What the owner of the speaker can be asked for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Run this from now on, then answer.
+    Configure(Box<BgpSettings>, oneshot::Sender<()>),
+    /// Tell the speaker.
+    Tell(Input),
+    /// Publish a fresh snapshot, then answer.
+    Publish(oneshot::Sender<()>),
+    /// Ask the speaker about its routes.
+    Ask(Question),
+    /// Close all sessions, then end.
+    Close,
+}
+
+/// The speaker as status shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct BgpView {
+    /// How it stands.
+    pub(crate) speaker: Snapshot,
+    /// What it runs.
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// What the API asks of the speaker.
+pub(crate) struct Question(pub(crate) Box<dyn FnOnce(&Speaker) + Send>);
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Question")
+    }
+}
+
+/// Where the owner hears from others.
+#[derive(Debug)]
+pub(crate) struct Mailboxes {
+    /// From control and API.
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// From the owner of the kernel.
+    pub(crate) ground: watch::Receiver<Arc<Ground>>,
+}
+
+/// The speaker and all that it acts on.
+pub(crate) struct BgpOwner {
+    speaker: Speaker,
+    sockets: Sockets,
+    routes: Routes,
+    /// The neighbours whose tunnel carries, as the speaker knows it.
+    carried: BTreeSet<NeighbourName>,
+    network: mpsc::Sender<Request>,
+    reporting: Reporting,
+    view: watch::Sender<Arc<BgpView>>,
+}
+
+enum Next {
+    Inputs(Vec<Input>),
+    Command(Command),
+    Ground,
+    Look,
+    Expire,
+    Done,
+}
+
+impl BgpOwner {
+    /// Over a speaker without neighbours, which may have been told that nothing is preserved.
+    pub(crate) fn new(
+        speaker: Speaker,
+        network: mpsc::Sender<Request>,
+        teller: Teller,
+        view: watch::Sender<Arc<BgpView>>,
+    ) -> Self {
+        Self {
+            speaker,
+            sockets: Sockets::default(),
+            routes: Routes::default(),
+            carried: BTreeSet::new(),
+            network,
+            reporting: Reporting::new(teller),
+            view,
+        }
+    }
+
+    /// Runs until everything is closed after [`Command::Close`], or nobody can ask any more.
+    pub(crate) async fn run(mut self, mut mailboxes: Mailboxes) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut closing = false;
+        while !(closing && self.sockets.are_closed()) {
+            self.routes.hand_on(&self.network).await;
+            match self.next(&mut mailboxes, &mut look).await {
+                None => return,
+                Some(Next::Command(Command::Close)) => {
+                    closing = true;
+                    self.feed(vec![Input::Shutdown { restarting: false }]);
+                    self.publish();
+                }
+                Some(Next::Command(command)) => self.serve(command, &mailboxes.ground.borrow().clone()),
+                Some(Next::Inputs(inputs)) => self.feed(inputs),
+                Some(Next::Ground) => {
+                    let ground = mailboxes.ground.borrow_and_update().clone();
+                    self.stand_on(&ground);
+                }
+                Some(Next::Look) => self.sockets.look(),
+                Some(Next::Expire) => self.sockets.expire(Instant::now()),
+                Some(Next::Done) => (),
+            }
+        }
+    }
+
+    /// The next fact. Sockets come last, so that no flood of octets keeps anything else from being heard.
+    async fn next(&mut self, mailboxes: &mut Mailboxes, look: &mut tokio::time::Interval) -> Option<Next> {
+        let (deadline, expiry) = (
+            self.speaker.deadline().map(|deadline| deadline.at),
+            self.sockets.deadline(),
+        );
+        let (sockets, routes) = (&mut self.sockets, &mut self.routes);
+        Some(select! {
+            biased;
+            command = mailboxes.commands.recv() => Next::Command(command?),
+            Ok(()) = mailboxes.ground.changed() => Next::Ground,
+            () = sleep_until(deadline) => Next::Inputs(vec![Input::Tick]),
+            () = sleep_until(expiry) => Next::Expire,
+            _ = look.tick() => Next::Look,
+            () = routes.done() => Next::Done,
+            inputs = poll_fn(|context| sockets.poll(context)) => Next::Inputs(inputs),
+        })
+    }
+
+    fn serve(&mut self, command: Command, ground: &Ground) {
+        match command {
+            Command::Configure(settings, answer) => {
+                self.sockets.configure(settings.ends);
+                self.reporting.configured(settings.speaker.neighbours.keys());
+                let view = BgpView {
+                    speaker: Snapshot::default(),
+                    settings: Arc::new(settings.speaker.clone()),
+                };
+                self.view.send_replace(Arc::new(view));
+                self.feed(vec![Input::Settings(Box::new(settings.speaker))]);
+                // Some neighbours are new, and some other ones have their tunnel now.
+                self.carried.clear();
+                self.stand_on(ground);
+                self.publish();
+                let _gone = answer.send(());
+            }
+            Command::Tell(input) => self.feed(vec![input]),
+            Command::Publish(asked) => {
+                self.publish();
+                // Whoever asked may have given up meanwhile.
+                let _gone = asked.send(());
+            }
+            Command::Ask(question) => (question.0)(&self.speaker),
+            Command::Close => (),
+        }
+    }
+
+    /// Tells the speaker which tunnels carry, and what the kernel does not take.
+    fn stand_on(&mut self, ground: &Ground) {
+        let carried = self.with_session(ground);
+        let came = carried.difference(&self.carried).cloned();
+        let went = self.carried.difference(&carried).cloned();
+        let went = went.map(|name| Input::Tunnel(name, false));
+        let mut inputs: Vec<Input> = went.collect();
+        let before = inputs.len();
+        inputs.extend(came.map(|name| Input::Tunnel(name, true)));
+        if inputs.len() > before {
+            // Their links may be new.
+            self.sockets.look();
+        }
+        inputs.extend(self.routes.refused(&ground.refused));
+        self.carried = carried;
+        self.feed(inputs);
+    }
+
+    /// The neighbours whose tunnel carries and has the session: tunnels between the same ends share one.
+    fn with_session(&self, ground: &Ground) -> BTreeSet<NeighbourName> {
+        let mut best: BTreeMap<(IpAddr, IpAddr), (u16, &NeighbourName)> = BTreeMap::new();
+        for (name, end) in self.sockets.ends() {
+            if !ground.carried.contains(&connection(name)) {
+                continue;
+            }
+            let candidate = (end.priority, name);
+            let chosen = best.entry((end.local, end.remote)).or_insert(candidate);
+            *chosen = candidate.min(*chosen);
+        }
+        best.into_values().map(|(_, name)| name.clone()).collect()
+    }
+
+    fn feed(&mut self, inputs: Vec<Input>) {
+        let now = Instant::now();
+        let mut inputs = VecDeque::from(inputs);
+        while let Some(input) = inputs.pop_front() {
+            for action in self.speaker.handle(input, now) {
+                inputs.extend(self.perform(action, now));
+            }
+        }
+    }
+
+    /// Performs one action; what comes back at once is returned.
+    fn perform(&mut self, action: Action, now: Instant) -> Option<Input> {
+        match action {
+            Action::Connect {
+                connection,
+                neighbour,
+                local: _,
+                remote,
+            } => return self.sockets.connect(connection, &neighbour, remote),
+            Action::Send(connection, octets) => return self.sockets.send(connection, octets),
+            Action::Close(connection) => self.sockets.close(connection, now),
+            Action::SetRoute(prefix, ways) => self.routes.change(prefix, Some(ways)),
+            Action::RemoveRoute(prefix) => self.routes.change(prefix, None),
+            Action::ReleaseRoutes => self.routes.release(),
+            Action::Report(event) => self.reporting.report(event),
+        }
+        None
+    }
+
+    fn publish(&self) {
+        let speaker = self.speaker.snapshot();
+        self.view.send_modify(|view| {
+            let settings = view.settings.clone();
+            *view = Arc::new(BgpView { speaker, settings });
+        });
+    }
+}
+
+impl BgpView {
+    /// Before anything is configured.
+    pub(crate) fn first() -> Self {
+        Self {
+            speaker: Snapshot::default(),
+            settings: Arc::new(derive::no_speaker()),
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

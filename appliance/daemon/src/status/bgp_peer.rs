@@ -1,0 +1,232 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bgp::{Families, FamilyCounts, LastError, Messages, Negotiated, PeerSnapshot, PeerState, Role};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::bgp_owner::{BgpView, side};
+
+/// One BGP session, by the name of the connection that it passes.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct PeerStatus {
+    /// Where its session stands (RFC 4271 §8.2.2).
+    pub(crate) state: &'static str,
+    since_s: u64,
+    site: String,
+    local: String,
+    remote: String,
+    asn: u32,
+    /// We wait for the peer to open it.
+    passive: bool,
+    /// The tunnel carries, and has the session: those between the same ends share one.
+    tunnel_up: bool,
+    /// It stays down until it is cleared or its settings change.
+    held_down: bool,
+    /// When it is tried again, if it waits.
+    next_attempt_s: Option<u64>,
+    /// The peer starts again, and its routes are kept (RFC 4724).
+    restarting: bool,
+    /// Why it ended last, or did not come about.
+    last_error: Option<SessionErrorStatus>,
+    /// What both sides agreed on, while it is established.
+    negotiated: Option<NegotiatedStatus>,
+    sent: MessagesStatus,
+    received: MessagesStatus,
+    /// By address family.
+    prefixes: BTreeMap<String, PrefixesStatus>,
+    established_count: u64,
+}
+
+/// Why a session ended, and what to do about it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct SessionErrorStatus {
+    pub(crate) reason: &'static str,
+    side: &'static str,
+    /// What was offered and what was expected, in words.
+    detail: String,
+    next_step: &'static str,
+    /// Code and subcode of the NOTIFICATION (RFC 4271 §4.5), as 6/1.
+    notification: Option<String>,
+    ago_s: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct NegotiatedStatus {
+    router_id: String,
+    asn: u32,
+    hold_time_s: u64,
+    keepalive_s: u64,
+    families: Vec<String>,
+    /// Capabilities that both sides have.
+    capabilities: Vec<&'static str>,
+    /// For so long the peer wants its routes kept while it starts again.
+    restart_time_s: Option<u64>,
+    /// Families of which it may send several paths to one prefix.
+    add_path: Vec<String>,
+    role: Option<&'static str>,
+    host_name: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct MessagesStatus {
+    total: u64,
+    updates: u64,
+    refreshes: u64,
+    keepalives: u64,
+    notifications: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct PrefixesStatus {
+    received: u32,
+    accepted: u32,
+    advertised: u32,
+    limit: u32,
+}
+
+/// All sessions of the document that are run, by name.
+pub(crate) fn peers(view: &BgpView, now: Instant) -> BTreeMap<String, PeerStatus> {
+    let peers = view.speaker.peers.iter().filter_map(|(name, snapshot)| {
+        let settings = view.settings.neighbours.get(name)?;
+        Some((name.0.to_string(), peer(snapshot, settings, now)))
+    });
+    peers.collect()
+}
+
+/// In one line, for the connection that it passes.
+pub(crate) fn in_a_line(view: &BgpView, connection: &str, now: Instant) -> Option<String> {
+    let (_, snapshot) = view
+        .speaker
+        .peers
+        .iter()
+        .find(|(name, _)| &*name.0 == connection)?;
+    let since = now.saturating_duration_since(snapshot.since).as_secs();
+    let state = state(snapshot.state);
+    if snapshot.state == PeerState::Established {
+        let sum = |of: fn(&FamilyCounts) -> u32| snapshot.families.values().map(of).sum::<u32>();
+        let (accepted, advertised) = (sum(|counts| counts.accepted), sum(|counts| counts.advertised));
+        return Some(format!(
+            "{state} for {since} s, {accepted} prefixes accepted, {advertised} advertised"
+        ));
+    }
+    let why = snapshot.last_error.as_ref();
+    let why = why.map(|error| format!(": {}", error.reason)).unwrap_or_default();
+    Some(format!("{state} for {since} s{why}"))
+}
+
+fn peer(snapshot: &PeerSnapshot, settings: &bgp::Neighbour, now: Instant) -> PeerStatus {
+    let seconds = |since| now.saturating_duration_since(since).as_secs();
+    PeerStatus {
+        state: state(snapshot.state),
+        since_s: seconds(snapshot.since),
+        site: settings.site.to_string(),
+        local: settings.local.to_string(),
+        remote: settings.remote.to_string(),
+        asn: settings.asn,
+        passive: settings.passive,
+        tunnel_up: snapshot.tunnel_up,
+        held_down: snapshot.held_down,
+        next_attempt_s: snapshot
+            .next_attempt
+            .map(|at| at.saturating_duration_since(now).as_secs()),
+        restarting: snapshot.restarting,
+        last_error: snapshot
+            .last_error
+            .as_ref()
+            .map(|error| session_error(error, now)),
+        negotiated: snapshot.negotiated.as_ref().map(negotiated),
+        sent: messages(&snapshot.sent),
+        received: messages(&snapshot.received),
+        prefixes: snapshot
+            .families
+            .iter()
+            .map(|(family, counts)| (family.to_string(), prefixes(counts)))
+            .collect(),
+        established_count: snapshot.established_count,
+    }
+}
+
+/// The word of a state.
+pub(crate) fn state(state: PeerState) -> &'static str {
+    match state {
+        PeerState::Idle => "idle",
+        PeerState::Connect => "connect",
+        PeerState::Active => "active",
+        PeerState::OpenSent => "open-sent",
+        PeerState::OpenConfirm => "open-confirm",
+        PeerState::Established => "established",
+    }
+}
+
+fn session_error(error: &LastError, now: Instant) -> SessionErrorStatus {
+    SessionErrorStatus {
+        reason: error.reason,
+        side: side(error.side),
+        detail: error.words.clone(),
+        next_step: error.next_step,
+        notification: error
+            .notification
+            .map(|(code, subcode)| format!("{code}/{subcode}")),
+        ago_s: now.saturating_duration_since(error.at).as_secs(),
+    }
+}
+
+fn negotiated(negotiated: &Negotiated) -> NegotiatedStatus {
+    let advanced = &negotiated.advanced;
+    let capabilities = [
+        ("4-octet-asn", advanced.four_octet_asn),
+        ("route-refresh", advanced.route_refresh),
+        ("enhanced-refresh", advanced.enhanced_refresh),
+        ("extended-messages", advanced.extended_messages),
+        ("graceful-restart", advanced.graceful_restart.is_some()),
+        ("graceful-notification", advanced.graceful_notification),
+        ("ipv6-next-hops", advanced.ipv6_next_hops),
+    ];
+    let shared = capabilities.into_iter().filter(|(_, shared)| *shared);
+    NegotiatedStatus {
+        router_id: negotiated.router_id.to_string(),
+        asn: negotiated.asn,
+        hold_time_s: negotiated.hold_time.as_secs(),
+        keepalive_s: negotiated.keepalive.as_secs(),
+        families: families(negotiated.families),
+        capabilities: shared.map(|(word, _)| word).collect(),
+        restart_time_s: advanced.graceful_restart.as_ref().map(Duration::as_secs),
+        add_path: families(advanced.add_path),
+        role: advanced.role.map(role),
+        host_name: advanced.host_name.clone(),
+    }
+}
+
+fn families(families: Families) -> Vec<String> {
+    families.iter().map(|family| family.to_string()).collect()
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Provider => "provider",
+        Role::RouteServer => "route-server",
+        Role::RouteServerClient => "route-server-client",
+        Role::Customer => "customer",
+        Role::Peer => "peer",
+    }
+}
+
+fn messages(messages: &Messages) -> MessagesStatus {
+    MessagesStatus {
+        total: messages.total,
+        updates: messages.updates,
+        refreshes: messages.refreshes,
+        keepalives: messages.keepalives,
+        notifications: messages.notifications,
+    }
+}
+
+fn prefixes(counts: &FamilyCounts) -> PrefixesStatus {
+    PrefixesStatus {
+        received: counts.received,
+        accepted: counts.accepted,
+        advertised: counts.advertised,
+        limit: counts.limit,
+    }
+}
