@@ -102,6 +102,9 @@ impl AsPath {
         let Some(surplus) = self.length().checked_sub(as4_path.length()) else {
             return self;
         };
+        if surplus == 0 {
+            return as4_path;
+        }
         let mut merged = self.leading(surplus);
         for segment in as4_path.0 {
             merged.append(segment);

@@ -2,6 +2,7 @@
 //! invariant breaks.
 #![allow(clippy::panic)]
 
+mod bgp_message;
 mod dhcp;
 mod document;
 mod engine;
@@ -13,6 +14,7 @@ mod script;
 mod target;
 mod wire;
 
+pub use bgp_message::bgp_message;
 pub use dhcp::dhcp;
 pub use document::configuration_document;
 pub use engine::engine;

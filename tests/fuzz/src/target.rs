@@ -2,8 +2,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::{
-    chain, configuration, configuration_document, delete, dhcp, engine, esp, insider, message, notify, pair,
-    payload, security_association, selectors,
+    bgp_message, chain, configuration, configuration_document, delete, dhcp, engine, esp, insider, message,
+    notify, pair, payload, security_association, selectors,
 };
 
 /// One fuzz target.
@@ -17,6 +17,10 @@ pub struct Target {
 
 /// Every fuzz target.
 pub const TARGETS: &[Target] = &[
+    Target {
+        name: "bgp_message",
+        body: bgp_message,
+    },
     Target {
         name: "chain",
         body: chain,
