@@ -71,3 +71,49 @@ fn extended(octets: [u8; 8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         _ => write!(f, "{:#018x}", u64::from_be_bytes(octets)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn communities_are_written_as_people_write_them() {
+        let cases = [
+            (Community::Standard(65_515 << 16 | 20), "65515:20"),
+            (Community::Standard(NO_EXPORT), "no-export"),
+            (Community::Large(4_200_000_000, 1, 2), "4200000000:1:2"),
+            (
+                Community::Extended([0, 2, 0xff, 0xeb, 0, 0, 0, 7]),
+                "target:65515:7",
+            ),
+            (
+                Community::Extended([1, 3, 10, 0, 0, 1, 0, 7]),
+                "origin:10.0.0.1:7",
+            ),
+            (
+                Community::Extended([2, 2, 0, 1, 0x11, 0x70, 0, 7]),
+                "target:70000:7",
+            ),
+            (
+                Community::Extended([3, 2, 0, 0, 0, 0, 0, 1]),
+                "0x0302000000000001",
+            ),
+            (
+                Community::Extended([0, 9, 0, 0, 0, 0, 0, 1]),
+                "0x0009000000000001",
+            ),
+        ];
+        for (community, words) in cases {
+            assert_eq!(community.to_string(), words);
+        }
+    }
+
+    #[test]
+    fn well_known_names_lead_back_to_their_numbers() {
+        for (number, name) in NAMES {
+            assert_eq!(Community::named(name), Some(Community::Standard(number)));
+            assert_eq!(Community::Standard(number).to_string(), name);
+        }
+        assert_eq!(Community::named("65515:20"), None);
+    }
+}

@@ -384,3 +384,106 @@ fn communicated(text: &str) -> Vec<u8> {
     data.extend_from_slice(text.as_bytes());
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn body(message: &[u8]) -> &[u8] {
+        message.get(framing::HEADER..).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for notification in [
+            Notification::hold_timer_expired(),
+            Notification::unsupported_version(),
+            Notification::too_many_prefixes(Family::Ipv6, 4000),
+            Notification::shutdown("bye"),
+        ] {
+            let message = notification.encode();
+            assert_eq!(
+                message[16..18],
+                u16::try_from(message.len()).unwrap().to_be_bytes()
+            );
+            assert_eq!(Notification::decode(body(&message)), Ok(notification));
+        }
+    }
+
+    /// RFC 4486 §4: AFI, SAFI and the limit.
+    #[test]
+    fn the_limit_of_prefixes_is_told() {
+        let notification = Notification::too_many_prefixes(Family::Ipv4, 4000);
+        assert_eq!(
+            notification,
+            Notification::new(6, 1, vec![0, 1, 1, 0, 0, 0x0f, 0xa0])
+        );
+        assert_eq!(notification.reason(), "maximum-prefixes-reached");
+    }
+
+    /// RFC 9003 §2: at most 255 octets, and no half of a character.
+    #[test]
+    fn a_long_communication_is_cut_between_characters() {
+        let notification = Notification::shutdown(&"\u{e9}".repeat(200));
+        assert_eq!(notification.data.first(), Some(&254));
+        assert_eq!(notification.communication(), Some("\u{e9}".repeat(127)));
+    }
+
+    #[test]
+    fn what_the_other_side_says_is_in_the_words() {
+        let words = Notification::shutdown("new cable\u{7}").words();
+        assert_eq!(
+            words,
+            "somebody shut the session down (code 6, subcode 2): \u{201c}new cable\u{201d}"
+        );
+        assert_eq!(Notification::new(6, 2, vec![2, 0xff, 0xff]).communication(), None);
+        assert_eq!(Notification::new(6, 6, b"\x03bye".to_vec()).communication(), None);
+    }
+
+    /// RFC 8538 §3.1: it encloses the reason.
+    #[test]
+    fn a_hard_reset_tells_what_it_is_about() {
+        let hard = Notification::shutdown("bye").hard();
+        assert_eq!((hard.code, hard.subcode), (6, 9));
+        assert_eq!(hard.inside_hard_reset(), Some(Notification::shutdown("bye")));
+        assert_eq!(hard.communication().as_deref(), Some("bye"));
+        assert!(hard.words().ends_with("\u{201c}bye\u{201d}"), "{}", hard.words());
+        assert_eq!(Notification::shutdown("bye").inside_hard_reset(), None);
+    }
+
+    /// RFC 7313 §5: the data is the whole message.
+    #[test]
+    fn a_refresh_of_wrong_length_is_sent_back() {
+        let notification = Notification::bad_refresh_length(&[0, 1, 1]);
+        assert_eq!((notification.code, notification.subcode), (7, 1));
+        assert_eq!(notification.data.get(16..), Some(&[0, 22, 5, 0, 1, 1][..]));
+    }
+
+    /// Data that does not fit is left out (RFC 4271 §4: 4,096 octets).
+    #[test]
+    fn a_notification_is_never_too_long() {
+        let message = Notification::update(9, vec![0; 9000]).encode();
+        assert_eq!(message.len(), framing::USUAL_LENGTH);
+    }
+
+    /// Every error has a word, and no two the same one.
+    #[test]
+    fn reasons_are_distinct() {
+        let known = [(1, 3), (2, 11), (3, 11), (4, 0), (5, 3), (6, 10), (7, 1), (8, 0)];
+        let all = known
+            .into_iter()
+            .flat_map(|(code, last)| (0..=last).map(move |subcode| (code, subcode)));
+        let mut words = BTreeSet::new();
+        for (code, subcode) in all {
+            // Those that are deprecated or were never given out share the word of their code.
+            if matches!((code, subcode), (2, 5 | 8..=10) | (3, 7)) {
+                continue;
+            }
+            let reason = Notification::new(code, subcode, Vec::new()).reason();
+            assert!(words.insert(reason), "{reason} names two errors");
+        }
+        assert_eq!(Notification::new(99, 0, Vec::new()).reason(), "unknown-error");
+    }
+}

@@ -70,3 +70,57 @@ fn place(octets: &[u8], next_hop: Option<NextHop>) -> usize {
     let sum = sum.wrapping_mul(FACTOR) >> 32;
     usize::try_from(sum).unwrap_or_default() % SLOTS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::super::as_path::AsPath;
+    use super::super::attribute::Origin;
+    use super::*;
+
+    fn by(last: u8) -> Arc<Attributes> {
+        Arc::new(Attributes {
+            origin: Origin::Igp,
+            as_path: AsPath::default(),
+            next_hop: hop(last),
+            med: None,
+            local_preference: None,
+            atomic_aggregate: false,
+            aggregator: None,
+            communities: Vec::new(),
+            extended_communities: Vec::new(),
+            large_communities: Vec::new(),
+            originator: None,
+            clusters: Vec::new(),
+            only_to_customer: None,
+            unknown: Vec::new(),
+        })
+    }
+
+    fn hop(last: u8) -> NextHop {
+        NextHop::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
+    }
+
+    #[test]
+    fn only_the_same_octets_and_next_hop_are_found() {
+        let mut recent = Recent::default();
+        recent.insert(b"octets that are", true, by(1));
+        assert!(recent.find(b"octets that are", Some(hop(1))).is_some());
+        assert!(recent.find(b"octets that are", Some(hop(2))).is_none());
+        assert!(recent.find(b"octets that are", None).is_none());
+        assert!(recent.find(b"octets that arf", Some(hop(1))).is_none());
+    }
+
+    /// One session cannot have us keep more than so many, nor long ones.
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut recent = Recent::default();
+        for number in 0..5_000_u32 {
+            recent.insert(&number.to_be_bytes(), false, by(1));
+        }
+        assert_eq!(recent.slots.len(), SLOTS);
+        recent.insert(&[7; LONGEST + 1], false, by(1));
+        assert!(recent.find(&[7; LONGEST + 1], None).is_none());
+    }
+}
