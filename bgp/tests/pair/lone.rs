@@ -34,8 +34,10 @@ pub(crate) struct Lone {
     /// Connections that it asked for, in their order.
     pub(crate) asked: Vec<ConnectionId>,
     pub(crate) closed: Vec<ConnectionId>,
-    /// Whether what it sends goes at once.
-    pub(crate) takes: bool,
+    /// The connection whose other end no longer reads.
+    pub(crate) stalled: Option<ConnectionId>,
+    /// What is on its way there.
+    pub(crate) owed: usize,
     last: u64,
 }
 
@@ -51,18 +53,24 @@ impl Lone {
         let mut other = neighbour(1, 2, 65_002);
         change(&mut other);
         site.settings.neighbours.insert(name("peer"), other);
+        let mut feed = neighbour(1, 3, 65_003);
+        feed.passive = true;
+        feed.limits.prefixes = 100_000;
+        site.settings.neighbours.insert(name("feed"), feed);
         let mut lone = Self {
             now: Instant::now(),
             site,
             sent: BTreeMap::new(),
             asked: Vec::new(),
             closed: Vec::new(),
-            takes: true,
+            stalled: None,
+            owed: 0,
             last: 0,
         };
         lone.tell(Input::NothingPreserved);
         lone.tell(Input::Settings(Box::new(lone.site.settings.clone())));
         lone.tell(Input::Tunnel(name("peer"), true));
+        lone.tell(Input::Tunnel(name("feed"), true));
         lone
     }
 
@@ -72,7 +80,9 @@ impl Lone {
                 Action::Connect { connection, .. } => self.asked.push(connection),
                 Action::Send(connection, octets) => {
                     self.sent.entry(connection).or_default().push(&octets);
-                    if self.takes {
+                    if self.stalled == Some(connection) {
+                        self.owed += octets.len();
+                    } else {
                         self.tell(Input::Sent(connection, octets.len()));
                     }
                 }
@@ -98,13 +108,30 @@ impl Lone {
 
     /// The neighbour opens a connection.
     pub(crate) fn accept(&mut self) -> ConnectionId {
+        self.accept_from("peer")
+    }
+
+    fn accept_from(&mut self, neighbour: &str) -> ConnectionId {
         self.last += 1;
         let connection = ConnectionId::Incoming(self.last);
         self.tell(Input::Accepted {
             connection,
-            neighbour: name("peer"),
+            neighbour: name(neighbour),
             remote: SocketAddr::new(address(2), 40_000),
         });
+        connection
+    }
+
+    /// A second neighbour, in AS 65003, has its session.
+    pub(crate) fn feed(&mut self) -> ConnectionId {
+        let mut open = open();
+        open.hold_time = 0;
+        (open.asn, open.capabilities.four_octet_asn) = (65_003, Some(65_003));
+        open.identifier = Ipv4Addr::new(10, 255, 0, 3);
+        let connection = self.accept_from("feed");
+        self.hears(connection, open.encode());
+        self.hears(connection, keepalive());
+        assert!(self.site.is_established("feed"));
         connection
     }
 
@@ -204,9 +231,13 @@ pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 
 /// An UPDATE about these prefixes, by AS 65002.
 pub(crate) fn announcement(prefixes: &[IpNet]) -> Vec<u8> {
+    announcement_by(65_002, prefixes)
+}
+
+pub(crate) fn announcement_by(asn: u32, prefixes: &[IpNet]) -> Vec<u8> {
     let mut attributes = vec![0x40, 1, 1, 0];
     attributes.extend([0x40, 2, 6, 2, 1]);
-    attributes.extend(65_002_u32.to_be_bytes());
+    attributes.extend(asn.to_be_bytes());
     attributes.extend([0x40, 3, 4, 169, 254, 0, 2]);
     update(&[], &attributes, prefixes)
 }

@@ -11,9 +11,11 @@
 
 mod collision;
 mod convergence;
+mod hostile;
 mod limit;
 mod lone;
 mod network;
+mod reasons;
 mod refresh;
 mod restart;
 mod session;

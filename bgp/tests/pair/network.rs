@@ -25,14 +25,8 @@ pub(crate) struct Network {
     pub(crate) piece: usize,
     /// Pairs of sites between which nothing passes.
     pub(crate) cut: BTreeSet<(Place, Place)>,
-    /// Sites that no longer read.
-    pub(crate) stalled: BTreeSet<Place>,
     /// The other end of each.
     ends: BTreeMap<End, End>,
-    /// Octets that a stalled site does not take, by the end that sent them.
-    waiting: BTreeMap<End, usize>,
-    /// The most octets that were on their way on any one connection.
-    pub(crate) most_waiting: usize,
     coming: BTreeMap<(Instant, u64), Vec<(Place, Input)>>,
     order: u64,
     incoming: u64,
@@ -47,10 +41,7 @@ impl Network {
             delay: Duration::from_millis(10),
             piece: usize::MAX,
             cut: BTreeSet::new(),
-            stalled: BTreeSet::new(),
             ends: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            most_waiting: 0,
             coming: BTreeMap::new(),
             order: 0,
             incoming: 0,
@@ -243,13 +234,9 @@ impl Network {
         let Some(to) = self.ends.get(&from).copied() else {
             return;
         };
-        let waiting = self.waiting.entry(from).or_default();
-        *waiting += octets.len();
-        self.most_waiting = self.most_waiting.max(*waiting);
-        if self.stalled.contains(&to.0) || self.is_cut(from.0, to.0) {
+        if self.is_cut(from.0, to.0) {
             return;
         }
-        *self.waiting.get_mut(&from).unwrap() -= octets.len();
         self.comes(Duration::ZERO, vec![(from.0, Input::Sent(from.1, octets.len()))]);
         for piece in octets.chunks(self.piece) {
             self.comes(self.delay, vec![(to.0, Input::Received(to.1, piece.to_vec()))]);

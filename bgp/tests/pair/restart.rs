@@ -245,6 +245,7 @@ fn a_second_restart_takes_what_is_stale_from_the_first() {
 #[test]
 fn a_neighbour_without_end_of_rib_is_done_when_it_is_silent() {
     let mut lone = Lone::new();
+    lone.site.settings.neighbours.remove(&name("feed"));
     lone.site.start_again(9);
     lone.tell(Input::Settings(Box::new(lone.site.settings.clone())));
     lone.tell(Input::Tunnel(name("peer"), true));
