@@ -25,6 +25,9 @@ pub(super) struct Block<'a> {
     pub(super) reach: Option<Reach<'a>>,
     /// MP_UNREACH_NLRI.
     pub(super) unreach: Option<Unreach<'a>>,
+    /// All octets of these two.
+    reach_octets: &'a [u8],
+    unreach_octets: &'a [u8],
     /// There are others than MP_UNREACH_NLRI.
     pub(super) others: bool,
     /// There is MP_REACH_NLRI of a family that is not agreed on.
@@ -168,11 +171,13 @@ impl<'a> Block<'a> {
     fn add_unknown(&mut self, attribute: Attribute<'a>, context: &Context) -> Result<(), Flaw> {
         match attribute.code {
             attribute::MP_REACH_NLRI => {
+                self.reach_octets = attribute.octets;
                 let reach = reach::reach(attribute.flags, attribute.value, context);
                 self.foreign = reach.is_err();
                 self.reach = Some(reach?);
             }
             attribute::MP_UNREACH_NLRI => {
+                self.unreach_octets = attribute.octets;
                 self.unreach = Some(reach::unreach(attribute.flags, attribute.value, context)?);
             }
             code if attribute.flags & flag::OPTIONAL == 0 => {
@@ -308,6 +313,16 @@ impl Block<'_> {
     /// Something else is wrong with the message.
     pub(super) fn flaw(&mut self, flaw: Flaw) {
         self.flaws.push((flaw, &[]));
+    }
+
+    /// The prefixes of MP_REACH_NLRI cannot be read.
+    pub(super) fn flaw_of_reach(&mut self, flaw: Flaw) {
+        self.flaws.push((flaw, self.reach_octets));
+    }
+
+    /// The prefixes of MP_UNREACH_NLRI cannot be read.
+    pub(super) fn flaw_of_unreach(&mut self, flaw: Flaw) {
+        self.flaws.push((flaw, self.unreach_octets));
     }
 
     /// Nothing tells that all prefixes of the message were found, so withdrawing them is not enough (RFC 7606 §5.2).

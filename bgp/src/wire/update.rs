@@ -215,7 +215,7 @@ impl Decoder {
             let read = self.prefixes(reach.family, reach.nlri, &mut reachable.multiprotocol);
             if let Err(words) = read {
                 let words = format!("MP_REACH_NLRI: {words}");
-                block.flaw(reach::unreadable(
+                block.flaw_of_reach(reach::unreadable(
                     Some(reach.family),
                     update_error::OPTIONAL,
                     words,
@@ -226,7 +226,7 @@ impl Decoder {
             let read = self.prefixes(unreach.family, unreach.nlri, &mut update.withdrawn);
             if let Err(words) = read {
                 let words = format!("MP_UNREACH_NLRI: {words}");
-                block.flaw(reach::unreadable(
+                block.flaw_of_unreach(reach::unreadable(
                     Some(unreach.family),
                     update_error::OPTIONAL,
                     words,

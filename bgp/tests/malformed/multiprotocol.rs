@@ -148,6 +148,16 @@ fn mp_prefix_of_129_bits_disables_the_family() {
     assert_disabled(&update, Family::Ipv6, "a length of 129 bits");
 }
 
+/// RFC 4760 §7: where nothing is left but a reset, the attribute is shown.
+#[test]
+fn mp_prefix_of_129_bits_resets_without_another_family() {
+    let nlri = [&[129][..], &[0x20; 17]].concat();
+    let malformed = reach(2, 1, &HOP, &nlri);
+    assert_reset(&alone(ONLY_IPV6, &malformed), 9, &malformed);
+    let malformed = attribute(0x80, 15, &[&[0, 2, 1], &nlri[..]].concat());
+    assert_reset(&decode(ONLY_IPV6, &body(&[], &[&malformed], &[])), 9, &malformed);
+}
+
 /// RFC 7606 §5.3: the last one is longer than what is left; those before it do not count either.
 #[test]
 fn mp_prefix_that_overruns_disables_the_family() {

@@ -70,8 +70,12 @@ fn body_of(message: &[u8], kind: MessageKind) -> Vec<u8> {
 fn open(body: &[u8]) {
     match Open::decode(body) {
         Ok(open) => {
+            let capabilities = &open.capabilities;
+            // We never have such a name, nor no family at all.
             let long = |name: &String| name.len() > 64;
-            if open.capabilities.host_name.as_ref().is_some_and(long) {
+            if capabilities.host_name.as_ref().is_some_and(long)
+                || capabilities.families == Some(Families::NONE)
+            {
                 return;
             }
             let written = body_of(&open.encode(), MessageKind::Open);
@@ -127,7 +131,8 @@ fn update(body: &[u8], agreed: u8) {
         |wanted: &dyn Fn(&Treatment) -> bool| update.faults.iter().any(|fault| wanted(&fault.treatment));
     assert!(!has(&reset) || update.announced.is_empty() && update.withdrawn.is_empty());
     assert!(!has(&|treatment| *treatment == Treatment::WithdrawRoutes) || update.announced.is_empty());
-    if !has(&|treatment| matches!(treatment, Treatment::DisableFamily(_))) {
+    // A family that was disabled is ignored from then on, and after a reset nothing comes.
+    if !has(&reset) && !has(&|treatment| matches!(treatment, Treatment::DisableFamily(_))) {
         assert_eq!(decoder.decode(body), update);
     }
     written_again(&update, context);
