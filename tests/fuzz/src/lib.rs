@@ -11,6 +11,7 @@ mod insider;
 mod pair;
 mod random;
 mod script;
+mod speaker;
 mod target;
 mod wire;
 
@@ -21,5 +22,6 @@ pub use engine::engine;
 pub use esp::esp;
 pub use insider::insider;
 pub use pair::pair;
+pub use speaker::bgp_speaker;
 pub use target::{TARGETS, Target, replay};
 pub use wire::{chain, configuration, delete, message, notify, payload, security_association, selectors};

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::{
-    bgp_message, chain, configuration, configuration_document, delete, dhcp, engine, esp, insider, message,
-    notify, pair, payload, security_association, selectors,
+    bgp_message, bgp_speaker, chain, configuration, configuration_document, delete, dhcp, engine, esp,
+    insider, message, notify, pair, payload, security_association, selectors,
 };
 
 /// One fuzz target.
@@ -20,6 +20,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "bgp_message",
         body: bgp_message,
+    },
+    Target {
+        name: "bgp_speaker",
+        body: bgp_speaker,
     },
     Target {
         name: "chain",
