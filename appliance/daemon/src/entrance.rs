@@ -24,7 +24,7 @@ pub(crate) fn api(
     let Published { access, https, .. } = published;
     let channels = Channels {
         ike: published.commands,
-        bgp: published.bgp_commands,
+        bgp: published.bgp.commands,
         network: published.refresh,
         teller: teller.clone(),
         addresses,

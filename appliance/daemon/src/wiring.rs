@@ -28,15 +28,14 @@ use anyhow::{Context, bail};
 use appliance_config::ValidConfig;
 use appliance_config::model::Name;
 use appliance_esp::{IkeInbox, IkeMessages, ike_messages};
-use appliance_kernel::{Kernel, Notices, Object, Removal};
-use bgp::Speaker;
+use appliance_kernel::{Kernel, Notices, Removal};
 use ike::{Engine, Input, Snapshot};
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::bgp_owner::{self, BgpOwner, BgpView};
+use crate::bgp_owner::{self, Speaking};
 use crate::chronicle::{Chronicle, News, Question, Storage, Teller};
 use crate::control::{Beginning, Control, Files, Origin, Running, Seed, begin};
 use crate::datapath::{DatapathSnapshot, Ground, Kind, Request};
@@ -64,8 +63,6 @@ const ORDERS: usize = 16;
 
 /// How long the engine may take to send its Deletes, and the kernel owner to clean up.
 const CLOSE_ENGINE: Duration = Duration::from_secs(3);
-/// How long neighbours may take to read that their sessions end.
-const CLOSE_SESSIONS: Duration = Duration::from_millis(500);
 const CLOSE_KERNEL: Duration = Duration::from_millis(1500);
 /// How long the disk may take for the last events.
 const SAVE_EVENTS: Duration = Duration::from_millis(300);
@@ -187,30 +184,25 @@ async fn serve(
     let (answers, answered) = mpsc::channel(ANSWERS);
     let bell = Arc::new(Notify::new());
     let telling = (answers.clone(), bell.clone(), teller.clone());
-    let speaker = speaker(&kernel, kind);
-    let (network, (datapath, ground, dhcp), mut kernel_task) = start_network(
-        (kernel, notices),
-        machine,
-        (carrier, DatapathSnapshot::first(kind, why)),
-        telling,
-    );
-    let arrivals = (outer, bell, inbox, messages);
-    let (commands, (ike_view, pages), mut ike_task) =
-        start_engine(arrivals, (&network, &teller), (answers, answered));
-    let (bgp_commands, bgp, mut bgp_task) = start_speaker(speaker, &network, &teller, ground);
+    let speaker = bgp_owner::speaker(&kernel, kind);
+    let carrier = (carrier, DatapathSnapshot::first(kind, why));
+    let (network, (datapath, ground, dhcp), mut kernel_task) =
+        start_network((kernel, notices), machine, carrier, telling);
+    let (arrivals, answers) = ((outer, bell, inbox, messages), (answers, answered));
+    let (commands, (ike, pages), mut ike_task) = start_engine(arrivals, (&network, &teller), answers);
+    let (bgp, mut bgp_task) = bgp_owner::start(speaker, &network, &teller, ground);
     let listener = directory.listen()?;
     let ((asked, orders), (view, configuration)) = (mpsc::channel(ORDERS), watch::channel(Arc::default()));
     let (access, https) = entrance(&origin, &arguments.state)?;
     let published = Published {
-        ike: ike_view,
-        bgp,
+        ike,
+        bgp: bgp.clone(),
         pages,
         datapath,
         dhcp,
         configuration,
         refresh: network.clone(),
         commands: commands.clone(),
-        bgp_commands: bgp_commands.clone(),
         orders: asked,
         events: events.clone(),
         started,
@@ -222,12 +214,9 @@ async fn serve(
     control.begin(desired).await;
     let mut api_task = tokio::spawn(http::serve(listener, router));
     ready();
-    until_stopped(
-        control,
-        [&mut kernel_task, &mut ike_task, &mut bgp_task, &mut api_task],
-    )
-    .await?;
-    stop((&bgp_commands, bgp_task), (&commands, ike_task), &network).await;
+    let owners = [&mut kernel_task, &mut ike_task, &mut bgp_task, &mut api_task];
+    until_stopped(control, owners).await?;
+    stop((&bgp, bgp_task), (&commands, ike_task), &network).await;
     save_events(&teller, &events, chronicle_task).await;
     Ok(())
 }
@@ -470,48 +459,6 @@ fn start_engine(
     (commands, (view, written), task)
 }
 
-/// A speaker that knows whether a run before this one left something that still carries: else nothing is waited for.
-fn speaker(kernel: &Kernel, kind: Kind) -> Speaker {
-    let learnt = |object: &Object| matches!(object, Object::Route(route) if route.is_learnt());
-    let left = kernel.present().any(learnt) || !kernel.adopted_children().is_empty();
-    let mut speaker = Speaker::new(Box::new(SystemRandom));
-    if !left || kind == Kind::User {
-        // Without neighbours nothing follows from it.
-        let _nothing = speaker.handle(bgp::Input::NothingPreserved, Instant::now());
-    }
-    speaker
-}
-
-type Speaking = (
-    mpsc::Sender<bgp_owner::Command>,
-    watch::Receiver<Arc<BgpView>>,
-    JoinHandle<()>,
-);
-
-fn start_speaker(
-    speaker: Speaker,
-    network: &mpsc::Sender<Request>,
-    teller: &Teller,
-    ground: watch::Receiver<Arc<Ground>>,
-) -> Speaking {
-    let (commands, heard) = mpsc::channel(COMMANDS);
-    let (snapshot, view) = watch::channel(Arc::new(BgpView::first()));
-    let owner = BgpOwner::new(speaker, network.clone(), teller.clone(), snapshot);
-    let task = tokio::spawn(owner.run(bgp_owner::Mailboxes {
-        commands: heard,
-        ground,
-    }));
-    (commands, view, task)
-}
-
-/// Tells neighbours that their sessions end; this takes as long as their sockets let it.
-async fn stop_speaker(commands: &mpsc::Sender<bgp_owner::Command>, task: JoinHandle<()>) {
-    let told = commands.send(bgp_owner::Command::Close).await;
-    if told.is_err() || tokio::time::timeout(CLOSE_SESSIONS, task).await.is_err() {
-        warn!("BGP neighbours did not take in time that their sessions end");
-    }
-}
-
 fn ready() {
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
         warn!(%error, "systemd could not be told");
@@ -521,12 +468,12 @@ fn ready() {
 
 /// Ends BGP sessions, sends Deletes, then removes what is ours; neither may take for ever.
 async fn stop(
-    (bgp_commands, bgp_task): (&mpsc::Sender<bgp_owner::Command>, JoinHandle<()>),
+    (bgp, bgp_task): (&Speaking, JoinHandle<()>),
     (commands, ike_task): (&mpsc::Sender<Command>, JoinHandle<()>),
     network: &mpsc::Sender<Request>,
 ) {
     let _nobody_listens = sd_notify::notify(&[NotifyState::Stopping]);
-    stop_speaker(bgp_commands, bgp_task).await;
+    bgp_owner::stop(bgp, bgp_task).await;
     let told = commands.send(Command::Tell(Input::Shutdown)).await;
     if told.is_err() || tokio::time::timeout(CLOSE_ENGINE, ike_task).await.is_err() {
         warn!("peers did not acknowledge in time that we close");

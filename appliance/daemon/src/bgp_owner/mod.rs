@@ -7,6 +7,10 @@ mod owner;
 mod reporting;
 mod routes;
 mod sockets;
+mod start;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use owner::{BgpOwner, BgpView, Command, Mailboxes, Question};
+pub(crate) use owner::{BgpView, Command, Question};
 pub(crate) use reporting::side;
+pub(crate) use start::{Speaking, speaker, start, stop};

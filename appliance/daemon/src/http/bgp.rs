@@ -28,7 +28,7 @@ const ROUTES: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     kind: Option<Kind>,
-    family: Option<AddressFamily>,
+    family: Option<Version>,
     /// Of this neighbour only.
     neighbour: Option<String>,
     prefix: Option<IpNet>,
@@ -50,7 +50,7 @@ enum Kind {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum AddressFamily {
+enum Version {
     Ipv4,
     Ipv6,
 }
@@ -151,7 +151,14 @@ pub(crate) async fn act(State(published): State<Published>, write: Write) -> Res
 
 fn known(published: &Published, name: &str) -> Result<NeighbourName, Error> {
     let name = NeighbourName(Arc::from(name));
-    if published.bgp.borrow().settings.neighbours.contains_key(&name) {
+    if published
+        .bgp
+        .view
+        .borrow()
+        .settings
+        .neighbours
+        .contains_key(&name)
+    {
         Ok(name)
     } else {
         Err(Error::UnknownPeer(name.to_string()))
@@ -168,7 +175,7 @@ async fn speaker<T: Send + 'static>(
         // Whoever asked may have given up meanwhile.
         let _gone = answer.send(question(speaker));
     }));
-    let asked = published.bgp_commands.try_send(Command::Ask(question));
+    let asked = published.bgp.commands.try_send(Command::Ask(question));
     asked.map_err(|_| Error::Busy)?;
     said.await.map_err(|_| Error::Busy)
 }
@@ -176,8 +183,8 @@ async fn speaker<T: Send + 'static>(
 impl Wanted {
     fn query(&self) -> Result<RouteQuery, Error> {
         let family = match self.family {
-            Some(AddressFamily::Ipv4) => Some(Family::Ipv4),
-            Some(AddressFamily::Ipv6) => Some(Family::Ipv6),
+            Some(Version::Ipv4) => Some(Family::Ipv4),
+            Some(Version::Ipv6) => Some(Family::Ipv6),
             None => None,
         };
         let of_prefixes: Vec<Family> = self
@@ -245,7 +252,7 @@ impl Kind {
     }
 }
 
-impl AddressFamily {
+impl Version {
     fn word(self) -> &'static str {
         match self {
             Self::Ipv4 => "ipv4",

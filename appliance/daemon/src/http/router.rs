@@ -16,7 +16,7 @@ use super::{
     status, token, user,
 };
 use crate::access::Access;
-use crate::bgp_owner::{self, BgpView};
+use crate::bgp_owner::Speaking;
 use crate::chronicle::Question;
 use crate::control::{Order, View};
 use crate::datapath::{DatapathSnapshot, Request};
@@ -32,8 +32,8 @@ pub(crate) struct Published {
     pub(crate) ike: watch::Receiver<Arc<Snapshot>>,
     /// What happened.
     pub(crate) pages: watch::Receiver<Arc<Pages>>,
-    /// The BGP speaker's view.
-    pub(crate) bgp: watch::Receiver<Arc<BgpView>>,
+    /// The BGP speaker: its view, and where it is told and asked.
+    pub(crate) bgp: Speaking,
     /// The datapath's view.
     pub(crate) datapath: watch::Receiver<Arc<DatapathSnapshot>>,
     /// What the DHCP clients are doing.
@@ -44,8 +44,6 @@ pub(crate) struct Published {
     pub(crate) refresh: mpsc::Sender<Request>,
     /// Tells the engine.
     pub(crate) commands: mpsc::Sender<Command>,
-    /// Tells the BGP speaker, and asks it.
-    pub(crate) bgp_commands: mpsc::Sender<bgp_owner::Command>,
     /// Asks the owner of the configuration.
     pub(crate) orders: mpsc::Sender<Order>,
     /// Asks what happened.

@@ -150,13 +150,14 @@ pub(super) async fn fresh(published: &Published) -> Views {
     let _late = published.refresh.try_send(Request::Refresh(counted));
     let _late = published.commands.try_send(Command::Publish(written));
     let _late = published
-        .bgp_commands
+        .bgp
+        .commands
         .try_send(bgp_owner::Command::Publish(spoken));
     let all = async { (counters.await, snapshot.await, sessions.await) };
     let _late = tokio::time::timeout(REFRESH_TIMEOUT, all).await;
     Views {
         ike: published.ike.borrow().clone(),
-        bgp: published.bgp.borrow().clone(),
+        bgp: published.bgp.view.borrow().clone(),
         datapath: published.datapath.borrow().clone(),
         dhcp: published.dhcp.borrow().clone(),
         pages: published.pages.borrow().clone(),

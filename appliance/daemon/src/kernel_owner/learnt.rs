@@ -20,6 +20,8 @@ pub(super) struct Learnt {
     /// Where the peers are that tunnels lead to, as their children say.
     peers: BTreeMap<ConnectionName, IpAddr>,
     around: Surroundings,
+    /// Those of which there was a route.
+    versions: BTreeSet<Version>,
 }
 
 /// What routes depend on besides what BGP says.
@@ -50,6 +52,17 @@ impl Learnt {
         }
         self.rule(&mut requests);
         requests
+    }
+
+    /// The prefixes that are the first of their version: this host is a gateway for it from now on.
+    pub(super) fn first_of_their_version(&mut self, changes: &[LearntRoute]) -> Vec<IpNet> {
+        let prefixes = changes.iter().filter_map(|change| match change {
+            LearntRoute::Set(prefix, _) => Some(*prefix),
+            LearntRoute::Remove(_) => None,
+        });
+        prefixes
+            .filter(|prefix| self.versions.insert(Version::of(prefix.addr())))
+            .collect()
     }
 
     /// A tunnel leads to a peer that is here now. What follows, with this network.
@@ -231,6 +244,19 @@ mod tests {
             other => format!("{other:?}"),
         };
         requests.iter().map(word).collect()
+    }
+
+    #[test]
+    fn the_first_route_of_a_version_makes_a_gateway() {
+        let mut learnt = Learnt::default();
+        let four = set("10.9.0.0/16", &["a"]);
+        assert_eq!(
+            learnt.first_of_their_version(&four),
+            ["10.9.0.0/16".parse().unwrap()]
+        );
+        assert_eq!(learnt.first_of_their_version(&four), []);
+        let six = set("fd09::/32", &["a"]);
+        assert_eq!(learnt.first_of_their_version(&six).len(), 1);
     }
 
     #[test]

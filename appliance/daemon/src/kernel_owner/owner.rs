@@ -172,6 +172,7 @@ impl KernelOwner {
                 let _gone = answer.send(());
             }
             Request::Learnt(changes, answer) => {
+                forwarding::enable(self.learnt.first_of_their_version(&changes).iter());
                 let requests = self.learnt.change(changes);
                 let _shown = self.kernel.apply(requests).await;
                 let _gone = answer.send(());

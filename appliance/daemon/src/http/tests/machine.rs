@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::Access;
-use crate::bgp_owner::{self, BgpOwner, BgpView, Mailboxes};
+use crate::bgp_owner::{self, Speaking};
 use crate::chronicle::{Chronicle, Question, Storage, Teller};
 use crate::control::{Beginning, Control, Files, Origin, View, begin};
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
@@ -133,7 +133,7 @@ impl Machine {
         let saved = Storage::open(directory.path());
         let (chronicle, teller, events) = Chronicle::new(saved);
         let chronicle = tokio::spawn(chronicle.run());
-        let (bgp_commands, bgp, speaker) = speaker(network.clone(), teller.clone());
+        let (bgp, speaker) = speaking(&network, &teller);
         let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
@@ -143,7 +143,6 @@ impl Machine {
             refresh: network,
             commands: ike,
             bgp,
-            bgp_commands,
             orders: asked,
             events: events.clone(),
             started: Instant::now(),
@@ -267,24 +266,13 @@ async fn kernel(mut requests: mpsc::Receiver<Request>, objects: Arc<AtomicBool>)
 }
 
 /// A speaker whose tunnels never carry.
-fn speaker(network: mpsc::Sender<Request>, teller: Teller) -> Speaking {
-    let (commands, heard) = mpsc::channel(8);
-    let (shown, view) = watch::channel(Arc::new(BgpView::first()));
+pub(in crate::http) fn speaking(
+    network: &mpsc::Sender<Request>,
+    teller: &Teller,
+) -> (Speaking, tokio::task::JoinHandle<()>) {
     let speaker = Speaker::new(Box::new(SystemRandom));
-    let owner = BgpOwner::new(speaker, network, teller, shown);
-    let ground = watch::channel(Arc::default()).1;
-    let commands_and_ground = Mailboxes {
-        commands: heard,
-        ground,
-    };
-    (commands, view, tokio::spawn(owner.run(commands_and_ground)))
+    bgp_owner::start(speaker, network, teller, watch::channel(Arc::default()).1)
 }
-
-type Speaking = (
-    mpsc::Sender<bgp_owner::Command>,
-    watch::Receiver<Arc<BgpView>>,
-    tokio::task::JoinHandle<()>,
-);
 
 /// Remembers what it is given.
 async fn engine(

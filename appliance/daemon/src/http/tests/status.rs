@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 
+use super::machine::speaking;
 use crate::access::Access;
-use crate::bgp_owner::BgpView;
 use crate::chronicle::Teller;
 use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
 use crate::history::Moment;
@@ -51,10 +51,9 @@ fn start() -> Rig {
             datapath,
             dhcp: watch::channel(Arc::default()).1,
             configuration: watch::channel(Arc::default()).1,
+            bgp: speaking(&refresh, &Teller::to_nobody()).0,
             refresh,
             commands,
-            bgp: watch::channel(Arc::new(BgpView::first())).1,
-            bgp_commands: mpsc::channel(1).0,
             orders: mpsc::channel(1).0,
             events: mpsc::channel(1).0,
             started: Instant::now(),

@@ -1,0 +1,328 @@
+//! Over real sockets, each test in a network namespace of its own: its loopback stands for the tunnels. Needs root.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::Command as Program;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bgp::{
+    Families, Input, Limits, Neighbour, NeighbourName, PeerState, Policy, Settings, Side, Speaker, Timers,
+};
+use ike::ConnectionName;
+use nix::sched::{CloneFlags, unshare};
+use socket2::{Domain, Socket, Type};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::connection::TURN;
+use super::sockets::Sockets;
+use super::{Command, Speaking, start};
+use crate::chronicle::Teller;
+use crate::datapath::{Ground, LearntRoute, Request};
+use crate::derive::{BgpSettings, Distance, SessionEnd};
+use crate::randomness::SystemRandom;
+
+fn isolated<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    let thread = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace needs root");
+        for arguments in [
+            "link set lo up",
+            "addr add 169.254.21.1/32 dev lo",
+            "addr add 169.254.21.2/32 dev lo",
+        ] {
+            let done = Program::new("ip").args(arguments.split(' ')).status();
+            assert!(done.unwrap().success());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(60), test())
+                .await
+                .unwrap()
+        });
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn name(text: &str) -> NeighbourName {
+    NeighbourName(text.into())
+}
+
+fn end(local: &str, remote: &str) -> SessionEnd {
+    SessionEnd {
+        link: "lo".to_owned(),
+        local: local.parse().unwrap(),
+        remote: remote.parse().unwrap(),
+        distance: Distance::Checked(255),
+        md5: None,
+        priority: 100,
+    }
+}
+
+/// One that has this prefix, and a neighbour `far`.
+fn settings(asn: u32, own: &str, end: SessionEnd) -> BgpSettings {
+    let IpAddr::V4(router_id) = end.local else {
+        panic!("IPv4 here")
+    };
+    let neighbour = Neighbour {
+        site: "far".into(),
+        local: end.local,
+        remote: end.remote,
+        asn: 131_070 - asn,
+        passive: false,
+        timers: Timers::USUAL,
+        families: Families::ALL,
+        limits: Limits {
+            prefixes: 4000,
+            restart_after: None,
+        },
+        import: Policy::ALL,
+        export: Policy::ALL,
+        role: None,
+        add_path: false,
+        local_preference: 100,
+        priority: 100,
+    };
+    BgpSettings {
+        speaker: Settings {
+            asn,
+            router_id,
+            own: vec![own.parse().unwrap()],
+            neighbours: [(name("far"), neighbour)].into(),
+            ..crate::derive::no_speaker()
+        },
+        ends: [(name("far"), end)].into(),
+    }
+}
+
+struct Rig {
+    speaking: Speaking,
+    requests: mpsc::Receiver<Request>,
+    ground: watch::Sender<Arc<Ground>>,
+}
+
+impl Rig {
+    async fn start(settings: BgpSettings) -> Self {
+        let (network, requests) = mpsc::channel(8);
+        let (ground, shown) = watch::channel(Arc::default());
+        let mut speaker = Speaker::new(Box::new(SystemRandom));
+        let _nothing = speaker.handle(Input::NothingPreserved, std::time::Instant::now());
+        let (speaking, _task) = start(speaker, &network, &Teller::to_nobody(), shown);
+        let rig = Self {
+            speaking,
+            requests,
+            ground,
+        };
+        rig.configure(settings).await;
+        rig
+    }
+
+    async fn configure(&self, settings: BgpSettings) {
+        let (answer, done) = oneshot::channel();
+        let command = Command::Configure(Box::new(settings), answer);
+        self.speaking.commands.send(command).await.unwrap();
+        done.await.unwrap();
+    }
+
+    fn carries(&self, is_up: bool) {
+        let far = ConnectionName("far".into());
+        let ground = Ground {
+            carried: is_up.then_some(far).into_iter().collect(),
+            refused: BTreeMap::new(),
+        };
+        self.ground.send_replace(Arc::new(ground));
+    }
+
+    /// The next change of a route.
+    async fn learns(&mut self) -> LearntRoute {
+        loop {
+            if let Request::Learnt(mut changes, answer) = self.requests.recv().await.unwrap() {
+                answer.send(()).unwrap();
+                return changes.pop().unwrap();
+            }
+        }
+    }
+}
+
+/// Both ends sign, check how far the other is, and open connections at the same time.
+#[test]
+fn two_speakers_exchange_routes_over_signed_segments() {
+    isolated(|| async {
+        let signed = |local, remote| SessionEnd {
+            md5: Some(b"geheim".to_vec().into()),
+            ..end(local, remote)
+        };
+        let mut one = Rig::start(settings(
+            65001,
+            "10.1.0.0/16",
+            signed("169.254.21.1", "169.254.21.2"),
+        ))
+        .await;
+        let mut two = Rig::start(settings(
+            66069,
+            "10.2.0.0/16",
+            signed("169.254.21.2", "169.254.21.1"),
+        ))
+        .await;
+        one.carries(true);
+        two.carries(true);
+        let by_far =
+            |prefix: &str| LearntRoute::Set(prefix.parse().unwrap(), vec![ConnectionName("far".into())]);
+        assert_eq!(one.learns().await, by_far("10.2.0.0/16"));
+        assert_eq!(two.learns().await, by_far("10.1.0.0/16"));
+        // Its tunnel is gone, and with it the way.
+        one.carries(false);
+        assert_eq!(
+            one.learns().await,
+            LearntRoute::Remove("10.2.0.0/16".parse().unwrap())
+        );
+        one.carries(true);
+        assert_eq!(one.learns().await, by_far("10.2.0.0/16"));
+        one.speaking.commands.send(Command::Close).await.unwrap();
+        while !one.speaking.commands.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let (answer, done) = oneshot::channel();
+        two.speaking
+            .commands
+            .send(Command::Publish(answer))
+            .await
+            .unwrap();
+        done.await.unwrap();
+        let view = two.speaking.view.borrow().clone();
+        let error = view.speaker.peers[&name("far")].last_error.clone().unwrap();
+        assert_eq!(
+            (error.side, error.notification),
+            (Side::Peer, Some((6, 2))),
+            "it said so: {error:?}"
+        );
+    });
+}
+
+/// Whoever does not have the key is not even answered.
+#[test]
+fn unsigned_segments_are_not_heard() {
+    isolated(|| async {
+        let signed = SessionEnd {
+            md5: Some(b"geheim".to_vec().into()),
+            ..end("127.0.0.1", "127.0.0.2")
+        };
+        let rig = Rig::start(settings(65001, "10.1.0.0/16", signed)).await;
+        rig.carries(true);
+        let socket = from("127.0.0.2");
+        let address: SocketAddr = "127.0.0.1:179".parse().unwrap();
+        let refused = socket.connect_timeout(&address.into(), Duration::from_millis(300));
+        assert!(refused.is_err());
+        let (answer, done) = oneshot::channel();
+        rig.speaking
+            .commands
+            .send(Command::Publish(answer))
+            .await
+            .unwrap();
+        done.await.unwrap();
+        let view = rig.speaking.view.borrow().clone();
+        assert_ne!(view.speaker.peers[&name("far")].state, PeerState::Established);
+    });
+}
+
+fn from(address: &str) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let address = SocketAddr::new(address.parse().unwrap(), 0);
+    socket.bind(&address.into()).unwrap();
+    // As the peer next door.
+    socket.set_ttl_v4(255).unwrap();
+    socket
+}
+
+fn connect(local: &str, remote: &str) -> TcpStream {
+    let socket = from(local);
+    let address = SocketAddr::new(remote.parse().unwrap(), 179);
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
+async fn turn(sockets: &mut Sockets) -> Vec<Input> {
+    poll_fn(|context| sockets.poll(context)).await
+}
+
+#[test]
+fn a_neighbour_that_floods_keeps_nobody_else_from_being_heard() {
+    isolated(|| async {
+        let mut sockets = Sockets::default();
+        let ends = [
+            (name("flood"), end("127.0.0.1", "127.0.0.2")),
+            (name("quiet"), end("127.0.0.3", "127.0.0.4")),
+        ];
+        sockets.configure(ends.into());
+        let mut flood = connect("127.0.0.2", "127.0.0.1");
+        std::thread::spawn(move || while flood.write_all(&[0xff; 1 << 16]).is_ok() {});
+        let mut quiet = connect("127.0.0.4", "127.0.0.3");
+        let mut names = BTreeMap::new();
+        while names.len() < 2 {
+            for input in turn(&mut sockets).await {
+                if let Input::Accepted {
+                    connection,
+                    neighbour,
+                    ..
+                } = input
+                {
+                    names.insert(connection, neighbour);
+                }
+            }
+        }
+        quiet.write_all(b"!").unwrap();
+        let mut turns = 0;
+        let heard = loop {
+            let inputs = turn(&mut sockets).await;
+            let mut of_flood = 0;
+            let mut heard = false;
+            for input in &inputs {
+                if let Input::Received(connection, octets) = input {
+                    assert!(octets.len() <= TURN);
+                    of_flood += usize::from(names[connection] == name("flood"));
+                    heard |= names[connection] == name("quiet");
+                }
+            }
+            assert!(of_flood <= 1, "one turn each");
+            turns += 1;
+            if heard || turns > 8 {
+                break heard;
+            }
+        };
+        assert!(heard, "not within {turns} turns");
+    });
+}
+
+#[test]
+fn a_thousand_connections_of_one_neighbour_are_four_and_those_of_strangers_none() {
+    isolated(|| async {
+        let mut sockets = Sockets::default();
+        sockets.configure([(name("far"), end("127.0.0.1", "127.0.0.2"))].into());
+        let mut stranger = connect("127.0.0.9", "127.0.0.1");
+        let mut accepted = 0;
+        let mut kept = Vec::new();
+        for _ in 0..250 {
+            kept.extend((0..4).map(|_| connect("127.0.0.2", "127.0.0.1")));
+            for _ in 0..4 {
+                let now = poll_fn(|context| {
+                    std::task::Poll::Ready(match sockets.poll(context) {
+                        std::task::Poll::Ready(inputs) => inputs,
+                        std::task::Poll::Pending => Vec::new(),
+                    })
+                });
+                let is_accepted = |input: &&Input| matches!(input, Input::Accepted { .. });
+                accepted += now.await.iter().filter(is_accepted).count();
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(accepted, 4);
+        stranger.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert!(!matches!(stranger.read(&mut [0; 1]), Ok(1)), "nobody is there");
+    });
+}
