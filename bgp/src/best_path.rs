@@ -121,14 +121,10 @@ fn rank(candidates: &[Candidate<'_>], mut lost: impl FnMut(usize, Step)) -> Posi
         if left.len() < 2 {
             break;
         }
-        let bests = bests(step, candidates, &left);
+        let best = Best::of(step, candidates, &left);
         left.retain(|position| {
-            let beaten = candidates.get(*position).is_none_or(|candidate| {
-                let rivals = bests.iter().filter_map(|best| candidates.get(*best));
-                rivals
-                    .into_iter()
-                    .any(|rival| compare(step, rival, candidate).is_lt())
-            });
+            let candidate = candidates.get(*position);
+            let beaten = candidate.is_none_or(|candidate| best.beats(candidate));
             if beaten {
                 lost(*position, step);
             }
@@ -146,30 +142,52 @@ fn rank(candidates: &[Candidate<'_>], mut lost: impl FnMut(usize, Step)) -> Posi
     left
 }
 
-/// The best by this step alone: one, or one of each neighbouring autonomous system where only those are compared.
-fn bests(step: Step, candidates: &[Candidate<'_>], among: &[usize]) -> Positions {
-    let mut bests: BTreeMap<u32, (usize, &Candidate<'_>)> = BTreeMap::new();
-    let mut single: Option<(usize, &Candidate<'_>)> = None;
-    for (position, candidate) in among
-        .iter()
-        .filter_map(|at| candidates.get(*at).map(|candidate| (*at, candidate)))
-    {
-        if step == Step::MultiExitDiscriminator {
-            let best = bests
-                .entry(candidate.neighbour_asn)
-                .or_insert((position, candidate));
-            if compare(step, candidate, best.1).is_lt() {
-                *best = (position, candidate);
+/// The best by one step alone.
+enum Best<'a> {
+    /// Of all.
+    One(Step, Option<&'a Candidate<'a>>),
+    /// The lowest MULTI_EXIT_DISC of each neighbouring autonomous system, if they differ at all.
+    OfEach(BTreeMap<u32, u32>),
+}
+
+impl<'a> Best<'a> {
+    fn of(step: Step, candidates: &'a [Candidate<'a>], among: &[usize]) -> Self {
+        let among = among.iter().filter_map(|at| candidates.get(*at));
+        if step != Step::MultiExitDiscriminator {
+            let better = |best, other| {
+                if compare(step, other, best).is_lt() {
+                    other
+                } else {
+                    best
+                }
+            };
+            return Self::One(step, among.reduce(better));
+        }
+        let mut lowest = BTreeMap::new();
+        let first = among.clone().next().map(med);
+        if among.clone().any(|candidate| Some(med(candidate)) != first) {
+            among.for_each(|candidate| {
+                let lowest = lowest.entry(candidate.neighbour_asn).or_insert(u32::MAX);
+                *lowest = med(candidate).min(*lowest);
+            });
+        }
+        Self::OfEach(lowest)
+    }
+
+    fn beats(&self, candidate: &Candidate<'_>) -> bool {
+        match self {
+            Self::One(step, best) => best.is_some_and(|best| compare(*step, best, candidate).is_lt()),
+            Self::OfEach(lowest) => {
+                let lowest = lowest.get(&candidate.neighbour_asn);
+                lowest.is_some_and(|lowest| *lowest < med(candidate))
             }
-        } else if single.is_none_or(|(_, best)| compare(step, candidate, best).is_lt()) {
-            single = Some((position, candidate));
         }
     }
-    single
-        .into_iter()
-        .chain(bests.into_values())
-        .map(|(position, _)| position)
-        .collect()
+}
+
+/// MULTI_EXIT_DISC; a path without one has the lowest (RFC 4271 §9.1.2.2 c).
+fn med(candidate: &Candidate<'_>) -> u32 {
+    candidate.attributes.med.unwrap_or(0)
 }
 
 /// Which of two is better by one step: the lesser.
@@ -179,8 +197,7 @@ fn compare(step: Step, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
         Step::AsPathLength => a.attributes.as_path.length().cmp(&b.attributes.as_path.length()),
         Step::Origin => a.attributes.origin.cmp(&b.attributes.origin),
         Step::MultiExitDiscriminator if a.neighbour_asn != b.neighbour_asn => Ordering::Equal,
-        // One without counts as the lowest (§9.1.2.2 c).
-        Step::MultiExitDiscriminator => a.attributes.med.unwrap_or(0).cmp(&b.attributes.med.unwrap_or(0)),
+        Step::MultiExitDiscriminator => med(a).cmp(&med(b)),
         Step::External => b.external.cmp(&a.external),
         Step::InteriorCost => a.interior_cost.cmp(&b.interior_cost),
         Step::Priority => a.priority.cmp(&b.priority),

@@ -168,10 +168,13 @@ pub(super) fn candidate<'a>(
         .filter(|_| is_eligible(path, configured, peers))?;
     let member = configured.member(path.peer)?;
     let neighbour = member.neighbour;
-    let (tunnel, _) = way(path, configured)?;
-    let through = match path.leads {
-        Leads::Direct | Leads::Nowhere => neighbour,
-        Leads::Elsewhere => configured.settings.neighbours.get(tunnel).unwrap_or(neighbour),
+    let (tunnel, through) = match path.leads {
+        Leads::Direct | Leads::Nowhere => (member.name, neighbour),
+        Leads::Elsewhere => {
+            let (tunnel, _) = way(path, configured)?;
+            let known = configured.settings.neighbours.get(tunnel);
+            (tunnel, known.unwrap_or(neighbour))
+        }
     };
     Some(Candidate {
         attributes,

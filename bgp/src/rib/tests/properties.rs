@@ -164,7 +164,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// The tables, the kernel, every neighbour and every count are as the model says, whatever happened.
     #[test]
