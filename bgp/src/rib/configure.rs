@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -19,7 +18,7 @@ impl Rib {
     pub(crate) fn configure(&mut self, settings: Arc<Settings>) {
         let new = self.configured.with(settings, &self.peers);
         let old = std::mem::replace(&mut self.configured, new);
-        self.mark_ours(&old.settings);
+        self.mark_ours(&old);
         let peers: Vec<PeerIndex> = self.peers.iter().map(|(index, _)| index).collect();
         for peer in &peers {
             if judges_otherwise(&old, &self.configured, *peer) {
@@ -42,8 +41,8 @@ impl Rib {
     }
 
     /// Notes which prefixes are ours or a site's.
-    fn mark_ours(&mut self, old: &Settings) {
-        let (before, after) = (static_prefixes(old), static_prefixes(&self.configured.settings));
+    fn mark_ours(&mut self, old: &Configured) {
+        let (before, after) = (old.statics.all(), self.configured.statics.all());
         for prefix in before.symmetric_difference(&after) {
             let family = Family::of_prefix(prefix);
             let table = self.tables.of_mut(family);
@@ -168,15 +167,6 @@ fn sends_otherwise(old: &Configured, new: &Configured, peers: &[PeerIndex]) -> b
         || peers
             .iter()
             .any(|peer| differs(old, new, *peer, Neighbour::decides_passed_on))
-}
-
-fn static_prefixes(settings: &Settings) -> BTreeSet<IpNet> {
-    settings
-        .own
-        .iter()
-        .chain(settings.sites.values().flatten())
-        .map(IpNet::trunc)
-        .collect()
 }
 
 /// What prefixes have in common that fare alike.

@@ -1,4 +1,7 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::PeerIndex;
 use super::peers::Peers;
@@ -10,8 +13,18 @@ use crate::{Neighbour, NeighbourName, Settings};
 pub(super) struct Configured {
     pub(super) settings: Arc<Settings>,
     pub(super) next_hops: NextHops,
+    pub(super) statics: Statics,
     /// By the numbers of the tables; a neighbour is here as long as it is there, with what was last configured for it.
     members: Vec<Option<(NeighbourName, Neighbour)>>,
+}
+
+/// Our own prefixes and those of sites, to be found by prefix.
+#[derive(Debug)]
+pub(super) struct Statics {
+    own: BTreeSet<IpNet>,
+    /// How long our own ones are.
+    lengths: BTreeSet<u8>,
+    sites: BTreeMap<IpNet, Vec<NeighbourName>>,
 }
 
 /// One neighbour as it is configured.
@@ -23,10 +36,55 @@ pub(super) struct Member<'a> {
     pub(super) external: bool,
 }
 
+impl Statics {
+    fn of(settings: &Settings) -> Self {
+        let mut sites: BTreeMap<IpNet, Vec<NeighbourName>> = BTreeMap::new();
+        for (tunnel, prefixes) in &settings.sites {
+            for prefix in prefixes {
+                sites.entry(prefix.trunc()).or_default().push(tunnel.clone());
+            }
+        }
+        let own: BTreeSet<IpNet> = settings.own.iter().map(IpNet::trunc).collect();
+        Self {
+            lengths: own.iter().map(IpNet::prefix_len).collect(),
+            own,
+            sites,
+        }
+    }
+
+    /// Whether it is one of ours.
+    pub(super) fn is_own(&self, prefix: IpNet) -> bool {
+        self.own.contains(&prefix)
+    }
+
+    /// Whether it is one of ours, or inside one.
+    pub(super) fn is_inside_own(&self, prefix: IpNet) -> bool {
+        let lengths = self.lengths.range(..=prefix.prefix_len());
+        let mut holders = lengths.filter_map(|length| IpNet::new(prefix.addr(), *length).ok());
+        holders.any(|holder| self.own.contains(&holder.trunc()))
+    }
+
+    /// Whether there are any of ours.
+    pub(super) fn has_own(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// The tunnels that lead to it, if it is in the static address space of a site.
+    pub(super) fn sites(&self, prefix: IpNet) -> &[NeighbourName] {
+        self.sites.get(&prefix).map_or(&[], Vec::as_slice)
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> BTreeSet<IpNet> {
+        self.own.iter().chain(self.sites.keys()).copied().collect()
+    }
+}
+
 impl Configured {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
         Self {
             next_hops: NextHops::of(&settings),
+            statics: Statics::of(&settings),
             settings,
             members: Vec::new(),
         }

@@ -91,19 +91,15 @@ impl<'a> Export<'a> {
     where
         'a: 'n,
     {
-        let settings: &'a _ = &self.configured.settings;
         if net.ours {
-            if settings.own.iter().any(|own| own.trunc() == prefix) {
+            let statics: &'a _ = &self.configured.statics;
+            if statics.is_own(prefix) {
                 return Some(Source {
                     from: From::Us,
                     attributes: None,
                 });
             }
-            let mut sites = settings
-                .sites
-                .iter()
-                .filter(|(_, prefixes)| prefixes.iter().any(|site| site.trunc() == prefix));
-            if let Some((tunnel, _)) = sites.find(|(tunnel, _)| !self.is_there(tunnel)) {
+            if let Some(tunnel) = statics.sites(prefix).iter().find(|tunnel| !self.is_there(tunnel)) {
                 return Some(Source {
                     from: From::Site(tunnel),
                     attributes: None,
@@ -123,13 +119,7 @@ impl<'a> Export<'a> {
             if prefix.prefix_len() == 0 {
                 return Err(Withheld::DefaultRoute);
             }
-            if self
-                .configured
-                .settings
-                .own
-                .iter()
-                .any(|own| own.contains(&prefix))
-            {
+            if self.configured.statics.is_inside_own(prefix) {
                 return Err(Withheld::OwnPrefix);
             }
         }

@@ -40,7 +40,7 @@ impl<'a> Import<'a> {
     /// Whether a route is let in, and which term of the policy says so.
     pub(super) fn judge(&self, prefix: IpNet, attributes: &Attributes) -> Result<Decision, Refusal> {
         let settings = &self.configured.settings;
-        if settings.own.iter().any(|own| own.contains(&prefix)) {
+        if self.configured.statics.is_inside_own(prefix) {
             return Err(Refusal::OwnPrefix);
         }
         if attributes.as_path.contains(settings.asn) {
@@ -97,7 +97,7 @@ impl<'a> Import<'a> {
 
     /// Whether routes with the same attributes may fare differently, by more than whether they are inside our prefixes.
     pub(super) fn looks_at_prefixes(&self) -> bool {
-        self.member.neighbour.import.looks_at_prefixes() || !self.configured.settings.own.is_empty()
+        self.member.neighbour.import.looks_at_prefixes() || self.configured.statics.has_own()
     }
 
     /// RFC 9234 §5, the rules for what comes in: customers pass on only what is theirs, peers only what was marked by

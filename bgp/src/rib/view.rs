@@ -198,7 +198,7 @@ impl Rib {
 
     /// What is used, and what is ours.
     fn used(&self, prefix: IpNet, net: &Net, query: &RouteQuery) -> Vec<RouteRow> {
-        let settings = &self.configured.settings;
+        let statics = &self.configured.statics;
         let row = |from, standing| RouteRow {
             prefix,
             from,
@@ -208,18 +208,14 @@ impl Rib {
             stale: false,
             standing,
         };
-        let is = |known: &IpNet| known.trunc() == prefix;
         let mut rows = Vec::new();
         if net.ours {
-            if settings.own.iter().any(is) && query.neighbour.is_none() {
+            if statics.is_own(prefix) && query.neighbour.is_none() {
                 rows.push(row(None, Standing::Own));
             }
-            let asked = |tunnel: &NeighbourName| query.neighbour.as_ref().is_none_or(|name| name == tunnel);
-            let sites = settings
-                .sites
-                .iter()
-                .filter(|(tunnel, site)| asked(tunnel) && site.iter().any(is));
-            rows.extend(sites.map(|(tunnel, _)| row(Some(tunnel.clone()), Standing::Static)));
+            let asked = |tunnel: &&NeighbourName| query.neighbour.as_ref().is_none_or(|name| name == *tunnel);
+            let tunnels = statics.sites(prefix).iter().filter(asked);
+            rows.extend(tunnels.map(|tunnel| row(Some(tunnel.clone()), Standing::Static)));
         }
         let learnt = self.learnt(
             prefix,
