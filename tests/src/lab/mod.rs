@@ -11,6 +11,7 @@ pub mod namespace;
 mod nbd;
 pub mod process;
 pub mod random;
+pub mod routes;
 pub mod run;
 pub mod sites;
 pub mod traffic;

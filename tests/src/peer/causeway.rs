@@ -2,9 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
@@ -12,9 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::tunnel::{Datapath, Lines, Ppk, Tunnel};
+pub use super::document::{Document, document};
+use super::tunnel::{Datapath, Tunnel};
 use crate::lab::namespace::Namespace;
 use crate::lab::process::Process;
 use crate::lab::run::Run;
@@ -149,6 +148,15 @@ impl Causeway {
             .pointer(&format!("/connections/{name}"))
             .cloned()
             .with_context(|| format!("no {name}: {status}"))
+    }
+
+    /// How the BGP neighbour of a connection stands.
+    ///
+    /// # Errors
+    /// When the daemon does not answer or has no such neighbour.
+    pub fn neighbour(&self, name: &str) -> Result<Value> {
+        let text = self.causeway(&["bgp", "peers", name, "--json"])?;
+        serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
     }
 
     /// Waits until a connection's state is `up`, `connecting` or `down`, and returns its status.
@@ -305,116 +313,6 @@ impl Causeway {
         let done = matches!(output.status.code(), Some(0 | 1));
         ensure!(done, "causeway {}: {said}{complained}", arguments.join(" "));
         Ok(said.into_owned())
-    }
-}
-
-/// What a gateway is configured with: the document, and the secrets it names.
-#[derive(Clone, Debug)]
-pub struct Document {
-    /// As in the file.
-    pub json: Value,
-    /// Name and pre-shared key.
-    pub secrets: Vec<(String, String)>,
-}
-
-impl Document {
-    fn write(&self, folder: &std::path::Path) -> Result<()> {
-        fs::write(
-            folder.join("causeway.json"),
-            serde_json::to_string_pretty(&self.json)?,
-        )?;
-        for (name, secret) in &self.secrets {
-            let path = folder.join("secrets").join(name);
-            let mut options = fs::File::options();
-            let mut file = options
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(path)?;
-            file.write_all(secret.as_bytes())?;
-        }
-        Ok(())
-    }
-}
-
-/// The document of a gateway with these connections.
-pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
-    let (mut sites, mut policies, mut items) = (Map::new(), Map::new(), Map::new());
-    let (mut secrets, mut addresses, mut prefix) = (Vec::new(), Map::new(), Value::Null);
-    for (name, tunnel) in connections {
-        let suite = &tunnel.suite;
-        let site = json!({ "endpoint": tunnel.remote, "address_space": tunnel.remote_prefixes() });
-        sites.insert((*name).to_owned(), site);
-        let policy = json!({
-            "legacy": matches!(suite.ike_encryption, "DES3" | "DES"),
-            "ike": { "encryption": suite.ike_encryption, "integrity": suite.hash, "dh_group": suite.group },
-            "ipsec": { "encryption": suite.esp_encryption, "integrity": suite.esp_integrity,
-                       "pfs_group": suite.pfs_group } });
-        if tunnel.built_in.is_none() {
-            policies.insert((*name).to_owned(), policy);
-        }
-        let further = tunnel.mobike.iter().flatten().zip(2..);
-        addresses
-            .extend(further.map(|(address, number)| (further_name(number), json!({ "address": address }))));
-        items.insert((*name).to_owned(), connection(name, tunnel));
-        secrets.extend(
-            tunnel
-                .ppk
-                .map(|ppk| (format!("ppk-{name}"), ppk.secret.to_owned())),
-        );
-        secrets.push((format!("psk-{name}"), tunnel.secret.clone()));
-        addresses.insert("default".to_owned(), json!({ "address": tunnel.local }));
-        prefix = json!(tunnel.local_prefixes());
-    }
-    let gateway = json!({ "ip_configurations": addresses, "address_space": prefix });
-    let json = json!({ "schema": 1, "gateway": gateway, "sites": sites, "policies": policies, "connections": items });
-    Document { json, secrets }
-}
-
-/// What the document calls a further address.
-fn further_name(number: usize) -> String {
-    format!("address-{number}")
-}
-
-fn connection(name: &str, tunnel: &Tunnel) -> Value {
-    let mut authentication = json!({ "method": "psk", "secret": format!("psk-{name}"),
-                                     "local_id": tunnel.local_id, "remote_id": tunnel.remote_id });
-    if let Some(Ppk { id, required, .. }) = tunnel.ppk {
-        let secret = format!("ppk-{name}");
-        let ppk = json!({ "id": id, "required": required, "secret": secret });
-        put(&mut authentication, "ppk", ppk);
-    }
-    let mut connection = json!({
-        "site": name, "policy": tunnel.built_in.unwrap_or(name), "mode": tunnel.mode, "ip_configuration": "default",
-        "dpd_timeout_s": tunnel.dpd_timeout, "selectors": selectors(tunnel), "childless": tunnel.childless,
-        "authentication": authentication,
-        "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
-    if let Some(size) = tunnel.fragment_size {
-        put(&mut connection, "fragment_size", json!(size));
-    }
-    if let Some(further) = &tunnel.mobike {
-        let names: Vec<_> = (2..).map(further_name).take(further.len()).collect();
-        put(&mut connection, "mobike", json!({ "ip_configurations": names }));
-    }
-    connection
-}
-
-/// Says one more thing in an object of a document.
-fn put(object: &mut Value, name: &str, value: Value) {
-    if let Some(object) = object.as_object_mut() {
-        object.insert(name.to_owned(), value);
-    }
-}
-
-fn selectors(tunnel: &Tunnel) -> Value {
-    let line = |local: &str, remote: &str| json!({ "local": [local], "remote": [remote] });
-    match tunnel.lines {
-        Lines::RouteBased => json!({ "kind": "route-based" }),
-        Lines::PolicyBased => json!({ "kind": "policy-based" }),
-        Lines::Custom => json!({ "kind": "custom", "lines": [
-            line(&tunnel.local_prefix, &tunnel.remote_prefix),
-            line(&tunnel.local_second, &tunnel.remote_second) ] }),
     }
 }
 

@@ -1,7 +1,12 @@
 //! The parties of a scenario.
 
 pub mod api;
+pub mod bird;
 pub mod causeway;
+pub mod document;
+pub mod frr;
+pub mod router;
+pub mod speaker;
 pub mod strongswan;
 pub mod suite;
 pub mod tunnel;

@@ -20,8 +20,12 @@ const PLUGINS: &str = "random nonce openssl pem pkcs1 pkcs8 x509 pubkey revocati
                        aes sha1 sha2 drbg ctr ccm";
 /// Interface id of the XFRM interface, in the kernel datapath.
 const IF_ID: u32 = 42;
+/// The link that leads into the tunnel.
+pub const LINK: &str = "ipsec0";
 /// The Child SA that every tunnel has.
 const FIRST: &str = "net";
+/// The metric of a route that is used when there is no other; FRR reads its first octet as the distance 255.
+const LAST: u32 = 0xff00_270f;
 /// Time for charon to start, on an emulated machine too.
 const START: Duration = Duration::from_secs(30);
 
@@ -42,18 +46,26 @@ impl StrongSwan {
     pub fn start(run: &Run, gateway: &Namespace, tunnel: &Tunnel, datapath: Datapath) -> Result<Self> {
         if datapath == Datapath::Kernel {
             gateway.ip(&[
-                &format!("link add ipsec0 type xfrm dev wan if_id {IF_ID}"),
-                "link set ipsec0 mtu 1400 up",
+                &format!("link add {LINK} type xfrm dev wan if_id {IF_ID}"),
+                &format!("link set {LINK} mtu 1400 up"),
             ])?;
         }
         for prefix in tunnel.remote_prefixes() {
             gateway.ip(&[&format!("route add unreachable {prefix} metric 9999")])?;
             if datapath == Datapath::Kernel {
-                gateway.ip(&[&format!("route add {prefix} dev ipsec0")])?;
+                gateway.ip(&[&format!("route add {prefix} dev {LINK}")])?;
             }
         }
         let settings = |folder: &Path| daemon_settings(folder, tunnel, datapath);
         let mut peer = Self::with_configuration(run, gateway, settings, &connections(tunnel, datapath))?;
+        if let Some(bgp) = &tunnel.bgp {
+            // Its user-space plugin has made a link of the same name by now.
+            gateway.ip(&[
+                &format!("address add {} peer {} dev {LINK}", bgp.local, bgp.remote),
+                &format!("link set {LINK} mtu 1400 up"),
+                &format!("route add unreachable {} metric {LAST}", tunnel.remote_prefix),
+            ])?;
+        }
         peer.children = children(tunnel, datapath)
             .into_iter()
             .map(|child| child.name)
@@ -240,12 +252,19 @@ fn daemon_settings(folder: &Path, tunnel: &Tunnel, datapath: Datapath) -> String
     );
     let fragment_size = tunnel.fragment_size.map(|size| format!("fragment_size = {size}"));
     let fragment_size = fragment_size.unwrap_or_default();
+    // Its user-space plugin routes what passes a tunnel whatever it is told, so that is asked for after all others.
+    let routes = if tunnel.bgp.is_some() {
+        "routing_table_prio = 40000"
+    } else {
+        ""
+    };
     format!(
         "charon-systemd {{
   load = {PLUGINS} {carriers} socket-default vici updown
   retransmit_timeout = 0.5
   retransmit_base = 1.5
   {fragment_size}
+  {routes}
   plugins {{
     vici {{ socket = unix://{folder}/vici.sock }}
     kernel-libipsec {{ allow_peer_ts = no }}
@@ -334,6 +353,10 @@ fn children(tunnel: &Tunnel, datapath: Datapath) -> Vec<Child<'_>> {
     match (tunnel.lines, datapath, &tunnel.selectors) {
         (Lines::RouteBased, _, Some((local, remote))) => {
             vec![child(FIRST, [local, remote])]
+        }
+        // Whoever speaks BGP for it says what is routed here, in user space too.
+        (Lines::RouteBased, Datapath::User, None) if tunnel.bgp.is_some() => {
+            vec![child(FIRST, ["0.0.0.0/0"; 2])]
         }
         (Lines::RouteBased, Datapath::Kernel, None) => {
             let any = if tunnel.remote_prefix.contains(':') {

@@ -39,6 +39,21 @@ pub struct Ppk {
     pub required: bool,
 }
 
+/// A BGP session through a tunnel, as one gateway sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bgp {
+    /// Our end.
+    pub local: IpAddr,
+    /// The far end.
+    pub remote: IpAddr,
+    /// Our autonomous system.
+    pub local_asn: u32,
+    /// That of the far end.
+    pub remote_asn: u32,
+    /// We wait for the far end to open it.
+    pub passive: bool,
+}
+
 /// A tunnel as one gateway sees it.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
@@ -87,6 +102,9 @@ pub struct Tunnel {
     pub mobike: Option<Vec<IpAddr>>,
     /// Who may start it, in the words of Causeway's document: `Default`, `InitiatorOnly` or `ResponderOnly`.
     pub mode: &'static str,
+    /// Who speaks BGP through it. What is behind the peer is then learnt, and nothing said of it: in the document of
+    /// Causeway its address space is empty, and strongSwan leaves routes to whoever speaks for it.
+    pub bgp: Option<Bgp>,
 }
 
 impl Tunnel {
@@ -97,6 +115,9 @@ impl Tunnel {
 
     /// Networks behind the peer that the tunnel is for.
     pub fn remote_prefixes(&self) -> Vec<&str> {
+        if self.bgp.is_some() {
+            return Vec::new();
+        }
         self.prefixes(&self.remote_prefix, &self.remote_second)
     }
 
@@ -141,7 +162,15 @@ impl Tunnel {
             childless: "allow",
             mobike: None,
             mode: "Default",
+            bgp: None,
         }
+    }
+
+    /// The same with a BGP session through it.
+    #[must_use]
+    pub fn speaking(mut self, bgp: Bgp) -> Self {
+        self.bgp = Some(bgp);
+        self
     }
 
     /// The same with other algorithms.
@@ -171,6 +200,31 @@ impl Tunnel {
     pub fn waiting(mut self) -> Self {
         self.mode = "ResponderOnly";
         self
+    }
+}
+
+impl Bgp {
+    /// A session between autonomous systems, ours first, that we open.
+    pub fn between([local, remote]: [IpAddr; 2], [local_asn, remote_asn]: [u32; 2]) -> Self {
+        Self {
+            local,
+            remote,
+            local_asn,
+            remote_asn,
+            passive: false,
+        }
+    }
+
+    /// The same as the far end sees it, which waits if we open it.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self {
+            local: self.remote,
+            remote: self.local,
+            local_asn: self.remote_asn,
+            remote_asn: self.local_asn,
+            passive: !self.passive,
+        }
     }
 }
 

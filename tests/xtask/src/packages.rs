@@ -11,9 +11,11 @@ use crate::step::root;
 
 /// What the lab's namespaces and peers need.
 pub(crate) const LAB: &[&str] = &[
+    "bird2",
     "busybox-static",
     "charon-systemd",
     "curl",
+    "frr",
     "iproute2",
     "iputils-ping",
     "kmod",
