@@ -100,7 +100,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "appliance-kernel",
         ],
     ),
-    ("system-bench", &["ike", "appliance-esp", "system-tests"]),
+    ("system-bench", &["bgp", "ike", "appliance-esp", "system-tests"]),
     ("xtask", &["system-tests"]),
 ];
 

@@ -1,7 +1,9 @@
-//! What the measurements share; each measurement is a binary of its own in `bin/`.
+//! What measurements share; each measurement is a binary of its own in `bin/`.
 
 mod figure;
 pub mod handshake;
+pub mod processor;
 pub mod scale;
+pub mod table;
 
 pub use figure::{median, print};

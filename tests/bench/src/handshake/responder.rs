@@ -1,26 +1,20 @@
 //! The responders that are compared, each with nothing but what a hub of many sites needs.
 
-use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use ike::crypto::Group;
 use system_tests::lab::namespace::Namespace;
 use system_tests::lab::run::Run;
-use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, Document, document};
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::{Suite, USUAL};
 use system_tests::peer::tunnel::{Datapath, Tunnel};
 
 use super::Plan;
-
-/// Kernel ticks per second in `/proc`, the same on every architecture that Linux runs on here.
-const TICKS: u32 = 100;
-/// Who spends no tick for so long is at rest.
-const REST: Duration = Duration::from_millis(500);
+use crate::processor::spent_at_rest;
 
 /// A responder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +66,7 @@ impl Hub {
     /// # Errors
     /// When it is gone, or does not come to rest.
     pub fn spent(&self) -> Result<Duration> {
-        let (mut spent, mut since) = (processor_time(self.id())?, Instant::now());
-        wait::until("the responder to come to rest", Duration::from_secs(60), || {
-            let now = processor_time(self.id())?;
-            if now != spent {
-                (spent, since) = (now, Instant::now());
-            }
-            ensure!(since.elapsed() > REST, "it has spent {spent:?}");
-            Ok(spent)
-        })
+        spent_at_rest(self.id())
     }
 
     /// What it logged.
@@ -98,17 +84,6 @@ impl Hub {
             Self::StrongSwan(hub) => hub.id(),
         }
     }
-}
-
-/// Processor time of a process so far, all its threads, in user and kernel mode.
-fn processor_time(process: u32) -> Result<Duration> {
-    let path = format!("/proc/{process}/stat");
-    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-    // The name of the program is in parentheses and may hold anything; utime and stime are fields 14 and 15.
-    let (_, fields) = text.rsplit_once(") ").context("no program name")?;
-    let times = fields.split(' ').skip(11).take(2).map(str::parse::<u32>);
-    let ticks = times.sum::<Result<u32, _>>().with_context(|| path)?;
-    Ok(Duration::from_secs(1) * ticks / TICKS)
 }
 
 /// A connection for each site, none of which the hub starts itself.
