@@ -10,6 +10,12 @@
 mod admin;
 mod anywhere;
 mod azure;
+mod bgp;
+mod bgp_hostile;
+mod bgp_limit;
+mod bgp_prepend;
+mod bgp_restart;
+mod bgp_session;
 mod childless;
 mod claim;
 mod closed;

@@ -2,35 +2,45 @@
 
 use std::fs;
 use std::io::IsTerminal;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use system_tests::lab::capture::{Capture, Class, Seen};
+use system_tests::lab::namespace::Namespace;
 use system_tests::lab::run::{Run, wait_for_interrupt};
 use system_tests::lab::sites::{Site, Sites};
 use system_tests::lab::traffic::{Ping, stream};
-use system_tests::peer::causeway::{Causeway, Document, binary, document};
+use system_tests::lab::wait;
+use system_tests::peer::bird::Bird;
+use system_tests::peer::causeway::{Causeway, Document, SOON, binary, document};
+use system_tests::peer::router::Router;
 use system_tests::peer::strongswan::StrongSwan;
-use system_tests::peer::tunnel::{Datapath, Tunnel};
+use system_tests::peer::tunnel::{Bgp, Datapath, Tunnel};
+
+/// Who speaks BGP at gateway a and at gateway b: link-local addresses, as between a branch and Azure.
+const SPEAKERS: [Ipv4Addr; 2] = [Ipv4Addr::new(169, 254, 21, 2), Ipv4Addr::new(169, 254, 21, 1)];
+/// Their autonomous systems.
+const SYSTEMS: [u32; 2] = [65010, 65020];
 
 /// Who stands at the hub, the second site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
     /// Causeway, as at the first site.
     Causeway,
-    /// strongSwan, with its user-space plugin for ESP.
+    /// strongSwan, with its user-space plugin for ESP, and BIRD for BGP.
     Strongswan,
 }
 
 /// The hub, kept running by being kept.
 enum Hub {
     Causeway(Causeway),
-    StrongSwan(StrongSwan),
+    /// With BIRD, which speaks BGP for it.
+    StrongSwan(Box<Bird>, StrongSwan),
 }
 
 /// A demonstration that is up. Fields are dropped in this order.
@@ -45,12 +55,13 @@ struct Scene {
 pub(crate) fn run(peer: Peer, once: bool) -> Result<()> {
     let hub = match peer {
         Peer::Causeway => "Causeway",
-        Peer::Strongswan => "strongSwan",
+        Peer::Strongswan => "strongSwan, BIRD",
     };
     println!("\nTwo sites, each a network namespace for its gateway and one for a host behind it:");
     println!("\n    host a         gateway a                  gateway b         host b");
     println!("    10.1.0.10 ---- 192.0.2.1 ====(tunnel)==== 192.0.2.2 ---- 10.2.0.10");
     println!("                   {:<26} {hub}", "Causeway");
+    println!("\nNeither is told what is behind the other: they exchange it by BGP through the tunnel.");
     drop(show(peer, Begins::Branch)?);
     let scene = show(peer, Begins::Hub)?;
     scene.explain()?;
@@ -84,6 +95,7 @@ fn show(peer: Peer, begins: Begins) -> Result<Scene> {
         start.elapsed().as_millis()
     );
     describe(&status);
+    scene.exchange()?;
     scene.carry()?;
     prove(&capture.finish())?;
     Ok(scene)
@@ -91,9 +103,10 @@ fn show(peer: Peer, begins: Begins) -> Result<Scene> {
 
 impl Scene {
     fn start(run: Run, sites: Sites, peer: Peer, begins: Begins) -> Result<Self> {
+        let bgp = Bgp::between(SPEAKERS.map(IpAddr::V4), SYSTEMS);
         let (near, far) = (
-            Tunnel::between(&sites.a, &sites.b),
-            Tunnel::between(&sites.b, &sites.a),
+            Tunnel::between(&sites.a, &sites.b).speaking(bgp),
+            Tunnel::between(&sites.b, &sites.a).speaking(bgp.mirrored()),
         );
         let (near, far) = match begins {
             Begins::Branch => (near.starting(), far.waiting()),
@@ -104,7 +117,12 @@ impl Scene {
             let gateway = &sites.b.gateway;
             Ok(match peer {
                 Peer::Causeway => Hub::Causeway(Causeway::start(&run, gateway, &far, Datapath::User)?),
-                Peer::Strongswan => Hub::StrongSwan(StrongSwan::start(&run, gateway, &far, Datapath::User)?),
+                Peer::Strongswan => {
+                    let ipsec = StrongSwan::start(&run, gateway, &far, Datapath::User)?;
+                    let [_, id] = SPEAKERS;
+                    let bird = Box::new(Bird::start(&run, gateway, &Router::of(&far, id))?);
+                    Hub::StrongSwan(bird, ipsec)
+                }
             })
         };
         // Who waits is there first: where nobody listens yet, the kernel would answer the first message by ICMP.
@@ -119,13 +137,13 @@ impl Scene {
             }
         };
         match &hub {
-            Hub::StrongSwan(hub) if begins == Begins::Hub => {
+            Hub::StrongSwan(_, hub) if begins == Begins::Hub => {
                 hub.initiate()?;
             }
             Hub::Causeway(hub) => {
                 hub.wait_for("peer", "up")?;
             }
-            Hub::StrongSwan(_) => (),
+            Hub::StrongSwan(..) => (),
         }
         Ok(Self {
             branch,
@@ -133,6 +151,42 @@ impl Scene {
             sites,
             run,
         })
+    }
+
+    /// What is behind each gateway is known to the other by BGP through the tunnel, and by nothing else.
+    fn exchange(&self) -> Result<()> {
+        let [ours, theirs] = SPEAKERS;
+        let peer = wait::until("the BGP session", SOON, || {
+            let peer = self.branch.neighbour("peer")?;
+            ensure!(
+                peer.get("state").and_then(Value::as_str) == Some("established"),
+                "{peer}"
+            );
+            Ok(peer)
+        })?;
+        let told = |pointer: &str| peer.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+        println!(
+            "BGP:      AS {} at {ours} with AS {} at {theirs}, through the tunnel: {} prefix received, {} advertised",
+            SYSTEMS[0],
+            SYSTEMS[1],
+            told("/prefixes/ipv4/received"),
+            told("/prefixes/ipv4/advertised")
+        );
+        if let Hub::StrongSwan(bird, _) = &self.hub {
+            let session = bird.session(ours.into())?;
+            println!(
+                "          BIRD at gateway b: {}, {} prefix received",
+                session.state, session.received
+            );
+        }
+        for (name, gateway, prefix) in [
+            ("a", &self.sites.a.gateway, self.sites.b.prefix),
+            ("b", &self.sites.b.gateway, self.sites.a.prefix),
+        ] {
+            let route = wait::until("the route that BGP brings", SOON, || learnt(gateway, prefix))?;
+            println!("          the kernel of gateway {name} learnt: {route}");
+        }
+        Ok(())
     }
 
     /// Pings in both directions, then one stream.
@@ -202,6 +256,14 @@ impl Scene {
                 hub.socket().display()
             );
         }
+        println!("What BGP at gateway a knows, and has from whom:");
+        for verb in ["peers", "routes"] {
+            println!(
+                "    {} --socket {} bgp {verb}",
+                causeway.display(),
+                self.branch.socket().display()
+            );
+        }
         println!("Traffic of your own, from host a to host b:");
         println!(
             "    ip netns exec {} ping {}",
@@ -222,6 +284,16 @@ impl Scene {
         ensure!(shown.success(), "causeway status ended with {shown}");
         Ok(())
     }
+}
+
+/// The route of a gateway to a prefix that its BGP speaker put there.
+fn learnt(gateway: &Namespace, prefix: &str) -> Result<String> {
+    let routes = gateway.run("ip", &["route", "show", prefix])?;
+    let mut lines = routes
+        .lines()
+        .filter(|route| route.contains("proto bgp") || route.contains("proto bird"));
+    let route = lines.next().with_context(|| format!("none among: {routes}"))?;
+    Ok(route.trim().to_owned())
 }
 
 /// A gateway that is an appliance: its document also says what addresses its links have.
