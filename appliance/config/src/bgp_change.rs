@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::model::{Connection, Name, RoutePolicy, SiteBgp};
+use crate::model::{Bfd, Connection, Name, RoutePolicy, SiteBgp};
 use crate::{Change, ValidConfig};
 
 /// What both ends tell each other when a session opens, or what carries it: another ends the session.
@@ -24,6 +24,7 @@ struct Opening<'c> {
 #[derive(PartialEq, Eq)]
 struct Conduct<'c> {
     passive: bool,
+    bfd: Option<Bfd>,
     maximum_prefixes: u32,
     restart_after: Option<Duration>,
     advertise: &'c [IpNet],
@@ -100,6 +101,7 @@ fn session<'c>(
     };
     let conduct = Conduct {
         passive: session.passive,
+        bfd: session.bfd,
         maximum_prefixes: session.maximum_prefixes,
         restart_after: session.restart_after,
         advertise: &gateway.advertise,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::address::address;
 use super::bgp::{BgpTimers, HOLD_TIMES_S, default_local_address, is_apipa, suits};
 use super::gateway::GatewayDraft;
-use super::{GatewayBgp, Name, RoutePolicy, Site};
+use super::{Bfd, GatewayBgp, Name, RoutePolicy, Site};
 use crate::Reason;
 use crate::reader::{Collection, Object, Value};
 
@@ -26,6 +26,8 @@ pub struct ConnectionBgp {
     pub multihop: u8,
     /// How many routers the peer is away at most, by the TTL of what it sends (RFC 5082 §3); not checked if `None`.
     pub ttl_security: Option<u8>,
+    /// How soon it is noticed that the peer is gone; by the hold time alone if `None`.
+    pub bfd: Option<Bfd>,
     /// The name of the key that signs each segment (RFC 2385).
     pub md5_secret: Option<Name>,
     /// How many prefixes of one family the peer may send; one more ends the session.
@@ -84,6 +86,7 @@ impl ConnectionBgp {
         };
         let multihop = object.optional("multihop", MULTIHOP, |value| value.whole(HOPS));
         let ttl_security = object.optional("ttl_security", None, |value| value.whole(HOPS).map(Some));
+        let bfd = object.optional("bfd", None, |value| Bfd::read(value).map(Some));
         let md5_secret = object.optional("md5_secret", None, |value| value.name().map(Some));
         let maximum_prefixes = match object.take("maximum_prefixes") {
             Some(value) => value.whole(PREFIX_LIMITS),
@@ -105,6 +108,7 @@ impl ConnectionBgp {
             timers: timers?,
             multihop: multihop?,
             ttl_security: ttl_security?,
+            bfd: bfd?,
             md5_secret: md5_secret?,
             maximum_prefixes: maximum_prefixes?,
             restart_after: restart_after?,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
+use crate::model::bfd::{INTERVAL_MS, MULTIPLIER};
 use crate::model::bgp::{HOLD_TIME_S, default_keepalive_s, default_local_address, default_router_id};
 use crate::model::bgp_session::{MULTIHOP, PREFIXES_PER_PEER};
 use crate::model::limits::NAT_RULES;
@@ -94,6 +95,9 @@ pub(super) struct ConnectionBgp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::ttl_security")]
     pub(super) ttl_security: Option<u8>,
+    /// Notices within a second or so that the peer is gone (RFC 5880), if it has BFD for this session, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bfd: Option<Bfd>,
     /// The name of the key that signs each segment (RFC 2385).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::name")]
@@ -106,6 +110,20 @@ pub(super) struct ConnectionBgp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::restart_after_s")]
     pub(super) restart_after_s: Option<u64>,
+}
+
+/// Bidirectional forwarding detection.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bfd {
+    /// Milliseconds between the packets that both sides are to send.
+    #[serde(default = "bfd_interval_ms")]
+    #[schemars(schema_with = "limits::bfd_interval_ms")]
+    pub(super) interval_ms: u64,
+    /// So many of them in a row may be missed.
+    #[serde(default = "bfd_multiplier")]
+    #[schemars(schema_with = "limits::bfd_multiplier")]
+    pub(super) multiplier: u8,
 }
 
 impl GatewayBgp {
@@ -156,6 +174,14 @@ fn nat_rules() -> u16 {
 
 fn prefixes_per_peer() -> u32 {
     PREFIXES_PER_PEER
+}
+
+fn bfd_interval_ms() -> u64 {
+    INTERVAL_MS
+}
+
+fn bfd_multiplier() -> u8 {
+    MULTIPLIER
 }
 
 fn multihop() -> u8 {

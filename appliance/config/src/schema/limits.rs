@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::model::addressing::{IPV4_METHOD, IPV6_METHOD};
 use crate::model::asn::ASNS;
 use crate::model::authentication::{LONGEST_ID, METHOD};
+use crate::model::bfd::{INTERVALS_MS, MULTIPLIERS};
 use crate::model::bgp::{HOLD_TIMES_S, KEEPALIVES_S};
 use crate::model::bgp_session::{HOPS, PREFIX_LIMITS, RESTARTS_S};
 use crate::model::connection::{
@@ -139,6 +140,8 @@ limits! {
     keepalive_s = whole(&KEEPALIVES_S);
     multihop = whole(&HOPS);
     ttl_security = whole(&HOPS);
+    bfd_interval_ms = whole(&INTERVALS_MS);
+    bfd_multiplier = whole(&MULTIPLIERS);
     prefix_limit = whole(&PREFIX_LIMITS);
     restart_after_s = whole(&RESTARTS_S);
     nat_rules = whole(&NAT_RULE_LIMITS);

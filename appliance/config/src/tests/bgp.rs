@@ -51,7 +51,7 @@ fn every_default_is_filled_in() {
         (false, 2, 4000)
     );
     assert_eq!((found.md5_secret, found.restart_after), (None, None));
-    assert_eq!(found.ttl_security, None);
+    assert_eq!((found.ttl_security, found.bfd), (None, None));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_default_written_out_is_no_change() {
         (
             "/connections/to-b/bgp",
             json!({ "local_address": "169.254.21.2", "passive": false, "hold_time_s": 180, "multihop": 2,
-                    "ttl_security": null, "md5_secret": null, "maximum_prefixes": 4000, "restart_after_s": null }),
+                    "ttl_security": null, "bfd": null, "md5_secret": null, "maximum_prefixes": 4000, "restart_after_s": null }),
         ),
     ];
     for (pointer, value) in written {
@@ -352,6 +352,7 @@ fn the_impact_tells_which_peers_lose_their_session() {
     }
     for (pointer, value) in [
         ("/connections/to-b/bgp/passive", json!(true)),
+        ("/connections/to-b/bgp/bfd", json!({})),
         ("/connections/to-b/bgp/maximum_prefixes", json!(10)),
         ("/connections/to-b/bgp/restart_after_s", json!(600)),
     ] {

@@ -1,6 +1,8 @@
 //! The owner of the BGP speaker: sockets and clock around it.
 
 mod connection;
+mod datagram;
+mod detection;
 mod listener;
 mod options;
 mod owner;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use nix::sys::socket::SetSockOpt;
+use nix::sys::socket::{SetSockOpt, setsockopt, sockopt};
 use secrecy::{ExposeSecret, SecretSlice};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use zeroize::Zeroize;
@@ -128,6 +128,24 @@ pub(super) fn open(end: &SessionEnd) -> io::Result<Socket> {
     }
     if let Some(secret) = &end.md5 {
         TcpMd5.set(&socket, &Md5Key::new(end.remote, secret)?)?;
+    }
+    Ok(socket)
+}
+
+/// A socket for the datagrams of a session, which start with the highest TTL and tell with which they arrived.
+pub(super) fn datagrams(end: &SessionEnd) -> io::Result<Socket> {
+    let domain = Domain::for_address(SocketAddr::new(end.local, 0));
+    let socket = Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+    socket.bind_device(Some(end.link.as_bytes()))?;
+    if end.local.is_ipv4() {
+        socket.set_ttl_v4(u8::MAX.into())?;
+        socket.set_tos_v4(CLASS.into())?;
+        setsockopt(&socket, sockopt::Ipv4RecvTtl, &true)?;
+    } else {
+        socket.set_only_v6(true)?;
+        socket.set_unicast_hops_v6(u8::MAX.into())?;
+        socket.set_tclass_v6(CLASS.into())?;
+        setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true)?;
     }
     Ok(socket)
 }

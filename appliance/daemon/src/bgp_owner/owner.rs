@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bgp::bfd::BfdSnapshot;
 use bgp::{Action, Input, NeighbourName, Settings, Snapshot, Speaker};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::detection::{Detection, Told};
 use super::reporting::Reporting;
 use super::routes::{Routes, connection};
 use super::sockets::Sockets;
@@ -39,6 +41,8 @@ pub(crate) enum Command {
 pub(crate) struct BgpView {
     /// How it stands.
     pub(crate) speaker: Snapshot,
+    /// How those stand that look whether neighbours are there.
+    pub(crate) bfd: BTreeMap<NeighbourName, BfdSnapshot>,
     /// What it runs.
     pub(crate) settings: Arc<Settings>,
 }
@@ -65,6 +69,7 @@ pub(crate) struct Mailboxes {
 pub(crate) struct BgpOwner {
     speaker: Speaker,
     sockets: Sockets,
+    detection: Detection,
     routes: Routes,
     /// The neighbours whose tunnel carries, as the speaker knows it.
     carried: BTreeSet<NeighbourName>,
@@ -75,6 +80,8 @@ pub(crate) struct BgpOwner {
 
 enum Next {
     Inputs(Vec<Input>),
+    Detected(Vec<(NeighbourName, Told)>),
+    DetectionDue,
     Command(Command),
     Ground,
     Look,
@@ -93,6 +100,7 @@ impl BgpOwner {
         Self {
             speaker,
             sockets: Sockets::default(),
+            detection: Detection::default(),
             routes: Routes::default(),
             carried: BTreeSet::new(),
             network,
@@ -121,7 +129,15 @@ impl BgpOwner {
                     let ground = mailboxes.ground.borrow_and_update().clone();
                     self.stand_on(&ground);
                 }
-                Some(Next::Look) => self.sockets.look(),
+                Some(Next::Look) => {
+                    self.sockets.look();
+                    self.detection.look();
+                }
+                Some(Next::Detected(told)) => self.detected(told),
+                Some(Next::DetectionDue) => {
+                    let told = self.detection.tick(Instant::now());
+                    self.detected(told);
+                }
                 Some(Next::Expire) => self.sockets.expire(Instant::now()),
                 Some(Next::Done) => (),
             }
@@ -134,7 +150,9 @@ impl BgpOwner {
             self.speaker.deadline().map(|deadline| deadline.at),
             self.sockets.deadline(),
         );
+        let due = self.detection.deadline();
         let (sockets, routes) = (&mut self.sockets, &mut self.routes);
+        let detection = &mut self.detection;
         Some(select! {
             biased;
             command = mailboxes.commands.recv() => Next::Command(command?),
@@ -143,6 +161,8 @@ impl BgpOwner {
             () = sleep_until(expiry) => Next::Expire,
             _ = look.tick() => Next::Look,
             () = routes.done() => Next::Done,
+            () = sleep_until(due) => Next::DetectionDue,
+            told = poll_fn(|context| detection.poll(context, Instant::now())) => Next::Detected(told),
             inputs = poll_fn(|context| sockets.poll(context)) => Next::Inputs(inputs),
         })
     }
@@ -150,10 +170,12 @@ impl BgpOwner {
     fn serve(&mut self, command: Command, ground: &Ground) {
         match command {
             Command::Configure(settings, answer) => {
+                self.detection.configure(&settings.ends, Instant::now());
                 self.sockets.configure(settings.ends);
                 self.reporting.configured(settings.speaker.neighbours.keys());
                 let view = BgpView {
                     speaker: Snapshot::default(),
+                    bfd: BTreeMap::new(),
                     settings: Arc::new(settings.speaker.clone()),
                 };
                 self.view.send_replace(Arc::new(view));
@@ -187,6 +209,7 @@ impl BgpOwner {
         if inputs.len() > before {
             // Their links may be new.
             self.sockets.look();
+            self.detection.look();
         }
         inputs.extend(self.routes.refused(&ground.refused));
         self.carried = carried;
@@ -205,6 +228,16 @@ impl BgpOwner {
             *chosen = candidate.min(*chosen);
         }
         best.into_values().map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Packets of a neighbour began to come, or no longer do: its session ends at once.
+    fn detected(&mut self, told: Vec<(NeighbourName, Told)>) {
+        let mut inputs = Vec::new();
+        for (name, told) in told {
+            inputs.extend(self.detection.input(&name, &told));
+            self.reporting.detected(&name, told);
+        }
+        self.feed(inputs);
     }
 
     fn feed(&mut self, inputs: Vec<Input>) {
@@ -240,7 +273,11 @@ impl BgpOwner {
         let speaker = self.speaker.snapshot();
         self.view.send_modify(|view| {
             let settings = view.settings.clone();
-            *view = Arc::new(BgpView { speaker, settings });
+            *view = Arc::new(BgpView {
+                speaker,
+                bfd: self.detection.snapshot(),
+                settings,
+            });
         });
     }
 }
@@ -250,6 +287,7 @@ impl BgpView {
     pub(crate) fn first() -> Self {
         Self {
             speaker: Snapshot::default(),
+            bfd: BTreeMap::new(),
             settings: Arc::new(derive::no_speaker()),
         }
     }

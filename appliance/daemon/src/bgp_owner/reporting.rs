@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use bgp::{Event, LastError, NeighbourName, Side};
 use tracing::{debug, info, warn};
 
+use super::detection::Told as Detected;
 use super::routes::connection;
 use crate::chronicle::{News, Teller};
 use crate::journal;
@@ -63,6 +64,14 @@ impl Reporting {
             Event::RestartOver(name) => self.tell("bgp-restart-over", &name, None),
             Event::Malformed(name, words) => self.malformed(&name, words, Instant::now()),
             Event::Converged => info!("BGP: all neighbours told their routes, or had the time to"),
+        }
+    }
+
+    /// BFD found a neighbour, or lost it.
+    pub(super) fn detected(&mut self, name: &NeighbourName, told: Detected) {
+        match told {
+            Detected::Up => self.tell("bfd-up", name, None),
+            Detected::Lost(why) => self.tell("bfd-down", name, Some(why)),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use appliance_config::ValidConfig;
 use appliance_config::model::{Connection, ConnectionBgp, GatewayBgp, Name};
+use bgp::bfd::BfdSettings;
 use bgp::{Families, Limits, Neighbour, NeighbourName, Settings, Timers};
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
@@ -45,6 +46,8 @@ pub(crate) struct SessionEnd {
     pub(crate) distance: Distance,
     /// Signs each of them (RFC 2385).
     pub(crate) md5: Option<SecretSlice<u8>>,
+    /// Notices that the far end is gone.
+    pub(crate) bfd: Option<BfdSettings>,
     /// Of several tunnels between the same ends the smallest that carries has the session.
     pub(crate) priority: u16,
 }
@@ -56,6 +59,13 @@ pub(crate) enum Distance {
     AtMost(u8),
     /// Ours start with 255, and the peer's arrive with at least this much (RFC 5082 §3).
     Checked(u8),
+}
+
+impl Distance {
+    /// Whether no router is in between.
+    pub(crate) fn is_next_door(self) -> bool {
+        matches!(self, Self::AtMost(1) | Self::Checked(u8::MAX))
+    }
 }
 
 impl SessionEnd {
@@ -108,6 +118,10 @@ pub(super) fn settings(
                 remote: peer.address,
                 distance: distance(session),
                 md5: md5.flatten().cloned(),
+                bfd: session.bfd.map(|bfd| BfdSettings {
+                    interval: bfd.interval,
+                    multiplier: bfd.multiplier,
+                }),
                 priority: connection.priority,
             },
         );

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bgp::bfd::{BfdSnapshot, SessionState};
 use bgp::{Families, FamilyCounts, LastError, Messages, Negotiated, PeerSnapshot, PeerState, Role};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub(crate) struct PeerStatus {
     last_error: Option<SessionErrorStatus>,
     /// What both sides agreed on, while it is established.
     negotiated: Option<NegotiatedStatus>,
+    /// Whether packets pass both ways (RFC 5880), if that is looked at.
+    bfd: Option<BfdStatus>,
     sent: MessagesStatus,
     received: MessagesStatus,
     /// By address family.
@@ -68,6 +71,19 @@ struct NegotiatedStatus {
     host_name: Option<String>,
 }
 
+/// A session of BFD.
+#[derive(Debug, Serialize, JsonSchema)]
+struct BfdStatus {
+    state: &'static str,
+    /// What the peer says its own state is.
+    remote_state: &'static str,
+    /// Why it last went down.
+    diagnostic: String,
+    interval_ms: u64,
+    /// After so long a silence the peer is gone.
+    detection_time_ms: u64,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct MessagesStatus {
     total: u64,
@@ -89,7 +105,14 @@ struct PrefixesStatus {
 pub(crate) fn peers(view: &BgpView, now: Instant) -> BTreeMap<String, PeerStatus> {
     let peers = view.speaker.peers.iter().filter_map(|(name, snapshot)| {
         let settings = view.settings.neighbours.get(name)?;
-        Some((name.0.to_string(), peer(snapshot, settings, now)))
+        let bfd = view.bfd.get(name).map(bfd);
+        Some((
+            name.0.to_string(),
+            PeerStatus {
+                bfd,
+                ..peer(snapshot, settings, now)
+            },
+        ))
     });
     peers.collect()
 }
@@ -136,6 +159,7 @@ fn peer(snapshot: &PeerSnapshot, settings: &bgp::Neighbour, now: Instant) -> Pee
             .as_ref()
             .map(|error| session_error(error, now)),
         negotiated: snapshot.negotiated.as_ref().map(negotiated),
+        bfd: None,
         sent: messages(&snapshot.sent),
         received: messages(&snapshot.received),
         prefixes: snapshot
@@ -195,6 +219,23 @@ fn negotiated(negotiated: &Negotiated) -> NegotiatedStatus {
         add_path: families(advanced.add_path),
         role: advanced.role.map(role),
         host_name: advanced.host_name.clone(),
+    }
+}
+
+fn bfd(snapshot: &BfdSnapshot) -> BfdStatus {
+    let word = |state| match state {
+        SessionState::AdminDown => "admin-down",
+        SessionState::Down => "down",
+        SessionState::Init => "init",
+        SessionState::Up => "up",
+    };
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    BfdStatus {
+        state: word(snapshot.state),
+        remote_state: word(snapshot.remote_state),
+        diagnostic: snapshot.diagnostic.to_string(),
+        interval_ms: milliseconds(snapshot.interval),
+        detection_time_ms: milliseconds(snapshot.detection_time),
     }
 }
 
