@@ -60,6 +60,7 @@ fn end(local: &str, remote: &str) -> SessionEnd {
         local: local.parse().unwrap(),
         remote: remote.parse().unwrap(),
         distance: Distance::Checked(255),
+        bfd: None,
         md5: None,
         priority: 100,
     }
