@@ -2,6 +2,7 @@
 
 use system_tests::lab::traffic::Ping;
 use system_tests::peer::causeway::SOON;
+use system_tests::peer::strongswan::LINK;
 use system_tests::peer::tunnel::Datapath;
 
 use crate::bgp::{EVERY, Kind, Peers, apipa, established, learnt};
@@ -12,6 +13,10 @@ fn the_peer_starts_again_and_loses_no_ping() {
     for kind in [Kind::Bird, Kind::Frr] {
         let mut peers = Peers::up(kind, apipa(1));
         let (a, b) = (&peers.sites.a, &peers.sites.b);
+        // FRR takes its own route out of its kernel for 50 ms when it returns; this one stands in, the last but that
+        // which keeps the site closed.
+        let spare = format!("route add {} dev {LINK} metric 4278190081", a.prefix);
+        b.gateway.ip(&[&spare]).unwrap();
         let pings =
             [(a, b), (b, a)].map(|(from, to)| Ping::start(&from.host, to.host_address, EVERY).unwrap());
         pings[0].wait_for(10, SOON).unwrap();
@@ -52,19 +57,15 @@ fn we_start_again_and_lose_no_ping() {
         let pings =
             [(a, b), (b, a)].map(|(from, to)| Ping::start(&from.host, to.host_address, EVERY).unwrap());
         pings[0].wait_for(10, SOON).unwrap();
-        let lost_before = peers.far.ipsec.lost().unwrap();
         peers.near.kill().unwrap();
         pings[0].wait_for(50, SOON).unwrap();
         peers.near.restart().unwrap();
         peers.established();
-        let lost_by_peer = peers.far.ipsec.lost().unwrap() - lost_before;
         for ping in pings {
             ping.wait_for(20, SOON).unwrap();
             let answers = ping.finish();
-            assert!(
-                answers.lost <= lost_by_peer,
-                "{kind:?}: {answers:?}, {lost_by_peer} by the peer"
-            );
+            // What new keys cost, as without BGP.
+            assert!(answers.lost <= 5, "{kind:?}: {answers:?}");
         }
         peers.only_esp();
     }
