@@ -40,7 +40,7 @@ pub(crate) enum Speaker {
 /// A gateway of strongSwan with somebody who speaks for it. Fields are dropped in this order.
 pub(crate) struct Branch {
     pub(crate) speaker: Speaker,
-    pub(crate) ipsec: StrongSwan,
+    _ipsec: StrongSwan,
     /// The far end, which is Causeway's.
     pub(crate) remote: IpAddr,
 }
@@ -138,7 +138,7 @@ impl Branch {
         let bgp = tunnel.bgp.unwrap();
         Self {
             speaker: Speaker::start(kind, run, gateway, &router),
-            ipsec,
+            _ipsec: ipsec,
             remote: bgp.remote,
         }
     }
