@@ -300,6 +300,7 @@ impl Change {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use thin_vec::{ThinVec, thin_vec};
 
     use super::*;
     use crate::rib::sample::{attributes, prefix};
@@ -506,7 +507,7 @@ mod tests {
         assert_eq!((route.local_preference, route.med), (Some(200), Some(0)));
         assert_eq!(
             (&route.communities, &route.large_communities),
-            (&vec![2], &vec![(1, 2, 3)])
+            (&thin_vec![2], &thin_vec![(1, 2, 3)])
         );
         assert_eq!(route.as_path, path(&[sequence(&[9, 9, 1, 2])]));
         assert_eq!(route.next_hop.address(), ours);
@@ -516,6 +517,9 @@ mod tests {
             ..Change::default()
         };
         clear.apply(&mut route, 9, ours);
-        assert_eq!((route.communities, route.large_communities), (vec![1], vec![]));
+        assert_eq!(
+            (route.communities, route.large_communities),
+            (thin_vec![1], ThinVec::new())
+        );
     }
 }

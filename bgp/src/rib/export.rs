@@ -2,6 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use thin_vec::ThinVec;
 
 use super::PeerIndex;
 use super::configured::{Configured, Member};
@@ -272,12 +273,12 @@ pub(super) fn originated() -> Attributes {
         local_preference: None,
         atomic_aggregate: false,
         aggregator: None,
-        communities: Vec::new(),
-        extended_communities: Vec::new(),
-        large_communities: Vec::new(),
+        communities: ThinVec::new(),
+        extended_communities: ThinVec::new(),
+        large_communities: ThinVec::new(),
         originator: None,
-        clusters: Vec::new(),
+        clusters: ThinVec::new(),
         only_to_customer: None,
-        unknown: Vec::new(),
+        unknown: ThinVec::new(),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use thin_vec::ThinVec;
+
 use super::as_path::AsPath;
 
 /// Where a route comes from (RFC 4271 §5.1.1); less is better.
@@ -15,7 +17,8 @@ pub enum Origin {
     Incomplete,
 }
 
-/// What all prefixes of one announcement share. Lists are as they came, without what was discarded.
+/// What all prefixes of one announcement share. Lists are as they came, without what was discarded; thin ones, for most are
+/// empty, and of these sets there are hundreds of thousands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attributes {
     /// ORIGIN.
@@ -33,19 +36,19 @@ pub struct Attributes {
     /// AGGREGATOR, with AS4_AGGREGATOR merged in.
     pub aggregator: Option<(u32, Ipv4Addr)>,
     /// COMMUNITIES (RFC 1997).
-    pub communities: Vec<u32>,
+    pub communities: ThinVec<u32>,
     /// EXTENDED COMMUNITIES (RFC 4360).
-    pub extended_communities: Vec<[u8; 8]>,
+    pub extended_communities: ThinVec<[u8; 8]>,
     /// LARGE_COMMUNITY (RFC 8092).
-    pub large_communities: Vec<(u32, u32, u32)>,
+    pub large_communities: ThinVec<(u32, u32, u32)>,
     /// ORIGINATOR_ID (RFC 4456).
     pub originator: Option<Ipv4Addr>,
     /// CLUSTER_LIST (RFC 4456).
-    pub clusters: Vec<Ipv4Addr>,
+    pub clusters: ThinVec<Ipv4Addr>,
     /// ONLY_TO_CUSTOMER (RFC 9234 §5).
     pub only_to_customer: Option<u32>,
     /// Optional transitive attributes that we do not know, by code, passed on as partial (RFC 4271 §5).
-    pub unknown: Vec<UnknownAttribute>,
+    pub unknown: ThinVec<UnknownAttribute>,
 }
 
 /// Where packets go.

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use thin_vec::ThinVec;
+
 use super::as_path::AsPath;
 use super::attribute::{Attributes, NextHop, Origin, UnknownAttribute};
 use super::error::{Fault, Flaw, Strength};
@@ -47,13 +49,13 @@ struct Rest {
     local_preference: Option<u32>,
     atomic_aggregate: bool,
     aggregator: Option<(u32, Ipv4Addr)>,
-    communities: Vec<u32>,
-    extended_communities: Vec<[u8; 8]>,
-    large_communities: Vec<(u32, u32, u32)>,
+    communities: ThinVec<u32>,
+    extended_communities: ThinVec<[u8; 8]>,
+    large_communities: ThinVec<(u32, u32, u32)>,
     originator: Option<Ipv4Addr>,
-    clusters: Vec<Ipv4Addr>,
+    clusters: ThinVec<Ipv4Addr>,
     only_to_customer: Option<u32>,
-    unknown: Vec<UnknownAttribute>,
+    unknown: ThinVec<UnknownAttribute>,
 }
 
 /// A set of type codes.

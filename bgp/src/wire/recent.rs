@@ -75,6 +75,8 @@ fn place(octets: &[u8], next_hop: Option<NextHop>) -> usize {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
+    use thin_vec::ThinVec;
+
     use super::super::as_path::AsPath;
     use super::super::attribute::Origin;
     use super::*;
@@ -88,13 +90,13 @@ mod tests {
             local_preference: None,
             atomic_aggregate: false,
             aggregator: None,
-            communities: Vec::new(),
-            extended_communities: Vec::new(),
-            large_communities: Vec::new(),
+            communities: ThinVec::new(),
+            extended_communities: ThinVec::new(),
+            large_communities: ThinVec::new(),
             originator: None,
-            clusters: Vec::new(),
+            clusters: ThinVec::new(),
             only_to_customer: None,
-            unknown: Vec::new(),
+            unknown: ThinVec::new(),
         })
     }
 

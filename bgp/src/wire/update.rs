@@ -304,6 +304,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
+    use thin_vec::{ThinVec, thin_vec};
 
     use super::super::as_path::{AsPath, Segment};
     use super::super::attribute::{NextHop, Origin, UnknownAttribute};
@@ -387,11 +388,16 @@ mod tests {
         ) -> Attributes {
             let origin = [Origin::Igp, Origin::Egp, Origin::Incomplete][origin];
             Attributes {
-                origin, as_path, next_hop, med, atomic_aggregate, communities, extended_communities,
+                origin, as_path, next_hop, med, atomic_aggregate,
+                communities: communities.into(),
+                extended_communities: extended_communities.into(),
                 local_preference: Some(local_preference),
                 aggregator: aggregator.filter(|(asn, _)| *asn != 0 && *asn != 23_456),
                 large_communities: large_communities.into_iter().collect(),
-                originator, clusters, only_to_customer, unknown,
+                originator,
+                clusters: clusters.into(),
+                only_to_customer,
+                unknown: unknown.into(),
             }
         }
     }
@@ -493,13 +499,13 @@ mod tests {
             local_preference: Some(100),
             atomic_aggregate: false,
             aggregator: None,
-            communities: Vec::new(),
-            extended_communities: Vec::new(),
-            large_communities: Vec::new(),
+            communities: ThinVec::new(),
+            extended_communities: ThinVec::new(),
+            large_communities: ThinVec::new(),
             originator: None,
-            clusters: Vec::new(),
+            clusters: ThinVec::new(),
             only_to_customer: None,
-            unknown: Vec::new(),
+            unknown: ThinVec::new(),
         }
     }
 
@@ -523,7 +529,7 @@ mod tests {
     #[test]
     fn attributes_that_fill_a_message_are_refused() {
         let attributes = Attributes {
-            communities: vec![1; 1100],
+            communities: thin_vec![1; 1100],
             ..one()
         };
         let prefix: IpNet = "10.1.0.0/16".parse().unwrap();

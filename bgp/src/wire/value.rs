@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use thin_vec::ThinVec;
+
 use super::as_path::{AsPath, Form};
 use super::attribute::Origin;
 use super::error::Flaw;
@@ -27,7 +29,7 @@ pub(super) fn each<const N: usize, T>(
     code: u8,
     value: &[u8],
     read: impl Fn([u8; N]) -> T,
-) -> Result<Vec<T>, Flaw> {
+) -> Result<ThinVec<T>, Flaw> {
     let (items, remainder) = value.as_chunks::<N>();
     if items.is_empty() || !remainder.is_empty() {
         let words = format!(
@@ -131,7 +133,7 @@ pub(super) fn as4_aggregator(value: &[u8], context: &Context) -> Result<Option<(
 }
 
 /// What is in it twice counts once (RFC 8092 §3).
-pub(super) fn large_communities(value: &[u8]) -> Result<Vec<(u32, u32, u32)>, Flaw> {
+pub(super) fn large_communities(value: &[u8]) -> Result<ThinVec<(u32, u32, u32)>, Flaw> {
     let read = |octets: [u8; 12]| {
         let octets = &mut octets.as_slice();
         let mut next = || take_u32(octets).unwrap_or_default();

@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use thin_vec::thin_vec;
+
 use super::replay::Receiver;
 use crate::rib::sample::{self, announce, attributes, prefix};
 use crate::rib::{Direction, Explanation, PeerIndex, Refusal, Rib, Withheld};
@@ -81,10 +83,10 @@ fn a_route_that_is_passed_on() {
         med: Some(5),
         atomic_aggregate: true,
         aggregator: Some((7, Ipv4Addr::new(7, 7, 7, 7))),
-        communities: vec![7],
-        extended_communities: vec![transitive, local],
-        large_communities: vec![(1, 2, 3)],
-        unknown: vec![unknown],
+        communities: thin_vec![7],
+        extended_communities: thin_vec![transitive, local],
+        large_communities: thin_vec![(1, 2, 3)],
+        unknown: thin_vec![unknown],
         ..usual()
     };
     let mut pair = Pair::new(&sample::settings(2));
@@ -92,7 +94,7 @@ fn a_route_that_is_passed_on() {
         as_path: crate::wire::as_path::AsPath(vec![Segment::Sequence(vec![65_000, 65_001, 7])]),
         next_hop: NextHop::Address([169, 254, 1, 2].into()),
         med: None,
-        extended_communities: vec![transitive],
+        extended_communities: thin_vec![transitive],
         ..route.clone()
     };
     assert_eq!(pair.send(route, TO).has(TO), Some(expected));
@@ -263,7 +265,7 @@ fn well_known_communities() {
             });
             pair.send(
                 Attributes {
-                    communities: vec![7, community],
+                    communities: thin_vec![7, community],
                     ..usual()
                 },
                 TO,

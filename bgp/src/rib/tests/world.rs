@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
+use thin_vec::thin_vec;
 
 use super::model::Model;
 use super::replay::Receiver;
@@ -186,11 +187,11 @@ fn kind(from: u8, kind: usize) -> Attributes {
         },
         4 => attributes(from, &[asn, 65_000]),
         5 => Attributes {
-            communities: vec![0xffff_ff01],
+            communities: thin_vec![0xffff_ff01],
             ..usual
         },
         6 => Attributes {
-            communities: vec![0xffff_ff02],
+            communities: thin_vec![0xffff_ff02],
             ..usual
         },
         7 => Attributes {
