@@ -141,10 +141,15 @@ impl Peer {
                 self.running.stop(Timer::StaleTime);
             }
         }
+        if turn.deferral.is_waiting() && turn.rib.counts(self.index, family).received == 0 {
+            // FRR 8 says so a second before it sends its routes.
+            return self.settles_later(turn.now);
+        }
         turn.deferral.heard_all(&self.name, set);
     }
 
-    /// Nothing says when a neighbour without graceful restart has sent all; silence has to do.
+    /// Nothing says when a neighbour without graceful restart has sent all, nor when one that begins with End-of-RIB has;
+    /// silence has to do.
     pub(crate) fn settles_later(&mut self, now: Instant) {
         self.running.start(Timer::Settling, now + SETTLING);
     }

@@ -11,7 +11,8 @@ use crate::{Families, NeighbourName, Side};
 
 /// How long a neighbour that came back may take to send its routes; RFC 4724 §4.2 asks for a bound.
 pub(crate) const STALE_TIME: Duration = Duration::from_secs(360);
-/// A neighbour without graceful restart never says that it has sent all; so long after its last UPDATE it has.
+/// A neighbour without graceful restart never says that it has sent all, and one may say so before it has sent anything; so
+/// long after its last UPDATE it has.
 pub(crate) const SETTLING: Duration = Duration::from_secs(2);
 
 impl Agreed {

@@ -245,13 +245,7 @@ fn a_second_restart_takes_what_is_stale_from_the_first() {
 #[test]
 fn a_neighbour_without_end_of_rib_is_done_when_it_is_silent() {
     let mut lone = Lone::new();
-    lone.site.settings.neighbours.remove(&name("feed"));
-    lone.site.start_again(9);
-    lone.tell(Input::Settings(Box::new(lone.site.settings.clone())));
-    lone.tell(Input::Tunnel(name("peer"), true));
-    let connection = lone.accept();
-    lone.hears(connection, open().encode());
-    lone.hears(connection, keepalive());
+    let connection = after_our_restart(&mut lone, &open());
     lone.run_for(SECOND);
     lone.hears(connection, announcement(&prefixes(2)));
     lone.run_for(SECOND * 3 / 2);
@@ -278,4 +272,46 @@ fn the_open_says_what_was_kept() {
     lone.site.start_again(9);
     lone.tell(Input::Settings(Box::new(lone.site.settings.clone())));
     assert_eq!(said(&mut lone), (true, true));
+}
+
+/// We are there again, and the neighbour opens its session.
+fn after_our_restart(lone: &mut Lone, open: &bgp::wire::open::Open) -> bgp::ConnectionId {
+    lone.site.settings.neighbours.remove(&name("feed"));
+    lone.site.start_again(9);
+    lone.tell(Input::Settings(Box::new(lone.site.settings.clone())));
+    lone.tell(Input::Tunnel(name("peer"), true));
+    let connection = lone.accept();
+    lone.hears(connection, open.encode());
+    lone.hears(connection, keepalive());
+    connection
+}
+
+/// FRR 8 says End-of-RIB a second before it sends its routes: what the kernel still has stays until they come.
+#[test]
+fn an_end_of_rib_before_any_route_is_not_believed_at_once() {
+    let (mut lone, _) = restarted(&graceful(true, true), &prefixes(3));
+    let there = |lone: &Lone| {
+        prefixes(3)
+            .iter()
+            .all(|prefix| lone.site.forwards(&prefix.to_string()))
+    };
+    let connection = after_our_restart(&mut lone, &graceful(false, true));
+    lone.hears(connection, end_of_rib());
+    lone.run_for(SECOND);
+    assert!(there(&lone));
+    lone.hears(connection, announcement(&prefixes(3)));
+    lone.run_for(3 * SECOND);
+    assert_eq!(lone.site.kernel.len(), 3);
+    assert!(lone.site.left.is_empty() && !lone.site.speaker.snapshot().converging);
+}
+
+/// One that has nothing to say does not hold everybody up.
+#[test]
+fn an_end_of_rib_without_routes_is_believed_after_a_moment() {
+    let (mut lone, _) = restarted(&graceful(true, true), &prefixes(3));
+    let connection = after_our_restart(&mut lone, &graceful(false, true));
+    lone.hears(connection, end_of_rib());
+    lone.run_for(3 * SECOND);
+    assert!(!lone.site.speaker.snapshot().converging);
+    assert!(lone.site.left.is_empty() && lone.site.kernel.is_empty());
 }
