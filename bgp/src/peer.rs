@@ -274,7 +274,7 @@ impl Peer {
         turn.out
             .push(Action::Report(Event::Established(self.name.clone())));
         turn.deferral.established(&self.name, &agreed);
-        if deferring && agreed.restart.is_none() {
+        if deferring && !agreed.says_when_it_is_done() {
             self.settles_later(turn.now);
         }
         self.came_back(&agreed, turn);

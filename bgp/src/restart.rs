@@ -21,6 +21,11 @@ impl Agreed {
         self.restart.as_ref().is_some_and(|restart| restart.notification)
     }
 
+    /// Whether its End-of-RIB can be waited for: it says it, and does not wait for ours in turn (RFC 4724 §4.1).
+    pub(crate) fn says_when_it_is_done(&self) -> bool {
+        self.restart.as_ref().is_some_and(|restart| !restart.restarted)
+    }
+
     /// The families whose routes are kept for the neighbour after this end, and for how long.
     pub(crate) fn kept_after(&self, ending: &Ending) -> Option<(Families, Duration)> {
         let restart = self.restart.as_ref()?;
@@ -81,12 +86,9 @@ impl Deferral {
         self.waiting && self.missing.is_empty()
     }
 
-    /// A session is there: its families will be complete, unless the neighbour waits for us in turn (RFC 4724 §4.1).
+    /// A session is there: its families will be complete.
     pub(crate) fn established(&mut self, name: &NeighbourName, agreed: &Agreed) {
-        let both_restarted = agreed.restart.as_ref().is_some_and(|restart| restart.restarted);
-        if both_restarted {
-            self.missing.remove(name);
-        } else if let Some(missing) = self.missing.get_mut(name) {
+        if let Some(missing) = self.missing.get_mut(name) {
             *missing = agreed.negotiated.families;
         }
     }

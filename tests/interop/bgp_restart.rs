@@ -1,5 +1,7 @@
 //! A speaker that starts again while packets flow on (RFC 4724).
 
+use std::time::Duration;
+
 use system_tests::lab::traffic::Ping;
 use system_tests::peer::causeway::SOON;
 use system_tests::peer::strongswan::LINK;
@@ -44,10 +46,14 @@ fn the_peer_starts_again_and_loses_no_ping() {
     }
 }
 
-/// Our daemon dies and is there again: the kernel and the peer keep the routes, and what is lost is what new keys cost.
-/// The user-space datapath dies with the daemon, so this is about the kernel's.
+/// As long as the peer may be without our old keys and we without its new ones, on an emulated machine.
+const NEW_KEYS: Duration = Duration::from_secs(1);
+
+/// Our daemon dies and is there again: the kernel and the peer keep the routes, and not a ping is lost but for those, all at
+/// once, that meet the peer between our old keys, which INITIAL_CONTACT has it drop, and new ones. The user-space datapath
+/// dies with the daemon, so this is about the kernel's.
 #[test]
-fn we_start_again_and_lose_no_ping() {
+fn we_start_again_and_lose_no_more_than_new_keys_cost() {
     if Datapath::of_this_run().unwrap() == Datapath::User {
         return;
     }
@@ -64,8 +70,10 @@ fn we_start_again_and_lose_no_ping() {
         for ping in pings {
             ping.wait_for(20, SOON).unwrap();
             let answers = ping.finish();
-            // What new keys cost, as without BGP.
-            assert!(answers.lost <= 5, "{kind:?}: {answers:?}");
+            let lost = EVERY * u32::try_from(answers.lost).unwrap();
+            let at_once = answers.longest_silence + EVERY;
+            assert!(lost <= at_once, "{kind:?}: more than one gap: {answers:?}");
+            assert!(at_once < NEW_KEYS, "{kind:?}: {answers:?}");
         }
         peers.only_esp();
     }
