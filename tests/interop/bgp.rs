@@ -248,9 +248,30 @@ pub(crate) fn third_tunnels(sites: &Sites) -> (Tunnel, Tunnel) {
     )
 }
 
+/// Both views of two tunnels between the gateways, which get a second outer address each, with a session in either.
+pub(crate) fn two_tunnels(sites: &Sites) -> ([Tunnel; 2], [Tunnel; 2]) {
+    sites.a.gateway.ip(&["addr add 192.0.2.11/24 dev wan"]).unwrap();
+    sites.b.gateway.ip(&["addr add 192.0.2.12/24 dev wan"]).unwrap();
+    let [near, far] = ["192.0.2.11", "192.0.2.12"].map(|text| text.parse().unwrap());
+    let [ours, theirs] = [sites.a.prefix, sites.b.prefix];
+    let (near_first, far_first) = tunnels(sites, apipa(1));
+    let near_second = Tunnel::joining([near, far], [ours, theirs]).starting();
+    let far_second = Tunnel::joining([far, near], [theirs, ours]).waiting();
+    (
+        [near_first, near_second.speaking(apipa(2))],
+        [far_first, far_second.speaking(apipa(2).mirrored())],
+    )
+}
+
 /// The document of a gateway with a tunnel to the second gateway, `second`, and to the third, `third`.
 pub(crate) fn both(second: &Tunnel, third: &Tunnel) -> Document {
     document(&[("third", third), ("second", second)])
+}
+
+/// The link of a connection.
+pub(crate) fn link(gateway: &Causeway, name: &str) -> String {
+    let connection = gateway.wait_for(name, "up").unwrap();
+    connection["interface"].as_str().unwrap().to_owned()
 }
 
 /// Waits until the session of a connection is established; how it stands then.

@@ -7,9 +7,11 @@ use system_tests::lab::sites::Sites;
 use system_tests::lab::traffic::Ping;
 use system_tests::lab::wait;
 use system_tests::peer::causeway::{Causeway, Document, SOON, document};
-use system_tests::peer::tunnel::{Datapath, Tunnel};
+use system_tests::peer::tunnel::Datapath;
 
-use crate::bgp::{Branch, EVERY, Kind, apipa, both, established, learnt, third, third_tunnels, tunnels};
+use crate::bgp::{
+    Branch, EVERY, Kind, apipa, both, established, learnt, link, third, third_tunnels, tunnels, two_tunnels,
+};
 
 /// The same with our own system three times more on what comes in (`import`) or goes out (`export`) by one tunnel.
 fn prepended(document: &Document, direction: &str, name: &str) -> Document {
@@ -18,12 +20,6 @@ fn prepended(document: &Document, direction: &str, name: &str) -> Document {
     document.json["route_policies"] = json!({ "longer": longer });
     document.json["connections"][name]["bgp"][direction] = json!("longer");
     document
-}
-
-/// The link of a connection.
-fn link(gateway: &Causeway, name: &str) -> String {
-    let connection = gateway.wait_for(name, "up").unwrap();
-    connection["interface"].as_str().unwrap().to_owned()
 }
 
 /// Waits until traffic to this prefix leaves by this link alone.
@@ -77,20 +73,9 @@ fn prepending_on_export_moves_the_traffic_of_the_peer_and_back() {
     let run = Run::new().unwrap();
     let sites = Sites::new(&run).unwrap();
     let datapath = Datapath::of_this_run().unwrap();
-    sites.a.gateway.ip(&["addr add 192.0.2.11/24 dev wan"]).unwrap();
-    sites.b.gateway.ip(&["addr add 192.0.2.12/24 dev wan"]).unwrap();
-    let ends = |pair: [&str; 2]| pair.map(|text| text.parse().unwrap());
-    let second = |outer: [&str; 2], spaces| Tunnel::joining(ends(outer), spaces);
-    let (near, far) = tunnels(&sites, apipa(1));
-    let spaces = [sites.a.prefix, sites.b.prefix];
-    let near_second = second(["192.0.2.11", "192.0.2.12"], spaces)
-        .starting()
-        .speaking(apipa(2));
-    let far_second = second(["192.0.2.12", "192.0.2.11"], [sites.b.prefix, sites.a.prefix])
-        .waiting()
-        .speaking(apipa(2).mirrored());
-    let near = document(&[("first", &near), ("second", &near_second)]);
-    let far = document(&[("first", &far), ("second", &far_second)]);
+    let (near, far) = two_tunnels(&sites);
+    let near = document(&[("first", &near[0]), ("second", &near[1])]);
+    let far = document(&[("first", &far[0]), ("second", &far[1])]);
     let (by_first, by_second) = (
         prepended(&near, "export", "second"),
         prepended(&near, "export", "first"),

@@ -11,6 +11,7 @@ mod admin;
 mod anywhere;
 mod azure;
 mod bgp;
+mod bgp_bfd;
 mod bgp_hostile;
 mod bgp_limit;
 mod bgp_prepend;

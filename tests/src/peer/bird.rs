@@ -193,6 +193,9 @@ fn configuration(router: &Router, folder: &Path) -> String {
              ipv4 { import none; export where source = RTS_BGP; }; }\n",
         );
     }
+    if router.sessions.iter().any(|session| session.bfd) {
+        text.push_str("protocol bfd { multihop { interval 300 ms; multiplier 3; }; }\n");
+    }
     text.push_str("protocol static own_prefixes { ipv4;\n");
     for network in &router.networks {
         let _always_fits = writeln!(text, "  route {network} blackhole;");
@@ -215,10 +218,12 @@ fn peer(session: &Session, router: &Router) -> String {
         remote,
         asn,
         hold_time,
+        bfd,
         ..
     } = session;
     let (name, own, time) = (protocol(*remote), router.asn, router.restart_time);
-    let passive = if session.passive { "on" } else { "off" };
+    let word = |on| if on { "on" } else { "off" };
+    let (passive, bfd) = (word(session.passive), word(*bfd));
     // What is reached by a link that holds no network of it is no neighbour on that link to BIRD.
     let (hops, gateway) = match session.link {
         Some(_) => ("multihop 2", "recursive"),
@@ -231,6 +236,7 @@ fn peer(session: &Session, router: &Router) -> String {
   passive {passive};
   {hops};
   hold time {hold_time};
+  bfd {bfd};
   connect delay time 1;
   connect retry time 2;
   error wait time 1, 2;

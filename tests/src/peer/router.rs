@@ -41,6 +41,8 @@ pub struct Session {
     pub passive: bool,
     /// After so many seconds of silence the other side is taken for gone.
     pub hold_time: u16,
+    /// It looks three times a second whether the far end is there (RFC 5883); only BIRD does.
+    pub bfd: bool,
     /// The link that the far end is reached by, where no network of the link's own holds it.
     pub link: Option<String>,
 }
@@ -87,6 +89,7 @@ impl Session {
             asn,
             passive: false,
             hold_time: 180,
+            bfd: false,
             link: None,
         }
     }
