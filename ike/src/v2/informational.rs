@@ -160,7 +160,8 @@ impl Engine {
 
     /// The peer is alive; if a NAT before it gave it another address, we follow (RFC 7296 §2.23).
     fn heard(&mut self, common: &mut Common, state: &mut Established, datagram: &Datagram, now: Instant) {
-        (state.heard, state.spoke, state.looking) = (now, now, None);
+        (state.heard, state.spoke) = (now, now);
+        (state.looking, state.looked) = (None, false);
         if state.window.wears() {
             state.lifetime.soft = state.lifetime.soft.min(now);
         }

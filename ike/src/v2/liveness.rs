@@ -22,6 +22,21 @@ impl Established {
             .max(self.dpd_timeout / 3)
     }
 
+    /// When the datapath is asked next. For the first time early: what comes right after an IKE message would else pass for
+    /// later than it was.
+    pub(crate) fn next_look(&self) -> Instant {
+        if self.looked {
+            self.heard + self.probe_after()
+        } else {
+            self.heard + self.probe_after() / 2
+        }
+    }
+
+    /// Whether it was silent for so long that it is asked.
+    fn is_silent(&self, now: Instant) -> bool {
+        self.heard + self.probe_after() <= now
+    }
+
     /// When the first keepalive is due.
     pub(crate) fn first_keepalive(&self, now: Instant) -> Option<Instant> {
         self.nat.local.then(|| now + nat::KEEPALIVE)
@@ -134,7 +149,12 @@ impl Engine {
         let carried = state.children.iter().filter(|child| child.installed.is_some());
         let children: Vec<ChildId> = carried.map(|child| child.id).collect();
         if asked || children.is_empty() {
-            return self.probe(common, state, now);
+            state.looked = true;
+            return if state.is_silent(now) {
+                self.probe(common, state, now)
+            } else {
+                self.keep(common, State::Established(state))
+            };
         }
         self.out.push(Action::AskTraffic(children));
         state.looking = Some(now + LOOK);
@@ -164,8 +184,11 @@ impl Engine {
             established.heard = about.max(established.heard);
         }
         let looking = established.looking.take().is_some();
+        established.looked |= looking;
         match state {
-            State::Established(state) if looking && !moved => self.probe(common, state, now),
+            State::Established(state) if looking && !moved && state.is_silent(now) => {
+                self.probe(common, state, now)
+            }
             state => self.keep(common, state),
         }
     }

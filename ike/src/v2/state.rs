@@ -145,6 +145,8 @@ pub(crate) struct Established {
     pub(crate) spoke: Instant,
     /// The datapath is asked what came; it has until then to answer.
     pub(crate) looking: Option<Instant>,
+    /// It was asked since the last IKE message, so that what came since then is known.
+    pub(crate) looked: bool,
     /// When it was established.
     pub(crate) since: Instant,
     /// How long the peer may be silent.
@@ -188,6 +190,7 @@ impl Established {
             heard: now,
             spoke: now,
             looking: None,
+            looked: false,
             since: now,
             dpd_timeout,
             initiator_nonce: Box::default(),
@@ -244,7 +247,7 @@ impl IkeSa {
                 retransmission = state.window.due();
                 liveness = retransmission
                     .is_none()
-                    .then(|| state.looking.unwrap_or(state.heard + state.probe_after()));
+                    .then(|| state.looking.unwrap_or(state.next_look()));
             }
             State::InitAnswered(_) | State::Answering(_) | State::Refused(_) => {}
         }

@@ -95,6 +95,23 @@ fn a_peer_that_dies_amid_traffic_is_found_dead_in_time() {
     }
 }
 
+/// The same where traffic came for a moment only since the last IKE message: what came then is no later than it was.
+#[test]
+fn a_peer_that_dies_soon_after_it_spoke_is_found_dead_in_time() {
+    for timeout in [9, 45, 300].map(Duration::from_secs) {
+        for traffic in [1, 4, 10, 20] {
+            let mut pair = Pair::with(|east, west| (east.dpd_timeout, west.dpd_timeout) = (timeout, timeout));
+            pair.run_until_quiet();
+            carry(&mut pair, traffic);
+            pair.network.cut = true;
+            pair.run_for(timeout + SECOND);
+            for site in [&pair.east, &pair.west] {
+                assert!(is_silent(site), "{timeout:?}, {traffic} s of traffic");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_datapath_that_does_not_tell_is_not_waited_for() {
     let mut pair = settled(TIMEOUT);
