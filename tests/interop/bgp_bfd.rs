@@ -1,4 +1,4 @@
-//! Bidirectional forwarding detection beside BGP (RFC 5882).
+//! Bidirectional forwarding detection beside BGP (RFC 5882), at a pace that an emulated machine keeps.
 
 use std::net::IpAddr;
 
@@ -39,7 +39,7 @@ fn a_silent_peer_is_missed_long_before_its_hold_time() {
     let _ipsec = StrongSwan::start(&run, &sites.b.gateway, &far, datapath).unwrap();
     let bird = Bird::start(&run, &sites.b.gateway, &router).unwrap();
     let mut near = document(&[("peer", &near)]);
-    near.json["connections"]["peer"]["bgp"]["bfd"] = json!({ "interval_ms": 300 });
+    near.json["connections"]["peer"]["bgp"]["bfd"] = json!({ "interval_ms": 1000 });
     let near = Causeway::with_document(&run, &sites.a.gateway, &near, datapath).unwrap();
     established(&near, "peer");
     hears(&near, "peer");
@@ -75,7 +75,7 @@ fn hears(gateway: &Causeway, name: &str) {
 fn watched(tunnels: &[Tunnel; 2]) -> Document {
     let mut document = document(&[("first", &tunnels[0]), ("second", &tunnels[1])]);
     for name in ["first", "second"] {
-        document.json["connections"][name]["bgp"]["bfd"] = json!({});
+        document.json["connections"][name]["bgp"]["bfd"] = json!({ "interval_ms": 1000 });
     }
     document
 }
