@@ -95,7 +95,7 @@ fn a_cut_tunnel_leaves_its_share_to_the_other() {
     let datapath = Datapath::of_this_run().unwrap();
     let (near, far) = two_tunnels(&sites);
     let (near, far) = (watched(&near), watched(&far));
-    let far = Causeway::with_document(&run, &sites.b.gateway, &far, datapath).unwrap();
+    let _far = Causeway::with_document(&run, &sites.b.gateway, &far, datapath).unwrap();
     let near = Causeway::with_document(&run, &sites.a.gateway, &near, datapath).unwrap();
     for name in ["first", "second"] {
         established(&near, name);
