@@ -130,7 +130,7 @@ pub(crate) fn in_a_line(view: &BgpView, connection: &str, now: Instant) -> Optio
         let sum = |of: fn(&FamilyCounts) -> u32| snapshot.families.values().map(of).sum::<u32>();
         let (accepted, advertised) = (sum(|counts| counts.accepted), sum(|counts| counts.advertised));
         return Some(format!(
-            "{state} for {since} s, {accepted} prefixes accepted, {advertised} advertised"
+            "{state} for {since} s, prefixes: {accepted} accepted, {advertised} advertised"
         ));
     }
     let why = snapshot.last_error.as_ref();
