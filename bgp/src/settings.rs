@@ -41,6 +41,23 @@ pub struct Settings {
     pub deferral_time: Duration,
 }
 
+impl Settings {
+    /// Those of a speaker that was not told any: it has no neighbours, and keeps nothing for anybody.
+    pub fn none() -> Self {
+        Self {
+            asn: 0,
+            router_id: Ipv4Addr::UNSPECIFIED,
+            host_name: None,
+            own: Vec::new(),
+            sites: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
+            multipath: 1,
+            restart_time: Duration::ZERO,
+            deferral_time: Duration::ZERO,
+        }
+    }
+}
+
 /// One neighbour and the session with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {

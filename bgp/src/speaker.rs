@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ipnet::IpNet;
 
@@ -312,21 +312,4 @@ impl Speaker {
 /// What every OPEN says: when it changes, every session begins anew.
 fn shared(settings: &Settings) -> (u32, Ipv4Addr) {
     (settings.asn, settings.router_id)
-}
-
-impl Settings {
-    /// Those of a speaker that was not told any.
-    fn none() -> Self {
-        Self {
-            asn: 0,
-            router_id: Ipv4Addr::UNSPECIFIED,
-            host_name: None,
-            own: Vec::new(),
-            sites: BTreeMap::new(),
-            neighbours: BTreeMap::new(),
-            multipath: 1,
-            restart_time: Duration::ZERO,
-            deferral_time: Duration::ZERO,
-        }
-    }
 }

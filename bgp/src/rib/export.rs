@@ -2,7 +2,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use thin_vec::ThinVec;
 
 use super::PeerIndex;
 use super::configured::{Configured, Member};
@@ -265,20 +264,6 @@ fn leave(attributes: &mut Attributes) {
 
 /// What we bring into BGP ourselves.
 pub(super) fn originated() -> Attributes {
-    Attributes {
-        origin: Origin::Igp,
-        as_path: AsPath::default(),
-        next_hop: NextHop::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        med: None,
-        local_preference: None,
-        atomic_aggregate: false,
-        aggregator: None,
-        communities: ThinVec::new(),
-        extended_communities: ThinVec::new(),
-        large_communities: ThinVec::new(),
-        originator: None,
-        clusters: ThinVec::new(),
-        only_to_customer: None,
-        unknown: ThinVec::new(),
-    }
+    let nowhere = NextHop::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    Attributes::mandatory(Origin::Igp, AsPath::default(), nowhere)
 }

@@ -1,7 +1,4 @@
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attributes::SharedAttributes;
 use super::configured::Configured;
@@ -25,19 +22,8 @@ pub(crate) struct Rib {
 
 impl Rib {
     pub(crate) fn new() -> Self {
-        let nothing = Settings {
-            asn: 0,
-            router_id: Ipv4Addr::UNSPECIFIED,
-            host_name: None,
-            own: Vec::new(),
-            sites: BTreeMap::new(),
-            neighbours: BTreeMap::new(),
-            multipath: 1,
-            restart_time: Duration::ZERO,
-            deferral_time: Duration::ZERO,
-        };
         Self {
-            configured: Configured::new(Arc::new(nothing)),
+            configured: Configured::new(Arc::new(Settings::none())),
             peers: Peers::default(),
             tables: PerFamily::new(Table::new),
             shared: SharedAttributes::default(),

@@ -69,6 +69,28 @@ pub struct UnknownAttribute {
     pub value: Vec<u8>,
 }
 
+impl Attributes {
+    /// Those that every route has (RFC 4271 §5), and no others.
+    pub fn mandatory(origin: Origin, as_path: AsPath, next_hop: NextHop) -> Self {
+        Self {
+            origin,
+            as_path,
+            next_hop,
+            med: None,
+            local_preference: None,
+            atomic_aggregate: false,
+            aggregator: None,
+            communities: ThinVec::new(),
+            extended_communities: ThinVec::new(),
+            large_communities: ThinVec::new(),
+            originator: None,
+            clusters: ThinVec::new(),
+            only_to_customer: None,
+            unknown: ThinVec::new(),
+        }
+    }
+}
+
 impl NextHop {
     /// The address, not the link-local one.
     pub fn address(self) -> IpAddr {

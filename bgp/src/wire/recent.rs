@@ -75,29 +75,12 @@ fn place(octets: &[u8], next_hop: Option<NextHop>) -> usize {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use thin_vec::ThinVec;
-
     use super::super::as_path::AsPath;
     use super::super::attribute::Origin;
     use super::*;
 
     fn by(last: u8) -> Arc<Attributes> {
-        Arc::new(Attributes {
-            origin: Origin::Igp,
-            as_path: AsPath::default(),
-            next_hop: hop(last),
-            med: None,
-            local_preference: None,
-            atomic_aggregate: false,
-            aggregator: None,
-            communities: ThinVec::new(),
-            extended_communities: ThinVec::new(),
-            large_communities: ThinVec::new(),
-            originator: None,
-            clusters: ThinVec::new(),
-            only_to_customer: None,
-            unknown: ThinVec::new(),
-        })
+        Arc::new(Attributes::mandatory(Origin::Igp, AsPath::default(), hop(last)))
     }
 
     fn hop(last: u8) -> NextHop {

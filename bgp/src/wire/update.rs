@@ -304,7 +304,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
-    use thin_vec::{ThinVec, thin_vec};
+    use thin_vec::thin_vec;
 
     use super::super::as_path::{AsPath, Segment};
     use super::super::attribute::{NextHop, Origin, UnknownAttribute};
@@ -491,21 +491,11 @@ mod tests {
     }
 
     fn one() -> Attributes {
+        let as_path = AsPath(vec![Segment::Sequence(vec![64_512])]);
+        let next_hop = NextHop::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
         Attributes {
-            origin: Origin::Igp,
-            as_path: AsPath(vec![Segment::Sequence(vec![64_512])]),
-            next_hop: NextHop::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
-            med: None,
             local_preference: Some(100),
-            atomic_aggregate: false,
-            aggregator: None,
-            communities: ThinVec::new(),
-            extended_communities: ThinVec::new(),
-            large_communities: ThinVec::new(),
-            originator: None,
-            clusters: ThinVec::new(),
-            only_to_customer: None,
-            unknown: ThinVec::new(),
+            ..Attributes::mandatory(Origin::Igp, as_path, next_hop)
         }
     }
 

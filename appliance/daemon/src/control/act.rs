@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use crate::bgp_owner;
 use crate::derive::negotiated;
 use crate::ike_owner::Command;
-use crate::store::{Audit, AuditPage, AuditQuery};
+use crate::store::{Audit, AuditPage, AuditQuery, Author};
 
 impl Control {
     /// Tells the engine, and the audit log.
@@ -46,11 +46,7 @@ impl Control {
             action = act.action.word(),
             "by hand"
         );
-        if let Origin::Store(store) = &self.origin {
-            let audit = Audit::done(&act.author, act.what());
-            store.with(move |store| store.audit(&audit)).await?;
-        }
-        Ok(())
+        self.done(&act.author, act.what()).await
     }
 
     /// Tells the BGP speaker, and the audit log.
@@ -74,8 +70,13 @@ impl Control {
             action = act.action.word(),
             "by hand"
         );
+        self.done(&act.author, act.what()).await
+    }
+
+    /// Notes in the audit log who did what, where there is one.
+    async fn done(&self, author: &Author, what: String) -> Result<(), Refusal> {
         if let Origin::Store(store) = &self.origin {
-            let audit = Audit::done(&act.author, act.what());
+            let audit = Audit::done(author, what);
             store.with(move |store| store.audit(&audit)).await?;
         }
         Ok(())

@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use appliance_config::ValidConfig;
 use appliance_config::model::{Connection, ConnectionBgp, GatewayBgp, Name};
+use aws_lc_rs::constant_time;
 use bgp::bfd::BfdSettings;
 use bgp::{Families, Limits, Neighbour, NeighbourName, Settings, Timers};
 use secrecy::{ExposeSecret, SecretSlice};
-use zeroize::Zeroizing;
 
 use super::numbering::number;
 use super::route_policy::policy;
@@ -71,9 +71,14 @@ impl Distance {
 impl SessionEnd {
     /// Whether the same sockets serve.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let md5 = |end: &Self| end.md5.as_ref().map(|secret| secret.expose_secret().to_vec());
         let socket = |end: &Self| (end.link.clone(), end.local, end.remote, end.distance);
-        socket(self) == socket(other) && md5(self).map(Zeroizing::new) == md5(other).map(Zeroizing::new)
+        let signed = match (&self.md5, &other.md5) {
+            (Some(one), Some(other)) => {
+                constant_time::verify_slices_are_equal(one.expose_secret(), other.expose_secret()).is_ok()
+            }
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        socket(self) == socket(other) && signed
     }
 }
 
@@ -135,15 +140,10 @@ pub(super) fn settings(
 /// Without neighbours, which are all that it would have to do with.
 pub(crate) fn no_speaker() -> Settings {
     Settings {
-        asn: 0,
-        router_id: Ipv4Addr::UNSPECIFIED,
-        host_name: None,
-        own: Vec::new(),
-        sites: BTreeMap::new(),
-        neighbours: BTreeMap::new(),
         multipath: MULTIPATH,
         restart_time: RESTART_TIME,
         deferral_time: DEFERRAL_TIME,
+        ..Settings::none()
     }
 }
 
