@@ -12,6 +12,7 @@ mod anywhere;
 mod azure;
 mod bgp;
 mod bgp_bfd;
+mod bgp_capabilities;
 mod bgp_hostile;
 mod bgp_limit;
 mod bgp_prepend;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::model::{Bfd, Connection, Name, RoutePolicy, SiteBgp};
+use crate::model::{Bfd, BgpCapabilities, Connection, Name, RoutePolicy, SiteBgp};
 use crate::{Change, ValidConfig};
 
 /// What both ends tell each other when a session opens, or what carries it: another ends the session.
@@ -14,6 +14,7 @@ struct Opening<'c> {
     router_id: Ipv4Addr,
     hold_time: Duration,
     keepalive: Duration,
+    capabilities: &'c BgpCapabilities,
     md5_secret: Option<&'c Name>,
     multihop: u8,
     ttl_security: Option<u8>,
@@ -24,6 +25,7 @@ struct Opening<'c> {
 #[derive(PartialEq, Eq)]
 struct Conduct<'c> {
     passive: bool,
+    local_preference: u32,
     bfd: Option<Bfd>,
     maximum_prefixes: u32,
     restart_after: Option<Duration>,
@@ -94,6 +96,7 @@ fn session<'c>(
         router_id: gateway.router_id,
         hold_time: session.timers.hold_time,
         keepalive: session.timers.keepalive,
+        capabilities: &session.capabilities,
         md5_secret: session.md5_secret.as_ref(),
         multihop: session.multihop,
         ttl_security: session.ttl_security,
@@ -101,6 +104,7 @@ fn session<'c>(
     };
     let conduct = Conduct {
         passive: session.passive,
+        local_preference: session.local_preference,
         bfd: session.bfd,
         maximum_prefixes: session.maximum_prefixes,
         restart_after: session.restart_after,

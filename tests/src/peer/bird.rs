@@ -200,7 +200,9 @@ fn configuration(router: &Router, folder: &Path) -> String {
     for network in &router.networks {
         let _always_fits = writeln!(text, "  route {network} blackhole;");
     }
-    text.push_str("}\nprotocol static far_ends { ipv4;\n");
+    text.push_str("}\n");
+    text.push_str(&router.words);
+    text.push_str("protocol static far_ends { ipv4;\n");
     for Session { remote, link, .. } in &router.sessions {
         if let Some(link) = link {
             let _always_fits = writeln!(text, "  route {remote}/32 via \"{link}\";");
@@ -219,6 +221,8 @@ fn peer(session: &Session, router: &Router) -> String {
         asn,
         hold_time,
         bfd,
+        words,
+        channel,
         ..
     } = session;
     let (name, own, time) = (protocol(*remote), router.asn, router.restart_time);
@@ -242,8 +246,9 @@ fn peer(session: &Session, router: &Router) -> String {
   error wait time 1, 2;
   graceful restart on;
   graceful restart time {time};
-  ipv4 {{ import all; next hop self; gateway {gateway};
-    export where source = RTS_BGP || proto = \"own_prefixes\"; }};
+  {words}
+  ipv4 {{ import all; next hop self; gateway {gateway}; {channel}
+    export where source = RTS_BGP || proto ~ \"own_*\"; }};
 }}
 "
     )

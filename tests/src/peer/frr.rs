@@ -238,6 +238,7 @@ fn neighbour(session: &Session) -> String {
         remote,
         asn,
         hold_time,
+        words,
         ..
     } = session;
     let passive = if session.passive {
@@ -253,7 +254,7 @@ fn neighbour(session: &Session) -> String {
  neighbor {remote} timers connect 2
  neighbor {remote} timers delayopen 1
  neighbor {remote} advertisement-interval 0
-{passive}",
+{passive}{words}",
         (hold_time / 3).max(1)
     )
 }

@@ -26,6 +26,8 @@ pub struct Router {
     pub kernel: bool,
     /// For how long it wants its routes kept while it starts again (RFC 4724), in seconds.
     pub restart_time: u16,
+    /// What else BIRD is configured with, in its own words.
+    pub words: String,
 }
 
 /// One of its sessions.
@@ -45,6 +47,10 @@ pub struct Session {
     pub bfd: bool,
     /// The link that the far end is reached by, where no network of the link's own holds it.
     pub link: Option<String>,
+    /// What else is said of it, in the words of the implementation.
+    pub words: String,
+    /// What else is said of its IPv4 routes; only BIRD does.
+    pub channel: String,
 }
 
 impl Router {
@@ -57,6 +63,7 @@ impl Router {
             networks: Vec::new(),
             kernel: true,
             restart_time: 120,
+            words: String::new(),
         }
     }
 
@@ -91,6 +98,8 @@ impl Session {
             hold_time: 180,
             bfd: false,
             link: None,
+            words: String::new(),
+            channel: String::new(),
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::address::address;
 use super::bgp::{BgpTimers, HOLD_TIMES_S, default_local_address, is_apipa, suits};
 use super::gateway::GatewayDraft;
-use super::{Bfd, GatewayBgp, Name, RoutePolicy, Site};
+use super::route_policy::PREFERENCES;
+use super::{Bfd, BgpCapabilities, GatewayBgp, Name, RoutePolicy, Site};
 use crate::Reason;
 use crate::reader::{Collection, Object, Value};
 
@@ -20,6 +21,10 @@ pub struct ConnectionBgp {
     pub export: Option<Name>,
     /// The peer opens the session, and we wait.
     pub passive: bool,
+    /// What both sides can do with the session.
+    pub capabilities: BgpCapabilities,
+    /// The local preference of routes that come without one (RFC 4271 §9.1.1).
+    pub local_preference: u32,
     /// How long the peer may be silent.
     pub timers: BgpTimers,
     /// How many routers the peer may be away.
@@ -39,6 +44,7 @@ pub struct ConnectionBgp {
 /// What is done where the document leaves it open.
 pub(crate) const MULTIHOP: u8 = 2;
 pub(crate) const PREFIXES_PER_PEER: u32 = 4000;
+pub(crate) const LOCAL_PREFERENCE: u32 = 100;
 /// What may be written.
 pub(crate) const HOPS: RangeInclusive<u64> = 1..=255;
 pub(crate) const PREFIX_LIMITS: RangeInclusive<u64> = 1..=10_000_000;
@@ -76,14 +82,11 @@ impl ConnectionBgp {
         let peer = configured(value, around.site.map(|site| &site.bgp), "site");
         let local_address = local_address(&mut object, ours, peer.map(|peer| peer.address));
         let passive = object.optional("passive", false, Value::boolean);
-        let timers = match object.take("hold_time_s") {
-            Some(value) => {
-                let hold_time_s = value.whole(HOLD_TIMES_S);
-                ours.zip(hold_time_s)
-                    .map(|(ours, hold_time_s)| ours.timers.held(hold_time_s))
-            }
-            None => ours.map(|ours| ours.timers),
-        };
+        let capabilities = BgpCapabilities::read(&mut object, peer.is_some_and(|peer| peer.internal));
+        let local_preference = object.optional("local_preference", LOCAL_PREFERENCE, |value| {
+            value.whole(PREFERENCES)
+        });
+        let timers = timers(&mut object, ours);
         let multihop = object.optional("multihop", MULTIHOP, |value| value.whole(HOPS));
         let ttl_security = object.optional("ttl_security", None, |value| value.whole(HOPS).map(Some));
         let bfd = object.optional("bfd", None, |value| Bfd::read(value).map(Some));
@@ -105,6 +108,8 @@ impl ConnectionBgp {
             import: import?,
             export: export?,
             passive: passive?,
+            capabilities: capabilities?,
+            local_preference: local_preference?,
             timers: timers?,
             multihop: multihop?,
             ttl_security: ttl_security?,
@@ -124,6 +129,18 @@ fn configured<'c, T>(value: &Value<'_>, side: Option<&'c Option<T>>, whose: &str
         value.problem(Reason::BgpNotConfigured, detail);
     }
     found.as_ref()
+}
+
+/// Those of the gateway, unless the session has a hold time of its own.
+fn timers(object: &mut Object<'_>, ours: Option<&GatewayBgp>) -> Option<BgpTimers> {
+    match object.take("hold_time_s") {
+        Some(value) => {
+            let hold_time_s = value.whole(HOLD_TIMES_S);
+            ours.zip(hold_time_s)
+                .map(|(ours, hold_time_s)| ours.timers.held(hold_time_s))
+        }
+        None => ours.map(|ours| ours.timers),
+    }
 }
 
 /// The address that is named, or the first that suits the peer.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::limits;
 use crate::model::bfd::{INTERVAL_MS, MULTIPLIER};
 use crate::model::bgp::{HOLD_TIME_S, default_keepalive_s, default_local_address, default_router_id};
-use crate::model::bgp_session::{MULTIHOP, PREFIXES_PER_PEER};
+use crate::model::bgp_capabilities::{ADD_PATH_RECEIVE, FAMILY};
+use crate::model::bgp_session::{LOCAL_PREFERENCE, MULTIHOP, PREFIXES_PER_PEER};
 use crate::model::limits::NAT_RULES;
 
 /// Our BGP speaker.
@@ -82,6 +83,21 @@ pub(super) struct ConnectionBgp {
     /// The peer opens it, and we wait.
     #[serde(default)]
     pub(super) passive: bool,
+    /// What we are to the peer (RFC 9234), which must be the counterpart: then routes do not leak. Not told if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::bgp_role")]
+    pub(super) role: Option<String>,
+    /// Whose routes are exchanged, over a session of either IP version.
+    #[serde(default = "families")]
+    #[schemars(schema_with = "limits::families")]
+    pub(super) families: Vec<String>,
+    /// The peer may send several paths to one prefix (RFC 7911).
+    #[serde(default = "add_path_receive")]
+    pub(super) add_path_receive: bool,
+    /// The local preference of routes that come without one.
+    #[serde(default = "local_preference")]
+    #[schemars(schema_with = "limits::preference")]
+    pub(super) local_preference: u32,
     /// Seconds that the peer may be silent; the gateway's if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::hold_time_s")]
@@ -182,6 +198,18 @@ fn bfd_interval_ms() -> u64 {
 
 fn bfd_multiplier() -> u8 {
     MULTIPLIER
+}
+
+fn families() -> Vec<String> {
+    FAMILY.iter().map(|(word, _)| (*word).to_owned()).collect()
+}
+
+fn add_path_receive() -> bool {
+    ADD_PATH_RECEIVE
+}
+
+fn local_preference() -> u32 {
+    LOCAL_PREFERENCE
 }
 
 fn multihop() -> u8 {

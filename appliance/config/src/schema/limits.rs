@@ -7,6 +7,7 @@ use crate::model::asn::ASNS;
 use crate::model::authentication::{LONGEST_ID, METHOD};
 use crate::model::bfd::{INTERVALS_MS, MULTIPLIERS};
 use crate::model::bgp::{HOLD_TIMES_S, KEEPALIVES_S};
+use crate::model::bgp_capabilities::{FAMILY, ROLE as BGP_ROLE};
 use crate::model::bgp_session::{HOPS, PREFIX_LIMITS, RESTARTS_S};
 use crate::model::connection::{
     CHILDLESS, DPD_TIMEOUTS_S, FRAGMENT_SIZES, MODE, MTUS, PRIORITIES, PROTOCOL, SMALLEST_TCP_MSS,
@@ -138,6 +139,7 @@ limits! {
     asn = whole(&ASNS);
     hold_time_s = whole(&HOLD_TIMES_S);
     keepalive_s = whole(&KEEPALIVES_S);
+    bgp_role = word(BGP_ROLE);
     multihop = whole(&HOPS);
     ttl_security = whole(&HOPS);
     bfd_interval_ms = whole(&INTERVALS_MS);
@@ -168,6 +170,11 @@ pub(super) fn dh_group(_: &mut SchemaGenerator) -> Schema {
 /// Units of 1,024 bytes; 0 is no limit.
 pub(super) fn ipsec_lifetime_kb(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "anyOf": [{ "const": 0 }, whole(&IPSEC_LIFETIMES_KB)] })
+}
+
+/// Families of routes, at least one.
+pub(super) fn families(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": word(FAMILY), "minItems": 1, "uniqueItems": true })
 }
 
 /// Key exchanges after the first, in their order.

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::sample::{check, faults, routed, sample, with, without};
-use crate::model::{ConnectionBgp, GatewayBgp, Limits};
-use crate::{Reason, impact, notices};
+use crate::model::{BgpCapabilities, ConnectionBgp, Family, GatewayBgp, Limits};
+use crate::{Reason, impact, notices, with_defaults};
 
 fn gateway(document: &Value) -> GatewayBgp {
     check(document).unwrap().gateway.bgp.unwrap()
@@ -52,6 +52,13 @@ fn every_default_is_filled_in() {
     );
     assert_eq!((found.md5_secret, found.restart_after), (None, None));
     assert_eq!((found.ttl_security, found.bfd), (None, None));
+    assert_eq!(found.local_preference, 100);
+    let capabilities = BgpCapabilities {
+        role: None,
+        families: Family::BOTH.into(),
+        add_path_receive: true,
+    };
+    assert_eq!(found.capabilities, capabilities);
 }
 
 #[test]
@@ -70,6 +77,7 @@ fn a_default_written_out_is_no_change() {
         (
             "/connections/to-b/bgp",
             json!({ "local_address": "169.254.21.2", "passive": false, "hold_time_s": 180, "multihop": 2,
+                    "role": null, "families": ["ipv6", "ipv4"], "add_path_receive": true, "local_preference": 100,
                     "ttl_security": null, "bfd": null, "md5_secret": null, "maximum_prefixes": 4000, "restart_after_s": null }),
         ),
     ];
@@ -187,6 +195,28 @@ fn numbers_that_may_be_used_are_accepted() {
 fn a_site_may_be_in_our_own_system_if_it_says_so() {
     let document = with(routed(), "/sites/c/bgp/asn", json!(65010));
     check(&with(document, "/sites/c/bgp/internal", json!(true))).unwrap();
+}
+
+/// RFC 9234 §4.1: a role is what one autonomous system is to another.
+#[test]
+fn inside_our_own_system_there_are_no_roles() {
+    let document = with(routed(), "/sites/c/bgp/asn", json!(65010));
+    let document = with(document, "/sites/c/bgp/internal", json!(true));
+    let document = with(document, "/connections/to-c/bgp/role", json!("peer"));
+    let problems = check(&document).unwrap_err();
+    let reason = Reason::AsnNotExternal;
+    assert_eq!(faults(&problems), [("/connections/to-c/bgp/role", reason)]);
+    assert!(problems[0].detail.contains("no roles"), "{}", problems[0]);
+}
+
+#[test]
+fn every_default_of_a_session_is_shown() {
+    let filled = with_defaults(&routed()).unwrap();
+    let found = &filled["connections"]["to-b"]["bgp"];
+    assert_eq!(found["families"], json!(["ipv4", "ipv6"]));
+    assert_eq!(found["add_path_receive"], true);
+    assert_eq!(found["local_preference"], 100);
+    assert_eq!(found.get("role"), None);
 }
 
 #[test]
@@ -347,6 +377,9 @@ fn the_impact_tells_which_peers_lose_their_session() {
         ("/connections/to-b/bgp/hold_time_s", json!(200)),
         ("/connections/to-b/bgp/md5_secret", json!("bgp-b")),
         ("/connections/to-b/bgp/ttl_security", json!(1)),
+        ("/connections/to-b/bgp/role", json!("customer")),
+        ("/connections/to-b/bgp/families", json!(["ipv4"])),
+        ("/connections/to-b/bgp/add_path_receive", json!(false)),
     ] {
         assert_eq!(changed(pointer, value), ["b", "", "", ""], "{pointer}");
     }
@@ -355,6 +388,7 @@ fn the_impact_tells_which_peers_lose_their_session() {
         ("/connections/to-b/bgp/bfd", json!({})),
         ("/connections/to-b/bgp/maximum_prefixes", json!(10)),
         ("/connections/to-b/bgp/restart_after_s", json!(600)),
+        ("/connections/to-b/bgp/local_preference", json!(200)),
     ] {
         assert_eq!(changed(pointer, value), ["", "b", "", ""], "{pointer}");
     }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Connection, ConnectionBgp, GatewayBgp, Name};
+use appliance_config::model::{
+    BgpCapabilities, BgpRole, Connection, ConnectionBgp, Family as Version, GatewayBgp, Name,
+};
 use aws_lc_rs::constant_time;
 use bgp::bfd::BfdSettings;
-use bgp::{Families, Limits, Neighbour, NeighbourName, Settings, Timers};
+use bgp::{Families, Family, Limits, Neighbour, NeighbourName, Role, Settings, Timers};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::numbering::number;
@@ -21,8 +23,6 @@ const RESTART_TIME: Duration = Duration::from_secs(120);
 const DEFERRAL_TIME: Duration = Duration::from_secs(60);
 /// So many tunnels share a flow's prefix at most.
 const MULTIPATH: u8 = 8;
-/// What RFC 4271 §9.1.1 leaves to us.
-const LOCAL_PREFERENCE: u32 = 100;
 
 /// What the BGP speaker is to run, and how each of its neighbours is reached.
 #[derive(Debug, Clone)]
@@ -171,17 +171,35 @@ fn neighbour(
             keepalive: session.timers.keepalive,
             connect_retry: Timers::USUAL.connect_retry,
         },
-        families: Families::ALL,
+        families: families(&session.capabilities),
         limits: Limits {
             prefixes: session.maximum_prefixes,
             restart_after: session.restart_after,
         },
         import: named(&session.import),
         export: named(&session.export),
-        role: None,
-        add_path: true,
-        local_preference: LOCAL_PREFERENCE,
+        role: session.capabilities.role.map(role),
+        add_path: session.capabilities.add_path_receive,
+        local_preference: session.local_preference,
         priority: connection.priority,
+    }
+}
+
+fn families(capabilities: &BgpCapabilities) -> Families {
+    let families = capabilities.families.iter().map(|version| match version {
+        Version::V4 => Family::Ipv4,
+        Version::V6 => Family::Ipv6,
+    });
+    families.collect()
+}
+
+fn role(role: BgpRole) -> Role {
+    match role {
+        BgpRole::Provider => Role::Provider,
+        BgpRole::Customer => Role::Customer,
+        BgpRole::Peer => Role::Peer,
+        BgpRole::RouteServer => Role::RouteServer,
+        BgpRole::RouteServerClient => Role::RouteServerClient,
     }
 }
 
@@ -279,6 +297,36 @@ mod tests {
         );
         assert_eq!(end.distance, Distance::AtMost(2));
         assert_eq!(end.md5.as_ref().unwrap().expose_secret(), b"Geheim2");
+    }
+
+    #[test]
+    fn capabilities_and_preference_of_a_session_are_those_of_the_document() {
+        let neighbour = |said: Value| {
+            let mut document = document();
+            for connection in ["to-azure", "spare"] {
+                let bgp = document["connections"][connection]["bgp"]
+                    .as_object_mut()
+                    .unwrap();
+                bgp.extend(said.as_object().unwrap().clone());
+            }
+            desired(&document).bgp.speaker.neighbours[&name("to-azure")].clone()
+        };
+        let usual = neighbour(json!({}));
+        assert_eq!((usual.families, usual.role), (Families::ALL, None));
+        assert_eq!((usual.add_path, usual.local_preference), (true, 100));
+        let said = json!({ "families": ["ipv6"], "add_path_receive": false, "local_preference": 7 });
+        let other = neighbour(said);
+        assert_eq!(other.families, Families::NONE.with(Family::Ipv6));
+        assert_eq!((other.add_path, other.local_preference), (false, 7));
+        for (word, role) in [
+            ("provider", Role::Provider),
+            ("customer", Role::Customer),
+            ("peer", Role::Peer),
+            ("route-server", Role::RouteServer),
+            ("route-server-client", Role::RouteServerClient),
+        ] {
+            assert_eq!(neighbour(json!({ "role": word })).role, Some(role));
+        }
     }
 
     /// RFC 5082 §3: the peer next door arrives with 255.
