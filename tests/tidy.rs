@@ -84,6 +84,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "appliance-keys",
             "appliance-config",
             "appliance-dhcp",
+            "appliance-nat",
             "image-slots",
         ],
     ),

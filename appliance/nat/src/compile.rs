@@ -1,0 +1,326 @@
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+use crate::carve::longest;
+use crate::numbers::{BindingKey, Numbers, TooMany};
+use crate::program::{
+    Action, Binding, Chain, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Program, Side,
+    Value,
+};
+use crate::rule::{Mode, Rule, Rules, Tunnel};
+
+mod binding;
+mod zone;
+
+/// What marks of ours begin with; the number of the connection follows.
+pub(crate) const MARK: u32 = 0x4357_0000;
+/// TCP and UDP (IANA protocol numbers).
+pub(crate) const WITH_PORTS: [u8; 2] = [6, 17];
+
+/// The program that means these rules, with the numbers that were kept. The same input makes the same program.
+///
+/// # Errors
+/// There are more sites or rules than connection tracking can tell apart.
+pub fn compile(rules: &Rules, kept: &Numbers) -> Result<Program, TooMany> {
+    let numbers = kept.assign(rules)?;
+    let mut compiler = Compiler {
+        rules,
+        numbers: &numbers,
+        bindings: BTreeMap::new(),
+        maps: Vec::new(),
+        hooks: Vec::new(),
+        chains: Vec::new(),
+    };
+    compiler.zones();
+    compiler.hooks();
+    for (connection, tunnel) in &rules.tunnels {
+        compiler.tunnel(connection, tunnel);
+    }
+    compiler.counters();
+    let Compiler {
+        bindings,
+        mut maps,
+        hooks: mut all,
+        chains,
+        ..
+    } = compiler;
+    maps.retain(|map| !map.elements.is_empty());
+    all.extend(chains);
+    for chain in &mut all {
+        chain.lines.retain(|line| line.looks_up(&maps));
+    }
+    all.retain(|chain| chain.hook.is_none() || !chain.lines.is_empty());
+    Ok(Program {
+        numbers,
+        bindings,
+        maps,
+        chains: all,
+    })
+}
+
+/// What a program is made of, so far.
+struct Compiler<'r> {
+    rules: &'r Rules,
+    numbers: &'r Numbers,
+    bindings: BTreeMap<u16, Binding>,
+    maps: Vec<Map>,
+    hooks: Vec<Chain>,
+    chains: Vec<Chain>,
+}
+
+impl Compiler<'_> {
+    /// The hooks of translation, which lead to the chains of each tunnel.
+    fn hooks(&mut self) {
+        let arrives = Action::Branch(Field::InLink, "reverse_egress".into());
+        let leaves = Action::Branch(Field::Mark, "reverse_ingress".into());
+        let from = Action::Branch(Field::InLink, "ingress".into());
+        let to = Action::Branch(Field::OutLink, "egress".into());
+        let counted = vec![
+            Line::of(Action::Count(Field::Flow(Side::Destination), "counters".into())),
+            Line::of(Action::Count(Field::Flow(Side::Source), "counters".into())),
+            Line {
+                conditions: vec![Condition::Marked],
+                actions: vec![Action::Mark(0)],
+            },
+        ];
+        self.hook(
+            Hook::Destination,
+            "an external prefix, to the internal one",
+            [arrives, leaves.clone()].map(Line::of).into(),
+        );
+        self.hook(
+            Hook::DestinationOwn,
+            "of our own: an external prefix, to the internal one",
+            vec![Line::of(leaves)],
+        );
+        self.hook(
+            Hook::Source,
+            "an internal prefix, to the external one",
+            [from.clone(), to].map(Line::of).into(),
+        );
+        self.hook(
+            Hook::SourceOwn,
+            "for us: an internal prefix, to the external one",
+            vec![Line::of(from)],
+        );
+        self.hook(Hook::After, "counts", counted.clone());
+        self.hook(Hook::AfterOwn, "counts what is for us", counted);
+    }
+
+    fn hook(&mut self, hook: Hook, about: &str, lines: Vec<Line>) {
+        self.hooks.push(Chain {
+            name: hook.chain().to_owned(),
+            about: about.to_owned(),
+            hook: Some(hook),
+            lines,
+        });
+    }
+
+    /// The four ways through a tunnel's rules.
+    fn tunnel(&mut self, connection: &str, tunnel: &Tunnel) {
+        for mode in Mode::ALL {
+            let rules = tunnel.rules(mode);
+            if rules.is_empty() {
+                continue;
+            }
+            let mut named = Vec::new();
+            for (name, rule) in rules {
+                let key = BindingKey::of(connection, name, mode, rule);
+                let Some(id) = self.numbers.bindings.get(&key).copied() else {
+                    continue;
+                };
+                named.push((id, rule));
+                self.binding(
+                    id,
+                    Binding {
+                        key,
+                        connection: connection.to_owned(),
+                        name: name.clone(),
+                        mode,
+                        rule: rule.clone(),
+                    },
+                );
+            }
+            for side in [Side::Source, Side::Destination] {
+                self.way(connection, tunnel, Way { mode, side }, &named);
+            }
+        }
+    }
+
+    /// The chain of a tunnel that looks at one side of its packets, and what leads there.
+    fn way(&mut self, connection: &str, tunnel: &Tunnel, way: Way, rules: &[(u16, &Rule)]) {
+        let word = way.word();
+        let chain = format!("{word}_{}", tunnel.number);
+        let element = match (way.mode, way.side) {
+            (Mode::Ingress, Side::Destination) => Element::Number(MARK | u32::from(tunnel.number)),
+            (Mode::Ingress, Side::Source) | (Mode::Egress, Side::Source | Side::Destination) => {
+                Element::Link(tunnel.link.clone())
+            }
+        };
+        self.lead(&word, element, Value::Jump(chain.clone()));
+        let mut lines = Vec::new();
+        for family in Family::ALL {
+            let suits = |rule: &Rule| Family::of(&rule.internal) == family;
+            let of: Vec<(u16, &Rule)> = rules.iter().copied().filter(|(_, rule)| suits(rule)).collect();
+            for (field, key, kind, elements) in lookups(way.side, family, &of) {
+                let name = format!("{word}{kind}{}_{}", family.digit(), tunnel.number);
+                lines.push(Line::of(Action::Branch(field, name.clone())));
+                self.maps.push(Map {
+                    name,
+                    about: connection.to_owned(),
+                    key,
+                    data: Data::Verdict,
+                    elements,
+                });
+            }
+        }
+        self.chain(chain, connection, lines);
+    }
+
+    fn chain(&mut self, name: String, about: &str, lines: Vec<Line>) {
+        self.chains.push(Chain {
+            name,
+            about: about.to_owned(),
+            hook: None,
+            lines,
+        });
+    }
+
+    /// Adds to the map from links, or marks, to the chains of tunnels.
+    fn lead(&mut self, map: &str, element: Element, value: Value) {
+        if let Some(map) = self.maps.iter_mut().find(|known| known.name == map) {
+            map.elements.push((element, value));
+        }
+    }
+
+    /// The counter of each half of a flow's mark.
+    fn counters(&mut self) {
+        let numbered = self.bindings.iter().flat_map(|(id, binding)| {
+            let value = Value::Counter(binding.key.to_string());
+            let halves = [u32::from(*id), u32::from(*id) << 16];
+            halves.map(|mark| (Element::Number(mark), value.clone()))
+        });
+        let elements = numbered.collect();
+        self.map(
+            "counters",
+            "by halves of the mark of flows",
+            Key::Mark,
+            Data::Counter,
+        );
+        if let Some(map) = self.maps.last_mut() {
+            map.elements = elements;
+        }
+    }
+
+    fn map(&mut self, name: &str, about: &str, key: Key, data: Data) {
+        self.maps.push(Map {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            key,
+            data,
+            elements: Vec::new(),
+        });
+    }
+}
+
+/// One side of the packets that a mode is about.
+#[derive(Clone, Copy)]
+struct Way {
+    mode: Mode,
+    side: Side,
+}
+
+impl Way {
+    /// As in names of chains and maps.
+    fn word(self) -> String {
+        match self.side {
+            Side::Source => self.mode.word().to_owned(),
+            Side::Destination => format!("reverse_{}", self.mode.word()),
+        }
+    }
+}
+
+/// What is asked, of which kind of map, what is in its name, and its elements.
+type Lookup = (Field, Key, &'static str, Vec<(Element, Value)>);
+
+/// What finds the rule for a side of a packet: those for one port come first.
+fn lookups(side: Side, family: Family, rules: &[(u16, &Rule)]) -> Vec<Lookup> {
+    let mut found = vec![
+        (
+            Field::Port(side, family),
+            Key::Port(family),
+            "_ports",
+            ports(side, rules),
+        ),
+        (
+            Field::Address(side, family),
+            Key::Address(family),
+            "",
+            whole(side, rules),
+        ),
+    ];
+    found.retain(|(_, _, _, elements)| !elements.is_empty());
+    found
+}
+
+/// Which prefix of a rule its packets have at that side before it translates them.
+fn before(side: Side, rule: &Rule) -> IpNet {
+    match side {
+        Side::Source => rule.internal,
+        Side::Destination => rule.external,
+    }
+}
+
+fn destination(side: Side, id: u16) -> Value {
+    Value::Goto(match side {
+        Side::Source => format!("source_{id}"),
+        Side::Destination => format!("destination_{id}"),
+    })
+}
+
+/// Of rules for all traffic: the longest prefix counts.
+fn whole(side: Side, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
+    let whole = rules.iter().filter(|(_, rule)| rule.ports().is_none());
+    let pieces = longest(whole.map(|(id, rule)| (before(side, rule), *id)).collect());
+    let element = |(net, id)| (Element::Net(net), destination(side, id));
+    pieces.into_iter().map(element).collect()
+}
+
+/// Of rules for one port: the longest prefix with that port counts.
+fn ports(side: Side, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
+    let mut by_port: BTreeMap<u16, Vec<(IpNet, u16)>> = BTreeMap::new();
+    for (id, rule) in rules {
+        if let Some((internal, external)) = rule.ports() {
+            let port = match side {
+                Side::Source => internal,
+                Side::Destination => external,
+            };
+            by_port.entry(port).or_default().push((before(side, rule), *id));
+        }
+    }
+    let mut elements = Vec::new();
+    for (port, prefixes) in by_port {
+        for (net, id) in longest(prefixes) {
+            let element = |protocol| (Element::Port(net, protocol, port), destination(side, id));
+            elements.extend(WITH_PORTS.map(element));
+        }
+    }
+    elements
+}
+
+impl Line {
+    /// Whether all that it asks for is there.
+    fn looks_up(&self, maps: &[Map]) -> bool {
+        let mut names = self.actions.iter().filter_map(Action::map);
+        names.all(|name| maps.iter().any(|map| map.name == name))
+    }
+
+    /// For all packets.
+    pub(crate) fn of(action: Action) -> Self {
+        Self {
+            conditions: Vec::new(),
+            actions: vec![action],
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::ops::RangeInclusive;
+
+use super::{Compiler, WITH_PORTS};
+use crate::program::{Action, Binding, Condition, Line, Side, Target};
+use crate::rule::Kind;
+
+/// Protocols whose ports, or ids, tell flows of one address apart (IANA protocol numbers): ICMP, TCP, UDP, DCCP, ICMPv6,
+/// SCTP, UDP-Lite.
+const TOLD_APART: [u8; 7] = [1, 6, 17, 33, 58, 132, 136];
+
+impl Compiler<'_> {
+    /// The chains of one rule on one connection: what it does to the first packet of a flow, each way.
+    pub(super) fn binding(&mut self, id: u16, binding: Binding) {
+        let about = format!("{}: {}", binding.connection, binding.name);
+        let (internal, external) = (binding.rule.internal, binding.rule.external);
+        let (source, destination) = match &binding.rule.kind {
+            Kind::Static { ports: None } => (
+                bind(id, Side::Source, Target::Prefix(external)),
+                bind(id, Side::Destination, Target::Prefix(internal)),
+            ),
+            Kind::Static {
+                ports: Some((inside, outside)),
+            } => {
+                let (inside, outside) = ((internal, *inside), (external, *outside));
+                let (to, back) = (
+                    Target::Port {
+                        from: inside,
+                        to: outside,
+                    },
+                    Target::Port {
+                        from: outside,
+                        to: inside,
+                    },
+                );
+                (
+                    bind_port(id, Side::Source, to),
+                    bind_port(id, Side::Destination, back),
+                )
+            }
+            Kind::Dynamic { ports } => {
+                let refused = binding.refused().into_iter().map(Action::Hit);
+                let drop = Line {
+                    conditions: Vec::new(),
+                    actions: refused.chain([Action::Drop]).collect(),
+                };
+                (self.pool(id, &about, &binding, ports), vec![drop])
+            }
+        };
+        self.chain(format!("source_{id}"), &about, source);
+        self.chain(format!("destination_{id}"), &about, destination);
+        self.bindings.insert(id, binding);
+    }
+
+    /// Many behind few. The kernel takes one range of ports at a time, so several have a chain each, and the dice decide:
+    /// a flow that finds its range full has another chance when its host tries again.
+    fn pool(&mut self, id: u16, about: &str, binding: &Binding, ports: &[RangeInclusive<u16>]) -> Vec<Line> {
+        let external = binding.rule.external;
+        let translate = |range: &RangeInclusive<u16>| {
+            Action::Translate(Side::Source, Target::Pool(external, Some(range.clone())))
+        };
+        let with_ports = match ports {
+            [range] => translate(range),
+            several => {
+                let mut shares = Vec::new();
+                for (index, range) in several.iter().enumerate() {
+                    let chain = format!("source_{id}_{}", index + 1);
+                    let line = Line {
+                        conditions: vec![Condition::Protocol(TOLD_APART.into())],
+                        actions: vec![translate(range)],
+                    };
+                    self.chain(chain.clone(), about, vec![line]);
+                    let size = u32::from(*range.end()).saturating_sub(u32::from(*range.start())) + 1;
+                    shares.push((size, chain));
+                }
+                Action::Spread(shares)
+            }
+        };
+        vec![
+            Line::of(Action::Bind(Side::Source, id)),
+            Line {
+                conditions: vec![Condition::Protocol(TOLD_APART.into())],
+                actions: vec![with_ports],
+            },
+            Line::of(Action::Translate(Side::Source, Target::Pool(external, None))),
+        ]
+    }
+}
+
+fn bind(id: u16, side: Side, target: Target) -> Vec<Line> {
+    vec![
+        Line::of(Action::Bind(side, id)),
+        Line::of(Action::Translate(side, target)),
+    ]
+}
+
+fn bind_port(id: u16, side: Side, target: Target) -> Vec<Line> {
+    vec![
+        Line::of(Action::Bind(side, id)),
+        Line {
+            conditions: vec![Condition::Protocol(WITH_PORTS.into())],
+            actions: vec![Action::Translate(side, target)],
+        },
+    ]
+}

@@ -1,0 +1,290 @@
+use ipnet::IpNet;
+
+use super::{Compiler, MARK, lookups};
+use crate::carve::longest;
+use crate::program::{Action, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Side, Value};
+use crate::rule::{Mode, Rule, Tunnel};
+
+/// Of a class that is written down: the source stays as it is.
+const UNTRANSLATED: u32 = 0x1_0000;
+/// The bits of two classes.
+const CLASSES: u32 = 0xffff;
+
+/// The zone of flows between sites of these classes: both directions have the same one. Class 0 is all that is
+/// unambiguous: ourselves, the LAN, sites without ingress rules.
+fn zone(one: u8, other: u8) -> u16 {
+    u16::from_be_bytes([one.max(other), one.min(other)])
+}
+
+impl Compiler<'_> {
+    fn class(&self, tunnel: &Tunnel) -> u8 {
+        self.numbers.sites.get(&tunnel.site).copied().unwrap_or(0)
+    }
+
+    /// What happens before connection tracking: which zone a packet is in, and by which tunnel it leaves.
+    pub(super) fn zones(&mut self) {
+        for (name, about, key, data) in [
+            ("from", "tunnels with egress rules", Key::Link, Data::Verdict),
+            (
+                "towards",
+                "tunnels with rules, by route",
+                Key::Route,
+                Data::Verdict,
+            ),
+            (
+                "towards_own",
+                "tunnels with ingress rules",
+                Key::Link,
+                Data::Verdict,
+            ),
+            (
+                "classes",
+                "what stands for the site of a tunnel",
+                Key::Link,
+                Data::Verdict,
+            ),
+            (
+                "zones_in",
+                "from a site to nobody in particular",
+                Key::Link,
+                Data::Zone,
+            ),
+            ("zones", "of two classes of sites", Key::Pair, Data::Zone),
+            ("reverse_egress", "", Key::Link, Data::Verdict),
+            ("reverse_ingress", "", Key::Mark, Data::Verdict),
+            ("ingress", "", Key::Link, Data::Verdict),
+            ("egress", "", Key::Link, Data::Verdict),
+        ] {
+            self.map(name, about, key, data);
+        }
+        let rules = self.rules;
+        for (connection, tunnel) in &rules.tunnels {
+            self.sets(connection, tunnel);
+            self.from(connection, tunnel);
+            self.towards(connection, tunnel);
+            self.class_of(connection, tunnel);
+        }
+        self.pairs();
+        self.hook(
+            Hook::Before,
+            "which zone, and by which tunnel",
+            [
+                Action::Branch(Field::InLink, "from".into()),
+                Action::Branch(Field::RouteLink, "towards".into()),
+                Action::ZoneFrom(Field::InLink, "zones_in".into()),
+            ]
+            .map(Line::of)
+            .into(),
+        );
+        self.hook(
+            Hook::BeforeOwn,
+            "of our own: which zone, and by which tunnel",
+            vec![Line::of(Action::Branch(Field::OutLink, "towards_own".into()))],
+        );
+    }
+
+    /// Prefixes of a tunnel's rules, whatever the rules say of them.
+    fn sets(&mut self, connection: &str, tunnel: &Tunnel) {
+        for mode in Mode::ALL {
+            for family in Family::ALL {
+                let external = nets(tunnel, mode, family, |rule| rule.external);
+                self.set(connection, external_set(mode, family, tunnel), family, external);
+            }
+        }
+        for family in Family::ALL {
+            let internal = nets(tunnel, Mode::Egress, family, |rule| rule.internal);
+            self.set(connection, internal_set(family, tunnel), family, internal);
+        }
+    }
+
+    fn set(&mut self, about: &str, name: String, family: Family, nets: Vec<IpNet>) {
+        if !nets.is_empty() {
+            let pieces = longest(nets.into_iter().map(|net| (net, ())).collect());
+            let elements = pieces
+                .into_iter()
+                .map(|(net, ())| (Element::Net(net), Value::Member));
+            self.maps.push(Map {
+                name,
+                about: about.to_owned(),
+                key: Key::Address(family),
+                data: Data::Nothing,
+                elements: elements.collect(),
+            });
+        }
+    }
+
+    /// From the site to us by an external prefix, whatever the routes say of that.
+    fn from(&mut self, connection: &str, tunnel: &Tunnel) {
+        if tunnel.egress.is_empty() {
+            return;
+        }
+        let mut actions = vec![Action::Accept];
+        let class = self.class(tunnel);
+        if class > 0 {
+            actions.insert(0, Action::Zone(zone(class, 0)));
+        }
+        let lines = families(tunnel, Mode::Egress).map(|family| Line {
+            conditions: vec![Condition::In(
+                Field::Address(Side::Destination, family),
+                external_set(Mode::Egress, family, tunnel),
+            )],
+            actions: actions.clone(),
+        });
+        let (chain, lines) = (format!("from_{}", tunnel.number), lines.collect());
+        self.lead(
+            "from",
+            Element::Link(tunnel.link.clone()),
+            Value::Jump(chain.clone()),
+        );
+        self.chain(chain, connection, lines);
+    }
+
+    /// To a site, as the routes say.
+    fn towards(&mut self, connection: &str, tunnel: &Tunnel) {
+        let marks: Vec<Line> = families(tunnel, Mode::Ingress)
+            .map(|family| Line {
+                conditions: vec![Condition::In(
+                    Field::Address(Side::Destination, family),
+                    external_set(Mode::Ingress, family, tunnel),
+                )],
+                actions: vec![Action::Mark(MARK | u32::from(tunnel.number))],
+            })
+            .collect();
+        let class = self.class(tunnel);
+        let link = Element::Link(tunnel.link.clone());
+        if class > 0 {
+            let chain = format!("towards_own_{}", tunnel.number);
+            let mut lines = marks.clone();
+            lines.push(Line::of(Action::Zone(zone(class, 0))));
+            self.lead("towards_own", link.clone(), Value::Jump(chain.clone()));
+            self.chain(chain, connection, lines);
+        }
+        let mut lines = marks;
+        lines.push(Line::of(Action::Pair(0)));
+        lines.push(Line::of(Action::Branch(Field::InLink, "classes".into())));
+        lines.extend(self.unmistakable(tunnel));
+        let mut end = vec![Action::Pair(0)];
+        if class > 0 {
+            lines.extend(pair(class));
+            end.push(Action::Accept);
+        }
+        lines.push(Line {
+            conditions: Vec::new(),
+            actions: end,
+        });
+        let chain = format!("towards_{}", tunnel.number);
+        self.lead("towards", link, Value::Jump(chain.clone()));
+        self.chain(chain, connection, lines);
+    }
+
+    /// What comes from another site but is translated as if it were ours has a name of ours by which answers come back, so
+    /// its zone is that of what is ours.
+    fn unmistakable(&self, tunnel: &Tunnel) -> Vec<Line> {
+        let class = self.class(tunnel);
+        let mut lines: Vec<Line> = families(tunnel, Mode::Egress)
+            .map(|family| Line {
+                conditions: vec![
+                    Condition::PairFrom(UNTRANSLATED),
+                    Condition::In(Field::Address(Side::Source, family), internal_set(family, tunnel)),
+                ],
+                actions: if class > 0 {
+                    vec![Action::Pair(0)]
+                } else {
+                    vec![Action::Pair(0), Action::Accept]
+                },
+            })
+            .collect();
+        lines.push(Line::of(Action::PairWith(CLASSES, 0)));
+        lines
+    }
+
+    /// Writes down the class of the site that a packet is from, and whether an ingress rule translates its source.
+    fn class_of(&mut self, connection: &str, tunnel: &Tunnel) {
+        let class = self.class(tunnel);
+        if class == 0 {
+            return;
+        }
+        let link = Element::Link(tunnel.link.clone());
+        self.lead("zones_in", link.clone(), Value::Zone(zone(class, 0)));
+        let chain = format!("class_{class}_{}", tunnel.number);
+        let both = u32::from(class) * 257;
+        let mut lines = vec![Line::of(Action::Pair(both))];
+        for family in families(tunnel, Mode::Ingress) {
+            let rules: Vec<(u16, &Rule)> = tunnel
+                .ingress
+                .values()
+                .filter(|rule| Family::of(&rule.internal) == family)
+                .map(|rule| (0, rule))
+                .collect();
+            for (field, key, word, elements) in lookups(Side::Source, family, &rules) {
+                let name = format!("translated{word}{}_{}", family.digit(), tunnel.number);
+                lines.push(Line {
+                    conditions: vec![Condition::In(field, name.clone())],
+                    actions: vec![Action::Return],
+                });
+                let members = elements.into_iter().map(|(element, _)| (element, Value::Member));
+                self.maps.push(Map {
+                    name,
+                    about: connection.to_owned(),
+                    key,
+                    data: Data::Nothing,
+                    elements: members.collect(),
+                });
+            }
+        }
+        lines.push(Line::of(Action::Pair(both | UNTRANSLATED)));
+        self.lead("classes", link, Value::Jump(chain.clone()));
+        self.chain(chain, &tunnel.site, lines);
+    }
+
+    /// The zone of every two classes.
+    fn pairs(&mut self) {
+        let classes: Vec<u8> = [0]
+            .into_iter()
+            .chain(self.numbers.sites.values().copied())
+            .collect();
+        for one in &classes {
+            for other in classes.iter().filter(|other| *other <= one && *one > 0) {
+                let zone = zone(*one, *other);
+                self.lead("zones", Element::Number(zone.into()), Value::Zone(zone));
+            }
+        }
+    }
+}
+
+/// Puts the class of the site that a packet is for beside that which it is from, the greater first.
+fn pair(class: u8) -> Vec<Line> {
+    let (class, both) = (u32::from(class), u32::from(class) * 257);
+    vec![
+        Line {
+            conditions: vec![Condition::PairUpTo(both)],
+            actions: vec![Action::PairWith(0xff, class << 8)],
+        },
+        Line {
+            conditions: vec![Condition::PairFrom(both + 1)],
+            actions: vec![Action::PairWith(0xff00, class)],
+        },
+        Line::of(Action::ZoneFrom(Field::Pair, "zones".into())),
+    ]
+}
+
+fn families(tunnel: &Tunnel, mode: Mode) -> impl Iterator<Item = Family> {
+    let has = move |family: &Family| {
+        let mut rules = tunnel.rules(mode).values();
+        rules.any(|rule| Family::of(&rule.internal) == *family)
+    };
+    Family::ALL.into_iter().filter(has)
+}
+
+fn nets(tunnel: &Tunnel, mode: Mode, family: Family, side: impl Fn(&Rule) -> IpNet) -> Vec<IpNet> {
+    let nets = tunnel.rules(mode).values().map(side);
+    nets.filter(|net| Family::of(net) == family).collect()
+}
+
+fn external_set(mode: Mode, family: Family, tunnel: &Tunnel) -> String {
+    format!("{}_external{}_{}", mode.word(), family.digit(), tunnel.number)
+}
+
+fn internal_set(family: Family, tunnel: &Tunnel) -> String {
+    format!("egress_internal{}_{}", family.digit(), tunnel.number)
+}

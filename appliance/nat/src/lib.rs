@@ -1,0 +1,18 @@
+//! Rules of translation of addresses, as a program of maps and chains for nftables.
+
+mod carve;
+mod compile;
+mod listing;
+mod numbers;
+mod program;
+mod render;
+mod rule;
+
+pub use compile::compile;
+pub use numbers::{BindingKey, Numbers, TooMany};
+pub use program::{
+    Action, Binding, Chain, Condition, Data, Element, Family, Field, Half, Hook, Key, Line, Map, Program,
+    Side, Target, Value,
+};
+pub use render::{Counted, TABLE};
+pub use rule::{Kind, Mode, Rule, Rules, Tunnel};

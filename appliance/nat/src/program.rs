@@ -1,0 +1,349 @@
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+
+use crate::numbers::{BindingKey, Numbers};
+use crate::rule::{Mode, Rule};
+
+/// What the kernel does about the rules, as plain data: the content of one table of nftables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    pub(crate) numbers: Numbers,
+    pub(crate) bindings: BTreeMap<u16, Binding>,
+    pub(crate) maps: Vec<Map>,
+    pub(crate) chains: Vec<Chain>,
+}
+
+/// A rule on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// What says the same in another program; the name of its counter.
+    pub key: BindingKey,
+    /// The name of the connection.
+    pub connection: String,
+    /// The name of the rule.
+    pub name: String,
+    /// Whose source addresses it translates.
+    pub mode: Mode,
+    /// What it says.
+    pub rule: Rule,
+}
+
+/// What is looked up: a set if the elements have no values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Map {
+    /// Its name in the table.
+    pub name: String,
+    /// What it is for, in words.
+    pub about: String,
+    /// What is looked up in it.
+    pub key: Key,
+    /// What is found.
+    pub data: Data,
+    /// Elements, no two of which match the same.
+    pub elements: Vec<(Element, Value)>,
+}
+
+/// What a map is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// The name of a link.
+    Link,
+    /// The name of the link that the route to the destination leads to.
+    Route,
+    /// An address.
+    Address(Family),
+    /// An address, a protocol and a port.
+    Port(Family),
+    /// The mark of a packet or a flow.
+    Mark,
+    /// The classes of two sites.
+    Pair,
+}
+
+/// What a map answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// Only whether there is an element.
+    Nothing,
+    /// Where to go on.
+    Verdict,
+    /// A zone of connection tracking.
+    Zone,
+    /// A counter.
+    Counter,
+}
+
+/// The versions of IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+/// What an element matches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Element {
+    /// A link.
+    Link(String),
+    /// The addresses of a prefix.
+    Net(IpNet),
+    /// A TCP or UDP port (by IANA protocol number) at the addresses of a prefix.
+    Port(IpNet, u8, u16),
+    /// A mark, or the classes of two sites.
+    Number(u32),
+}
+
+/// What an element stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing more.
+    Member,
+    /// A chain, and back.
+    Jump(String),
+    /// A chain, and back to where its caller came from.
+    Goto(String),
+    /// A zone of connection tracking.
+    Zone(u16),
+    /// A counter, by name.
+    Counter(String),
+}
+
+/// Lines, of which each is for the packets that meet its conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Its name in the table.
+    pub name: String,
+    /// What it is for, in words.
+    pub about: String,
+    /// Where packets come in; only from other chains if `None`.
+    pub hook: Option<Hook>,
+    /// In order.
+    pub lines: Vec<Line>,
+}
+
+/// Where packets pass, in this order on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// What comes in, before connection tracking.
+    Before,
+    /// What is our own, before connection tracking.
+    BeforeOwn,
+    /// The destination of what comes in, once for each flow.
+    Destination,
+    /// The destination of what is our own, once for each flow.
+    DestinationOwn,
+    /// The source of what goes out, once for each flow.
+    Source,
+    /// The source of what is for us, once for each flow.
+    SourceOwn,
+    /// What goes out, after translation.
+    After,
+    /// What is for us, after translation.
+    AfterOwn,
+}
+
+/// Actions for packets that meet all conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+    /// In order.
+    pub actions: Vec<Action>,
+}
+
+/// The ends of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// Where it is from.
+    Source,
+    /// Where it goes.
+    Destination,
+}
+
+/// The halves of a flow's mark: which binding translated that side of its first packet.
+pub type Half = Side;
+
+/// What of a packet is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The link that it came in by.
+    InLink,
+    /// The link that it goes out by.
+    OutLink,
+    /// The link that the route to its destination leads to.
+    RouteLink,
+    /// An address.
+    Address(Side, Family),
+    /// An address with protocol and port.
+    Port(Side, Family),
+    /// Its mark.
+    Mark,
+    /// Half of its flow's mark.
+    Flow(Half),
+    /// The classes of the sites that it is from and for.
+    Pair,
+}
+
+/// What a line asks of a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It is in a set.
+    In(Field, String),
+    /// The classes are at least this.
+    PairFrom(u32),
+    /// The classes are at most this.
+    PairUpTo(u32),
+    /// The protocol is one of these, by IANA number.
+    Protocol(Vec<u8>),
+    /// Its mark is one of ours.
+    Marked,
+}
+
+/// What a line does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Goes on where the map says.
+    Branch(Field, String),
+    /// Marks the packet, which decides about its route.
+    Mark(u32),
+    /// Writes down classes.
+    Pair(u32),
+    /// Writes down classes, keeping the bits of the first.
+    PairWith(u32, u32),
+    /// Tracks it in a zone.
+    Zone(u16),
+    /// Tracks it in the zone that the map says.
+    ZoneFrom(Field, String),
+    /// Writes into the flow's mark which binding translates it.
+    Bind(Half, u16),
+    /// Translates the flow.
+    Translate(Side, Target),
+    /// Goes on in one of these chains, by chance in proportion.
+    Spread(Vec<(u32, String)>),
+    /// Counts it where the map says.
+    Count(Field, String),
+    /// Counts it.
+    Hit(String),
+    /// Drops it.
+    Drop,
+    /// Lets it pass this hook.
+    Accept,
+    /// Back to the caller.
+    Return,
+}
+
+/// What an address becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The same host of another prefix.
+    Prefix(IpNet),
+    /// The same host of another prefix, at another port.
+    Port {
+        /// The prefix and port that match.
+        from: (IpNet, u16),
+        /// What they become.
+        to: (IpNet, u16),
+    },
+    /// An address of these, at a port of these if the protocol has ports, or ids.
+    Pool(IpNet, Option<RangeInclusive<u16>>),
+}
+
+impl Program {
+    /// What bindings and sites are called, for the next program.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// Every rule on every connection, by its number in marks.
+    pub fn bindings(&self) -> &BTreeMap<u16, Binding> {
+        &self.bindings
+    }
+
+    /// All that is looked up.
+    pub fn maps(&self) -> &[Map] {
+        &self.maps
+    }
+
+    /// What happens, hooks first.
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+}
+
+impl Binding {
+    /// The counter of new flows to its external prefix that were dropped, if it is dynamic.
+    pub fn refused(&self) -> Option<String> {
+        self.rule.is_dynamic().then(|| format!("{}.refused", self.key))
+    }
+}
+
+impl Side {
+    /// The other end.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Source => Self::Destination,
+            Self::Destination => Self::Source,
+        }
+    }
+}
+
+impl Family {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    /// As in names of maps.
+    pub fn digit(self) -> u8 {
+        match self {
+            Self::V4 => 4,
+            Self::V6 => 6,
+        }
+    }
+
+    /// That of a prefix.
+    pub fn of(net: &IpNet) -> Self {
+        match net {
+            IpNet::V4(_) => Self::V4,
+            IpNet::V6(_) => Self::V6,
+        }
+    }
+}
+
+impl Action {
+    /// The map that it looks something up in.
+    pub fn map(&self) -> Option<&str> {
+        match self {
+            Self::Branch(_, map) | Self::ZoneFrom(_, map) | Self::Count(_, map) => Some(map),
+            Self::Mark(_)
+            | Self::Pair(_)
+            | Self::PairWith(..)
+            | Self::Zone(_)
+            | Self::Bind(..)
+            | Self::Translate(..)
+            | Self::Spread(_)
+            | Self::Hit(_)
+            | Self::Drop
+            | Self::Accept
+            | Self::Return => None,
+        }
+    }
+}
+
+impl Hook {
+    /// The name of the chain at this hook.
+    pub fn chain(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::BeforeOwn => "before_own",
+            Self::Destination => "destination",
+            Self::DestinationOwn => "destination_own",
+            Self::Source => "source",
+            Self::SourceOwn => "source_own",
+            Self::After => "after",
+            Self::AfterOwn => "after_own",
+        }
+    }
+}

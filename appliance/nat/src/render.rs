@@ -1,0 +1,322 @@
+use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter, Result, Write as _};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::compile::MARK;
+use crate::program::{
+    Action, Chain, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Program, Side, Target,
+    Value,
+};
+
+/// The table, which is ours alone.
+pub const TABLE: &str = "inet causeway_nat";
+/// The most octets of a comment that nftables takes, less its end.
+const COMMENT: usize = 120;
+
+/// What a counter has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Packets.
+    pub packets: u64,
+    /// Octets of these, from the IP header on.
+    pub bytes: u64,
+}
+
+impl Program {
+    /// The script that replaces the whole table, whatever was there before, in one transaction. Counters begin with what they
+    /// have counted before, if that is known.
+    pub fn script(&self, counters: &BTreeMap<String, Counted>) -> String {
+        let mut script = format!("table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
+        for binding in self.bindings.values() {
+            let names = [Some(binding.key.to_string()), binding.refused()];
+            for name in names.into_iter().flatten() {
+                let Counted { packets, bytes } = counters.get(&name).copied().unwrap_or_default();
+                let _ = writeln!(script, "\tcounter {name} {{ packets {packets} bytes {bytes} }}");
+            }
+        }
+        // A map to chains is read after these.
+        let (before, after): (Vec<&Map>, Vec<&Map>) =
+            self.maps.iter().partition(|map| map.data != Data::Verdict);
+        for map in before {
+            let _ = write!(script, "{map}");
+        }
+        for map in after {
+            let _ = write!(script, "{map}");
+        }
+        for chain in &self.chains {
+            let _ = write!(script, "{chain}");
+        }
+        script.push_str("}\n");
+        script
+    }
+}
+
+impl Display for Map {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let (kind, data) = match self.data {
+            Data::Nothing => ("set", ""),
+            Data::Verdict => ("map", " : verdict"),
+            Data::Zone => ("map", " : ct zone"),
+            Data::Counter => ("map", " : counter"),
+        };
+        writeln!(f, "\t{kind} {} {{", self.name)?;
+        let (word, key, interval) = match self.key {
+            Key::Link => ("typeof", "iifname", false),
+            Key::Route => ("typeof", "fib daddr oifname", false),
+            Key::Address(Family::V4) => ("type", "ipv4_addr", true),
+            Key::Address(Family::V6) => ("type", "ipv6_addr", true),
+            Key::Port(Family::V4) => ("type", "ipv4_addr . inet_proto . inet_service", true),
+            Key::Port(Family::V6) => ("type", "ipv6_addr . inet_proto . inet_service", true),
+            Key::Mark => ("type", "mark", false),
+            Key::Pair => ("typeof", "meta priority", false),
+        };
+        writeln!(f, "\t\t{word} {key}{data}")?;
+        if interval {
+            writeln!(f, "\t\tflags interval")?;
+        }
+        comment(f, &self.about)?;
+        let mut before = "\t\telements = { ";
+        for (element, value) in &self.elements {
+            write!(f, "{before}{element}{value}")?;
+            before = ",\n\t\t\t     ";
+        }
+        writeln!(f, " }}\n\t}}")
+    }
+}
+
+fn comment(f: &mut Formatter<'_>, about: &str) -> Result {
+    if about.is_empty() {
+        return Ok(());
+    }
+    let plain = |octet: char| {
+        if octet.is_ascii_graphic() && octet != '"' && octet != '\\' || octet == ' ' {
+            octet
+        } else {
+            '_'
+        }
+    };
+    let text: String = about.chars().map(plain).take(COMMENT).collect();
+    writeln!(f, "\t\tcomment \"{text}\"")
+}
+
+impl Display for Element {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Link(name) => write!(f, "\"{name}\""),
+            Self::Net(net) => prefix(f, net),
+            Self::Port(net, protocol, port) => {
+                prefix(f, net)?;
+                write!(f, " . {protocol} . {port}")
+            }
+            Self::Number(number) => write!(f, "{number:#x}"),
+        }
+    }
+}
+
+/// A prefix, or its one address.
+fn prefix(f: &mut Formatter<'_>, net: &IpNet) -> Result {
+    if net.prefix_len() == net.max_prefix_len() {
+        write!(f, "{}", net.addr())
+    } else {
+        write!(f, "{}", net.trunc())
+    }
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Member => Ok(()),
+            Self::Jump(chain) => write!(f, " : jump {chain}"),
+            Self::Goto(chain) => write!(f, " : goto {chain}"),
+            Self::Zone(zone) => write!(f, " : {zone}"),
+            Self::Counter(name) => write!(f, " : \"{name}\""),
+        }
+    }
+}
+
+impl Display for Chain {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "\tchain {} {{", self.name)?;
+        comment(f, &self.about)?;
+        if let Some(hook) = self.hook {
+            // Connection tracking is at -200, after fragments are put together at -400.
+            let place = match hook {
+                Hook::Before => "filter hook prerouting priority -310",
+                Hook::BeforeOwn => "route hook output priority -310",
+                Hook::Destination => "nat hook prerouting priority -100",
+                Hook::DestinationOwn => "nat hook output priority -100",
+                Hook::Source => "nat hook postrouting priority 100",
+                Hook::SourceOwn => "nat hook input priority 100",
+                Hook::After => "filter hook postrouting priority 150",
+                Hook::AfterOwn => "filter hook input priority 150",
+            };
+            writeln!(f, "\t\ttype {place}; policy accept;")?;
+        }
+        for line in &self.lines {
+            writeln!(f, "\t\t{line}")?;
+        }
+        writeln!(f, "\t}}")
+    }
+}
+
+impl Display for Line {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let mut before = "";
+        for condition in &self.conditions {
+            write!(f, "{before}{condition}")?;
+            before = " ";
+        }
+        for action in &self.actions {
+            write!(f, "{before}{action}")?;
+            before = " ";
+        }
+        Ok(())
+    }
+}
+
+impl Display for Field {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let end = |side: &Side, source, destination| match side {
+            Side::Source => source,
+            Side::Destination => destination,
+        };
+        match self {
+            Self::InLink => write!(f, "iifname"),
+            Self::OutLink => write!(f, "oifname"),
+            Self::RouteLink => write!(f, "fib daddr oifname"),
+            Self::Address(side, family) => write!(f, "{} {}", ip(*family), end(side, "saddr", "daddr")),
+            Self::Port(side, family) => {
+                let (address, port) = (end(side, "saddr", "daddr"), end(side, "sport", "dport"));
+                write!(f, "{} {address} . meta l4proto . th {port}", ip(*family))
+            }
+            Self::Mark => write!(f, "meta mark"),
+            Self::Flow(half) => write!(f, "ct mark & {}", end(half, "0xffff0000", "0x0000ffff")),
+            Self::Pair => write!(f, "meta priority"),
+        }
+    }
+}
+
+fn ip(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ip",
+        Family::V6 => "ip6",
+    }
+}
+
+impl Display for Condition {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::In(field, set) => write!(f, "{field} @{set}"),
+            Self::PairFrom(pair) => write!(f, "meta priority >= {pair:#x}"),
+            Self::PairUpTo(pair) => write!(f, "meta priority <= {pair:#x}"),
+            Self::Protocol(protocols) => {
+                let numbers: Vec<String> = protocols.iter().map(u8::to_string).collect();
+                write!(f, "meta l4proto {{ {} }}", numbers.join(", "))
+            }
+            Self::Marked => write!(f, "meta mark & 0xffff0000 == {MARK:#x}"),
+        }
+    }
+}
+
+impl Display for Action {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Branch(field, map) => write!(f, "{field} vmap @{map}"),
+            Self::Mark(mark) => write!(f, "meta mark set {mark:#x}"),
+            Self::Pair(pair) => write!(f, "meta priority set {pair:#x}"),
+            Self::PairWith(mask, 0) => write!(f, "meta priority set meta priority & {mask:#x}"),
+            Self::PairWith(mask, pair) => {
+                write!(f, "meta priority set meta priority & {mask:#x} | {pair:#x}")
+            }
+            Self::Zone(zone) => write!(f, "ct zone set {zone}"),
+            Self::ZoneFrom(field, map) => write!(f, "ct zone set {field} map @{map}"),
+            Self::Bind(Side::Source, id) => {
+                write!(
+                    f,
+                    "ct mark set ct mark & 0x0000ffff | {:#x}",
+                    u32::from(*id) << 16
+                )
+            }
+            Self::Bind(Side::Destination, id) => {
+                write!(f, "ct mark set ct mark & 0xffff0000 | {id:#x}")
+            }
+            Self::Translate(side, target) => translate(f, *side, target),
+            Self::Spread(shares) => spread(f, shares),
+            Self::Count(field, map) => write!(f, "counter name {field} map @{map}"),
+            Self::Hit(name) => write!(f, "counter name {name}"),
+            Self::Drop => write!(f, "drop"),
+            Self::Accept => write!(f, "accept"),
+            Self::Return => write!(f, "return"),
+        }
+    }
+}
+
+fn spread(f: &mut Formatter<'_>, shares: &[(u32, String)]) -> Result {
+    let all: u32 = shares.iter().map(|(size, _)| size).sum();
+    write!(f, "numgen random mod {all} vmap {{ ")?;
+    let (mut first, mut before) = (0, "");
+    for (size, chain) in shares {
+        write!(
+            f,
+            "{before}{first}-{} : goto {chain}",
+            first + size.saturating_sub(1)
+        )?;
+        (first, before) = (first + size, ", ");
+    }
+    write!(f, " }}")
+}
+
+fn translate(f: &mut Formatter<'_>, side: Side, target: &Target) -> Result {
+    let (statement, address, port) = match side {
+        Side::Source => ("snat", "saddr", "sport"),
+        Side::Destination => ("dnat", "daddr", "dport"),
+    };
+    match target {
+        Target::Prefix(net) if one(net) => write!(f, "{statement} {} to {}", family(net), net.addr()),
+        Target::Prefix(net) => write!(f, "{statement} {} prefix to {}", family(net), net.trunc()),
+        Target::Port { to: (net, to), .. } if one(net) => {
+            write!(f, "{statement} {} to {}:{to}", family(net), literal(net.addr()))
+        }
+        Target::Port {
+            from: (before, from),
+            to: (net, to),
+        } => {
+            let ip = family(net);
+            let map = format!("{} . {from} : {} . {to}", before.trunc(), net.trunc());
+            write!(
+                f,
+                "{statement} {ip} prefix to {ip} {address} . th {port} map {{ {map} }}"
+            )
+        }
+        Target::Pool(net, ports) => {
+            let (first, last) = (net.network(), net.broadcast());
+            write!(f, "{statement} {} to {}", family(net), literal(first))?;
+            if first != last {
+                write!(f, "-{}", literal(last))?;
+            }
+            if let Some(range) = ports {
+                write!(f, ":{}-{}", range.start(), range.end())?;
+            }
+            // One external address for a host, whoever it speaks with (RFC 4787 REQ-2).
+            write!(f, " persistent")
+        }
+    }
+}
+
+fn one(net: &IpNet) -> bool {
+    net.prefix_len() == net.max_prefix_len()
+}
+
+fn family(net: &IpNet) -> &'static str {
+    ip(Family::of(net))
+}
+
+/// An address to which a port may be added.
+fn literal(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
