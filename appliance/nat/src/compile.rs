@@ -21,8 +21,9 @@ pub(crate) const WITH_PORTS: [u8; 2] = [6, 17];
 /// The program that means these rules, with the numbers that were kept. The same input makes the same program.
 ///
 /// # Errors
-/// There are more sites or rules than connection tracking can tell apart.
+/// There are more sites or rules than connection tracking can tell apart, or more hosts than a rule can be for.
 pub fn compile(rules: &Rules, kept: &Numbers) -> Result<Program, TooMany> {
+    check_ports(rules)?;
     let numbers = kept.assign(rules)?;
     let mut compiler = Compiler {
         rules,
@@ -51,11 +52,29 @@ pub fn compile(rules: &Rules, kept: &Numbers) -> Result<Program, TooMany> {
         chain.lines.retain(|line| line.looks_up(&maps));
     }
     all.retain(|chain| chain.hook.is_none() || !chain.lines.is_empty());
+    let translated = rules.tunnels.values().filter(|tunnel| !tunnel.ingress.is_empty());
+    let tables = translated.map(|tunnel| (MARK | u32::from(tunnel.number), tunnel.link.clone()));
     Ok(Program {
         numbers,
         bindings,
+        tables: tables.collect(),
         maps,
         chains: all,
+    })
+}
+
+/// Whether every rule for one port is one that nftables can express.
+fn check_ports(rules: &Rules) -> Result<(), TooMany> {
+    let tunnels = rules.tunnels.values();
+    let mut all = tunnels.flat_map(|tunnel| tunnel.ingress.values().chain(tunnel.egress.values()));
+    let wide = all.find(|rule| {
+        let one = rule.internal.prefix_len() == rule.internal.max_prefix_len();
+        rule.ports().is_some() && Family::of(&rule.internal) == Family::V6 && !one
+    });
+    wide.map_or(Ok(()), |rule| {
+        Err(TooMany::Hosts {
+            prefix: rule.internal,
+        })
     })
 }
 

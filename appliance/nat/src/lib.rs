@@ -2,6 +2,7 @@
 
 mod carve;
 mod compile;
+mod evaluate;
 mod listing;
 mod numbers;
 mod program;
@@ -9,6 +10,7 @@ mod render;
 mod rule;
 
 pub use compile::compile;
+pub use evaluate::{Answered, End, Fired, Outcome, Packet, Passed, Source, Verdict};
 pub use numbers::{BindingKey, Numbers, TooMany};
 pub use program::{
     Action, Binding, Chain, Condition, Data, Element, Family, Field, Half, Hook, Key, Line, Map, Program,

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fmt::Write as _;
 
+use ipnet::IpNet;
 use thiserror::Error;
 
 use crate::rule::{Kind, Mode, Rule, Rules};
@@ -44,6 +45,12 @@ pub enum TooMany {
         /// How many there may be.
         limit: usize,
     },
+    /// nftables (1.0.6) translates prefix and port together for IPv4 only.
+    #[error("{prefix} is more than one host; a port of IPv6 is translated for one host only")]
+    Hosts {
+        /// The internal prefix of the rule.
+        prefix: IpNet,
+    },
 }
 
 impl BindingKey {
@@ -68,9 +75,14 @@ impl BindingKey {
                 }
             }
         }
-        // A name of nftables begins with a letter or these.
+        // A name of nftables begins with a letter or this, and has nothing but these.
         let plain = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
         let head = if plain { "" } else { "_" };
+        let fit = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        let name: String = name
+            .chars()
+            .map(|letter| if fit(letter) { letter } else { '_' })
+            .collect();
         Self(format!("{head}{name}.{:016x}", fnv(&content)))
     }
 

@@ -11,6 +11,7 @@ use crate::rule::{Mode, Rule};
 pub struct Program {
     pub(crate) numbers: Numbers,
     pub(crate) bindings: BTreeMap<u16, Binding>,
+    pub(crate) tables: BTreeMap<u32, String>,
     pub(crate) maps: Vec<Map>,
     pub(crate) chains: Vec<Chain>,
 }
@@ -195,6 +196,8 @@ pub enum Condition {
     In(Field, String),
     /// The classes are at least this.
     PairFrom(u32),
+    /// This is written down beside the classes.
+    PairHas(u32),
     /// The classes are at most this.
     PairUpTo(u32),
     /// The protocol is one of these, by IANA number.
@@ -261,6 +264,11 @@ impl Program {
     /// Every rule on every connection, by its number in marks.
     pub fn bindings(&self) -> &BTreeMap<u16, Binding> {
         &self.bindings
+    }
+
+    /// The links that marks lead to, whatever the routes say: what bears one of these marks needs a routing table of its own.
+    pub fn tables(&self) -> &BTreeMap<u32, String> {
+        &self.tables
     }
 
     /// All that is looked up.

@@ -90,21 +90,26 @@ fn comment(f: &mut Formatter<'_>, about: &str) -> Result {
     if about.is_empty() {
         return Ok(());
     }
-    let plain = |octet: char| {
-        if octet.is_ascii_graphic() && octet != '"' && octet != '\\' || octet == ' ' {
-            octet
+    let text: String = quotable(about).chars().take(COMMENT).collect();
+    writeln!(f, "\t\tcomment \"{text}\"")
+}
+
+/// What may stand between quotation marks.
+fn quotable(text: &str) -> String {
+    let plain = |letter: char| {
+        if letter.is_ascii_graphic() && letter != '"' && letter != '\\' || letter == ' ' {
+            letter
         } else {
             '_'
         }
     };
-    let text: String = about.chars().map(plain).take(COMMENT).collect();
-    writeln!(f, "\t\tcomment \"{text}\"")
+    text.chars().map(plain).collect()
 }
 
 impl Display for Element {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
-            Self::Link(name) => write!(f, "\"{name}\""),
+            Self::Link(name) => write!(f, "\"{}\"", quotable(name)),
             Self::Net(net) => prefix(f, net),
             Self::Port(net, protocol, port) => {
                 prefix(f, net)?;
@@ -210,6 +215,7 @@ impl Display for Condition {
         match self {
             Self::In(field, set) => write!(f, "{field} @{set}"),
             Self::PairFrom(pair) => write!(f, "meta priority >= {pair:#x}"),
+            Self::PairHas(bit) => write!(f, "meta priority & {bit:#x} == {bit:#x}"),
             Self::PairUpTo(pair) => write!(f, "meta priority <= {pair:#x}"),
             Self::Protocol(protocols) => {
                 let numbers: Vec<String> = protocols.iter().map(u8::to_string).collect();

@@ -5,10 +5,12 @@ use crate::carve::longest;
 use crate::program::{Action, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Side, Value};
 use crate::rule::{Mode, Rule, Tunnel};
 
-/// Of a class that is written down: the source stays as it is.
-const UNTRANSLATED: u32 = 0x1_0000;
 /// The bits of two classes.
 const CLASSES: u32 = 0xffff;
+/// Beside a class: no ingress rule translates the source.
+const UNTRANSLATED: u32 = 0x1_0000;
+/// Beside a class: the destination is what an egress rule of the tunnel that the packet came by shows by another name.
+const SHOWN: u32 = 0x2_0000;
 
 /// The zone of flows between sites of these classes: both directions have the same one. Class 0 is all that is
 /// unambiguous: ourselves, the LAN, sites without ingress rules.
@@ -91,10 +93,6 @@ impl Compiler<'_> {
                 self.set(connection, external_set(mode, family, tunnel), family, external);
             }
         }
-        for family in Family::ALL {
-            let internal = nets(tunnel, Mode::Egress, family, |rule| rule.internal);
-            self.set(connection, internal_set(family, tunnel), family, internal);
-        }
     }
 
     fn set(&mut self, about: &str, name: String, family: Family, nets: Vec<IpNet>) {
@@ -141,28 +139,34 @@ impl Compiler<'_> {
 
     /// To a site, as the routes say.
     fn towards(&mut self, connection: &str, tunnel: &Tunnel) {
-        let marks: Vec<Line> = families(tunnel, Mode::Ingress)
-            .map(|family| Line {
+        let class = self.class(tunnel);
+        if class == 0 && tunnel.egress.is_empty() {
+            return;
+        }
+        let mark = Action::Mark(MARK | u32::from(tunnel.number));
+        let marked = |actions: Vec<Action>| {
+            families(tunnel, Mode::Ingress).map(move |family| Line {
                 conditions: vec![Condition::In(
                     Field::Address(Side::Destination, family),
                     external_set(Mode::Ingress, family, tunnel),
                 )],
-                actions: vec![Action::Mark(MARK | u32::from(tunnel.number))],
+                actions: actions.clone(),
             })
-            .collect();
-        let class = self.class(tunnel);
+        };
         let link = Element::Link(tunnel.link.clone());
         if class > 0 {
             let chain = format!("towards_own_{}", tunnel.number);
-            let mut lines = marks.clone();
+            let mut lines: Vec<Line> = marked(vec![mark.clone()]).collect();
             lines.push(Line::of(Action::Zone(zone(class, 0))));
             self.lead("towards_own", link.clone(), Value::Jump(chain.clone()));
             self.chain(chain, connection, lines);
         }
-        let mut lines = marks;
-        lines.push(Line::of(Action::Pair(0)));
-        lines.push(Line::of(Action::Branch(Field::InLink, "classes".into())));
-        lines.extend(self.unmistakable(tunnel));
+        let mut lines = vec![
+            Line::of(Action::Pair(0)),
+            Line::of(Action::Branch(Field::InLink, "classes".into())),
+        ];
+        lines.extend(marked(vec![mark, Action::PairWith(!SHOWN, 0)]));
+        lines.extend(self.unmistakable(connection, tunnel));
         let mut end = vec![Action::Pair(0)];
         if class > 0 {
             lines.extend(pair(class));
@@ -177,51 +181,45 @@ impl Compiler<'_> {
         self.chain(chain, connection, lines);
     }
 
-    /// What comes from another site but is translated as if it were ours has a name of ours by which answers come back, so
-    /// its zone is that of what is ours.
-    fn unmistakable(&self, tunnel: &Tunnel) -> Vec<Line> {
-        let class = self.class(tunnel);
-        let mut lines: Vec<Line> = families(tunnel, Mode::Egress)
-            .map(|family| Line {
-                conditions: vec![
-                    Condition::PairFrom(UNTRANSLATED),
-                    Condition::In(Field::Address(Side::Source, family), internal_set(family, tunnel)),
-                ],
-                actions: if class > 0 {
-                    vec![Action::Pair(0)]
-                } else {
-                    vec![Action::Pair(0), Action::Accept]
-                },
+    /// What is of another site but has a name of ours, by which answers come back, is in the zone of what is ours: what an
+    /// egress rule translates on its way here, and, so that this holds for answers, what one shows where the packet came from.
+    fn unmistakable(&mut self, connection: &str, tunnel: &Tunnel) -> Vec<Line> {
+        let mut actions = vec![Action::Pair(0)];
+        if self.class(tunnel) == 0 {
+            actions.push(Action::Accept);
+        }
+        let ours = self.translated(connection, tunnel, Mode::Egress);
+        let mut lines: Vec<Line> = ours
+            .into_iter()
+            .map(|condition| Line {
+                conditions: vec![Condition::PairHas(UNTRANSLATED), condition],
+                actions: actions.clone(),
             })
             .collect();
+        let shown = [
+            vec![Action::ZoneFrom(Field::InLink, "zones_in".into())],
+            vec![Action::Pair(0), Action::Accept],
+        ];
+        lines.extend(shown.map(|actions| Line {
+            conditions: vec![Condition::PairHas(SHOWN)],
+            actions,
+        }));
         lines.push(Line::of(Action::PairWith(CLASSES, 0)));
         lines
     }
 
-    /// Writes down the class of the site that a packet is from, and whether an ingress rule translates its source.
-    fn class_of(&mut self, connection: &str, tunnel: &Tunnel) {
-        let class = self.class(tunnel);
-        if class == 0 {
-            return;
-        }
-        let link = Element::Link(tunnel.link.clone());
-        self.lead("zones_in", link.clone(), Value::Zone(zone(class, 0)));
-        let chain = format!("class_{class}_{}", tunnel.number);
-        let both = u32::from(class) * 257;
-        let mut lines = vec![Line::of(Action::Pair(both))];
-        for family in families(tunnel, Mode::Ingress) {
-            let rules: Vec<(u16, &Rule)> = tunnel
-                .ingress
-                .values()
+    /// What packets must be like so that the rules translate their source: one of these must hold.
+    fn translated(&mut self, connection: &str, tunnel: &Tunnel, mode: Mode) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        for family in Family::ALL {
+            let rules = tunnel.rules(mode).values();
+            let of: Vec<(u16, &Rule)> = rules
                 .filter(|rule| Family::of(&rule.internal) == family)
                 .map(|rule| (0, rule))
                 .collect();
-            for (field, key, word, elements) in lookups(Side::Source, family, &rules) {
-                let name = format!("translated{word}{}_{}", family.digit(), tunnel.number);
-                lines.push(Line {
-                    conditions: vec![Condition::In(field, name.clone())],
-                    actions: vec![Action::Return],
-                });
+            for (field, key, kind, elements) in lookups(Side::Source, family, &of) {
+                let name = internal_set(mode, kind, family, tunnel);
+                conditions.push(Condition::In(field, name.clone()));
                 let members = elements.into_iter().map(|(element, _)| (element, Value::Member));
                 self.maps.push(Map {
                     name,
@@ -232,7 +230,35 @@ impl Compiler<'_> {
                 });
             }
         }
-        lines.push(Line::of(Action::Pair(both | UNTRANSLATED)));
+        conditions
+    }
+
+    /// Writes down the class of the site that a packet is from, and what its rules say of both ends.
+    fn class_of(&mut self, connection: &str, tunnel: &Tunnel) {
+        let class = self.class(tunnel);
+        if class == 0 && tunnel.egress.is_empty() {
+            return;
+        }
+        let link = Element::Link(tunnel.link.clone());
+        let both = u32::from(class) * 257;
+        let mut lines = vec![Line::of(Action::Pair(both))];
+        for condition in shown(tunnel) {
+            lines.push(Line {
+                conditions: vec![condition],
+                actions: vec![Action::PairWith(u32::MAX, SHOWN)],
+            });
+        }
+        if class > 0 {
+            self.lead("zones_in", link.clone(), Value::Zone(zone(class, 0)));
+            for condition in self.translated(connection, tunnel, Mode::Ingress) {
+                lines.push(Line {
+                    conditions: vec![condition],
+                    actions: vec![Action::Return],
+                });
+            }
+            lines.push(Line::of(Action::PairWith(u32::MAX, UNTRANSLATED)));
+        }
+        let chain = format!("class_{class}_{}", tunnel.number);
         self.lead("classes", link, Value::Jump(chain.clone()));
         self.chain(chain, &tunnel.site, lines);
     }
@@ -285,6 +311,33 @@ fn external_set(mode: Mode, family: Family, tunnel: &Tunnel) -> String {
     format!("{}_external{}_{}", mode.word(), family.digit(), tunnel.number)
 }
 
-fn internal_set(family: Family, tunnel: &Tunnel) -> String {
-    format!("egress_internal{}_{}", family.digit(), tunnel.number)
+fn internal_set(mode: Mode, kind: &str, family: Family, tunnel: &Tunnel) -> String {
+    format!(
+        "{}_internal{kind}{}_{}",
+        mode.word(),
+        family.digit(),
+        tunnel.number
+    )
+}
+
+/// What packets must be like so that the egress rules would translate the source of answers.
+fn shown(tunnel: &Tunnel) -> Vec<Condition> {
+    let mut conditions = Vec::new();
+    for family in families(tunnel, Mode::Egress) {
+        let of = |rule: &&Rule| Family::of(&rule.internal) == family;
+        let mut rules = tunnel.egress.values().filter(of);
+        let (port, whole) = (
+            Field::Port(Side::Destination, family),
+            Field::Address(Side::Destination, family),
+        );
+        if rules.clone().any(|rule| rule.ports().is_some()) {
+            let set = internal_set(Mode::Egress, "_ports", family, tunnel);
+            conditions.push(Condition::In(port, set));
+        }
+        if rules.any(|rule| rule.ports().is_none()) {
+            let set = internal_set(Mode::Egress, "", family, tunnel);
+            conditions.push(Condition::In(whole, set));
+        }
+    }
+    conditions
 }
