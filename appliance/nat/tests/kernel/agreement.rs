@@ -96,8 +96,7 @@ impl Case<'_> {
                 let bytes = build(
                     Turn::Answer,
                     self.packet.protocol,
-                    seen.destination,
-                    seen.source,
+                    (seen.destination, seen.source),
                     seen.id.unwrap_or(0),
                     b"answered",
                 );
@@ -182,8 +181,7 @@ impl Case<'_> {
         let bytes = build(
             Turn::First,
             *protocol,
-            *source,
-            *destination,
+            (*source, *destination),
             self.number,
             b"causeway",
         );

@@ -103,12 +103,18 @@ fn the_same_addresses_and_ports_everywhere_at_once() {
         for protocol in [UDP, TCP] {
             let pairs = || (0..4).flat_map(|from| (0..4).map(move |to| (from, to)));
             for (from, to) in pairs().filter(|(from, to)| from != to) {
-                let bytes = build(Turn::First, protocol, inner, external(to, sixth), 0, b"same");
+                let bytes = build(Turn::First, protocol, (inner, external(to, sixth)), 0, b"same");
                 let seen = through(&lab, sides[from], &bytes, sides[to]);
                 assert_eq!(ends(&seen), (external(from, sixth), inner), "{from} to {to}");
             }
             for (from, to) in pairs().filter(|(from, to)| from != to) {
-                let bytes = build(Turn::Answer, protocol, inner, external(from, sixth), 0, b"answer");
+                let bytes = build(
+                    Turn::Answer,
+                    protocol,
+                    (inner, external(from, sixth)),
+                    0,
+                    b"answer",
+                );
                 let seen = through(&lab, sides[to], &bytes, sides[from]);
                 assert_eq!(ends(&seen), (external(to, sixth), inner), "{to} to {from}");
             }
@@ -120,14 +126,19 @@ fn the_same_addresses_and_ports_everywhere_at_once() {
 #[test]
 fn a_host_with_our_own_address() {
     let (lab, _) = gateway(&overlapping());
-    let bytes = build(Turn::First, UDP, end("10.0.0.7", 7), end("100.64.1.1", 7), 0, b"");
+    let bytes = build(
+        Turn::First,
+        UDP,
+        (end("10.0.0.7", 7), end("100.64.1.1", 7)),
+        0,
+        b"",
+    );
     let seen = through(&lab, "lan", &bytes, "cw-1");
     assert_eq!(ends(&seen), (end("100.64.100.7", 7), end("10.0.0.1", 7)));
     let bytes = build(
         Turn::Answer,
         UDP,
-        end("10.0.0.1", 7),
-        end("100.64.100.7", 7),
+        (end("10.0.0.1", 7), end("100.64.100.7", 7)),
         0,
         b"",
     );
@@ -143,7 +154,7 @@ fn our_own_packets() {
     socket.send_to(b"own", "100.64.2.9:53").unwrap();
     let seen = lab.next("cw-2").unwrap();
     assert_eq!(ends(&seen), (end("100.64.100.1", 5000), end("10.0.0.9", 53)));
-    let bytes = build(Turn::Answer, UDP, seen.destination, seen.source, 0, b"answer");
+    let bytes = build(Turn::Answer, UDP, (seen.destination, seen.source), 0, b"answer");
     lab.send("cw-2", &bytes);
     let mut heard = [0; 20];
     let (length, from) = socket.recv_from(&mut heard).unwrap();
@@ -154,7 +165,7 @@ fn our_own_packets() {
 
     let (us, them) = (address("100.64.100.1"), address("10.0.0.9"));
     let bare = |address| End { address, port: None };
-    let bytes = build(Turn::First, 1, bare(them), bare(us), 77, b"ping");
+    let bytes = build(Turn::First, 1, (bare(them), bare(us)), 77, b"ping");
     let seen = through(&lab, "cw-3", &bytes, "cw-3");
     assert_eq!(ends(&seen), (bare(us), bare(them)));
     assert_eq!((seen.body[0], seen.id), (0, Some(77)));
@@ -168,8 +179,7 @@ fn fragments_are_translated() {
     let whole = build(
         Turn::First,
         UDP,
-        end("10.0.0.7", 700),
-        end("100.64.3.8", 800),
+        (end("10.0.0.7", 700), end("100.64.3.8", 800)),
         0,
         &payload,
     );
@@ -210,8 +220,7 @@ fn errors_are_translated_with_what_they_carry() {
             let sent = build(
                 Turn::First,
                 UDP,
-                end(ours, 70),
-                end(theirs, 80),
+                (end(ours, 70), end(theirs, 80)),
                 0,
                 b"what is wrong",
             );
@@ -249,7 +258,7 @@ fn exhausted_ports() {
     // Each try may meet the range that is full; a host tries again.
     for number in 0..200_u16 {
         let from = end("10.7.0.4", 20_000 + number);
-        lab.send("cw-1", &build(Turn::First, UDP, from, to, 0, b"first"));
+        lab.send("cw-1", &build(Turn::First, UDP, (from, to), 0, b"first"));
         if let Some((_, seen)) = lab.others().first() {
             assert_eq!(seen.source.address, address("100.64.200.1"));
             let port = seen.source.port.unwrap();
@@ -262,7 +271,7 @@ fn exhausted_ports() {
     );
     for (port, from) in &open {
         let outside = end("100.64.200.1", *port);
-        let answer = build(Turn::Answer, UDP, end("10.0.0.9", 53), outside, 0, b"answer");
+        let answer = build(Turn::Answer, UDP, (end("10.0.0.9", 53), outside), 0, b"answer");
         let seen = through(&lab, "lan", &answer, "cw-1");
         assert_eq!(ends(&seen), (to, *from));
     }
@@ -270,8 +279,7 @@ fn exhausted_ports() {
     let knock = build(
         Turn::First,
         UDP,
-        end("10.0.0.9", 54),
-        end("100.64.200.1", 3000),
+        (end("10.0.0.9", 54), end("100.64.200.1", 3000)),
         0,
         b"knock",
     );
@@ -295,8 +303,7 @@ fn flows_outlive_a_commit() {
     let bytes = build(
         Turn::First,
         TCP,
-        end("10.0.0.7", 7),
-        end("100.64.1.7", 80),
+        (end("10.0.0.7", 7), end("100.64.1.7", 80)),
         0,
         b"",
     );
@@ -313,8 +320,7 @@ fn flows_outlive_a_commit() {
     let bytes = build(
         Turn::Answer,
         TCP,
-        end("10.0.0.7", 80),
-        end("100.64.100.7", 7),
+        (end("10.0.0.7", 80), end("100.64.100.7", 7)),
         0,
         b"",
     );

@@ -6,8 +6,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::too_many_arguments
+    clippy::disallowed_types
 )]
 
 mod agreement;

@@ -30,14 +30,8 @@ const UDP: u8 = 17;
 const ICMP6: u8 = 58;
 
 /// The first packet of a flow, or an answer; the bytes are carried along. Ends without ports get `id`.
-pub(crate) fn build(
-    turn: Turn,
-    protocol: u8,
-    source: End,
-    destination: End,
-    id: u16,
-    carried: &[u8],
-) -> Vec<u8> {
+pub(crate) fn build(turn: Turn, protocol: u8, ends: (End, End), id: u16, carried: &[u8]) -> Vec<u8> {
+    let (source, destination) = ends;
     let (from, to) = (source.port.unwrap_or(id), destination.port.unwrap_or(id));
     let mut body = Vec::new();
     match (protocol, turn) {
@@ -184,7 +178,11 @@ fn seal(protocol: u8, source: IpAddr, destination: IpAddr, body: &mut [u8]) {
         UDP => 6,
         _ => 2,
     };
-    let sum = !check(protocol, source, destination, body);
+    let mut sum = !check(protocol, source, destination, body);
+    if protocol == UDP && sum == 0 {
+        // Zero means that there is none (RFC 768).
+        sum = 0xffff;
+    }
     body[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 

@@ -82,6 +82,15 @@ pub(crate) fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
+/// What was made so far.
+#[derive(Default)]
+struct Given {
+    /// External prefixes.
+    blocks: u16,
+    /// Ingress rules, by the site.
+    by_site: BTreeMap<usize, BTreeMap<String, Rule>>,
+}
+
 /// Adds a rule, unless one says already what becomes of that prefix and port, as the document has it.
 fn insert(to: &mut BTreeMap<String, Rule>, name: String, rule: Rule) {
     let port = |rule: &Rule| match rule.kind {
@@ -115,23 +124,15 @@ impl World {
             world.homes.push((Some("lan".into()), prefix));
             world.targets.push(prefix);
         }
-        let mut blocks = 0;
-        let mut by_site: BTreeMap<usize, BTreeMap<String, Rule>> = BTreeMap::new();
+        let mut given = Given::default();
         for number in 1..=TUNNELS {
             let site = dice.below(SITES);
-            world.tunnel(&mut dice, number, site, &mut blocks, &mut by_site);
+            world.tunnel(&mut dice, number, site, &mut given);
         }
         world
     }
 
-    fn tunnel(
-        &mut self,
-        dice: &mut Dice,
-        number: u16,
-        site: usize,
-        blocks: &mut u16,
-        by_site: &mut BTreeMap<usize, BTreeMap<String, Rule>>,
-    ) {
+    fn tunnel(&mut self, dice: &mut Dice, number: u16, site: usize, given: &mut Given) {
         let link = format!("cw-{number}");
         let mut tunnel = Tunnel {
             link: link.clone(),
@@ -141,20 +142,23 @@ impl World {
             egress: BTreeMap::new(),
         };
         // The connections of a site may share static ingress rules.
-        for (name, rule) in by_site.get(&site).into_iter().flatten() {
+        for (name, rule) in given.by_site.get(&site).into_iter().flatten() {
             if !dice.one_in(3) && matches!(rule.kind, Kind::Static { .. }) {
                 insert(&mut tunnel.ingress, name.clone(), rule.clone());
             }
         }
         for _ in 0..dice.below(5) {
-            *blocks += 1;
+            given.blocks += 1;
             let internal = net(INTERNAL[dice.below(INTERNAL.len())]);
-            self.add(dice, &mut tunnel.ingress, internal, *blocks);
+            self.add(dice, &mut tunnel.ingress, internal, given.blocks);
         }
-        by_site.entry(site).or_default().extend(tunnel.ingress.clone());
-        let plain = [format!("172.16.{site}.0/24"), format!("fd16:{site}::/64")];
+        given
+            .by_site
+            .entry(site)
+            .or_default()
+            .extend(tunnel.ingress.clone());
         for _ in 0..dice.below(4) {
-            *blocks += 1;
+            given.blocks += 1;
             let somebody = format!("172.16.{}.0/25", dice.below(SITES));
             let ours = [
                 INTERNAL[0],
@@ -166,8 +170,17 @@ impl World {
                 &somebody,
             ];
             let internal = net(ours[dice.below(ours.len())]);
-            self.add(dice, &mut tunnel.egress, internal, *blocks);
+            self.add(dice, &mut tunnel.egress, internal, given.blocks);
         }
+        self.places(&tunnel, site);
+        if !tunnel.ingress.is_empty() || !tunnel.egress.is_empty() {
+            self.rules.tunnels.insert(format!("connection-{number}"), tunnel);
+        }
+    }
+
+    /// What is behind a tunnel, and what leads there.
+    fn places(&mut self, tunnel: &Tunnel, site: usize) {
+        let link = &tunnel.link;
         for rule in tunnel.ingress.values() {
             self.homes.push((Some(link.clone()), rule.internal));
             self.targets.push(rule.external);
@@ -176,13 +189,11 @@ impl World {
         for rule in tunnel.egress.values() {
             self.targets.push(rule.external);
         }
+        let plain = [format!("172.16.{site}.0/24"), format!("fd16:{site}::/64")];
         for prefix in plain.iter().map(|text| net(text)) {
             self.routes.push((prefix, Some(link.clone())));
             self.homes.push((Some(link.clone()), prefix));
             self.targets.push(prefix);
-        }
-        if !tunnel.ingress.is_empty() || !tunnel.egress.is_empty() {
-            self.rules.tunnels.insert(format!("connection-{number}"), tunnel);
         }
     }
 
