@@ -38,6 +38,8 @@ struct FirstChild<'a> {
     payloads: &'a [Payload],
     nonces: (&'a [u8], &'a [u8]),
     settings: &'a Connection,
+    /// The SPI of ours of the IKE SA that the peer says it forgot.
+    forgotten: Option<u64>,
 }
 
 impl InitAnswered {
@@ -278,6 +280,7 @@ impl Engine {
             payloads,
             nonces: (&nonces.0, &nonces.1),
             settings: &settings,
+            forgotten: replaced.filter(|_| initial_contact),
         };
         self.first_child(common, (established, proof), asked, now);
         self.retire(replaced, initial_contact, now);
@@ -297,8 +300,14 @@ impl Engine {
             Ok((child, agreed)) => {
                 let keys = established.channel.child_keys(child.suite, asked.nonces, &[]);
                 let child = (child, keys, established.nat.encapsulation());
-                let child = self.install(&common, child, false, now);
+                let inherited = self.inherit(asked.forgotten, common.spi, now);
+                let child = if inherited.is_empty() {
+                    self.install(&common, child, false, now)
+                } else {
+                    self.stage(&common, child, now)
+                };
                 established.children.begin(child);
+                established.children.departed = inherited;
                 let answering = Answering {
                     established,
                     proof,

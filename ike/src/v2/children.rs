@@ -12,9 +12,11 @@ pub(crate) struct Children {
     slots: Vec<Slot>,
     /// Deleted; they receive what is under way.
     pub(crate) departed: Vec<Departed>,
+    /// When packets leave by the current ones, and no longer by those of an IKE SA before this one.
+    pub(crate) handover: Option<Instant>,
 }
 
-/// A Child SA that both sides deleted, and that receives what was sent before.
+/// A Child SA that both sides deleted, or that the peer forgot, and that receives what was sent before.
 #[derive(Debug)]
 pub(crate) struct Departed {
     pub(crate) id: ChildId,

@@ -6,6 +6,7 @@ use super::child::{AgreedChild, Child};
 use super::keys::ChildKeys;
 use super::payloads;
 use super::rekey::Asked;
+use super::staging;
 use super::state::{Answering, Closing, Common, Established, IkeSa, State};
 use super::timers::{Timer, Timers};
 use super::volume::volume;
@@ -98,7 +99,7 @@ impl Engine {
     }
 
     /// Asks the datapath to receive by a child that the peer wants in the place of another: what we send goes the old
-    /// way until the peer deletes that.
+    /// way until the peer deletes that, or had time to put it into use.
     pub(crate) fn stage(&mut self, common: &Common, made: Made, now: Instant) -> Child {
         self.carry(common, made, (false, false), now)
     }
@@ -182,6 +183,8 @@ impl Engine {
                 } = *state;
                 if let Some(child) = established.children.get_mut(child) {
                     child.installed = Some(now);
+                    let waits = !child.sends;
+                    established.children.handover = waits.then(|| staging::handover(now));
                 }
                 proof.extend(agreed);
                 common.timers.set(Timer::Expiry, None);

@@ -110,7 +110,8 @@ impl Established {
         let departed = self.children.departed.iter().map(|child| child.until);
         let waiting = self.children.iter().filter_map(Child::patience);
         let pending = self.pending.as_ref().map(|pending| pending.until);
-        let due = [carried, lines, self.childless_until(), pending]
+        let handover = self.children.handover;
+        let due = [carried, lines, self.childless_until(), pending, handover]
             .into_iter()
             .flatten();
         due.chain(departed).chain(waiting).min()

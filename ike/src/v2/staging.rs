@@ -5,13 +5,17 @@ use std::time::{Duration, Instant};
 
 use super::child::Child;
 use super::children::Departed;
-use super::state::Established;
+use super::state::{Established, IkeSa, State};
 use crate::engine::Engine;
 use crate::{Action, ChildId};
 
 /// How long a Child SA receives after both sides agreed to delete it: packets may be slower than the messages about
 /// them.
 const UNDER_WAY: Duration = Duration::from_secs(5);
+/// How long a peer that began anew has to put the Child SA into use that it asked for, before we send by it.
+const HANDOVER: Duration = Duration::from_millis(500);
+/// How many children of an IKE SA that the peer forgot go on.
+const MOST_INHERITED: usize = 100;
 /// How long a Child SA that was replaced, or turned out to be one too many, waits for the Delete of the side that
 /// has to send it.
 const LEAVING: Duration = Duration::from_secs(60);
@@ -19,6 +23,11 @@ const LEAVING: Duration = Duration::from_secs(60);
 /// When a Child SA that is to go is deleted by us although the peer has to do so.
 pub(crate) fn overdue(now: Instant) -> Instant {
     now + LEAVING
+}
+
+/// When packets leave by a child that is carried and that the peer is about to hear of.
+pub(crate) fn handover(now: Instant) -> Instant {
+    now + HANDOVER
 }
 
 /// A child that was deleted.
@@ -80,8 +89,46 @@ impl Engine {
         }
     }
 
-    /// What has received long enough is taken away.
+    /// The peer began anew and says that it forgot the IKE SA with this SPI of ours (RFC 7296 §2.4). Its datapath may have
+    /// kept the children all the same: they go on in the IKE SA with the SPI `heir`, until that one's own are in use at both ends.
+    pub(crate) fn inherit(&mut self, forgotten: Option<u64>, heir: u64, now: Instant) -> Vec<Departed> {
+        let Some(IkeSa { common, state }) = forgotten.and_then(|spi| self.take(spi)) else {
+            return Vec::new();
+        };
+        let mut state = match state {
+            State::Established(state) => state,
+            other @ (State::InitSent(_)
+            | State::InitAnswered(_)
+            | State::IntermediateSent(_)
+            | State::AuthSent(_)
+            | State::Answering(_)
+            | State::Refused(_)
+            | State::Closing(_)) => {
+                self.keep(common, other);
+                return Vec::new();
+            }
+        };
+        let mut inherited = std::mem::take(&mut state.children.departed);
+        for child in state.children.drain() {
+            if child.installed.is_none() || inherited.len() >= MOST_INHERITED {
+                self.remove_child(&child);
+                continue;
+            }
+            let (id, inbound, until) = (child.id, child.agreed.inbound, now + UNDER_WAY);
+            inherited.push(Departed { id, inbound, until });
+        }
+        for child in &inherited {
+            self.move_child(child.id, heir);
+        }
+        self.remove_children(&mut state, now);
+        inherited
+    }
+
+    /// What has received long enough is taken away; what waited for the peer to receive sends.
     pub(crate) fn sweep(&mut self, state: &mut Established, now: Instant) {
+        if state.children.handover.take_if(|at| *at <= now).is_some() {
+            self.send_by_current(state);
+        }
         let departed = std::mem::take(&mut state.children.departed);
         let (over, left) = departed.into_iter().partition(|child| child.until <= now);
         state.children.departed = left;

@@ -33,6 +33,34 @@ fn a_restarted_initiator_replaces_its_old_sa() {
     );
 }
 
+/// What either datapath still has of an SA that one side forgot is of use until both have what comes after it: no packet is
+/// lost, whichever side started again, and however long theirs took.
+#[test]
+fn packets_go_on_while_a_side_starts_again() {
+    for east in [true, false] {
+        let mut pair = Pair::established();
+        pair.run_for(Duration::from_secs(1));
+        let old = pair.west.child().inbound.spi;
+        if east {
+            pair.east.restart_alone();
+            pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+        } else {
+            pair.west.restart_alone();
+            pair.configure_west([("to-east", connection("192.0.2.2", "192.0.2.1"))]);
+        }
+        pair.run_for(Duration::from_millis(400));
+        assert_eq!(
+            (pair.east.datapath.len(), pair.west.datapath.len()),
+            if east { (1, 2) } else { (2, 1) }
+        );
+        pair.run_for(Duration::from_secs(20));
+        pair.assert_up();
+        assert_ne!(pair.west.child().inbound.spi, old);
+        assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (1, 1));
+        assert_ne!(pair.traffic.all_arrived(), 0);
+    }
+}
+
 /// Two connections between the same identities, to two addresses of the west; the first has `secret`.
 fn two_of_one_pair(secret: &[u8]) -> [[(&'static str, Connection); 2]; 2] {
     let ends = [("a", "192.0.2.2"), ("b", "192.0.2.3")];
@@ -75,7 +103,7 @@ fn connections_between_the_same_identities_say_once_that_they_are_new() {
     pair.east.restart();
     let sent = pair.network.history.len();
     pair.configure_east(east);
-    pair.run_for(Duration::from_secs(1));
+    pair.run_for(Duration::from_secs(10));
     assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (2, 2));
     assert_eq!(deleted_by_west(&pair, sent), 1, "one of them says it, not both");
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ike::crypto::{Encryption, Group, Prf};
 use ike::{
@@ -18,6 +18,8 @@ use crate::network::{Network, Packet};
 
 /// No octet.
 const ANY: u16 = 256;
+/// How long the datapath receives by what an engine before left.
+const KEPT: Duration = Duration::from_secs(5);
 
 /// One side of a pair.
 pub(crate) struct Site {
@@ -45,6 +47,11 @@ pub(crate) struct Site {
     pub(crate) emptied: usize,
     /// By which child packets leave, by what they are (as the side with the lower address sees it).
     pub(crate) senders: BTreeMap<String, ChildId>,
+    /// What an engine before this one left in the datapath, and by what of it packets leave.
+    kept: Vec<EspPair>,
+    kept_senders: BTreeMap<String, u32>,
+    /// Until when that receives, once there is something in its place.
+    kept_until: Option<Instant>,
     /// The children that came of a wish of ours.
     pub(crate) begun: BTreeSet<ChildId>,
     draws: Arc<AtomicU16>,
@@ -93,6 +100,9 @@ impl Site {
             asked: Vec::new(),
             emptied: 0,
             senders: BTreeMap::new(),
+            kept: Vec::new(),
+            kept_senders: BTreeMap::new(),
+            kept_until: None,
             begun: BTreeSet::new(),
             draws,
             seed,
@@ -109,7 +119,30 @@ impl Site {
         *self = Self::new(&self.address.to_string(), self.seed + 1000);
     }
 
+    /// The process died and starts again, while the datapath goes on with what it has until there is something in its
+    /// place, and receives a while longer.
+    pub(crate) fn restart_alone(&mut self) {
+        let kept: Vec<_> = std::mem::take(&mut self.datapath).into_iter().collect();
+        let senders = std::mem::take(&mut self.senders);
+        self.restart();
+        let spi = |child: &ChildId| {
+            let pair = kept.iter().find(|(id, _)| id == child);
+            pair.map(|(_, pair)| pair.outbound.spi)
+        };
+        let senders = senders
+            .iter()
+            .filter_map(|(flow, child)| Some((flow.clone(), spi(child)?)));
+        self.kept_senders = senders.collect();
+        self.kept = kept.into_iter().map(|(_, pair)| pair).collect();
+    }
+
     pub(crate) fn handle(&mut self, input: Input, network: &mut Network, now: Instant) {
+        if self.kept_until.take_if(|until| *until <= now).is_some() {
+            self.kept.clear();
+        }
+        if !self.kept.is_empty() && self.kept_until.is_none() && !self.datapath.is_empty() {
+            self.kept_until = Some(now + KEPT);
+        }
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
             match &input {
@@ -217,9 +250,20 @@ impl Site {
         self.senders.insert(format!("{ends:?}"), child);
     }
 
+    /// How many children its connections have; not those that only receive what is under way.
+    pub(crate) fn count(&self) -> usize {
+        let connections = self.engine.snapshot().connections;
+        connections
+            .values()
+            .map(|connection| connection.children.len())
+            .sum()
+    }
+
     /// The SPI by which packets of this flow leave.
     pub(crate) fn sends(&self, flow: &str) -> Option<u32> {
-        let child = self.senders.get(flow)?;
+        let Some(child) = self.senders.get(flow) else {
+            return self.kept_senders.get(flow).copied();
+        };
         Some(self.datapath[child].outbound.spi)
     }
 
@@ -227,6 +271,7 @@ impl Site {
     pub(crate) fn receives(&self, spi: u32) -> bool {
         let mut all = self.datapath.iter();
         all.any(|(child, pair)| pair.inbound.spi == spi && !self.waiting.contains(child))
+            || self.kept.iter().any(|pair| pair.inbound.spi == spi)
     }
 
     /// Whether this address is one of its own.

@@ -30,7 +30,7 @@ const ORPHANS: Duration = Duration::from_secs(10);
 /// How long states that were found at start wait for their connection to come up again.
 const HOLD: Duration = Duration::from_secs(120);
 /// How long the old states of a connection stay beside its new child: the peer may still send under them.
-const OVERLAP: Duration = Duration::from_secs(2);
+const OVERLAP: Duration = Duration::from_secs(5);
 
 /// Owns the kernel objects and the Child SAs of the datapath.
 pub(crate) struct KernelOwner {

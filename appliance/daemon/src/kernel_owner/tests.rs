@@ -618,7 +618,7 @@ async fn a_killed_daemons_states_carry_on_until_the_new_child_has_taken_over() {
         kernel.objects().contains_key(&inbound(0x100)),
         "the peer may still send under it"
     );
-    tokio::time::advance(Duration::from_secs(3)).await;
+    tokio::time::advance(Duration::from_secs(6)).await;
     second.ask(Request::Refresh).await;
     assert!(
         !kernel.objects().contains_key(&inbound(0x100)) && kernel.objects().contains_key(&inbound(0x200))
