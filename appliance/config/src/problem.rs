@@ -171,6 +171,8 @@ reasons! {
     NatOtherIpConfiguration = "nat-other-ip-configuration",
     /// A rule for prefixes that are not there.
     NatTranslatesNothing = "nat-translates-nothing",
+    /// A rule of whose prefix others, for parts of it, say all.
+    NatRuleShadowed = "nat-rule-shadowed",
     /// Rules on a connection with policy-based selectors.
     NatNeedsRouteBased = "nat-needs-route-based",
     /// Rules beside a BGP session to a link-local address.

@@ -98,6 +98,7 @@ impl NatRule {
             },
         };
         fits(&object, kind, internal.prefix, external.prefix)?;
+        one_host(&object, &translation, internal.prefix)?;
         Some(Self {
             mode: mode?,
             translation,
@@ -115,6 +116,36 @@ impl NatRule {
         }
     }
 
+    /// The one port that it is for, if it is for one.
+    fn internal_port(&self) -> Option<u16> {
+        match self.translation {
+            Translation::Static { ports } => ports.map(|(internal, _)| internal),
+            Translation::Dynamic { .. } => None,
+        }
+    }
+
+    /// Whether it decides about part of what another is for: of the same port, or of all, the longest prefix counts.
+    fn comes_before(&self, other: &Self) -> bool {
+        self.internal != other.internal
+            && other.internal.contains(&self.internal)
+            && self.internal_port() == other.internal_port()
+    }
+
+    /// Whether it says the same as another, for another address of ours.
+    pub(crate) fn is_twin(&self, other: &Self) -> bool {
+        self.ip_configuration.is_some()
+            && other.ip_configuration.is_some()
+            && self.ip_configuration != other.ip_configuration
+            && matches!(self.translation, Translation::Static { .. })
+            && Self {
+                ip_configuration: None,
+                ..self.clone()
+            } == Self {
+                ip_configuration: None,
+                ..other.clone()
+            }
+    }
+
     /// Whether both can be in force although their external prefixes overlap: they are for ports of their own, or say the
     /// same for two addresses of ours.
     pub(crate) fn goes_with(&self, other: &Self) -> bool {
@@ -125,18 +156,7 @@ impl NatRule {
         let apart = port(self)
             .zip(port(other))
             .is_some_and(|(one, other)| one != other);
-        let twins = self.ip_configuration.is_some()
-            && other.ip_configuration.is_some()
-            && self.ip_configuration != other.ip_configuration
-            && matches!(self.translation, Translation::Static { .. })
-            && Self {
-                ip_configuration: None,
-                ..self.clone()
-            } == Self {
-                ip_configuration: None,
-                ..other.clone()
-            };
-        self.mode == other.mode && (apart || twins)
+        self.mode == other.mode && (apart || self.is_twin(other))
     }
 }
 
@@ -195,17 +215,13 @@ fn is_for(value: &Value<'_>, rule: &NatRule, configuration: Option<&Name>) -> bo
     wanted == configuration
 }
 
-/// Each rule once, and no two that say what becomes of the same prefix and port.
+/// Each rule once, no two that say what becomes of the same prefix and port, and none of which others leave nothing.
 fn distinct(value: &Value<'_>, named: Vec<(Name, NatRule)>) -> Option<BTreeMap<Name, NatRule>> {
     let mut found = BTreeMap::new();
     let mut known: BTreeMap<(IpNet, Option<u16>), Name> = BTreeMap::new();
     let mut apart = true;
     for (name, rule) in named {
-        let port = match rule.translation {
-            Translation::Static { ports } => ports.map(|(internal, _)| internal),
-            Translation::Dynamic { .. } => None,
-        };
-        if let Some(first) = known.insert((rule.internal, port), name.clone()) {
+        if let Some(first) = known.insert((rule.internal, rule.internal_port()), name.clone()) {
             let detail = if first == name {
                 format!("{name} stands twice; leave one out")
             } else {
@@ -218,6 +234,22 @@ fn distinct(value: &Value<'_>, named: Vec<(Name, NatRule)>) -> Option<BTreeMap<N
             apart = false;
         }
         found.insert(name, rule);
+    }
+    for (name, rule) in &found {
+        let (names, nets): (Vec<&str>, Vec<IpNet>) = found
+            .iter()
+            .filter(|(_, other)| other.comes_before(rule))
+            .map(|(name, other)| (name.as_str(), other.internal))
+            .unzip();
+        if apart && !nets.is_empty() && without(rule.internal, &nets).is_empty() {
+            let detail = format!(
+                "{name} never translates: {} say all of {}, and the longest prefix counts; leave it out",
+                names.join(" and "),
+                rule.internal
+            );
+            value.problem(Reason::NatRuleShadowed, detail);
+            apart = false;
+        }
     }
     apart.then_some(found)
 }
@@ -346,6 +378,17 @@ fn fits(object: &Object<'_>, kind: Kind, internal: IpNet, external: IpNet) -> Op
     };
     if let Some((reason, detail)) = wrong {
         object.faulty("external", reason, &detail);
+        return None;
+    }
+    Some(())
+}
+
+/// A rule for one port of IPv6 is for one host: nftables does not translate more of them and a port together.
+fn one_host(object: &Object<'_>, translation: &Translation, internal: IpNet) -> Option<()> {
+    let port = matches!(translation, Translation::Static { ports: Some(_) });
+    if port && internal.addr().is_ipv6() && internal.prefix_len() < internal.max_prefix_len() {
+        let detail = format!("{internal}; a rule for one port of IPv6 is for one host: a /128");
+        object.faulty("internal", Reason::NatPortsNotAllowed, &detail);
         return None;
     }
     Some(())

@@ -1,6 +1,6 @@
 //! What concerns rules of translation together with the connections that they are for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
@@ -19,6 +19,8 @@ pub(super) fn check(
 ) {
     check_count(gateway.limits.as_ref(), rules, report);
     check_sharing(connections, report);
+    check_sites(connections, report);
+    check_ways(connections, report);
     let sides = Sides::of(gateway, connections);
     for (name, connection) in connections
         .iter()
@@ -69,6 +71,62 @@ fn check_sharing(connections: &Collection<Connection>, report: &Report) {
                 Reason::NatRuleShared,
                 detail,
             );
+        }
+    }
+}
+
+/// No more sites whose addresses are translated than flows can be told apart by.
+fn check_sites(connections: &Collection<Connection>, report: &Report) {
+    const MOST: usize = 255;
+    let translated = connections
+        .iter()
+        .filter(|(_, connection)| !connection.nat.ingress.is_empty());
+    let count = translated
+        .map(|(_, connection)| &connection.site_name)
+        .collect::<BTreeSet<_>>()
+        .len();
+    if count > MOST {
+        let detail = format!("{count} sites have ingress rules; flows of {MOST} can be told apart");
+        report.add("/connections", Reason::NatRuleLimit, detail);
+    }
+}
+
+/// An ingress rule, and the connections that it is for, each with its site.
+struct Used<'c> {
+    rule: &'c NatRule,
+    on: BTreeMap<&'c Name, &'c Name>,
+}
+
+/// What leads to an external prefix of a site is one connection, or any of those to the site: rules for ports of their own
+/// that share it stand together.
+fn check_ways(connections: &Collection<Connection>, report: &Report) {
+    let mut all: BTreeMap<&Name, Used<'_>> = BTreeMap::new();
+    for (connection_name, connection) in connections.iter() {
+        for (name, rule) in &connection.nat.ingress {
+            let on = BTreeMap::new();
+            let used = all.entry(name).or_insert(Used { rule, on });
+            used.on.insert(connection_name, &connection.site_name);
+        }
+    }
+    for (index, (name, one)) in all.iter().enumerate() {
+        let share = |other: &Used<'_>| {
+            overlap(&one.rule.external, &other.rule.external) && one.rule.goes_with(other.rule)
+        };
+        for (other_name, other) in all.iter().skip(index + 1).filter(|(_, other)| share(other)) {
+            let twins = one.rule.is_twin(other.rule) && one.on.values().eq(other.on.values());
+            let Some((connection, _)) = other
+                .on
+                .first_key_value()
+                .filter(|_| !twins && one.on != other.on)
+            else {
+                continue;
+            };
+            let detail = format!(
+                "{name} and {other_name} share {}, so both are for the same connections",
+                other.rule.external
+            );
+            let path = format!("/connections/{connection}/nat/ingress");
+            report.add(&path, Reason::NatMappingOverlap, detail);
         }
     }
 }

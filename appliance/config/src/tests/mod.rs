@@ -6,6 +6,7 @@ mod certificates;
 mod impact;
 mod machine;
 mod nat;
+mod nat_clash;
 mod notices;
 mod policy;
 mod properties;

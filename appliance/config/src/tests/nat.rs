@@ -4,11 +4,11 @@ use super::sample::{check, faults, sample, translated, with, without};
 use crate::model::{ConnectionNat, NatMode, Translation};
 use crate::{Change, Reason, changes, held, notices};
 
-fn rule(mode: &str, internal: &str, external: &str) -> Value {
+pub(super) fn rule(mode: &str, internal: &str, external: &str) -> Value {
     json!({ "type": "Static", "mode": mode, "internal": { "prefix": internal }, "external": { "prefix": external } })
 }
 
-fn refused(document: &Value) -> Vec<(String, Reason)> {
+pub(super) fn refused(document: &Value) -> Vec<(String, Reason)> {
     let problems = check(document).unwrap_err().into_iter();
     problems.map(|problem| (problem.path, problem.reason)).collect()
 }
@@ -72,7 +72,7 @@ fn a_dynamic_rule_may_have_ports_of_its_own() {
     .unwrap();
 }
 
-fn four_alike() -> Value {
+pub(super) fn four_alike() -> Value {
     let mut document = json!({
         "gateway": { "ip_configurations": { "wan": { "address": "192.0.2.1" } }, "address_space": ["10.0.0.0/24"] },
         "sites": {}, "connections": {}, "nat_rules": { "ours": rule("EgressSnat", "10.0.0.0/24", "100.64.0.0/24") }

@@ -51,6 +51,7 @@ fn every_fault_is_told_with_its_path() {
         Reason::NotInThisVersion,
         Reason::BgpTimersShort,
         Reason::NatRuleShared,
+        Reason::NatRuleShadowed,
         Reason::NatWithApipa,
         Reason::NatCoversBgpAddress,
         Reason::TooManyProblems,

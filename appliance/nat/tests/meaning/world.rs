@@ -222,10 +222,18 @@ impl World {
         } else {
             net(&format!("fd64:{block}::/{length}"))
         };
+        // Rules for ports of their own may share external addresses.
+        let shares = |known: &&Rule| {
+            matches!(known.kind, Kind::Static { ports: Some(_) })
+                && matches!(kind, Kind::Static { ports: Some(_) })
+                && known.external.prefix_len() == length
+                && known.external.addr().is_ipv4() == v4
+        };
+        let shared = to.values().find(shares).map(|known| known.external);
         let rule = Rule {
+            external: shared.unwrap_or(external),
             kind,
             internal,
-            external,
         };
         insert(to, format!("rule-{block}"), rule);
     }
