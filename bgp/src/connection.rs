@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::mrt::Dialect;
 use crate::negotiation::{Agreed, agree};
 use crate::reason::{Ending, Reason};
 use crate::session::Session;
@@ -281,6 +282,24 @@ impl Connection {
             State::Connect | State::OpenSent(_) | State::OpenConfirm(_) => None,
             State::Established(session) => Some(&session.agreed.negotiated),
         }
+    }
+
+    /// How its messages are read.
+    pub(crate) fn dialect(&self) -> Dialect {
+        let context = match &self.state {
+            State::Connect | State::OpenSent(_) => return Dialect::FIRST,
+            State::OpenConfirm(agreed) => &agreed.context,
+            State::Established(session) => &session.agreed.context,
+        };
+        Dialect {
+            four_octet_asn: context.four_octet_asn,
+            add_path: context.add_path,
+        }
+    }
+
+    /// The beginning of a message whose rest has not come.
+    pub(crate) fn unfinished(&self) -> &[u8] {
+        self.framing.rest()
     }
 
     /// Its session, once it is established.

@@ -8,6 +8,7 @@ mod connection;
 mod exchange;
 mod family;
 mod input;
+pub mod mrt;
 mod negotiation;
 mod next_hop;
 mod operator;
@@ -37,7 +38,7 @@ pub use random::Random;
 pub use reason::Reason;
 pub use rib::{
     Direction, Explanation, PathJudged, PrefixFilter, Refusal, RoutePage, RouteQuery, RouteRow, RouteView,
-    Standing, Withheld,
+    Standing, TablePart, TableQuery, TableRow, TableView, Withheld,
 };
 pub use settings::{Limits, Neighbour, NeighbourName, Role, Settings, Timers};
 pub use snapshot::{

@@ -16,7 +16,7 @@ use crate::timers::{Running, Timer};
 use crate::turn::Turn;
 use crate::{
     Action, ConnectionId, Deadline, Direction, Event, Explanation, Input, NeighbourName, Random, RoutePage,
-    RouteQuery, Settings,
+    RouteQuery, Settings, TablePart, TableQuery,
 };
 
 /// The whole of BGP: holds every neighbour and the tables.
@@ -29,7 +29,7 @@ pub struct Speaker {
     pub(crate) refused: BTreeMap<IpNet, String>,
     random: Box<dyn Random>,
     out: Vec<Action>,
-    owners: BTreeMap<ConnectionId, NeighbourName>,
+    pub(crate) owners: BTreeMap<ConnectionId, NeighbourName>,
     last_connection: u64,
     /// What is to be done when, in order; the speaker's own deferral stands in `running`.
     agenda: BTreeSet<(Instant, NeighbourName)>,
@@ -130,6 +130,11 @@ impl Speaker {
     /// One page of routes.
     pub fn routes(&self, query: &RouteQuery) -> RoutePage {
         self.rib.routes(query)
+    }
+
+    /// One part of the tables, for a file.
+    pub fn table(&self, query: &TableQuery) -> TablePart {
+        self.rib.part(query)
     }
 
     /// What decided about the routes to a prefix from or to a neighbour; nothing if there is no such neighbour.

@@ -1,9 +1,15 @@
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
 
+use crate::connection::Connection;
+use crate::mrt::{Dialect, LogSession, TableNeighbour};
 use crate::peer::{Peer, Rest};
 use crate::rib::Rib;
 use crate::timers::Timer;
-use crate::{Family, FamilyCounts, Messages, PeerSnapshot, PeerState, Snapshot, Speaker};
+use crate::{
+    ConnectionId, Family, FamilyCounts, Messages, NeighbourName, PeerSnapshot, PeerState, Snapshot, Speaker,
+};
 
 impl Speaker {
     /// A read-only view for status.
@@ -17,6 +23,69 @@ impl Speaker {
             converging: self.deferral.is_waiting(),
             refused: self.refused.clone(),
         }
+    }
+}
+
+impl Speaker {
+    /// We ourselves and then every neighbour, as the first record of a table has them; `seconds` tells how long after 1970 a
+    /// moment is.
+    pub fn table_neighbours(&self, seconds: impl Fn(Instant) -> u32) -> Vec<TableNeighbour> {
+        let ours = TableNeighbour {
+            name: None,
+            identifier: self.settings.router_id,
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            asn: self.settings.asn,
+            since: 0,
+        };
+        let theirs = self.peers.iter().map(|(name, peer)| TableNeighbour {
+            name: Some(name.clone()),
+            identifier: self.rib.identifier(name),
+            address: peer.settings.remote,
+            asn: peer.settings.asn,
+            since: seconds(peer.since),
+        });
+        std::iter::once(ours).chain(theirs).collect()
+    }
+}
+
+/// What whoever writes messages down has to know.
+impl Speaker {
+    /// Both ends of the session with a neighbour.
+    pub fn ends(&self, name: &NeighbourName) -> Option<LogSession> {
+        let neighbour = &self.peers.get(name)?.settings;
+        Some(LogSession {
+            ours: (self.settings.asn, neighbour.local),
+            theirs: (neighbour.asn, neighbour.remote),
+        })
+    }
+
+    /// All neighbours.
+    pub fn names(&self) -> impl Iterator<Item = &NeighbourName> {
+        self.peers.keys()
+    }
+
+    /// Where the session with a neighbour stands.
+    pub fn state(&self, name: &NeighbourName) -> Option<PeerState> {
+        self.peers.get(name).map(Peer::state)
+    }
+
+    /// Whose a connection is, and how its messages are read.
+    pub fn dialect(&self, id: ConnectionId) -> Option<(&NeighbourName, Dialect)> {
+        let (name, connection) = self.connection(id)?;
+        Some((name, connection.dialect()))
+    }
+
+    /// The beginning of a message whose rest has not come by a connection.
+    pub fn unfinished(&self, id: ConnectionId) -> &[u8] {
+        self.connection(id)
+            .map_or(&[], |(_, connection)| connection.unfinished())
+    }
+
+    fn connection(&self, id: ConnectionId) -> Option<(&NeighbourName, &Connection)> {
+        let name = self.owners.get(&id)?;
+        let connections = &self.peers.get(name)?.connections;
+        let connection = connections.iter().find(|connection| connection.id == id)?;
+        Some((name, connection))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::outcome::Outcome;
 use crate::query::Query;
 use crate::report::{duration, push, side};
 use crate::status::Side;
-use crate::{completion, name};
+use crate::{completion, mrt, name};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -36,6 +36,9 @@ pub(crate) enum Command {
     },
     /// Say what decides whether the routes to a prefix are let in, or sent.
     Explain(Doubtful),
+    /// Write and read files of routes and messages (MRT, RFC 6396).
+    #[command(subcommand)]
+    Mrt(mrt::Command),
 }
 
 /// Which routes are shown.
@@ -204,6 +207,7 @@ pub(crate) fn run(client: &Client, command: &Command) -> Done {
         Command::Clear { name } => act(client, name, "clear"),
         Command::Refresh { name } => act(client, name, "refresh"),
         Command::Explain(doubtful) => explain(client, doubtful),
+        Command::Mrt(command) => mrt::run(client, command),
     }
 }
 

@@ -14,6 +14,7 @@ mod events;
 mod exchange;
 mod interface;
 mod logs;
+mod mrt;
 mod outcome;
 mod password;
 mod query;

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -68,6 +69,18 @@ impl Index {
         }
     }
 
+    /// The numbers of the prefixes after this one, or of all, in the order of their prefixes.
+    pub(super) fn ids_after(&self, after: Option<IpNet>) -> Box<dyn Iterator<Item = NetId> + '_> {
+        match (self, after) {
+            (Self::Ipv4(numbers), Some(IpNet::V4(after))) => Box::new(numbers.after(after.into())),
+            (Self::Ipv6(numbers), Some(IpNet::V6(after))) => Box::new(numbers.after(after)),
+            (Self::Ipv4(_) | Self::Ipv6(_), None) => self.ids(),
+            (Self::Ipv4(_), Some(IpNet::V6(_))) | (Self::Ipv6(_), Some(IpNet::V4(_))) => {
+                Box::new(std::iter::empty())
+            }
+        }
+    }
+
     /// All numbers that are given out, in the order of their prefixes.
     pub(super) fn ids(&self) -> Box<dyn Iterator<Item = NetId> + '_> {
         match self {
@@ -94,6 +107,11 @@ impl<K: Copy + Ord> Numbers<K> {
             }
         }
         id
+    }
+
+    fn after(&self, key: K) -> impl Iterator<Item = NetId> {
+        let beyond = (Bound::Excluded(key), Bound::Unbounded);
+        self.ids.range(beyond).map(|(_, id)| *id)
     }
 
     fn remove(&mut self, id: NetId) -> bool {

@@ -14,7 +14,7 @@ use super::update::Context;
 use super::value::{
     aggregator, as_path, as4_aggregator, as4_path, each, exactly, large_communities, milder, origin,
 };
-use crate::Families;
+use crate::{Families, Family};
 
 /// All that the attributes of a message say, each as far as it was sound.
 #[derive(Debug, Default)]
@@ -377,6 +377,16 @@ pub(super) fn leading<'a>(mut octets: &'a [u8], context: &Context) -> Option<(Re
     let Attribute { flags, value, .. } = Attribute::cut(&mut octets)?;
     let reach = reach::reach(flags, value, context).ok()?;
     Some((reach, octets))
+}
+
+/// The family that MP_REACH_NLRI or MP_UNREACH_NLRI names, if there is one that we speak.
+pub(super) fn family_of(mut octets: &[u8]) -> Option<Family> {
+    while let Some(Attribute { code, mut value, .. }) = Attribute::cut(&mut octets) {
+        if matches!(code, attribute::MP_REACH_NLRI | attribute::MP_UNREACH_NLRI) {
+            return Family::of(take_u16(&mut value)?, take_u8(&mut value)?);
+        }
+    }
+    None
 }
 
 /// Those that only mean something inside an autonomous system (RFC 7606 §7.5, §7.9, §7.10).

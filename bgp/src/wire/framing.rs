@@ -123,6 +123,11 @@ impl Framing {
         Ok(Some(Frame { kind, body }))
     }
 
+    /// Those that wait for more.
+    pub fn rest(&self) -> &[u8] {
+        self.octets.get(self.taken..).unwrap_or_default()
+    }
+
     /// How many octets wait for more.
     pub fn waiting(&self) -> usize {
         self.octets.len().saturating_sub(self.taken)

@@ -70,7 +70,7 @@ fn routable(prefix: &IpNet) -> bool {
 }
 
 /// Writes one prefix.
-pub(super) fn encode(prefix: &IpNet, out: &mut Vec<u8>) {
+pub(crate) fn encode(prefix: &IpNet, out: &mut Vec<u8>) {
     let length = prefix.prefix_len();
     out.push(length);
     let octets = usize::from(length.div_ceil(8));

@@ -263,6 +263,13 @@ impl Decoder {
     }
 }
 
+/// The family whose prefixes the body of an UPDATE has: that of RFC 4760, if it names one, and else IPv4.
+pub(crate) fn family_of(body: &[u8]) -> Family {
+    let fields = Fields::cut(body);
+    let named = fields.and_then(|fields| block::family_of(fields.attributes));
+    named.unwrap_or(Family::Ipv4)
+}
+
 /// The message has to be taken as a whole, or not at all.
 fn unreadable_field(words: String) -> Fault {
     let words = format!("withdrawn routes: {words}");

@@ -82,6 +82,22 @@ pub fn end_of_rib(family: Family, context: &WriteContext, out: &mut Vec<u8>) {
     }
 }
 
+/// Writes the attributes of a route to one prefix of the family as an entry of a table has them: AS numbers have four
+/// octets, and of MP_REACH_NLRI there is only the next hop (RFC 6396 §4.3.4).
+pub(crate) fn of_entry(attributes: &Attributes, family: Family, out: &mut Vec<u8>) {
+    let context = WriteContext {
+        four_octet_asn: true,
+        extended_messages: true,
+    };
+    let plain = family == Family::Ipv4 && attributes.next_hop.address().is_ipv4();
+    if !plain {
+        put_with(out, flag::OPTIONAL, attribute::MP_REACH_NLRI, |out| {
+            encode_next_hop(attributes.next_hop, out);
+        });
+    }
+    encode(attributes, context, plain, out);
+}
+
 /// One message, being written behind others.
 struct Message<'a> {
     start: usize,

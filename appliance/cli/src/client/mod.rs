@@ -1,5 +1,6 @@
 //! HTTP over the Unix socket of a daemon here, or over TLS to one elsewhere.
 
+mod download;
 mod error;
 mod fingerprint;
 mod follow;

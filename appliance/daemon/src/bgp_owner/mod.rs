@@ -6,6 +6,7 @@ mod detection;
 mod listener;
 mod options;
 mod owner;
+mod recorder;
 mod reporting;
 mod routes;
 mod sockets;
@@ -13,6 +14,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use owner::{BgpView, Command, Question};
+pub(crate) use owner::{BgpView, Command, Question, Recording};
+pub(crate) use recorder::{Record, Recorded};
 pub(crate) use reporting::side;
 pub(crate) use start::{Speaking, speaker, start, stop};

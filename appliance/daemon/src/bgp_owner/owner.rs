@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use bgp::bfd::BfdSnapshot;
 use bgp::{Action, Input, NeighbourName, Settings, Snapshot, Speaker};
+use bytes::Bytes;
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::detection::{Detection, Told};
+use super::recorder::{Record, Recorded, Recorder};
 use super::reporting::Reporting;
 use super::routes::{Routes, connection};
 use super::sockets::Sockets;
@@ -32,8 +34,23 @@ pub(crate) enum Command {
     Publish(oneshot::Sender<()>),
     /// Ask the speaker about its routes.
     Ask(Question),
+    /// Write messages down.
+    Record(Recording),
     /// Close all sessions, then end.
     Close,
+}
+
+/// What of a recording is wanted.
+#[derive(Debug)]
+pub(crate) enum Recording {
+    /// Begin; nothing comes back if one goes on.
+    Start(Record, oneshot::Sender<Option<Recorded>>),
+    /// End; nothing comes back if none goes on.
+    Stop(oneshot::Sender<Option<Recorded>>),
+    /// Tell how it stands.
+    Stands(oneshot::Sender<Option<Recorded>>),
+    /// Hand out what is written down.
+    File(oneshot::Sender<Option<Vec<Bytes>>>),
 }
 
 /// The speaker as status shows it.
@@ -75,6 +92,7 @@ pub(crate) struct BgpOwner {
     carried: BTreeSet<NeighbourName>,
     network: mpsc::Sender<Request>,
     reporting: Reporting,
+    recorder: Recorder,
     view: watch::Sender<Arc<BgpView>>,
 }
 
@@ -105,6 +123,7 @@ impl BgpOwner {
             carried: BTreeSet::new(),
             network,
             reporting: Reporting::new(teller),
+            recorder: Recorder::default(),
             view,
         }
     }
@@ -193,6 +212,7 @@ impl BgpOwner {
                 let _gone = asked.send(());
             }
             Command::Ask(question) => (question.0)(&self.speaker),
+            Command::Record(recording) => self.record(recording),
             Command::Close => (),
         }
     }
@@ -244,8 +264,30 @@ impl BgpOwner {
         let now = Instant::now();
         let mut inputs = VecDeque::from(inputs);
         while let Some(input) = inputs.pop_front() {
+            self.recorder.hears(&input, &self.speaker, now);
             for action in self.speaker.handle(input, now) {
+                self.recorder.says(&action, &self.speaker, now);
                 inputs.extend(self.perform(action, now));
+            }
+            self.recorder.look(&self.speaker, now);
+        }
+    }
+
+    fn record(&mut self, recording: Recording) {
+        let now = Instant::now();
+        // Whoever asked may have given up meanwhile.
+        match recording {
+            Recording::Start(wanted, answer) => {
+                let _gone = answer.send(self.recorder.start(wanted, &self.speaker, now));
+            }
+            Recording::Stop(answer) => {
+                let _gone = answer.send(self.recorder.stop(now));
+            }
+            Recording::Stands(answer) => {
+                let _gone = answer.send(self.recorder.stands(now));
+            }
+            Recording::File(answer) => {
+                let _gone = answer.send(self.recorder.file());
             }
         }
     }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use appliance_kernel::{Kernel, Object};
 use bgp::Speaker;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
@@ -13,6 +13,8 @@ use crate::datapath::{Ground, Kind, Request};
 use crate::randomness::SystemRandom;
 
 const ORDERS: usize = 64;
+/// So many read all of the tables at once.
+const READERS: usize = 2;
 /// How long neighbours may take to read that their sessions end.
 const CLOSE_SESSIONS: Duration = Duration::from_millis(500);
 
@@ -35,6 +37,8 @@ pub(crate) struct Speaking {
     pub(crate) commands: mpsc::Sender<Command>,
     /// How it stands.
     pub(crate) view: watch::Receiver<Arc<BgpView>>,
+    /// Places for those who read all of its tables.
+    pub(crate) readers: Arc<Semaphore>,
 }
 
 /// Starts the owner of a speaker.
@@ -51,7 +55,13 @@ pub(crate) fn start(
         commands: heard,
         ground,
     }));
-    (Speaking { commands, view }, task)
+    let readers = Arc::new(Semaphore::new(READERS));
+    let speaking = Speaking {
+        commands,
+        view,
+        readers,
+    };
+    (speaking, task)
 }
 
 /// Tells neighbours that their sessions end; this takes as long as their sockets let it.

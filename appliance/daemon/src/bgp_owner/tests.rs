@@ -11,6 +11,8 @@ use std::time::Duration;
 use bgp::{
     Families, Input, Limits, Neighbour, NeighbourName, PeerState, Policy, Settings, Side, Speaker, Timers,
 };
+use bgpkit_parser::models::{Bgp4MpEnum, BgpMessage, MrtMessage, NetworkPrefix};
+use bgpkit_parser::parser::parse_mrt_record;
 use ike::ConnectionName;
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Socket, Type};
@@ -18,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::TURN;
 use super::sockets::Sockets;
-use super::{Command, Speaking, start};
+use super::{Command, Record, Recording, Speaking, start};
 use crate::chronicle::Teller;
 use crate::datapath::{Ground, LearntRoute, Request};
 use crate::derive::{BgpSettings, Distance, SessionEnd};
@@ -203,6 +205,179 @@ fn two_speakers_exchange_routes_over_signed_segments() {
             (Side::Peer, Some((6, 2))),
             "it said so: {error:?}"
         );
+    });
+}
+
+impl Rig {
+    async fn recorded<T>(&self, asked: impl FnOnce(oneshot::Sender<Option<T>>) -> Recording) -> Option<T> {
+        let (answer, said) = oneshot::channel();
+        let command = Command::Record(asked(answer));
+        self.speaking.commands.send(command).await.unwrap();
+        said.await.unwrap()
+    }
+
+    /// What is written down, as bgpkit-parser reads it: each record in a few words.
+    async fn written(&self) -> Vec<String> {
+        let octets = self.recorded(Recording::File).await.unwrap().concat();
+        let mut rest = std::io::Cursor::new(octets.as_slice());
+        let mut words = Vec::new();
+        while rest.position() < octets.len() as u64 {
+            let record = parse_mrt_record(&mut rest).map_err(|error| error.error).unwrap();
+            assert!(record.common_header.microsecond_timestamp.is_some());
+            words.push(match record.message {
+                MrtMessage::Bgp4Mp(Bgp4MpEnum::StateChange(change)) => {
+                    format!("{:?} to {:?}", change.old_state, change.new_state)
+                }
+                MrtMessage::Bgp4Mp(Bgp4MpEnum::Message(message)) => {
+                    assert_eq!(message.peer_ip.to_string(), "169.254.21.2");
+                    assert_eq!(message.local_ip.to_string(), "169.254.21.1");
+                    assert_eq!(
+                        (message.peer_asn.to_u32(), message.local_asn.to_u32()),
+                        (66069, 65001)
+                    );
+                    let way = if format!("{:?}", message.msg_type).contains("Local") {
+                        "out"
+                    } else {
+                        "in"
+                    };
+                    match message.bgp_message {
+                        BgpMessage::Open(_) => format!("{way} OPEN"),
+                        BgpMessage::KeepAlive => format!("{way} KEEPALIVE"),
+                        BgpMessage::Notification(_) => format!("{way} NOTIFICATION"),
+                        BgpMessage::Update(update) => {
+                            let prefixes = |of: &[NetworkPrefix]| {
+                                of.iter()
+                                    .map(|one| one.prefix.to_string())
+                                    .collect::<Vec<_>>()
+                                    .join(" ")
+                            };
+                            let (there, gone) = (
+                                prefixes(&update.announced_prefixes),
+                                prefixes(&update.withdrawn_prefixes),
+                            );
+                            format!("{way} UPDATE +{there} -{gone}")
+                        }
+                        other => format!("{way} {other:?}"),
+                    }
+                }
+                other => panic!("{other:?}"),
+            });
+        }
+        words
+    }
+}
+
+fn everything(octets: usize) -> Record {
+    Record {
+        neighbour: None,
+        octets,
+        time: Duration::from_secs(60),
+    }
+}
+
+/// A session from its first state on.
+#[test]
+fn a_recording_holds_what_was_said_and_no_more() {
+    isolated(|| async {
+        let [near, far] = ["169.254.21.1", "169.254.21.2"];
+        let mut one = Rig::start(settings(65001, "10.1.0.0/16", end(near, far))).await;
+        let mut two = Rig::start(settings(66069, "10.2.0.0/16", end(far, near))).await;
+        assert!(one.recorded(Recording::Stands).await.is_none());
+        let begun = one
+            .recorded(|answer| Recording::Start(everything(1 << 20), answer))
+            .await;
+        assert!(begun.unwrap().runs);
+        one.carries(true);
+        two.carries(true);
+        one.learns().await;
+        two.learns().await;
+        let written = one.written().await;
+        for expected in [
+            "in OPEN",
+            "out OPEN",
+            "in KEEPALIVE",
+            "out KEEPALIVE",
+            "OpenConfirm to Established",
+            "in UPDATE +10.2.0.0/16 -",
+            "out UPDATE +10.1.0.0/16 -",
+        ] {
+            let found = written.iter().filter(|words| *words == expected).count();
+            assert!(found >= 1, "{expected} is not in {written:#?}");
+        }
+        assert_eq!(
+            one.recorded(|answer| Recording::Start(everything(1), answer))
+                .await,
+            None
+        );
+        assert!(!one.recorded(Recording::Stop).await.unwrap().runs);
+        assert_eq!(one.recorded(Recording::Stop).await, None);
+    });
+}
+
+/// Begun in the middle of a session, it has exactly what changes; ended, nothing more.
+#[test]
+fn a_recording_of_a_change_holds_the_change() {
+    isolated(|| async {
+        let [near, far] = ["169.254.21.1", "169.254.21.2"];
+        let mut one = Rig::start(settings(65001, "10.1.0.0/16", end(near, far))).await;
+        let mut two = Rig::start(settings(66069, "10.2.0.0/16", end(far, near))).await;
+        one.carries(true);
+        two.carries(true);
+        one.learns().await;
+        two.learns().await;
+        one.recorded(|answer| Recording::Start(everything(1 << 20), answer))
+            .await
+            .unwrap();
+        two.configure(settings(66069, "10.3.0.0/16", end(far, near)))
+            .await;
+        // The speaker may tell its kernel of both at once, or one after the other.
+        while one.learns().await
+            != LearntRoute::Set("10.3.0.0/16".parse().unwrap(), vec![ConnectionName("far".into())])
+        {}
+        while !one
+            .written()
+            .await
+            .iter()
+            .any(|words| words.contains("-10.2.0.0/16"))
+        {}
+        let written = one.written().await;
+        let (there, gone): (Vec<_>, Vec<_>) = written
+            .iter()
+            .partition(|words| words.contains('+') && words.ends_with('-'));
+        assert!(
+            written.iter().all(|words| words.starts_with("in UPDATE")),
+            "{written:?}"
+        );
+        assert_eq!((there.len(), gone.len()), (1, 1), "{written:?}");
+        let stands = one.recorded(Recording::Stop).await.unwrap();
+        assert_eq!((stands.records, stands.dropped), (2, 0));
+        two.configure(settings(66069, "10.4.0.0/16", end(far, near)))
+            .await;
+        one.learns().await;
+        assert_eq!(one.written().await, written);
+    });
+}
+
+/// What does not fit is counted, and so is all that comes after it: the file has no hole.
+#[test]
+fn a_recording_that_is_full_counts_what_it_drops() {
+    isolated(|| async {
+        let [near, far] = ["169.254.21.1", "169.254.21.2"];
+        let mut one = Rig::start(settings(65001, "10.1.0.0/16", end(near, far))).await;
+        let two = Rig::start(settings(66069, "10.2.0.0/16", end(far, near))).await;
+        let begun = one
+            .recorded(|answer| Recording::Start(everything(200), answer))
+            .await;
+        assert_eq!(begun.unwrap().octets, 0);
+        one.carries(true);
+        two.carries(true);
+        one.learns().await;
+        let stands = one.recorded(Recording::Stands).await.unwrap();
+        assert!(
+            stands.runs && stands.dropped > 0 && stands.octets <= 200,
+            "{stands:?}"
+        );
+        assert_eq!(one.written().await.len() as u64, stands.records);
     });
 }
 

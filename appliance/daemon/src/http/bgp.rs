@@ -149,7 +149,7 @@ pub(crate) async fn act(State(published): State<Published>, write: Write) -> Res
     Ok(StatusCode::ACCEPTED)
 }
 
-fn known(published: &Published, name: &str) -> Result<NeighbourName, Error> {
+pub(super) fn known(published: &Published, name: &str) -> Result<NeighbourName, Error> {
     let name = NeighbourName(Arc::from(name));
     if published
         .bgp

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::exchange::Unfit;
+use super::mrt::FileFault;
 use super::router::Published;
 use crate::access::{Denial, seconds};
 use crate::control::{Order, Refusal, Violation};
@@ -54,6 +55,8 @@ pub(crate) enum Error {
     Exchange(Unfit),
     /// Too many listen to events already.
     TooManyListeners,
+    /// No file of routes or messages.
+    File(FileFault),
     /// The caller may not.
     Denied(Denial),
     /// A certificate that cannot be used.
@@ -190,6 +193,10 @@ impl Error {
                 "too-many-listeners",
                 "too many listen to events already: try again".to_owned(),
             ),
+            Self::File(fault) => {
+                let (status, reason, detail) = fault.words();
+                (status, reason, detail.to_owned())
+            }
             Self::Busy => (
                 503,
                 "busy",

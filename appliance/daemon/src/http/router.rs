@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, audit, bgp, certificate, config, events, exchange, generation, metrics, openapi, secret, session,
-    status, token, user,
+    action, audit, bgp, certificate, config, events, exchange, generation, metrics, mrt, openapi, recording,
+    secret, session, status, token, user,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -70,6 +70,11 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status/bgp/routes", get(bgp::routes))
         .route("/api/v1/status/bgp/explain", get(bgp::explain))
         .route("/api/v1/bgp/peers/{action}", post(bgp::act))
+        .route("/api/v1/bgp/table.mrt", get(mrt::table))
+        .route("/api/v1/bgp/recording", get(recording::stands))
+        .route("/api/v1/bgp/recording.mrt", get(recording::written))
+        .route("/api/v1/bgp/recording:start", post(recording::start))
+        .route("/api/v1/bgp/recording:stop", post(recording::stop))
         .route("/api/v1/connections/{action}", post(action::connection))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/audit", get(audit::lines))

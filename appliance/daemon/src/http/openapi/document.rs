@@ -123,6 +123,10 @@ fn answered(answer: Answer) -> Value {
                 "text/event-stream": { "schema": { "type": "string" } },
             },
         }),
+        Answer::File => json!({
+            "description": "MRT (RFC 6396)",
+            "content": { "application/octet-stream": {} },
+        }),
         Answer::Metrics => json!({
             "description": "OpenMetrics 1.0",
             "content": { "application/openmetrics-text": { "schema": { "type": "string" } } },

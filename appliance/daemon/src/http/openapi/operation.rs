@@ -60,6 +60,8 @@ pub(super) enum Answer {
     Events,
     /// OpenMetrics.
     Metrics,
+    /// Octets: a file.
+    File,
 }
 
 impl Operation {

@@ -55,7 +55,7 @@ pub(super) fn of_query(name: &str) -> Value {
         other => of_routes(other),
     };
     let needed = name.ends_with("_needed");
-    let suffixes = ["_name", "_needed", "_prefix"];
+    let suffixes = ["_name", "_needed", "_prefix", "_table"];
     let name = suffixes
         .into_iter()
         .find_map(|suffix| name.strip_suffix(suffix))
@@ -69,6 +69,10 @@ fn of_routes(name: &str) -> (&'static str, Value) {
         "kind" => (
             "At which point of their way; the best ones if left out",
             json!({ "enum": ["received", "accepted", "best", "advertised"] }),
+        ),
+        "kind_table" => (
+            "As they came, or those that are used; as they came if left out",
+            json!({ "enum": ["received", "best"] }),
         ),
         "family" => (
             "Of this address family; IPv4, or that of the prefix, if left out",

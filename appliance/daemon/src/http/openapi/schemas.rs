@@ -9,6 +9,7 @@ use crate::http::error::Told;
 use crate::http::events::Events;
 use crate::http::exchange::{Export, Import, Passphrase};
 use crate::http::generation::{Between, Generations, WholeGeneration};
+use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
 use crate::status::{
     ConnectionStatus, ExplanationStatus, InterfaceStatus, PeerStatus, RoutesStatus, Status, SystemStatus,
@@ -39,10 +40,12 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<RoutesStatus>(&mut told);
     add::<ExplanationStatus>(&mut told);
     add::<SystemStatus>(&mut told);
+    add::<RecordingStatus>(&mut told);
     let mut asked = settings.for_deserialize().into_generator();
     add::<Rollback>(&mut asked);
     add::<Passphrase>(&mut asked);
     add::<Import>(&mut asked);
+    add::<Recordable>(&mut asked);
     let mut schemas = told.take_definitions(true);
     for (name, schema) in asked.take_definitions(true) {
         schemas.entry(name).or_insert(schema);

@@ -169,6 +169,29 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/bgp/peers/{name}:refresh",
         "Have both sides of a BGP session send their routes again",
     ),
+    get(
+        "/bgp/table.mrt",
+        "All routes of BGP as a file (MRT, TABLE_DUMP_V2)",
+    )
+    .asks(&["kind_table"])
+    .tells(Answer::File),
+    get("/bgp/recording", "How the recording of BGP messages stands").tells(Answer::Json("RecordingStatus")),
+    get(
+        "/bgp/recording.mrt",
+        "The BGP messages that are written down (MRT, BGP4MP_ET)",
+    )
+    .tells(Answer::File),
+    post(
+        "/bgp/recording:start",
+        "Write BGP messages down, in memory and bounded",
+    )
+    .takes(Body::Json("Recordable"))
+    .tells(Answer::Json("RecordingStatus")),
+    post(
+        "/bgp/recording:stop",
+        "End the recording of BGP messages; what is written down stays",
+    )
+    .tells(Answer::Json("RecordingStatus")),
     action("/connections/{name}:connect", "Start a connection now"),
     action(
         "/connections/{name}:disconnect",

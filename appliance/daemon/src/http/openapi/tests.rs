@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::table::OPERATIONS;
 use crate::http::tests::machine::{Machine, document};
 
+/// Stands for the whole of a document.
+const DOCUMENT: &str = "the document";
+
 const VERBS: [&str; 5] = ["get", "put", "patch", "post", "delete"];
 
 /// Paths with what stands in braces filled in.
@@ -78,12 +81,8 @@ async fn every_route_is_described_and_every_description_is_a_route() {
     }
 }
 
-#[tokio::test]
-async fn answers_are_as_they_are_described() {
-    let machine = Machine::configured().await;
-    let described = machine.get("/api/v1/openapi.json").await.body;
-    assert_eq!(described["openapi"], "3.1.0");
-    let mut checked = 0;
+/// Verb, path as it is described, path and body as they are asked.
+fn requests() -> Vec<(&'static str, &'static str, &'static str, String)> {
     let requests = [
         ("get", "/config", "/config", ""),
         ("get", "/config", "/config?defaults=true", ""),
@@ -103,11 +102,15 @@ async fn answers_are_as_they_are_described() {
         ("get", "/status/bgp/routes", "/status/bgp/routes", ""),
         ("get", "/status/bgp/routes", "/status/bgp/routes?kind=nope", ""),
         ("get", "/status/bgp/explain", "/status/bgp/explain", ""),
+        ("post", "/bgp/recording:start", "/bgp/recording:start", "{}"),
+        ("get", "/bgp/recording", "/bgp/recording", ""),
+        ("post", "/bgp/recording:stop", "/bgp/recording:stop", ""),
+        ("post", "/bgp/recording:stop", "/bgp/recording:stop", ""),
         ("get", "/events", "/events", ""),
         ("get", "/audit", "/audit", ""),
         ("get", "/openapi.json", "/openapi.json", ""),
         ("post", "/config:check", "/config:check", "{}"),
-        ("post", "/config:check", "/config:check", &document().to_string()),
+        ("post", "/config:check", "/config:check", DOCUMENT),
         (
             "post",
             "/config:rollback",
@@ -116,9 +119,23 @@ async fn answers_are_as_they_are_described() {
         ),
         ("post", "/config:confirm", "/config:confirm", ""),
     ];
-    for (verb, path, uri, body) in requests {
+    let body = |body: &str| match body {
+        DOCUMENT => document().to_string(),
+        body => body.to_owned(),
+    };
+    let asked = |(verb, path, uri, sent)| (verb, path, uri, body(sent));
+    requests.into_iter().map(asked).collect()
+}
+
+#[tokio::test]
+async fn answers_are_as_they_are_described() {
+    let machine = Machine::configured().await;
+    let described = machine.get("/api/v1/openapi.json").await.body;
+    assert_eq!(described["openapi"], "3.1.0");
+    let mut checked = 0;
+    for (verb, path, uri, body) in requests() {
         let uri = format!("/api/v1{uri}");
-        let answer = machine.ask(&verb.to_uppercase(), &uri, None, body).await;
+        let answer = machine.ask(&verb.to_uppercase(), &uri, None, &body).await;
         let responses = &described["paths"][path][verb]["responses"];
         let schema = match &responses[answer.status.to_string()] {
             Value::Null => {
@@ -137,7 +154,7 @@ async fn answers_are_as_they_are_described() {
         assert!(answer.body.is_object());
         checked += 1;
     }
-    assert_eq!(checked, requests.len());
+    assert_eq!(checked, requests().len());
 }
 
 #[tokio::test]

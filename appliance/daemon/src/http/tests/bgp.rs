@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::machine::{Machine, document};
 
 /// [`document`] with a BGP session over `to-b`.
-fn routed() -> Value {
+pub(super) fn routed() -> Value {
     let mut document = document();
     document["gateway"]["bgp"] = json!({ "asn": 65010, "addresses": ["169.254.21.2"], "advertise": ["10.1.0.0/24", "10.1.1.0/24", "fd01::/64"] });
     document["sites"]["b"]["bgp"] = json!({ "asn": 65515, "address": "169.254.21.1" });
@@ -11,7 +11,7 @@ fn routed() -> Value {
     document
 }
 
-async fn speaking() -> Machine {
+pub(super) async fn speaking() -> Machine {
     let machine = Machine::configured().await;
     let put = machine.put(1, &routed()).await;
     assert_eq!(put.status, 200, "{put:?}");

@@ -201,7 +201,26 @@ impl Machine {
     pub(in crate::http) async fn get_text(&self, path: &str) -> String {
         let socket = self.directory.path().join("socket");
         let stream = UnixStream::connect(socket).await.unwrap();
-        talk(stream, ("GET", path), "", b"").await
+        String::from_utf8(talk(stream, ("GET", path), "", b"").await).unwrap()
+    }
+
+    /// A file: what is said of it, and its octets.
+    pub(in crate::http) async fn get_file(&self, path: &str) -> (String, Vec<u8>) {
+        let socket = self.directory.path().join("socket");
+        let stream = UnixStream::connect(socket).await.unwrap();
+        let answer = talk(stream, ("GET", path), "", b"").await;
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_lowercase();
+        let body = &answer[end + 4..];
+        let is_chunked = head.contains("transfer-encoding: chunked");
+        (
+            head,
+            if is_chunked {
+                unchunked(body)
+            } else {
+                body.to_vec()
+            },
+        )
     }
 
     /// Waits until this generation runs.
@@ -305,6 +324,7 @@ pub(in crate::http) async fn exchange(
     body: &[u8],
 ) -> Answer {
     let answer = talk(stream, request, headers, body).await;
+    let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     Answer {
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
@@ -318,7 +338,7 @@ async fn talk(
     (method, path): (&str, &str),
     headers: &str,
     body: &[u8],
-) -> String {
+) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
@@ -327,7 +347,23 @@ async fn talk(
     stream.write_all(body).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap()
+    answer
+}
+
+/// What came in chunks (RFC 9112 §7.1), without their lengths.
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|pair| pair == b"\r\n").unwrap();
+        let length = std::str::from_utf8(&rest[..end]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return whole;
+        }
+        let begin = end + 2;
+        whole.extend(&rest[begin..begin + length]);
+        rest = &rest[begin + length + 2..];
+    }
 }
 
 /// Two connections, to b and to c.

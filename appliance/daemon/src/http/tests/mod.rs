@@ -7,6 +7,7 @@ mod crowd;
 mod exchange;
 mod listening;
 pub(super) mod machine;
+mod mrt;
 mod secrets;
 mod status;
 mod tls;
