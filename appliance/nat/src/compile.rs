@@ -38,6 +38,7 @@ pub fn compile(rules: &Rules, kept: &Numbers) -> Result<Program, TooMany> {
     for (connection, tunnel) in &rules.tunnels {
         compiler.tunnel(connection, tunnel);
     }
+    compiler.back();
     compiler.counters();
     let Compiler {
         bindings,
@@ -95,6 +96,9 @@ impl Compiler<'_> {
         let leaves = Action::Branch(Field::Mark, "reverse_ingress".into());
         let from = Action::Branch(Field::InLink, "ingress".into());
         let to = Action::Branch(Field::OutLink, "egress".into());
+        // Until its source is looked at, a flow is bound to the site: what drops its first packet says so there.
+        let came = Action::BindFrom(Field::InLink, "came".into());
+        let not_bound = Action::Unbind(Side::Source);
         let counted = vec![
             Line::of(Action::Count(Field::Flow(Side::Destination), "counters".into())),
             Line::of(Action::Count(Field::Flow(Side::Source), "counters".into())),
@@ -106,7 +110,7 @@ impl Compiler<'_> {
         self.hook(
             Hook::Destination,
             "an external prefix, to the internal one",
-            [arrives, leaves.clone()].map(Line::of).into(),
+            [came, arrives, leaves.clone()].map(Line::of).into(),
         );
         self.hook(
             Hook::DestinationOwn,
@@ -116,12 +120,21 @@ impl Compiler<'_> {
         self.hook(
             Hook::Source,
             "an internal prefix, to the external one",
-            [from.clone(), to].map(Line::of).into(),
+            [from.clone(), to, not_bound.clone()].map(Line::of).into(),
         );
         self.hook(
             Hook::SourceOwn,
             "for us: an internal prefix, to the external one",
-            vec![Line::of(from)],
+            [from, not_bound].map(Line::of).into(),
+        );
+        let back = |side| Line {
+            conditions: vec![Condition::ErrorFor(side)],
+            actions: vec![Action::MarkFrom(Field::Flow(side), "back".into())],
+        };
+        self.hook(
+            Hook::Own,
+            "errors of our own, to the inner address of a site",
+            vec![back(Side::Source), back(Side::Destination)],
         );
         self.hook(Hook::After, "counts", counted.clone());
         self.hook(Hook::AfterOwn, "counts what is for us", counted);
@@ -213,12 +226,48 @@ impl Compiler<'_> {
         }
     }
 
+    /// Which site a flow is from, until its source is looked at; the mark that leads back to a site whose address was
+    /// translated, by each half of a flow's mark.
+    fn back(&mut self) {
+        let ingress = self
+            .bindings
+            .iter()
+            .filter(|(_, binding)| binding.mode == Mode::Ingress);
+        let (mut came, mut back) = (BTreeMap::new(), Vec::new());
+        for (id, binding) in ingress {
+            if let Some(tunnel) = self.rules.tunnels.get(&binding.connection) {
+                let mark = Value::Mark(MARK | u32::from(tunnel.number));
+                back.extend(halves(*id).map(|half| (half, mark.clone())));
+                let link = Element::Link(tunnel.link.clone());
+                came.entry(link).or_insert(Value::Mark(u32::from(*id) << 16));
+            }
+        }
+        for (name, about, key, elements) in [
+            (
+                "came",
+                "a rule of the site that a flow is from",
+                Key::Link,
+                came.into_iter().collect(),
+            ),
+            (
+                "back",
+                "to the site, by halves of the mark of flows",
+                Key::Mark,
+                back,
+            ),
+        ] {
+            self.map(name, about, key, Data::Mark);
+            for (element, value) in elements {
+                self.lead(name, element, value);
+            }
+        }
+    }
+
     /// The counter of each half of a flow's mark.
     fn counters(&mut self) {
         let numbered = self.bindings.iter().flat_map(|(id, binding)| {
             let value = Value::Counter(binding.key.to_string());
-            let halves = [u32::from(*id), u32::from(*id) << 16];
-            halves.map(|mark| (Element::Number(mark), value.clone()))
+            halves(*id).map(|half| (half, value.clone()))
         });
         let elements = numbered.collect();
         self.map(
@@ -289,6 +338,11 @@ fn before(side: Side, rule: &Rule) -> IpNet {
         Side::Source => rule.internal,
         Side::Destination => rule.external,
     }
+}
+
+/// A binding in either half of a flow's mark.
+fn halves(id: u16) -> [Element; 2] {
+    [u32::from(id), u32::from(id) << 16].map(Element::Number)
 }
 
 fn destination(side: Side, id: u16) -> Value {

@@ -72,6 +72,8 @@ pub enum Data {
     Verdict,
     /// A zone of connection tracking.
     Zone,
+    /// A mark of the packet.
+    Mark,
     /// A counter.
     Counter,
 }
@@ -109,6 +111,8 @@ pub enum Value {
     Goto(String),
     /// A zone of connection tracking.
     Zone(u16),
+    /// A mark of the packet.
+    Mark(u32),
     /// A counter, by name.
     Counter(String),
 }
@@ -133,6 +137,8 @@ pub enum Hook {
     Before,
     /// What is our own, before connection tracking.
     BeforeOwn,
+    /// What is our own, after it.
+    Own,
     /// The destination of what comes in, once for each flow.
     Destination,
     /// The destination of what is our own, once for each flow.
@@ -204,6 +210,8 @@ pub enum Condition {
     Protocol(Vec<u8>),
     /// Its mark is one of ours.
     Marked,
+    /// It is an ICMP error about a packet of a flow, for this end of the flow's first packet.
+    ErrorFor(Side),
 }
 
 /// What a line does.
@@ -213,6 +221,8 @@ pub enum Action {
     Branch(Field, String),
     /// Marks the packet, which decides about its route.
     Mark(u32),
+    /// Marks the packet as the map says.
+    MarkFrom(Field, String),
     /// Writes down classes.
     Pair(u32),
     /// Writes down classes, keeping the bits of the first.
@@ -223,6 +233,10 @@ pub enum Action {
     ZoneFrom(Field, String),
     /// Writes into the flow's mark which binding translates it.
     Bind(Half, u16),
+    /// Writes into the flow's mark what the map says.
+    BindFrom(Field, String),
+    /// Removes half of the flow's mark.
+    Unbind(Half),
     /// Translates the flow.
     Translate(Side, Target),
     /// Goes on in one of these chains, by chance in proportion.
@@ -324,12 +338,17 @@ impl Action {
     /// The map that it looks something up in.
     pub fn map(&self) -> Option<&str> {
         match self {
-            Self::Branch(_, map) | Self::ZoneFrom(_, map) | Self::Count(_, map) => Some(map),
+            Self::Branch(_, map)
+            | Self::MarkFrom(_, map)
+            | Self::ZoneFrom(_, map)
+            | Self::BindFrom(_, map)
+            | Self::Count(_, map) => Some(map),
             Self::Mark(_)
             | Self::Pair(_)
             | Self::PairWith(..)
             | Self::Zone(_)
             | Self::Bind(..)
+            | Self::Unbind(_)
             | Self::Translate(..)
             | Self::Spread(_)
             | Self::Hit(_)
@@ -346,6 +365,7 @@ impl Hook {
         match self {
             Self::Before => "before",
             Self::BeforeOwn => "before_own",
+            Self::Own => "own",
             Self::Destination => "destination",
             Self::DestinationOwn => "destination_own",
             Self::Source => "source",

@@ -59,6 +59,7 @@ impl Display for Map {
             Data::Nothing => ("set", ""),
             Data::Verdict => ("map", " : verdict"),
             Data::Zone => ("map", " : ct zone"),
+            Data::Mark => ("map", " : mark"),
             Data::Counter => ("map", " : counter"),
         };
         writeln!(f, "\t{kind} {} {{", self.name)?;
@@ -136,6 +137,7 @@ impl Display for Value {
             Self::Jump(chain) => write!(f, " : jump {chain}"),
             Self::Goto(chain) => write!(f, " : goto {chain}"),
             Self::Zone(zone) => write!(f, " : {zone}"),
+            Self::Mark(mark) => write!(f, " : {mark:#x}"),
             Self::Counter(name) => write!(f, " : \"{name}\""),
         }
     }
@@ -150,6 +152,7 @@ impl Display for Chain {
             let place = match hook {
                 Hook::Before => "filter hook prerouting priority -310",
                 Hook::BeforeOwn => "route hook output priority -310",
+                Hook::Own => "route hook output priority -150",
                 Hook::Destination => "nat hook prerouting priority -100",
                 Hook::DestinationOwn => "nat hook output priority -100",
                 Hook::Source => "nat hook postrouting priority 100",
@@ -221,6 +224,8 @@ impl Display for Condition {
                 let numbers: Vec<String> = protocols.iter().map(u8::to_string).collect();
                 write!(f, "meta l4proto {{ {} }}", numbers.join(", "))
             }
+            Self::ErrorFor(Side::Source) => write!(f, "ct state related ct direction reply"),
+            Self::ErrorFor(Side::Destination) => write!(f, "ct state related ct direction original"),
             Self::Marked => write!(f, "meta mark & 0xffff0000 == {MARK:#x}"),
         }
     }
@@ -231,6 +236,7 @@ impl Display for Action {
         match self {
             Self::Branch(field, map) => write!(f, "{field} vmap @{map}"),
             Self::Mark(mark) => write!(f, "meta mark set {mark:#x}"),
+            Self::MarkFrom(field, map) => write!(f, "meta mark set {field} map @{map}"),
             Self::Pair(pair) => write!(f, "meta priority set {pair:#x}"),
             Self::PairWith(mask, 0) => write!(f, "meta priority set meta priority & {mask:#x}"),
             Self::PairWith(mask, pair) => {
@@ -248,6 +254,9 @@ impl Display for Action {
             Self::Bind(Side::Destination, id) => {
                 write!(f, "ct mark set ct mark & 0xffff0000 | {id:#x}")
             }
+            Self::BindFrom(field, map) => write!(f, "ct mark set {field} map @{map}"),
+            Self::Unbind(Side::Source) => write!(f, "ct mark set ct mark & 0x0000ffff"),
+            Self::Unbind(Side::Destination) => write!(f, "ct mark set ct mark & 0xffff0000"),
             Self::Translate(side, target) => translate(f, *side, target),
             Self::Spread(shares) => spread(f, shares),
             Self::Count(field, map) => write!(f, "counter name {field} map @{map}"),

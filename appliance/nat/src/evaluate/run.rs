@@ -167,6 +167,8 @@ impl<'p> Run<'p> {
             Condition::PairHas(bit) => self.state.pair & bit == *bit,
             Condition::PairUpTo(pair) => self.state.pair <= *pair,
             Condition::Protocol(protocols) => protocols.contains(&self.state.protocol),
+            // What is evaluated is the first packet of a flow.
+            Condition::ErrorFor(_) => false,
             Condition::Marked => self.state.mark & 0xffff_0000 == MARK,
         }
     }
@@ -177,10 +179,16 @@ impl<'p> Run<'p> {
                 return match self.find(*field, map)? {
                     Value::Jump(chain) => Some(self.chain(chain)),
                     Value::Goto(chain) => Some(self.last(chain)),
-                    Value::Member | Value::Zone(_) | Value::Counter(_) => None,
+                    Value::Member | Value::Zone(_) | Value::Mark(_) | Value::Counter(_) => None,
                 };
             }
             Action::Mark(mark) => self.state.mark = *mark,
+            Action::MarkFrom(field, map) => match self.find(*field, map)? {
+                Value::Mark(mark) => self.state.mark = *mark,
+                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Zone(_) | Value::Counter(_) => {
+                    return None;
+                }
+            },
             Action::Pair(pair) => self.state.pair = *pair,
             Action::PairWith(mask, pair) => self.state.pair = self.state.pair & mask | pair,
             Action::Zone(zone) => {
@@ -190,9 +198,19 @@ impl<'p> Run<'p> {
                 Value::Zone(zone) => {
                     self.state.zone.get_or_insert(*zone);
                 }
-                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Counter(_) => return None,
+                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Mark(_) | Value::Counter(_) => {
+                    return None;
+                }
             },
             Action::Bind(side, binding) => self.bind(chain, *side, *binding),
+            Action::BindFrom(field, map) => match self.find(*field, map)? {
+                Value::Mark(mark) => self.state.flow = *mark,
+                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Zone(_) | Value::Counter(_) => {
+                    return None;
+                }
+            },
+            Action::Unbind(Side::Source) => self.state.flow &= 0xffff,
+            Action::Unbind(Side::Destination) => self.state.flow &= 0xffff_0000,
             Action::Translate(side, target) => {
                 self.state.translate(*side, target);
                 return Some(Turn::Passed);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use appliance_nat::{End, Kind, Numbers, Program, Rule, Rules, Tunnel, compile};
 
 use crate::lab::Lab;
-use crate::packet::{Seen, Turn, build, error, fragments, wrap};
+use crate::packet::{Seen, Turn, build, error, forbid_fragments, fragments, read_part, wrap};
 use crate::world::net;
 
 const UDP: u8 = 17;
@@ -334,4 +334,53 @@ fn flows_outlive_a_commit() {
     let listing = lab.nft(&["list", "counters", "table", "inet", "causeway_nat"], "");
     let counted = listing.split(binding.key.as_str()).nth(1).unwrap();
     assert!(counted.contains("packets 1 "), "{listing}");
+}
+
+/// What is too long for a link is told by the gateway itself, in the words of the host that sent it, and to that host,
+/// wherever else its address is (RFC 1191, RFC 8201).
+#[test]
+fn our_own_errors_carry_what_their_host_knows() {
+    let (lab, _) = gateway(&overlapping());
+    let external = |side: usize, sixth: bool| {
+        let number = if side == 0 { 100 } else { side };
+        if sixth {
+            end(&format!("fd64:{number}::7"), 7)
+        } else {
+            end(&format!("100.64.{number}.7"), 7)
+        }
+    };
+    let sides = ["lan", "cw-1", "cw-2", "cw-3"];
+    for (narrow, from) in [(1, 0), (1, 2), (3, 1), (0, 2)] {
+        lab.ip(&format!("link set {} mtu 1300", sides[narrow]));
+        for (sixth, inner) in [(false, end("10.0.0.7", 7)), (true, end("fd0a::7", 7))] {
+            let to = external(narrow, sixth);
+            let long = |source, destination| {
+                let mut packet = build(Turn::First, UDP, (source, destination), 0, &[0; 1350]);
+                if !sixth {
+                    forbid_fragments(&mut packet);
+                }
+                packet
+            };
+            // About the first packet of a flow.
+            lab.send(sides[from], &long(inner, to));
+            let error = lab.next(sides[from]).expect("an error");
+            assert_eq!(error.destination.address, inner.address, "{narrow} {from}");
+            assert_eq!(read_part(&error.body[8..]), (inner, to));
+            assert_eq!(error.body[6..8], 1300_u16.to_be_bytes());
+            // About an answer.
+            let mut answer = build(Turn::Answer, UDP, (inner, to), 0, &[0; 1350]);
+            let begun = build(Turn::First, UDP, (inner, external(from, sixth)), 0, b"begun");
+            lab.send(sides[narrow], &begun);
+            lab.next(sides[from]).expect("it passes");
+            if !sixth {
+                forbid_fragments(&mut answer);
+            }
+            lab.send(sides[from], &answer);
+            let error = lab.next(sides[from]).expect("an error about an answer");
+            assert_eq!(error.destination.address, inner.address);
+            assert_eq!(read_part(&error.body[8..]), (inner, to));
+            assert_eq!(lab.others(), []);
+        }
+        lab.ip(&format!("link set {} mtu 1500", sides[narrow]));
+    }
 }

@@ -214,3 +214,36 @@ fn fold(parts: &[&[u8]]) -> u16 {
     }
     u16::try_from(sum).unwrap()
 }
+
+/// Sets "don't fragment" (RFC 791).
+pub(crate) fn forbid_fragments(packet: &mut [u8]) {
+    packet[6] |= 0x40;
+    packet[10..12].copy_from_slice(&[0, 0]);
+    let sum = !fold(&[&packet[..20]]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// The ends of a packet of which only the beginning is there.
+pub(crate) fn read_part(bytes: &[u8]) -> (End, End) {
+    let v4 = bytes[0] >> 4 == 4;
+    let header = if v4 { 20 } else { 40 };
+    let address = |at: usize| -> IpAddr {
+        if v4 {
+            <[u8; 4]>::try_from(&bytes[at..at + 4]).unwrap().into()
+        } else {
+            <[u8; 16]>::try_from(&bytes[at..at + 16]).unwrap().into()
+        }
+    };
+    let port = |at: usize| Some(u16::from_be_bytes([bytes[header + at], bytes[header + at + 1]]));
+    let (source, destination) = if v4 { (12, 16) } else { (8, 24) };
+    (
+        End {
+            address: address(source),
+            port: port(0),
+        },
+        End {
+            address: address(destination),
+            port: port(2),
+        },
+    )
+}
