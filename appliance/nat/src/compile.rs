@@ -11,6 +11,7 @@ use crate::program::{
 use crate::rule::{Mode, Rule, Rules, Tunnel};
 
 mod binding;
+mod unknown;
 mod zone;
 
 /// What marks of ours begin with; the number of the connection follows.

@@ -14,7 +14,7 @@ pub use evaluate::{Answered, End, Fired, Outcome, Packet, Passed, Source, Verdic
 pub use numbers::{BindingKey, Numbers, TooMany};
 pub use program::{
     Action, Binding, Chain, Condition, Data, Element, Family, Field, Half, Hook, Key, Line, Map, Program,
-    Side, Target, Value,
+    Side, Target, UNKNOWN, Value,
 };
 pub use render::{Counted, TABLE};
 pub use rule::{Kind, Mode, Rule, Rules, Tunnel};

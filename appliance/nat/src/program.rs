@@ -143,6 +143,8 @@ pub enum Hook {
     Destination,
     /// The destination of what is our own, once for each flow.
     DestinationOwn,
+    /// What is passed on.
+    Passing,
     /// The source of what goes out, once for each flow.
     Source,
     /// The source of what is for us, once for each flow.
@@ -210,6 +212,8 @@ pub enum Condition {
     Protocol(Vec<u8>),
     /// Its mark is one of ours.
     Marked,
+    /// It is of no flow that connection tracking knows or can begin.
+    Unknown,
     /// It is an ICMP error about a packet of a flow, for this end of the flow's first packet.
     ErrorFor(Side),
 }
@@ -296,6 +300,9 @@ impl Program {
     }
 }
 
+/// The counter of packets that were to be translated and could not be.
+pub const UNKNOWN: &str = "unknown";
+
 impl Binding {
     /// The counter of new flows to its external prefix that were dropped, if it is dynamic.
     pub fn refused(&self) -> Option<String> {
@@ -368,6 +375,7 @@ impl Hook {
             Self::Own => "own",
             Self::Destination => "destination",
             Self::DestinationOwn => "destination_own",
+            Self::Passing => "passing",
             Self::Source => "source",
             Self::SourceOwn => "source_own",
             Self::After => "after",

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::compile::MARK;
+use crate::program::UNKNOWN;
 use crate::program::{
     Action, Chain, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Program, Side, Target,
     Value,
@@ -29,12 +30,13 @@ impl Program {
     /// have counted before, if that is known.
     pub fn script(&self, counters: &BTreeMap<String, Counted>) -> String {
         let mut script = format!("table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
-        for binding in self.bindings.values() {
+        let of_bindings = self.bindings.values().flat_map(|binding| {
             let names = [Some(binding.key.to_string()), binding.refused()];
-            for name in names.into_iter().flatten() {
-                let Counted { packets, bytes } = counters.get(&name).copied().unwrap_or_default();
-                let _ = writeln!(script, "\tcounter {name} {{ packets {packets} bytes {bytes} }}");
-            }
+            names.into_iter().flatten()
+        });
+        for name in [UNKNOWN.to_owned()].into_iter().chain(of_bindings) {
+            let Counted { packets, bytes } = counters.get(&name).copied().unwrap_or_default();
+            let _ = writeln!(script, "\tcounter {name} {{ packets {packets} bytes {bytes} }}");
         }
         // A map to chains is read after these.
         let (before, after): (Vec<&Map>, Vec<&Map>) =
@@ -155,6 +157,7 @@ impl Display for Chain {
                 Hook::Own => "route hook output priority -150",
                 Hook::Destination => "nat hook prerouting priority -100",
                 Hook::DestinationOwn => "nat hook output priority -100",
+                Hook::Passing => "filter hook forward priority 0",
                 Hook::Source => "nat hook postrouting priority 100",
                 Hook::SourceOwn => "nat hook input priority 100",
                 Hook::After => "filter hook postrouting priority 150",
@@ -226,6 +229,7 @@ impl Display for Condition {
             }
             Self::ErrorFor(Side::Source) => write!(f, "ct state related ct direction reply"),
             Self::ErrorFor(Side::Destination) => write!(f, "ct state related ct direction original"),
+            Self::Unknown => write!(f, "ct state invalid"),
             Self::Marked => write!(f, "meta mark & 0xffff0000 == {MARK:#x}"),
         }
     }

@@ -6,11 +6,45 @@ use crate::program::{Action, Condition, Data, Element, Family, Field, Hook, Key,
 use crate::rule::{Mode, Rule, Tunnel};
 
 /// The bits of two classes.
-const CLASSES: u32 = 0xffff;
+pub(super) const CLASSES: u32 = 0xffff;
 /// Beside a class: no ingress rule translates the source.
 const UNTRANSLATED: u32 = 0x1_0000;
 /// Beside a class: the destination is what an egress rule of the tunnel that the packet came by shows by another name.
-const SHOWN: u32 = 0x2_0000;
+pub(super) const SHOWN: u32 = 0x2_0000;
+
+/// The maps that lead from links, marks and classes to what is about them.
+const LEADING: &[(&str, &str, Key, Data)] = &[
+    ("from", "tunnels with egress rules", Key::Link, Data::Verdict),
+    (
+        "towards",
+        "tunnels with rules, by route",
+        Key::Route,
+        Data::Verdict,
+    ),
+    (
+        "towards_own",
+        "tunnels with ingress rules",
+        Key::Link,
+        Data::Verdict,
+    ),
+    (
+        "classes",
+        "what stands for the site of a tunnel",
+        Key::Link,
+        Data::Verdict,
+    ),
+    (
+        "zones_in",
+        "from a site to nobody in particular",
+        Key::Link,
+        Data::Zone,
+    ),
+    ("zones", "of two classes of sites", Key::Pair, Data::Zone),
+    ("reverse_egress", "", Key::Link, Data::Verdict),
+    ("reverse_ingress", "", Key::Mark, Data::Verdict),
+    ("ingress", "", Key::Link, Data::Verdict),
+    ("egress", "", Key::Link, Data::Verdict),
+];
 
 /// The zone of flows between sites of these classes: both directions have the same one. Class 0 is all that is
 /// unambiguous: ourselves, the LAN, sites without ingress rules.
@@ -25,39 +59,8 @@ impl Compiler<'_> {
 
     /// What happens before connection tracking: which zone a packet is in, and by which tunnel it leaves.
     pub(super) fn zones(&mut self) {
-        for (name, about, key, data) in [
-            ("from", "tunnels with egress rules", Key::Link, Data::Verdict),
-            (
-                "towards",
-                "tunnels with rules, by route",
-                Key::Route,
-                Data::Verdict,
-            ),
-            (
-                "towards_own",
-                "tunnels with ingress rules",
-                Key::Link,
-                Data::Verdict,
-            ),
-            (
-                "classes",
-                "what stands for the site of a tunnel",
-                Key::Link,
-                Data::Verdict,
-            ),
-            (
-                "zones_in",
-                "from a site to nobody in particular",
-                Key::Link,
-                Data::Zone,
-            ),
-            ("zones", "of two classes of sites", Key::Pair, Data::Zone),
-            ("reverse_egress", "", Key::Link, Data::Verdict),
-            ("reverse_ingress", "", Key::Mark, Data::Verdict),
-            ("ingress", "", Key::Link, Data::Verdict),
-            ("egress", "", Key::Link, Data::Verdict),
-        ] {
-            self.map(name, about, key, data);
+        for (name, about, key, data) in LEADING {
+            self.map(name, about, *key, *data);
         }
         let rules = self.rules;
         for (connection, tunnel) in &rules.tunnels {
@@ -67,6 +70,7 @@ impl Compiler<'_> {
             self.class_of(connection, tunnel);
         }
         self.pairs();
+        self.unknown();
         self.hook(
             Hook::Before,
             "which zone, and by which tunnel",
@@ -95,7 +99,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn set(&mut self, about: &str, name: String, family: Family, nets: Vec<IpNet>) {
+    pub(super) fn set(&mut self, about: &str, name: String, family: Family, nets: Vec<IpNet>) {
         if !nets.is_empty() {
             let pieces = longest(nets.into_iter().map(|net| (net, ())).collect());
             let elements = pieces
@@ -302,7 +306,7 @@ fn families(tunnel: &Tunnel, mode: Mode) -> impl Iterator<Item = Family> {
     Family::ALL.into_iter().filter(has)
 }
 
-fn nets(tunnel: &Tunnel, mode: Mode, family: Family, side: impl Fn(&Rule) -> IpNet) -> Vec<IpNet> {
+pub(super) fn nets(tunnel: &Tunnel, mode: Mode, family: Family, side: impl Fn(&Rule) -> IpNet) -> Vec<IpNet> {
     let nets = tunnel.rules(mode).values().map(side);
     nets.filter(|net| Family::of(net) == family).collect()
 }

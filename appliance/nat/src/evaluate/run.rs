@@ -168,7 +168,7 @@ impl<'p> Run<'p> {
             Condition::PairUpTo(pair) => self.state.pair <= *pair,
             Condition::Protocol(protocols) => protocols.contains(&self.state.protocol),
             // What is evaluated is the first packet of a flow.
-            Condition::ErrorFor(_) => false,
+            Condition::ErrorFor(_) | Condition::Unknown => false,
             Condition::Marked => self.state.mark & 0xffff_0000 == MARK,
         }
     }

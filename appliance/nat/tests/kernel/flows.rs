@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use appliance_nat::{End, Kind, Numbers, Program, Rule, Rules, Tunnel, compile};
+use appliance_nat::{End, Kind, Numbers, Program, Rule, Rules, Tunnel, UNKNOWN, compile};
 
 use crate::lab::Lab;
 use crate::packet::{Seen, Turn, build, error, forbid_fragments, fragments, read_part, wrap};
@@ -383,4 +383,29 @@ fn our_own_errors_carry_what_their_host_knows() {
         }
         lab.ip(&format!("link set {} mtu 1500", sides[narrow]));
     }
+}
+
+/// What connection tracking can make nothing of does not leave with addresses that are others' there.
+#[test]
+fn what_cannot_be_translated_is_dropped() {
+    let (lab, _) = gateway(&overlapping());
+    let inner = end("10.0.0.7", 7);
+    let (site, ours, elsewhere) = (
+        end("100.64.1.7", 80),
+        end("100.64.100.7", 80),
+        end("192.0.2.9", 80),
+    );
+    let mut dropped = 0;
+    for (from, to) in [("lan", site), ("cw-1", ours), ("cw-1", elsewhere)] {
+        // A SYN ACK of no connection.
+        lab.send(from, &build(Turn::Answer, TCP, (inner, to), 0, b""));
+        assert_eq!(lab.others(), []);
+        dropped += 1;
+        let listing = lab.nft(&["list", "counter", "inet", "causeway_nat", UNKNOWN], "");
+        assert!(listing.contains(&format!("packets {dropped} ")), "{listing}");
+    }
+    // Others' packets are nobody's business here.
+    let plain = build(Turn::Answer, TCP, (end("172.16.5.5", 7), elsewhere), 0, b"");
+    let seen = through(&lab, "cw-1", &plain, "lan");
+    assert_eq!(ends(&seen), (end("172.16.5.5", 7), elsewhere));
 }
