@@ -37,8 +37,9 @@ pub use policy::{
 pub use random::Random;
 pub use reason::Reason;
 pub use rib::{
-    Direction, Explanation, PathJudged, PrefixFilter, Refusal, RoutePage, RouteQuery, RouteRow, RouteView,
-    Standing, TablePart, TableQuery, TableRow, TableView, Withheld,
+    Decided, Direction, Explanation, LimitTried, Outcome, PathJudged, PrefixFilter, Refusal, RoutePage,
+    RouteQuery, RouteRow, RouteView, Standing, TablePart, TableQuery, TableRow, TableView, TooMany, Trial,
+    Withheld,
 };
 pub use settings::{Limits, Neighbour, NeighbourName, Role, Settings, Timers};
 pub use snapshot::{

@@ -168,22 +168,23 @@ struct Routes {
     next: Option<String>,
 }
 
+/// A route in words.
 #[derive(Debug, Deserialize)]
-struct Route {
-    prefix: String,
-    from: Option<String>,
-    to: Option<String>,
-    as_path: String,
-    next_hop: String,
-    med: Option<u32>,
-    local_preference: Option<u32>,
+pub(crate) struct Route {
+    pub(crate) prefix: String,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+    pub(crate) as_path: String,
+    pub(crate) next_hop: String,
+    pub(crate) med: Option<u32>,
+    pub(crate) local_preference: Option<u32>,
     #[serde(default)]
-    communities: Vec<String>,
+    pub(crate) communities: Vec<String>,
     #[serde(default)]
-    stale: bool,
-    standing: String,
-    why: Option<String>,
-    term: Option<usize>,
+    pub(crate) stale: bool,
+    pub(crate) standing: String,
+    pub(crate) why: Option<String>,
+    pub(crate) term: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -199,7 +200,7 @@ struct Decision {
     term: Option<usize>,
 }
 
-pub(crate) fn run(client: &Client, command: &Command) -> Done {
+pub(crate) fn run(client: &Client, command: &Command, as_json: bool) -> Done {
     match command {
         Command::Peers { name: None } => peers(client),
         Command::Peers { name: Some(name) } => one(client, name),
@@ -207,7 +208,7 @@ pub(crate) fn run(client: &Client, command: &Command) -> Done {
         Command::Clear { name } => act(client, name, "clear"),
         Command::Refresh { name } => act(client, name, "refresh"),
         Command::Explain(doubtful) => explain(client, doubtful),
-        Command::Mrt(command) => mrt::run(client, command),
+        Command::Mrt(command) => mrt::run(client, command, as_json),
     }
 }
 
@@ -380,7 +381,7 @@ fn routes(client: &Client, wanted: &Wanted) -> Done {
 }
 
 /// A route in a line.
-fn line(route: &Route) -> String {
+pub(crate) fn line(route: &Route) -> String {
     let mut words = vec![route.prefix.clone(), format!("via {}", route.next_hop)];
     words.extend(route.from.as_ref().map(|from| format!("from {from}")));
     words.extend(route.to.as_ref().map(|to| format!("to {to}")));

@@ -180,7 +180,7 @@ fn run(target: Target, command: Command, json: bool) -> Done {
         Command::Rekey { name, ike: false } => connection::ask(client, &name, "rekey"),
         Command::Rekey { name, ike: true } => connection::ask(client, &name, "rekey-ike"),
         Command::Config(command) => config::run(client, command),
-        Command::Bgp(command) => bgp::run(client, &command),
+        Command::Bgp(command) => bgp::run(client, &command, json),
         Command::Secret(command) => secret::run(client, command),
         Command::Show { part } => show::run(client, &part),
         Command::ClaimCode => connection::claim_code(client),

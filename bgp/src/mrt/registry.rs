@@ -1,6 +1,8 @@
 /// Types of records (RFC 6396 §4).
 pub(super) mod kind {
+    pub(in crate::mrt) const TABLE_DUMP: u16 = 12;
     pub(in crate::mrt) const TABLE_DUMP_V2: u16 = 13;
+    pub(in crate::mrt) const BGP4MP: u16 = 16;
     pub(in crate::mrt) const BGP4MP_ET: u16 = 17;
 }
 

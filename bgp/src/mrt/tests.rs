@@ -8,11 +8,16 @@ use bgpkit_parser::models::{
 use bgpkit_parser::parser::parse_mrt_record;
 use thin_vec::thin_vec;
 
-use super::{TableNeighbour, TableWriter};
+use super::{
+    Dialect, LogSession, Moment, RECORD_HEADER, RecordHeader, RecordReader, TableNeighbour, TableWriter, Way,
+    message,
+};
 use crate::rib::sample;
 use crate::wire::as_path::{AsPath, Segment};
 use crate::wire::attribute::{Attributes, NextHop, Origin, UnknownAttribute};
-use crate::{Family, TableQuery, TableRow, TableView};
+use crate::wire::framing::{Frame, MessageKind};
+use crate::wire::update::{Context, Destination};
+use crate::{Families, Family, TableQuery, TableRow, TableView};
 
 /// All records, as bgpkit-parser reads them.
 fn records(octets: &[u8]) -> Vec<MrtRecord> {
@@ -361,4 +366,91 @@ fn parts_of_the_tables_are_all_of_them() {
             .any(|row| row.prefix == sample::prefix("172.16.0.0/12")),
         "refused"
     );
+}
+
+/// What we write we read: the routes with all that they bear.
+#[test]
+fn our_own_tables_are_read_back() {
+    let global = NextHop::Address("2001:db8::1".parse().unwrap());
+    let six = Attributes {
+        next_hop: global,
+        ..sample::attributes(1, &[65_001])
+    };
+    let rows = [
+        row("10.0.0.0/8", 1, 0, full()),
+        row("10.1.0.0/16", 1, 7, sample::attributes(1, &[65_001])),
+        row("10.2.0.0/16", 2, 0, six.clone()),
+        row("fd00::/16", 2, 0, six),
+    ];
+    let (octets, _) = written(&rows);
+    let context = Context {
+        four_octet_asn: true,
+        families: Families::ALL,
+        add_path: Families::NONE,
+        ipv6_next_hops: true,
+        internal: true,
+        first_asn: None,
+        as_sets: true,
+    };
+    let (mut reader, mut rest, mut all) = (RecordReader::new(context), octets.as_slice(), Vec::new());
+    while let Some((header, tail)) = rest.split_first_chunk::<RECORD_HEADER>() {
+        let header = RecordHeader::decode(*header).unwrap();
+        let (body, tail) = tail.split_at(header.length);
+        all.extend(reader.read(header, body).unwrap());
+        rest = tail;
+    }
+    assert_eq!(all.len(), rows.len());
+    for (told, row) in all.iter().zip(&rows) {
+        let destination = Destination {
+            prefix: row.prefix,
+            path: row.path,
+        };
+        let mut attributes = Attributes::clone(&row.attributes);
+        if attributes.local_preference.is_none() {
+            // Inside an autonomous system it is not taken without.
+            assert_eq!(told.update.withdrawn, [destination], "{told:?}");
+            continue;
+        }
+        attributes.local_preference = Some(200);
+        assert_eq!(told.update.announced, [(Arc::new(attributes), vec![destination])]);
+    }
+}
+
+/// The widths of AS numbers, and whether paths are numbered, the subtype says (RFC 6396 §4.4, RFC 8050 §3).
+#[test]
+fn messages_have_the_subtype_of_their_session() {
+    let session = LogSession {
+        ours: (4_200_000_000, IpAddr::from([169, 254, 1, 1])),
+        theirs: (65_001, IpAddr::from([169, 254, 0, 1])),
+    };
+    let at = Moment {
+        seconds: 1_700_000_000,
+        microseconds: 250_000,
+    };
+    let subtype = |way, four_octet_asn, add_path| {
+        let dialect = Dialect {
+            four_octet_asn,
+            add_path,
+        };
+        let frame = Frame {
+            kind: MessageKind::Update,
+            body: &[0, 0, 0, 0],
+        };
+        let mut out = Vec::new();
+        message(at, &session, (way, dialect), frame, &mut out);
+        let [record] = &records(&out)[..] else { panic!() };
+        assert_eq!(record.common_header.microsecond_timestamp, Some(250_000));
+        record.common_header.entry_subtype
+    };
+    let (none, six) = (Families::NONE, Families::NONE.with(Family::Ipv6));
+    let found = [
+        subtype(Way::In, true, none),
+        subtype(Way::In, false, none),
+        subtype(Way::In, true, Families::ALL),
+        subtype(Way::In, false, Families::ALL),
+        subtype(Way::In, true, six),
+        subtype(Way::Out, true, Families::ALL),
+        subtype(Way::Out, false, none),
+    ];
+    assert_eq!(found, [4, 1, 9, 8, 4, 7, 6]);
 }

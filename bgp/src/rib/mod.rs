@@ -19,6 +19,7 @@ mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod view;
 
 pub(crate) use inbound::LimitExceeded;
@@ -30,4 +31,5 @@ pub use explain::{Direction, Explanation, PathJudged};
 pub use export::Withheld;
 pub use import::Refusal;
 pub use listing::{TablePart, TableQuery, TableRow, TableView};
+pub use trial::{Decided, LimitTried, Outcome, TooMany, Trial};
 pub use view::{PrefixFilter, RoutePage, RouteQuery, RouteRow, RouteView, Standing};

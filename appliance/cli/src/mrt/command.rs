@@ -5,6 +5,8 @@ use clap_complete::ArgValueCompleter;
 
 use super::file;
 use super::record::{self, Bounds};
+use super::show::{self, Shown};
+use super::trial;
 use crate::answer::Done;
 use crate::client::Client;
 use crate::{completion, name};
@@ -23,6 +25,16 @@ pub(crate) enum Command {
     /// Have the daemon write messages down, in its memory: one recording at a time, gone when the daemon ends.
     #[command(subcommand)]
     Record(Record),
+    /// Print the routes of a file, a table or a log of updates; nothing of it goes anywhere.
+    Show(Shown),
+    /// Say what a neighbour's import rules would make of the routes of a file; no session is touched.
+    Try {
+        /// The file: plain, or packed by gzip or bzip2; 32 MiB at most as it is sent, 256 MiB unpacked.
+        file: PathBuf,
+        /// The neighbour, by the connection to it.
+        #[arg(long, value_parser = name, add = ArgValueCompleter::new(completion::peers))]
+        neighbour: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,7 +71,7 @@ pub(crate) enum Kind {
     Best,
 }
 
-pub(crate) fn run(client: &Client, command: &Command) -> Done {
+pub(crate) fn run(client: &Client, command: &Command, as_json: bool) -> Done {
     match command {
         Command::Table { kind, out } => {
             let kind = match kind {
@@ -73,6 +85,8 @@ pub(crate) fn run(client: &Client, command: &Command) -> Done {
             )
         }
         Command::Record(record) => self::record(client, record),
+        Command::Show(shown) => show::run(shown, as_json),
+        Command::Try { file, neighbour } => trial::run(client, file, neighbour),
     }
 }
 

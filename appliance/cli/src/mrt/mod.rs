@@ -2,6 +2,9 @@
 
 mod command;
 mod file;
+mod packed;
 mod record;
+mod show;
+mod trial;
 
 pub(crate) use command::{Command, run};

@@ -70,6 +70,12 @@ const RULES: &[Rule] = &[
     reads("/api/v1/status/bgp/explain", Role::Viewer),
     acts("/api/v1/bgp/peers/{action}"),
     reads("/api/v1/bgp/table.mrt", Role::Viewer),
+    rule_of(
+        "POST",
+        "/api/v1/bgp/table:try",
+        Needs::Role(Role::Operator),
+        Log::Nothing,
+    ),
     reads("/api/v1/bgp/recording", Role::Viewer),
     reads("/api/v1/bgp/recording.mrt", Role::Viewer),
     rule_of(

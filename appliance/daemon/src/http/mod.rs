@@ -25,6 +25,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trial;
 mod user;
 mod write;
 

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::gate::gate;
 use super::{
     action, audit, bgp, certificate, config, events, exchange, generation, metrics, mrt, openapi, recording,
-    secret, session, status, token, user,
+    secret, session, status, token, trial, user,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -71,6 +71,7 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status/bgp/explain", get(bgp::explain))
         .route("/api/v1/bgp/peers/{action}", post(bgp::act))
         .route("/api/v1/bgp/table.mrt", get(mrt::table))
+        .route("/api/v1/bgp/table:try", post(trial::file))
         .route("/api/v1/bgp/recording", get(recording::stands))
         .route("/api/v1/bgp/recording.mrt", get(recording::written))
         .route("/api/v1/bgp/recording:start", post(recording::start))

@@ -133,6 +133,14 @@ fn decided(
     }
 }
 
+/// What decided whether a route is let in, in one word, and the term if it was one.
+pub(super) fn decision(judged: Result<Option<usize>, Refusal>) -> (&'static str, Option<usize>) {
+    match judged {
+        Ok(term) => (by_policy(term), term),
+        Err(why) => refusal(why),
+    }
+}
+
 fn by_policy(term: Option<usize>) -> &'static str {
     match term {
         Some(_) => "policy",

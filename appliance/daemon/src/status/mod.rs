@@ -2,6 +2,7 @@
 
 mod bgp_peer;
 mod bgp_route;
+mod bgp_trial;
 mod event;
 mod interface;
 mod report;
@@ -9,6 +10,7 @@ mod system;
 
 pub(crate) use bgp_peer::{PeerStatus, peers};
 pub(crate) use bgp_route::{ExplanationStatus, RoutesStatus};
+pub(crate) use bgp_trial::TrialStatus;
 pub(crate) use interface::InterfaceStatus;
 pub(crate) use report::{ConnectionStatus, OutageStatus, STATES, Status, outage};
 pub(crate) use system::{SystemStatus, drops, resident_bytes};

@@ -13,6 +13,7 @@ use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
 use crate::status::{
     ConnectionStatus, ExplanationStatus, InterfaceStatus, PeerStatus, RoutesStatus, Status, SystemStatus,
+    TrialStatus,
 };
 
 /// Where the schemas are, and a reference to each.
@@ -41,6 +42,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<ExplanationStatus>(&mut told);
     add::<SystemStatus>(&mut told);
     add::<RecordingStatus>(&mut told);
+    add::<TrialStatus>(&mut told);
     let mut asked = settings.for_deserialize().into_generator();
     add::<Rollback>(&mut asked);
     add::<Passphrase>(&mut asked);

@@ -175,6 +175,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     )
     .asks(&["kind_table"])
     .tells(Answer::File),
+    post(
+        "/bgp/table:try",
+        "What a neighbour's import rules would make of the routes in a file (MRT)",
+    )
+    .asks(&["neighbour_needed"])
+    .takes(Body::Octets)
+    .tells(Answer::Json("TrialStatus")),
     get("/bgp/recording", "How the recording of BGP messages stands").tells(Answer::Json("RecordingStatus")),
     get(
         "/bgp/recording.mrt",

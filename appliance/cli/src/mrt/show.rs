@@ -1,0 +1,106 @@
+use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use bgpkit_parser::models::{ElemType, MrtMessage};
+use bgpkit_parser::parser::chunk_mrt_record;
+use bgpkit_parser::{BgpElem, Elementor, ParserError};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::packed::unpacked;
+use crate::answer::{Answer, Done};
+use crate::bgp::{Route, line};
+use crate::client::Error;
+
+/// Which routes of a file are shown.
+#[derive(Debug, Args)]
+pub(crate) struct Shown {
+    /// The file: plain, or packed by gzip or bzip2.
+    file: PathBuf,
+    /// Only those to this prefix and to those inside it.
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<ipnet::IpNet>,
+    /// Only those of the neighbour at this address.
+    #[arg(long, value_name = "ADDRESS")]
+    neighbour: Option<IpAddr>,
+}
+
+/// Prints what a file has, as it is read; as JSON one object in a line.
+pub(super) fn run(shown: &Shown, as_json: bool) -> Done {
+    let mut file = unpacked(&shown.file)?;
+    let (mut elementor, mut offset) = (Elementor::new(), 0);
+    let mut out = BufWriter::new(io::stdout().lock());
+    loop {
+        let broken = |error: &ParserError| broken(&shown.file, offset, error);
+        let record = match chunk_mrt_record(&mut file) {
+            Ok(record) => record,
+            Err(end) if matches!(end.error, ParserError::EofExpected) => break,
+            Err(end) => return Err(broken(&end.error)),
+        };
+        let length = record.total_bytes_len();
+        let record = record.parse().map_err(|error| broken(&error))?;
+        let kind = match record.message {
+            MrtMessage::TableDumpMessage(_) | MrtMessage::TableDumpV2Message(_) => "table",
+            _ => "announced",
+        };
+        for elem in elementor.record_to_elems(record) {
+            if shown.wants(&elem) && writeln!(out, "{}", told(&elem, kind, as_json)).is_err() {
+                // Whoever read has enough.
+                return Ok(Answer::done(Value::Null, String::new()).silent());
+            }
+        }
+        offset += length;
+    }
+    let _read_no_more = out.flush();
+    Ok(Answer::done(Value::Null, String::new()).silent())
+}
+
+impl Shown {
+    fn wants(&self, elem: &BgpElem) -> bool {
+        let inside = |prefix: &ipnet::IpNet| prefix.contains(&elem.prefix.prefix);
+        self.prefix.as_ref().is_none_or(inside) && self.neighbour.is_none_or(|wanted| wanted == elem.peer_ip)
+    }
+}
+
+fn told(elem: &BgpElem, kind: &str, as_json: bool) -> String {
+    let text = |value: &dyn ToString| value.to_string();
+    let (prefix, from) = (text(&elem.prefix.prefix), text(&elem.peer_ip));
+    let path = elem.prefix.path_id;
+    if elem.elem_type == ElemType::WITHDRAW {
+        return if as_json {
+            json!({ "at": elem.timestamp, "prefix": prefix, "from": from, "path": path, "standing": "withdrawn" }).to_string()
+        } else {
+            format!("{prefix}  from {from}  withdrawn")
+        };
+    }
+    let communities = elem.communities.iter().flatten().map(ToString::to_string);
+    let route = Route {
+        prefix,
+        from: Some(from),
+        to: None,
+        as_path: elem.as_path.as_ref().map(ToString::to_string).unwrap_or_default(),
+        next_hop: elem.next_hop.map(|hop| hop.to_string()).unwrap_or_default(),
+        med: elem.med,
+        local_preference: elem.local_pref,
+        communities: communities.collect(),
+        stale: false,
+        standing: kind.to_owned(),
+        why: None,
+        term: None,
+    };
+    if !as_json {
+        return line(&route);
+    }
+    json!({
+        "at": elem.timestamp, "prefix": route.prefix, "from": route.from, "path": path, "as_path": route.as_path,
+        "next_hop": route.next_hop, "med": route.med, "local_preference": route.local_preference,
+        "communities": route.communities, "standing": route.standing,
+    })
+    .to_string()
+}
+
+fn broken(file: &Path, offset: usize, error: &ParserError) -> Error {
+    let file = file.display();
+    Error::Usage(format!("{file}: octet {offset} of the file, unpacked: {error}"))
+}
