@@ -8,6 +8,7 @@ use crate::program::{
     Action, Binding, Chain, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Program, Side,
     Value,
 };
+use crate::program::{By, Place};
 use crate::rule::{Mode, Rule, Rules, Tunnel};
 
 mod binding;
@@ -35,6 +36,7 @@ pub fn compile(rules: &Rules, kept: &Numbers) -> Result<Program, TooMany> {
         chains: Vec::new(),
     };
     compiler.zones();
+    compiler.unknown();
     compiler.hooks();
     for (connection, tunnel) in &rules.tunnels {
         compiler.tunnel(connection, tunnel);
@@ -93,11 +95,11 @@ struct Compiler<'r> {
 impl Compiler<'_> {
     /// The hooks of translation, which lead to the chains of each tunnel.
     fn hooks(&mut self) {
-        let arrives = Action::Branch(Field::InLink, "reverse_egress".into());
-        let leaves = Action::Branch(Field::Mark, "reverse_ingress".into());
-        let from = Action::Branch(Field::InLink, "ingress".into());
-        let to = Action::Branch(Field::OutLink, "egress".into());
         // Until its source is looked at, a flow is bound to the site: what drops its first packet says so there.
+        let arrives = branches(By::InLink, Side::Destination, "reverse_egress");
+        let leaves = branches(By::Mark, Side::Destination, "reverse_ingress");
+        let from = branches(By::InLink, Side::Source, "ingress");
+        let to = branches(By::OutLink, Side::Source, "egress");
         let came = Action::BindFrom(Field::InLink, "came".into());
         let not_bound = Action::Unbind(Side::Source);
         let counted = vec![
@@ -111,22 +113,32 @@ impl Compiler<'_> {
         self.hook(
             Hook::Destination,
             "an external prefix, to the internal one",
-            [came, arrives, leaves.clone()].map(Line::of).into(),
+            [came]
+                .into_iter()
+                .chain(arrives)
+                .chain(leaves.clone())
+                .map(Line::of)
+                .collect(),
         );
         self.hook(
             Hook::DestinationOwn,
             "of our own: an external prefix, to the internal one",
-            vec![Line::of(leaves)],
+            leaves.into_iter().map(Line::of).collect(),
         );
         self.hook(
             Hook::Source,
             "an internal prefix, to the external one",
-            [from.clone(), to, not_bound.clone()].map(Line::of).into(),
+            from.iter()
+                .cloned()
+                .chain(to)
+                .chain([not_bound.clone()])
+                .map(Line::of)
+                .collect(),
         );
         self.hook(
             Hook::SourceOwn,
             "for us: an internal prefix, to the external one",
-            [from, not_bound].map(Line::of).into(),
+            from.into_iter().chain([not_bound]).map(Line::of).collect(),
         );
         let back = |side| Line {
             conditions: vec![Condition::ErrorFor(side)],
@@ -176,39 +188,43 @@ impl Compiler<'_> {
                 );
             }
             for side in [Side::Source, Side::Destination] {
-                self.way(connection, tunnel, Way { mode, side }, &named);
+                self.way(tunnel, Way { mode, side }, &named);
             }
         }
     }
 
-    /// The chain of a tunnel that looks at one side of its packets, and what leads there.
-    fn way(&mut self, connection: &str, tunnel: &Tunnel, way: Way, rules: &[(u16, &Rule)]) {
-        let word = way.word();
-        let chain = format!("{word}_{}", tunnel.number);
-        let element = match (way.mode, way.side) {
-            (Mode::Ingress, Side::Destination) => Element::Number(MARK | u32::from(tunnel.number)),
+    /// What leads from one side of a tunnel's packets to the rule that translates it.
+    fn way(&mut self, tunnel: &Tunnel, way: Way, rules: &[(u16, &Rule)]) {
+        let place = match (way.mode, way.side) {
+            (Mode::Ingress, Side::Destination) => Place::Mark(MARK | u32::from(tunnel.number)),
             (Mode::Ingress, Side::Source) | (Mode::Egress, Side::Source | Side::Destination) => {
-                Element::Link(tunnel.link.clone())
+                Place::Link(tunnel.link.clone())
             }
         };
-        self.lead(&word, element, Value::Jump(chain.clone()));
-        let mut lines = Vec::new();
         for family in Family::ALL {
             let suits = |rule: &Rule| Family::of(&rule.internal) == family;
             let of: Vec<(u16, &Rule)> = rules.iter().copied().filter(|(_, rule)| suits(rule)).collect();
-            for (field, key, kind, elements) in lookups(way.side, family, &of) {
-                let name = format!("{word}{kind}{}_{}", family.digit(), tunnel.number);
-                lines.push(Line::of(Action::Branch(field, name.clone())));
-                self.maps.push(Map {
-                    name,
-                    about: connection.to_owned(),
-                    key,
-                    data: Data::Verdict,
-                    elements,
-                });
+            for (kind, elements) in lookups(way.side, &place, &of) {
+                self.extend(&named(&way.word(), kind, family), Data::Verdict, elements);
             }
         }
-        self.chain(chain, connection, lines);
+    }
+
+    /// Adds to a map, which is made if it is not there.
+    fn extend(&mut self, name: &str, data: Data, elements: Vec<(Element, Value)>) {
+        let key = match elements.first() {
+            Some((Element::Net(place, net), _)) => Key::Address(place.near(), Family::of(net)),
+            Some((Element::Port(place, net, ..), _)) => Key::Port(place.near(), Family::of(net)),
+            Some((Element::Link(_) | Element::Number(_), _)) | None => return,
+        };
+        if let Some(map) = self.maps.iter_mut().find(|known| known.name == name) {
+            map.elements.extend(elements);
+        } else {
+            self.map(name, "", key, data);
+            if let Some(map) = self.maps.last_mut() {
+                map.elements = elements;
+            }
+        }
     }
 
     fn chain(&mut self, name: String, about: &str, lines: Vec<Line>) {
@@ -310,27 +326,47 @@ impl Way {
     }
 }
 
-/// What is asked, of which kind of map, what is in its name, and its elements.
-type Lookup = (Field, Key, &'static str, Vec<(Element, Value)>);
-
-/// What finds the rule for a side of a packet: those for one port come first.
-fn lookups(side: Side, family: Family, rules: &[(u16, &Rule)]) -> Vec<Lookup> {
+/// What finds the rule for a side of a packet, with what stands in the name of the map: those for one port come first.
+fn lookups(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Kind, Vec<(Element, Value)>)> {
     let mut found = vec![
-        (
-            Field::Port(side, family),
-            Key::Port(family),
-            "_ports",
-            ports(side, rules),
-        ),
-        (
-            Field::Address(side, family),
-            Key::Address(family),
-            "",
-            whole(side, rules),
-        ),
+        (Kind::Port, ports(side, place, rules)),
+        (Kind::Whole, whole(side, place, rules)),
     ];
-    found.retain(|(_, _, _, elements)| !elements.is_empty());
+    found.retain(|(_, elements)| !elements.is_empty());
     found
+}
+
+/// Whether a map is of rules for one port.
+#[derive(Clone, Copy)]
+enum Kind {
+    Port,
+    Whole,
+}
+
+/// The name of a map.
+fn named(word: &str, kind: Kind, family: Family) -> String {
+    match kind {
+        Kind::Port => format!("{word}_ports{}", family.digit()),
+        Kind::Whole => format!("{word}{}", family.digit()),
+    }
+}
+
+/// All fields of a side of a packet that maps may know, with the names of these.
+fn asked(by: By, side: Side, word: &str) -> Vec<(Field, String)> {
+    Family::ALL
+        .into_iter()
+        .flat_map(|family| {
+            [
+                (Field::Port(by, side, family), named(word, Kind::Port, family)),
+                (Field::Address(by, side, family), named(word, Kind::Whole, family)),
+            ]
+        })
+        .collect()
+}
+
+fn branches(by: By, side: Side, word: &str) -> Vec<Action> {
+    let asked = asked(by, side, word).into_iter();
+    asked.map(|(field, map)| Action::Branch(field, map)).collect()
 }
 
 /// Which prefix of a rule its packets have at that side before it translates them.
@@ -354,15 +390,15 @@ fn destination(side: Side, id: u16) -> Value {
 }
 
 /// Of rules for all traffic: the longest prefix counts.
-fn whole(side: Side, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
+fn whole(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
     let whole = rules.iter().filter(|(_, rule)| rule.ports().is_none());
     let pieces = longest(whole.map(|(id, rule)| (before(side, rule), *id)).collect());
-    let element = |(net, id)| (Element::Net(net), destination(side, id));
+    let element = |(net, id)| (Element::Net(place.clone(), net), destination(side, id));
     pieces.into_iter().map(element).collect()
 }
 
 /// Of rules for one port: the longest prefix with that port counts.
-fn ports(side: Side, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
+fn ports(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
     let mut by_port: BTreeMap<u16, Vec<(IpNet, u16)>> = BTreeMap::new();
     for (id, rule) in rules {
         if let Some((internal, external)) = rule.ports() {
@@ -376,7 +412,12 @@ fn ports(side: Side, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
     let mut elements = Vec::new();
     for (port, prefixes) in by_port {
         for (net, id) in longest(prefixes) {
-            let element = |protocol| (Element::Port(net, protocol, port), destination(side, id));
+            let element = |protocol| {
+                (
+                    Element::Port(place.clone(), net, protocol, port),
+                    destination(side, id),
+                )
+            };
             elements.extend(WITH_PORTS.map(element));
         }
     }
@@ -386,7 +427,8 @@ fn ports(side: Side, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
 impl Line {
     /// Whether all that it asks for is there.
     fn looks_up(&self, maps: &[Map]) -> bool {
-        let mut names = self.actions.iter().filter_map(Action::map);
+        let conditions = self.conditions.iter().filter_map(Condition::set);
+        let mut names = self.actions.iter().filter_map(Action::map).chain(conditions);
         names.all(|name| maps.iter().any(|map| map.name == name))
     }
 

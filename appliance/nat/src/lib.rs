@@ -13,8 +13,8 @@ pub use compile::compile;
 pub use evaluate::{Answered, End, Fired, Outcome, Packet, Passed, Source, Verdict};
 pub use numbers::{BindingKey, Numbers, TooMany};
 pub use program::{
-    Action, Binding, Chain, Condition, Data, Element, Family, Field, Half, Hook, Key, Line, Map, Program,
-    Side, Target, UNKNOWN, Value,
+    Action, Binding, By, Chain, Condition, Data, Element, Family, Field, Half, Hook, Key, Line, Map, Near,
+    Place, Program, Side, Target, UNKNOWN, Value,
 };
 pub use render::{Counted, TABLE};
 pub use rule::{Kind, Mode, Rule, Rules, Tunnel};

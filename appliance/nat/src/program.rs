@@ -53,14 +53,23 @@ pub enum Key {
     Link,
     /// The name of the link that the route to the destination leads to.
     Route,
-    /// An address.
-    Address(Family),
-    /// An address, a protocol and a port.
-    Port(Family),
+    /// An address, near something.
+    Address(Near, Family),
+    /// An address, near something, with a protocol and a port.
+    Port(Near, Family),
     /// The mark of a packet or a flow.
     Mark,
     /// The classes of two sites.
     Pair,
+}
+
+/// What stands before an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Near {
+    /// A link.
+    Link,
+    /// A mark.
+    Mark,
 }
 
 /// What a map answers.
@@ -74,6 +83,8 @@ pub enum Data {
     Zone,
     /// A mark of the packet.
     Mark,
+    /// Classes that are written down.
+    Pair,
     /// A counter.
     Counter,
 }
@@ -92,12 +103,21 @@ pub enum Family {
 pub enum Element {
     /// A link.
     Link(String),
-    /// The addresses of a prefix.
-    Net(IpNet),
-    /// A TCP or UDP port (by IANA protocol number) at the addresses of a prefix.
-    Port(IpNet, u8, u16),
+    /// The addresses of a prefix, there.
+    Net(Place, IpNet),
+    /// A TCP or UDP port (by IANA protocol number) at the addresses of a prefix, there.
+    Port(Place, IpNet, u8, u16),
     /// A mark, or the classes of two sites.
     Number(u32),
+}
+
+/// What an address is near.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// This link.
+    Link(String),
+    /// This mark.
+    Mark(u32),
 }
 
 /// What an element stands for.
@@ -111,7 +131,7 @@ pub enum Value {
     Goto(String),
     /// A zone of connection tracking.
     Zone(u16),
-    /// A mark of the packet.
+    /// A mark, or classes that are written down.
     Mark(u32),
     /// A counter, by name.
     Counter(String),
@@ -185,16 +205,29 @@ pub enum Field {
     OutLink,
     /// The link that the route to its destination leads to.
     RouteLink,
-    /// An address.
-    Address(Side, Family),
-    /// An address with protocol and port.
-    Port(Side, Family),
+    /// An address, with what it is near.
+    Address(By, Side, Family),
+    /// The same, with protocol and port.
+    Port(By, Side, Family),
     /// Its mark.
     Mark,
     /// Half of its flow's mark.
     Flow(Half),
     /// The classes of the sites that it is from and for.
     Pair,
+}
+
+/// What an address is looked up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The link that the packet came in by.
+    InLink,
+    /// The link that it goes out by.
+    OutLink,
+    /// The link that the route to its destination leads to.
+    RouteLink,
+    /// Its mark.
+    Mark,
 }
 
 /// What a line asks of a packet.
@@ -223,12 +256,16 @@ pub enum Condition {
 pub enum Action {
     /// Goes on where the map says.
     Branch(Field, String),
+    /// Goes on in a chain, and comes back.
+    Jump(String),
     /// Marks the packet, which decides about its route.
     Mark(u32),
     /// Marks the packet as the map says.
     MarkFrom(Field, String),
     /// Writes down classes.
     Pair(u32),
+    /// Writes down the classes that the map says.
+    PairBy(Field, String),
     /// Writes down classes, keeping the bits of the first.
     PairWith(u32, u32),
     /// Tracks it in a zone.
@@ -347,10 +384,12 @@ impl Action {
         match self {
             Self::Branch(_, map)
             | Self::MarkFrom(_, map)
+            | Self::PairBy(_, map)
             | Self::ZoneFrom(_, map)
             | Self::BindFrom(_, map)
             | Self::Count(_, map) => Some(map),
-            Self::Mark(_)
+            Self::Jump(_)
+            | Self::Mark(_)
             | Self::Pair(_)
             | Self::PairWith(..)
             | Self::Zone(_)
@@ -362,6 +401,32 @@ impl Action {
             | Self::Drop
             | Self::Accept
             | Self::Return => None,
+        }
+    }
+}
+
+impl Condition {
+    /// The set that it looks something up in.
+    pub fn set(&self) -> Option<&str> {
+        match self {
+            Self::In(_, set) => Some(set),
+            Self::PairFrom(_)
+            | Self::PairHas(_)
+            | Self::PairUpTo(_)
+            | Self::Protocol(_)
+            | Self::Marked
+            | Self::Unknown
+            | Self::ErrorFor(_) => None,
+        }
+    }
+}
+
+impl Place {
+    /// What kind of thing that is.
+    pub fn near(&self) -> Near {
+        match self {
+            Self::Link(_) => Near::Link,
+            Self::Mark(_) => Near::Mark,
         }
     }
 }

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use crate::compile::MARK;
 use crate::program::UNKNOWN;
 use crate::program::{
-    Action, Chain, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Program, Side, Target,
-    Value,
+    Action, By, Chain, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Near, Place, Program,
+    Side, Target, Value,
 };
 
 /// The table, which is ours alone.
@@ -62,18 +62,24 @@ impl Display for Map {
             Data::Verdict => ("map", " : verdict"),
             Data::Zone => ("map", " : ct zone"),
             Data::Mark => ("map", " : mark"),
+            Data::Pair => ("map", " : meta priority"),
             Data::Counter => ("map", " : counter"),
         };
         writeln!(f, "\t{kind} {} {{", self.name)?;
         let (word, key, interval) = match self.key {
-            Key::Link => ("typeof", "iifname", false),
-            Key::Route => ("typeof", "fib daddr oifname", false),
-            Key::Address(Family::V4) => ("type", "ipv4_addr", true),
-            Key::Address(Family::V6) => ("type", "ipv6_addr", true),
-            Key::Port(Family::V4) => ("type", "ipv4_addr . inet_proto . inet_service", true),
-            Key::Port(Family::V6) => ("type", "ipv6_addr . inet_proto . inet_service", true),
-            Key::Mark => ("type", "mark", false),
-            Key::Pair => ("typeof", "meta priority", false),
+            Key::Link => ("typeof", "iifname".to_owned(), false),
+            Key::Route => ("typeof", "fib daddr oifname".to_owned(), false),
+            Key::Address(near, family) => (
+                "type",
+                format!("{}{}", near_type(near), address_type(family)),
+                true,
+            ),
+            Key::Port(near, family) => {
+                let address = format!("{}{}", near_type(near), address_type(family));
+                ("type", format!("{address} . inet_proto . inet_service"), true)
+            }
+            Key::Mark => ("type", "mark".to_owned(), false),
+            Key::Pair => ("typeof", "meta priority".to_owned(), false),
         };
         writeln!(f, "\t\t{word} {key}{data}")?;
         if interval {
@@ -86,6 +92,20 @@ impl Display for Map {
             before = ",\n\t\t\t     ";
         }
         writeln!(f, " }}\n\t}}")
+    }
+}
+
+fn near_type(near: Near) -> &'static str {
+    match near {
+        Near::Link => "ifname . ",
+        Near::Mark => "mark . ",
+    }
+}
+
+fn address_type(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4_addr",
+        Family::V6 => "ipv6_addr",
     }
 }
 
@@ -113,13 +133,37 @@ impl Display for Element {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Link(name) => write!(f, "\"{}\"", quotable(name)),
-            Self::Net(net) => prefix(f, net),
-            Self::Port(net, protocol, port) => {
+            Self::Net(place, net) => {
+                write!(f, "{place} . ")?;
+                prefix(f, net)
+            }
+            Self::Port(place, net, protocol, port) => {
+                write!(f, "{place} . ")?;
                 prefix(f, net)?;
                 write!(f, " . {protocol} . {port}")
             }
             Self::Number(number) => write!(f, "{number:#x}"),
         }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Link(name) => write!(f, "\"{}\"", quotable(name)),
+            Self::Mark(mark) => write!(f, "{mark:#x}"),
+        }
+    }
+}
+
+impl Display for By {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::InLink => "iifname",
+            Self::OutLink => "oifname",
+            Self::RouteLink => "fib daddr oifname",
+            Self::Mark => "meta mark",
+        })
     }
 }
 
@@ -197,10 +241,12 @@ impl Display for Field {
             Self::InLink => write!(f, "iifname"),
             Self::OutLink => write!(f, "oifname"),
             Self::RouteLink => write!(f, "fib daddr oifname"),
-            Self::Address(side, family) => write!(f, "{} {}", ip(*family), end(side, "saddr", "daddr")),
-            Self::Port(side, family) => {
+            Self::Address(by, side, family) => {
+                write!(f, "{by} . {} {}", ip(*family), end(side, "saddr", "daddr"))
+            }
+            Self::Port(by, side, family) => {
                 let (address, port) = (end(side, "saddr", "daddr"), end(side, "sport", "dport"));
-                write!(f, "{} {address} . meta l4proto . th {port}", ip(*family))
+                write!(f, "{by} . {} {address} . meta l4proto . th {port}", ip(*family))
             }
             Self::Mark => write!(f, "meta mark"),
             Self::Flow(half) => write!(f, "ct mark & {}", end(half, "0xffff0000", "0x0000ffff")),
@@ -239,9 +285,11 @@ impl Display for Action {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Branch(field, map) => write!(f, "{field} vmap @{map}"),
+            Self::Jump(chain) => write!(f, "jump {chain}"),
             Self::Mark(mark) => write!(f, "meta mark set {mark:#x}"),
             Self::MarkFrom(field, map) => write!(f, "meta mark set {field} map @{map}"),
             Self::Pair(pair) => write!(f, "meta priority set {pair:#x}"),
+            Self::PairBy(field, map) => write!(f, "meta priority set {field} map @{map}"),
             Self::PairWith(mask, 0) => write!(f, "meta priority set meta priority & {mask:#x}"),
             Self::PairWith(mask, pair) => {
                 write!(f, "meta priority set meta priority & {mask:#x} | {pair:#x}")

@@ -1,50 +1,22 @@
 use ipnet::IpNet;
 
-use super::{Compiler, MARK, lookups};
+use super::{Compiler, Kind, MARK, asked, lookups, named};
 use crate::carve::longest;
-use crate::program::{Action, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Side, Value};
+use crate::program::{
+    Action, By, Condition, Data, Element, Family, Field, Hook, Key, Line, Place, Side, Value,
+};
 use crate::rule::{Mode, Rule, Tunnel};
 
 /// The bits of two classes.
-pub(super) const CLASSES: u32 = 0xffff;
+const CLASSES: u32 = 0xffff;
 /// Beside a class: no ingress rule translates the source.
 const UNTRANSLATED: u32 = 0x1_0000;
 /// Beside a class: the destination is what an egress rule of the tunnel that the packet came by shows by another name.
-pub(super) const SHOWN: u32 = 0x2_0000;
-
-/// The maps that lead from links, marks and classes to what is about them.
-const LEADING: &[(&str, &str, Key, Data)] = &[
-    ("from", "tunnels with egress rules", Key::Link, Data::Verdict),
-    (
-        "towards",
-        "tunnels with rules, by route",
-        Key::Route,
-        Data::Verdict,
-    ),
-    (
-        "towards_own",
-        "tunnels with ingress rules",
-        Key::Link,
-        Data::Verdict,
-    ),
-    (
-        "classes",
-        "what stands for the site of a tunnel",
-        Key::Link,
-        Data::Verdict,
-    ),
-    (
-        "zones_in",
-        "from a site to nobody in particular",
-        Key::Link,
-        Data::Zone,
-    ),
-    ("zones", "of two classes of sites", Key::Pair, Data::Zone),
-    ("reverse_egress", "", Key::Link, Data::Verdict),
-    ("reverse_ingress", "", Key::Mark, Data::Verdict),
-    ("ingress", "", Key::Link, Data::Verdict),
-    ("egress", "", Key::Link, Data::Verdict),
-];
+const SHOWN: u32 = 0x2_0000;
+/// Instead of a class: an egress rule translates the source as if it were ours.
+const OURS: u32 = 0x4_0000;
+/// Beside a class: the destination is an external address of the site that the route leads to.
+const ADDRESSED: u32 = 0x8_0000;
 
 /// The zone of flows between sites of these classes: both directions have the same one. Class 0 is all that is
 /// unambiguous: ourselves, the LAN, sites without ingress rules.
@@ -59,212 +31,154 @@ impl Compiler<'_> {
 
     /// What happens before connection tracking: which zone a packet is in, and by which tunnel it leaves.
     pub(super) fn zones(&mut self) {
-        for (name, about, key, data) in LEADING {
-            self.map(name, about, *key, *data);
+        for (name, about, key, data) in [
+            (
+                "towards",
+                "tunnels with rules, by route",
+                Key::Route,
+                Data::Verdict,
+            ),
+            (
+                "classes",
+                "what stands for the site of a tunnel",
+                Key::Link,
+                Data::Pair,
+            ),
+            ("classes_to", "the same, by route", Key::Route, Data::Verdict),
+            (
+                "zones_in",
+                "between a site and nobody in particular",
+                Key::Link,
+                Data::Zone,
+            ),
+            ("zones", "of two classes of sites", Key::Pair, Data::Zone),
+        ] {
+            self.map(name, about, key, data);
         }
         let rules = self.rules;
         for (connection, tunnel) in &rules.tunnels {
-            self.sets(connection, tunnel);
-            self.from(connection, tunnel);
-            self.towards(connection, tunnel);
-            self.class_of(connection, tunnel);
+            self.sets(tunnel);
+            self.link(connection, tunnel);
         }
         self.pairs();
-        self.unknown();
-        self.hook(
-            Hook::Before,
-            "which zone, and by which tunnel",
-            [
-                Action::Branch(Field::InLink, "from".into()),
-                Action::Branch(Field::RouteLink, "towards".into()),
-                Action::ZoneFrom(Field::InLink, "zones_in".into()),
-            ]
-            .map(Line::of)
-            .into(),
-        );
+        let mut lines = Vec::new();
+        // From a site to us by an external prefix, whatever the routes say of that.
+        for shown in inside(By::InLink, Side::Destination, "egress_external") {
+            for action in [Action::ZoneFrom(Field::InLink, "zones_in".into()), Action::Accept] {
+                lines.push(when(vec![shown.clone()], vec![action]));
+            }
+        }
+        lines.push(Line::of(Action::Branch(Field::RouteLink, "towards".into())));
+        lines.push(Line::of(Action::ZoneFrom(Field::InLink, "zones_in".into())));
+        self.hook(Hook::Before, "which zone, and by which tunnel", lines);
+        let mut lines = marks();
+        lines.push(Line::of(Action::ZoneFrom(Field::OutLink, "zones_in".into())));
         self.hook(
             Hook::BeforeOwn,
             "of our own: which zone, and by which tunnel",
-            vec![Line::of(Action::Branch(Field::OutLink, "towards_own".into()))],
+            lines,
         );
+        self.towards();
+        for (site, class) in &self.numbers.sites {
+            self.chain(format!("class_{class}"), site, pair(*class));
+        }
     }
 
     /// Prefixes of a tunnel's rules, whatever the rules say of them.
-    fn sets(&mut self, connection: &str, tunnel: &Tunnel) {
-        for mode in Mode::ALL {
-            for family in Family::ALL {
-                let external = nets(tunnel, mode, family, |rule| rule.external);
-                self.set(connection, external_set(mode, family, tunnel), family, external);
+    fn sets(&mut self, tunnel: &Tunnel) {
+        let place = Place::Link(tunnel.link.clone());
+        let mark = MARK | u32::from(tunnel.number);
+        for (mode, family) in Mode::ALL
+            .into_iter()
+            .flat_map(|mode| Family::ALL.map(|family| (mode, family)))
+        {
+            let of = |rule: &&Rule| Family::of(&rule.internal) == family;
+            let rules: Vec<&Rule> = tunnel.rules(mode).values().filter(of).collect();
+            let external = longest(rules.iter().map(|rule| (rule.external, ())).collect());
+            let (name, data, value) = match mode {
+                Mode::Ingress => ("marks", Data::Mark, Value::Mark(mark)),
+                Mode::Egress => ("egress_external", Data::Nothing, Value::Member),
+            };
+            let element = |(net, ()): (IpNet, ())| (Element::Net(place.clone(), net), value.clone());
+            let elements = external.iter().copied().map(element).collect();
+            self.extend(&format!("{name}{}", family.digit()), data, elements);
+            if mode == Mode::Ingress {
+                let marked = |(net, ()): (IpNet, ())| (Element::Net(Place::Mark(mark), net), Value::Member);
+                let name = named("ingress_external", Kind::Whole, family);
+                self.extend(&name, Data::Nothing, external.into_iter().map(marked).collect());
+            }
+            let numbered: Vec<(u16, &Rule)> = rules.into_iter().map(|rule| (0, rule)).collect();
+            for (kind, elements) in lookups(Side::Source, &place, &numbered) {
+                let name = named(&format!("{}_internal", mode.word()), kind, family);
+                let members = elements.into_iter().map(|(element, _)| (element, Value::Member));
+                self.extend(&name, Data::Nothing, members.collect());
+            }
+            if mode == Mode::Egress {
+                for (kind, elements) in lookups(Side::Source, &Place::Mark(mark), &numbered) {
+                    let members = elements.into_iter().map(|(element, _)| (element, Value::Member));
+                    self.extend(
+                        &named("egress_leaving", kind, family),
+                        Data::Nothing,
+                        members.collect(),
+                    );
+                }
             }
         }
     }
 
-    pub(super) fn set(&mut self, about: &str, name: String, family: Family, nets: Vec<IpNet>) {
-        if !nets.is_empty() {
-            let pieces = longest(nets.into_iter().map(|net| (net, ())).collect());
-            let elements = pieces
-                .into_iter()
-                .map(|(net, ())| (Element::Net(net), Value::Member));
-            self.maps.push(Map {
-                name,
-                about: about.to_owned(),
-                key: Key::Address(family),
-                data: Data::Nothing,
-                elements: elements.collect(),
-            });
-        }
-    }
-
-    /// From the site to us by an external prefix, whatever the routes say of that.
-    fn from(&mut self, connection: &str, tunnel: &Tunnel) {
-        if tunnel.egress.is_empty() {
-            return;
-        }
-        let mut actions = vec![Action::Accept];
+    /// What leads to a tunnel, and what its site is called.
+    fn link(&mut self, connection: &str, tunnel: &Tunnel) {
         let class = self.class(tunnel);
-        if class > 0 {
-            actions.insert(0, Action::Zone(zone(class, 0)));
-        }
-        let lines = families(tunnel, Mode::Egress).map(|family| Line {
-            conditions: vec![Condition::In(
-                Field::Address(Side::Destination, family),
-                external_set(Mode::Egress, family, tunnel),
-            )],
-            actions: actions.clone(),
-        });
-        let (chain, lines) = (format!("from_{}", tunnel.number), lines.collect());
-        self.lead(
-            "from",
-            Element::Link(tunnel.link.clone()),
-            Value::Jump(chain.clone()),
-        );
-        self.chain(chain, connection, lines);
-    }
-
-    /// To a site, as the routes say.
-    fn towards(&mut self, connection: &str, tunnel: &Tunnel) {
-        let class = self.class(tunnel);
-        if class == 0 && tunnel.egress.is_empty() {
-            return;
-        }
-        let mark = Action::Mark(MARK | u32::from(tunnel.number));
-        let marked = |actions: Vec<Action>| {
-            families(tunnel, Mode::Ingress).map(move |family| Line {
-                conditions: vec![Condition::In(
-                    Field::Address(Side::Destination, family),
-                    external_set(Mode::Ingress, family, tunnel),
-                )],
-                actions: actions.clone(),
-            })
-        };
         let link = Element::Link(tunnel.link.clone());
         if class > 0 {
-            let chain = format!("towards_own_{}", tunnel.number);
-            let mut lines: Vec<Line> = marked(vec![mark.clone()]).collect();
-            lines.push(Line::of(Action::Zone(zone(class, 0))));
-            self.lead("towards_own", link.clone(), Value::Jump(chain.clone()));
-            self.chain(chain, connection, lines);
+            let both = u32::from(class) * 257;
+            self.lead("classes", link.clone(), Value::Mark(both | UNTRANSLATED));
+            let chain = Value::Goto(format!("class_{class}"));
+            self.lead("classes_to", link.clone(), chain);
+            self.lead("zones_in", link.clone(), Value::Zone(zone(class, 0)));
         }
-        let mut lines = vec![
-            Line::of(Action::Pair(0)),
-            Line::of(Action::Branch(Field::InLink, "classes".into())),
-        ];
-        lines.extend(marked(vec![mark, Action::PairWith(!SHOWN, 0)]));
-        lines.extend(self.unmistakable(connection, tunnel));
-        let mut end = vec![Action::Pair(0)];
-        if class > 0 {
-            lines.extend(pair(class));
-            end.push(Action::Accept);
-        }
-        lines.push(Line {
-            conditions: Vec::new(),
-            actions: end,
-        });
         let chain = format!("towards_{}", tunnel.number);
         self.lead("towards", link, Value::Jump(chain.clone()));
-        self.chain(chain, connection, lines);
+        let mark = Action::Mark(MARK | u32::from(tunnel.number));
+        let line = when(Vec::new(), vec![mark, Action::Jump("towards".into())]);
+        self.chain(chain, connection, vec![line]);
     }
 
-    /// What is of another site but has a name of ours, by which answers come back, is in the zone of what is ours: what an
-    /// egress rule translates on its way here, and, so that this holds for answers, what one shows where the packet came from.
-    fn unmistakable(&mut self, connection: &str, tunnel: &Tunnel) -> Vec<Line> {
-        let mut actions = vec![Action::Pair(0)];
-        if self.class(tunnel) == 0 {
-            actions.push(Action::Accept);
-        }
-        let ours = self.translated(connection, tunnel, Mode::Egress);
-        let mut lines: Vec<Line> = ours
-            .into_iter()
-            .map(|condition| Line {
-                conditions: vec![Condition::PairHas(UNTRANSLATED), condition],
-                actions: actions.clone(),
-            })
-            .collect();
-        let shown = [
-            vec![Action::ZoneFrom(Field::InLink, "zones_in".into())],
-            vec![Action::Pair(0), Action::Accept],
+    /// To a site, as the routes say. What is of another site but has a name of ours, by which answers come back, is in the
+    /// zone of what is ours: what an egress rule translates on its way here, and, so that this holds for answers, what one
+    /// shows where the packet came from.
+    fn towards(&mut self) {
+        let mut lines = vec![
+            Line::of(Action::Pair(0)),
+            Line::of(Action::PairBy(Field::InLink, "classes".into())),
         ];
-        lines.extend(shown.map(|actions| Line {
-            conditions: vec![Condition::PairHas(SHOWN)],
-            actions,
-        }));
-        lines.push(Line::of(Action::PairWith(CLASSES, 0)));
-        lines
-    }
-
-    /// What packets must be like so that the rules translate their source: one of these must hold.
-    fn translated(&mut self, connection: &str, tunnel: &Tunnel, mode: Mode) -> Vec<Condition> {
-        let mut conditions = Vec::new();
-        for family in Family::ALL {
-            let rules = tunnel.rules(mode).values();
-            let of: Vec<(u16, &Rule)> = rules
-                .filter(|rule| Family::of(&rule.internal) == family)
-                .map(|rule| (0, rule))
-                .collect();
-            for (field, key, kind, elements) in lookups(Side::Source, family, &of) {
-                let name = internal_set(mode, kind, family, tunnel);
-                conditions.push(Condition::In(field, name.clone()));
-                let members = elements.into_iter().map(|(element, _)| (element, Value::Member));
-                self.maps.push(Map {
-                    name,
-                    about: connection.to_owned(),
-                    key,
-                    data: Data::Nothing,
-                    elements: members.collect(),
-                });
-            }
+        for shown in inside(By::InLink, Side::Destination, "egress_internal") {
+            lines.push(when(vec![shown], vec![Action::PairWith(u32::MAX, SHOWN)]));
         }
-        conditions
-    }
-
-    /// Writes down the class of the site that a packet is from, and what its rules say of both ends.
-    fn class_of(&mut self, connection: &str, tunnel: &Tunnel) {
-        let class = self.class(tunnel);
-        if class == 0 && tunnel.egress.is_empty() {
-            return;
+        for translated in inside(By::InLink, Side::Source, "ingress_internal") {
+            lines.push(when(vec![translated], vec![Action::PairWith(!UNTRANSLATED, 0)]));
         }
-        let link = Element::Link(tunnel.link.clone());
-        let both = u32::from(class) * 257;
-        let mut lines = vec![Line::of(Action::Pair(both))];
-        for condition in shown(tunnel) {
-            lines.push(Line {
-                conditions: vec![condition],
-                actions: vec![Action::PairWith(u32::MAX, SHOWN)],
-            });
+        // nftables cannot look up an address together with the link of a route, but together with a mark.
+        for addressed in inside(By::Mark, Side::Destination, "ingress_external") {
+            let actions = vec![Action::PairWith(!SHOWN, ADDRESSED)];
+            lines.push(when(vec![addressed], actions));
         }
-        if class > 0 {
-            self.lead("zones_in", link.clone(), Value::Zone(zone(class, 0)));
-            for condition in self.translated(connection, tunnel, Mode::Ingress) {
-                lines.push(Line {
-                    conditions: vec![condition],
-                    actions: vec![Action::Return],
-                });
-            }
-            lines.push(Line::of(Action::PairWith(u32::MAX, UNTRANSLATED)));
+        for translated in inside(By::Mark, Side::Source, "egress_leaving") {
+            let conditions = vec![Condition::PairHas(UNTRANSLATED), translated];
+            lines.push(when(conditions, vec![Action::PairWith(ADDRESSED, OURS)]));
         }
-        let chain = format!("class_{class}_{}", tunnel.number);
-        self.lead("classes", link, Value::Jump(chain.clone()));
-        self.chain(chain, &tunnel.site, lines);
+        lines.push(when(
+            vec![Condition::PairUpTo(ADDRESSED - 1)],
+            vec![Action::Mark(0)],
+        ));
+        let zone_in = Action::ZoneFrom(Field::InLink, "zones_in".into());
+        lines.push(when(vec![Condition::PairHas(SHOWN)], vec![zone_in]));
+        let done = [Action::Pair(0), Action::Accept];
+        lines.push(when(vec![Condition::PairHas(SHOWN)], done.to_vec()));
+        lines.push(Line::of(Action::Branch(Field::RouteLink, "classes_to".into())));
+        lines.push(when(vec![Condition::PairHas(OURS)], done.to_vec()));
+        lines.push(Line::of(Action::Pair(0)));
+        self.chain("towards".into(), "to a tunnel with rules", lines);
     }
 
     /// The zone of every two classes.
@@ -286,62 +200,35 @@ impl Compiler<'_> {
 fn pair(class: u8) -> Vec<Line> {
     let (class, both) = (u32::from(class), u32::from(class) * 257);
     vec![
-        Line {
-            conditions: vec![Condition::PairUpTo(both)],
-            actions: vec![Action::PairWith(0xff, class << 8)],
-        },
-        Line {
-            conditions: vec![Condition::PairFrom(both + 1)],
-            actions: vec![Action::PairWith(0xff00, class)],
-        },
+        Line::of(Action::PairWith(CLASSES, 0)),
+        when(
+            vec![Condition::PairUpTo(both)],
+            vec![Action::PairWith(0xff, class << 8)],
+        ),
+        when(
+            vec![Condition::PairFrom(both + 1)],
+            vec![Action::PairWith(0xff00, class)],
+        ),
         Line::of(Action::ZoneFrom(Field::Pair, "zones".into())),
+        when(Vec::new(), vec![Action::Pair(0), Action::Accept]),
     ]
 }
 
-fn families(tunnel: &Tunnel, mode: Mode) -> impl Iterator<Item = Family> {
-    let has = move |family: &Family| {
-        let mut rules = tunnel.rules(mode).values();
-        rules.any(|rule| Family::of(&rule.internal) == *family)
+/// Marks what is of our own and for the external prefix of a site.
+fn marks() -> Vec<Line> {
+    let line = |family: Family| {
+        let field = Field::Address(By::OutLink, Side::Destination, family);
+        Line::of(Action::MarkFrom(field, format!("marks{}", family.digit())))
     };
-    Family::ALL.into_iter().filter(has)
+    Family::ALL.map(line).into()
 }
 
-pub(super) fn nets(tunnel: &Tunnel, mode: Mode, family: Family, side: impl Fn(&Rule) -> IpNet) -> Vec<IpNet> {
-    let nets = tunnel.rules(mode).values().map(side);
-    nets.filter(|net| Family::of(net) == family).collect()
+/// One of these holds if that side of a packet is in the sets of that name.
+pub(super) fn inside(by: By, side: Side, word: &str) -> Vec<Condition> {
+    let asked = asked(by, side, word).into_iter();
+    asked.map(|(field, set)| Condition::In(field, set)).collect()
 }
 
-fn external_set(mode: Mode, family: Family, tunnel: &Tunnel) -> String {
-    format!("{}_external{}_{}", mode.word(), family.digit(), tunnel.number)
-}
-
-fn internal_set(mode: Mode, kind: &str, family: Family, tunnel: &Tunnel) -> String {
-    format!(
-        "{}_internal{kind}{}_{}",
-        mode.word(),
-        family.digit(),
-        tunnel.number
-    )
-}
-
-/// What packets must be like so that the egress rules would translate the source of answers.
-fn shown(tunnel: &Tunnel) -> Vec<Condition> {
-    let mut conditions = Vec::new();
-    for family in families(tunnel, Mode::Egress) {
-        let of = |rule: &&Rule| Family::of(&rule.internal) == family;
-        let mut rules = tunnel.egress.values().filter(of);
-        let (port, whole) = (
-            Field::Port(Side::Destination, family),
-            Field::Address(Side::Destination, family),
-        );
-        if rules.clone().any(|rule| rule.ports().is_some()) {
-            let set = internal_set(Mode::Egress, "_ports", family, tunnel);
-            conditions.push(Condition::In(port, set));
-        }
-        if rules.any(|rule| rule.ports().is_none()) {
-            let set = internal_set(Mode::Egress, "", family, tunnel);
-            conditions.push(Condition::In(whole, set));
-        }
-    }
-    conditions
+fn when(conditions: Vec<Condition>, actions: Vec<Action>) -> Line {
+    Line { conditions, actions }
 }

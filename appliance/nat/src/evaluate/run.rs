@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::{End, Fired, Packet, Source};
 use crate::compile::MARK;
 use crate::program::{
-    Action, Condition, Element, Family, Field, Hook, Line, Map, Program, Side, Target, Value,
+    Action, By, Condition, Element, Family, Field, Hook, Line, Map, Place, Program, Side, Target, Value,
 };
 
 /// A packet on its way, with what is known of it and its flow.
@@ -182,9 +182,16 @@ impl<'p> Run<'p> {
                     Value::Member | Value::Zone(_) | Value::Mark(_) | Value::Counter(_) => None,
                 };
             }
+            Action::Jump(chain) => return Some(self.chain(chain)),
             Action::Mark(mark) => self.state.mark = *mark,
             Action::MarkFrom(field, map) => match self.find(*field, map)? {
                 Value::Mark(mark) => self.state.mark = *mark,
+                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Zone(_) | Value::Counter(_) => {
+                    return None;
+                }
+            },
+            Action::PairBy(field, map) => match self.find(*field, map)? {
+                Value::Mark(pair) => self.state.pair = *pair,
                 Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Zone(_) | Value::Counter(_) => {
                     return None;
                 }
@@ -273,64 +280,65 @@ impl<'p> Run<'p> {
     /// What a map says of a packet.
     fn find(&self, field: Field, map: &str) -> Option<&'p Value> {
         let map: &'p Map = self.program.maps.iter().find(|known| known.name == map)?;
-        let state = &self.state;
-        let (link, number);
-        let asked = match field {
-            Field::InLink => {
-                link = state.in_link.clone()?;
-                Asked::Link(&link)
-            }
-            Field::OutLink => {
-                link = state.out_link.clone()?;
-                Asked::Link(&link)
-            }
-            Field::RouteLink => {
-                link = (self.routes)(state.destination.address)?;
-                Asked::Link(&link)
-            }
-            Field::Address(side, family) => {
-                Asked::Address(state.is(family).then(|| state.end(side).address)?)
-            }
-            Field::Port(side, family) => {
-                let end = state.is(family).then(|| state.end(side))?;
-                Asked::Port(end.address, state.protocol, end.port?)
-            }
-            Field::Mark => Asked::Number(state.mark),
-            Field::Flow(half) => {
-                number = match half {
-                    Side::Source => state.flow & 0xffff_0000,
-                    Side::Destination => state.flow & 0xffff,
-                };
-                Asked::Number(number)
-            }
-            Field::Pair => Asked::Number(state.pair),
-        };
+        let asked = self.asked(field)?;
         let mut elements = map.elements.iter();
         let found = elements.find(|(element, _)| asked.is(element));
         found.map(|(_, value)| value)
     }
+
+    fn asked(&self, field: Field) -> Option<Asked> {
+        let state = &self.state;
+        let address = |side, family| state.is(family).then(|| state.end(side));
+        Some(match field {
+            Field::InLink => Asked::Link(self.place(By::InLink)?),
+            Field::OutLink => Asked::Link(self.place(By::OutLink)?),
+            Field::RouteLink => Asked::Link(self.place(By::RouteLink)?),
+            Field::Address(by, side, family) => {
+                Asked::Address(self.place(by)?, address(side, family)?.address)
+            }
+            Field::Port(by, side, family) => {
+                let end = address(side, family)?;
+                Asked::Port(self.place(by)?, end.address, state.protocol, end.port?)
+            }
+            Field::Mark => Asked::Number(state.mark),
+            Field::Flow(Side::Source) => Asked::Number(state.flow & 0xffff_0000),
+            Field::Flow(Side::Destination) => Asked::Number(state.flow & 0xffff),
+            Field::Pair => Asked::Number(state.pair),
+        })
+    }
+
+    fn place(&self, by: By) -> Option<Place> {
+        match by {
+            By::InLink => self.state.in_link.clone().map(Place::Link),
+            By::OutLink => self.state.out_link.clone().map(Place::Link),
+            By::RouteLink => (self.routes)(self.state.destination.address).map(Place::Link),
+            By::Mark => Some(Place::Mark(self.state.mark)),
+        }
+    }
 }
 
 /// What is looked for in a map.
-enum Asked<'s> {
-    Link(&'s str),
-    Address(IpAddr),
-    Port(IpAddr, u8, u16),
+enum Asked {
+    Link(Place),
+    Address(Place, IpAddr),
+    Port(Place, IpAddr, u8, u16),
     Number(u32),
 }
 
-impl Asked<'_> {
+impl Asked {
     fn is(&self, element: &Element) -> bool {
         match (self, element) {
-            (Self::Link(name), Element::Link(known)) => name == known,
-            (Self::Address(address), Element::Net(net)) => net.contains(address),
-            (Self::Port(address, protocol, port), Element::Port(net, known, number)) => {
-                net.contains(address) && protocol == known && port == number
+            (Self::Link(Place::Link(name)), Element::Link(known)) => name == known,
+            (Self::Address(place, address), Element::Net(there, net)) => {
+                place == there && net.contains(address)
+            }
+            (Self::Port(place, address, protocol, port), Element::Port(there, net, known, number)) => {
+                place == there && net.contains(address) && protocol == known && port == number
             }
             (Self::Number(number), Element::Number(known)) => number == known,
             (
-                Self::Link(_) | Self::Address(_) | Self::Port(..) | Self::Number(_),
-                Element::Link(_) | Element::Net(_) | Element::Port(..) | Element::Number(_),
+                Self::Link(_) | Self::Address(..) | Self::Port(..) | Self::Number(_),
+                Element::Link(_) | Element::Net(..) | Element::Port(..) | Element::Number(_),
             ) => false,
         }
     }
