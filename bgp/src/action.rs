@@ -68,6 +68,8 @@ pub enum Event {
     RestartOver(NeighbourName),
     /// A malformed update was survived (RFC 7606): what was wrong and what was done, in words.
     Malformed(NeighbourName, String),
+    /// Prefixes came up that rules of NAT have to do with and do not translate, or not all of: which, and what was done.
+    PartlyTranslated(NeighbourName, String),
     /// All neighbours have told all they know after our start, or the time for that is over.
     Converged,
 }

@@ -7,7 +7,7 @@ use crate::negotiation::Agreed;
 use crate::peer::Peer;
 use crate::reason::Ending;
 use crate::restart::SETTLING;
-use crate::rib::LimitExceeded;
+use crate::rib::{LimitExceeded, News};
 use crate::timers::Timer;
 use crate::turn::Turn;
 use crate::wire::error::{Fault, Treatment};
@@ -26,6 +26,10 @@ pub(crate) struct Complaints {
     malformed: Option<Instant>,
     /// Since then.
     unreported: u32,
+    /// When prefixes were told that are translated in part.
+    partly: Option<Instant>,
+    /// Those that were not told since.
+    partly_unreported: u32,
 }
 
 impl Peer {
@@ -54,6 +58,7 @@ impl Peer {
         for family in families.iter() {
             self.watch_limit(family, turn);
         }
+        self.tell_partly(turn);
         if let Some(family) = complete {
             self.heard_all(id, family, turn);
         }
@@ -90,6 +95,29 @@ impl Peer {
         turn.out
             .push(Action::Report(Event::Malformed(self.name.clone(), words)));
         Ok(())
+    }
+
+    /// Prefixes that NAT does not translate, or not all of, are told; as often as malformed updates.
+    pub(crate) fn tell_partly(&mut self, turn: &mut Turn) {
+        let News { first, more } = turn.rib.take_news(self.index);
+        let Some(first) = first else {
+            return;
+        };
+        let complaints = &mut self.complaints;
+        let recent = |at: Instant| turn.now.saturating_duration_since(at) < BETWEEN_REPORTS;
+        if complaints.partly.is_some_and(recent) {
+            let unreported = complaints.partly_unreported.saturating_add(more);
+            complaints.partly_unreported = unreported.saturating_add(1);
+            return;
+        }
+        complaints.partly = Some(turn.now);
+        let more = more.saturating_add(std::mem::take(&mut complaints.partly_unreported));
+        let words = match more {
+            0 => first.to_string(),
+            more => format!("{first}; {more} more"),
+        };
+        turn.out
+            .push(Action::Report(Event::PartlyTranslated(self.name.clone(), words)));
     }
 
     fn limit_exceeded(&self, exceeded: LimitExceeded) -> Ending {

@@ -24,6 +24,7 @@ mod snapshot;
 mod speaker;
 mod status;
 mod timers;
+mod translation;
 mod turn;
 pub mod wire;
 
@@ -37,12 +38,13 @@ pub use policy::{
 pub use random::Random;
 pub use reason::Reason;
 pub use rib::{
-    Decided, Direction, Explanation, LimitTried, Outcome, PathJudged, PrefixFilter, Refusal, RoutePage,
-    RouteQuery, RouteRow, RouteView, Standing, TablePart, TableQuery, TableRow, TableView, TooMany, Trial,
-    Withheld,
+    Decided, Direction, Explanation, Lies, LimitTried, Outcome, Partly, PathJudged, PrefixFilter, Refusal,
+    RoutePage, RouteQuery, RouteRow, RouteTranslation, RouteView, Standing, TablePart, TableQuery, TableRow,
+    TableView, TooMany, Translated, Trial, Withheld,
 };
 pub use settings::{Limits, Neighbour, NeighbourName, Role, Settings, Timers};
 pub use snapshot::{
     Advanced, FamilyCounts, LastError, Messages, Negotiated, PeerSnapshot, PeerState, Side, Snapshot,
 };
 pub use speaker::Speaker;
+pub use translation::{Mapping, MappingKind, Translation};

@@ -18,6 +18,7 @@ impl Peer {
     pub(crate) fn configure(&mut self, new: &Neighbour, same_speaker: bool, turn: &mut Turn) {
         let old = std::mem::replace(&mut self.settings, new.clone());
         let resets = !same_speaker || agreed_on(&old) != agreed_on(new);
+        self.tell_partly(turn);
         if old == *new && !resets {
             return;
         }

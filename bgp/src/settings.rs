@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{Families, Policy};
+use crate::{Families, Policy, Translation};
 
 /// The name of a neighbour: that of the connection whose tunnel the session passes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +77,8 @@ pub struct Neighbour {
     pub families: Families,
     /// Bounds on what it may send.
     pub limits: Limits,
+    /// What NAT on its tunnel makes of prefixes: before its policy of what comes in, after that of what goes out.
+    pub translation: Translation,
     /// For routes that it sends.
     pub import: Policy,
     /// For routes that it is sent.

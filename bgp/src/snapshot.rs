@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use crate::{Families, Family, NeighbourName, Role};
+use crate::{Families, Family, NeighbourName, Partly, Role};
 
 /// How the speaker stands, for status.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +46,10 @@ pub struct PeerSnapshot {
     pub families: BTreeMap<Family, FamilyCounts>,
     /// How often a session was established.
     pub established_count: u64,
+    /// Its prefixes, and ours at it, that rules of NAT have to do with and do not translate as a whole; a hundred at most.
+    pub partly_translated: Vec<Partly>,
+    /// How many there are.
+    pub partly_translated_count: usize,
 }
 
 /// The states of RFC 4271 §8.2.2, of the connection that is farthest.

@@ -102,6 +102,7 @@ impl Peer {
             .connections
             .iter()
             .find_map(|connection| connection.negotiated());
+        let (partly_translated, partly_translated_count) = rib.partly(self.index);
         PeerSnapshot {
             state: self.state(),
             since: self.since,
@@ -118,6 +119,8 @@ impl Peer {
             received: total(self.received, |connection| &connection.received),
             families: self.counts(rib),
             established_count: self.established_count,
+            partly_translated,
+            partly_translated_count,
         }
     }
 

@@ -122,6 +122,13 @@ struct Peer {
     received: Messages,
     #[serde(default)]
     prefixes: BTreeMap<String, Prefixes>,
+    #[serde(default)]
+    partly_translated: Vec<Partly>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Partly {
+    detail: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -185,6 +192,15 @@ pub(crate) struct Route {
     pub(crate) standing: String,
     pub(crate) why: Option<String>,
     pub(crate) term: Option<usize>,
+    pub(crate) nat: Option<Nat>,
+}
+
+/// What a rule of NAT makes of a route.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Nat {
+    rule: String,
+    what: String,
+    prefix: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -198,6 +214,18 @@ struct Decision {
     accepted: bool,
     by: String,
     term: Option<usize>,
+    nat: Option<Nat>,
+}
+
+impl Nat {
+    /// What a rule makes of a prefix.
+    fn words(&self) -> String {
+        let Self { rule, what, prefix } = self;
+        match prefix {
+            Some(prefix) => format!("translated {what} {prefix} by {rule}"),
+            None => format!("not translated as a whole by {rule}: {what}"),
+        }
+    }
 }
 
 pub(crate) fn run(client: &Client, command: &Command, as_json: bool) -> Done {
@@ -298,6 +326,9 @@ fn push_peer(text: &mut String, name: &str, peer: &Peer) {
             ),
         );
     }
+    for partly in &peer.partly_translated {
+        push(text, &format!("  nat      {}", partly.detail));
+    }
     let messages = |messages: &Messages| format!("{} ({} updates)", messages.total, messages.updates);
     let (received, sent) = (messages(&peer.received), messages(&peer.sent));
     push(text, &format!("  messages received {received}, sent {sent}"));
@@ -396,6 +427,7 @@ pub(crate) fn line(route: &Route) -> String {
         words.push(format!("communities {}", route.communities.join(" ")));
     }
     words.extend(route.stale.then(|| "stale".to_owned()));
+    words.extend(route.nat.as_ref().map(Nat::words));
     let why = route.why.as_ref().map(|why| format!(": {why}"));
     let term = route.term.map(term);
     words.push(format!(
@@ -438,7 +470,12 @@ fn explain(client: &Client, doubtful: &Doubtful) -> Done {
         };
         let outcome = if decision.accepted { yes } else { no };
         let term = decision.term.map(term).unwrap_or_default();
-        push(&mut text, &format!("{path}{outcome}, by {}{term}", decision.by));
+        let nat = decision.nat.as_ref().map(|nat| format!("; {}", nat.words()));
+        let nat = nat.unwrap_or_default();
+        push(
+            &mut text,
+            &format!("{path}{outcome}, by {}{term}{nat}", decision.by),
+        );
     }
     Ok(Answer::done(answer, text))
 }

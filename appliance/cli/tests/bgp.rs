@@ -68,3 +68,43 @@ fn routes_are_told_with_why_one_is_not_used() {
     assert_eq!(request, expected);
     assert_eq!(ended.out, "not let in, by own-prefix\n");
 }
+
+/// What rules of NAT make of routes, and prefixes that they do not translate as a whole.
+#[test]
+fn translated_prefixes_are_told_with_their_rule() {
+    let body = r#"{ "next": null, "routes": [
+      { "prefix": "10.1.0.0/16", "from": "to-b", "as_path": "65515", "next_hop": "169.254.21.1", "origin": "igp",
+        "communities": [], "standing": "best", "nat": { "rule": "b-in", "what": "to", "prefix": "100.65.0.0/16" } },
+      { "prefix": "10.1.7.0/24", "from": "to-b", "as_path": "65515", "next_hop": "169.254.21.1", "origin": "igp",
+        "communities": [], "standing": "refused", "why": "partly-translated",
+        "nat": { "rule": "b-in", "what": "inside" } } ] }"#;
+    let (_, ended) = against("200 OK", body, &["bgp", "routes", "--kind", "received"]);
+    assert_eq!(
+        ended.out,
+        "10.1.0.0/16  via 169.254.21.1  from to-b  path 65515  translated to 100.65.0.0/16 by b-in  best\n\
+         10.1.7.0/24  via 169.254.21.1  from to-b  path 65515  not translated as a whole by b-in: inside  \
+         refused: partly-translated\n"
+    );
+    let body = r#"{ "paths": [ { "accepted": false, "by": "translated",
+                                 "nat": { "rule": "ours", "what": "to", "prefix": "100.64.0.0/16" } } ] }"#;
+    let (_, ended) = against(
+        "200 OK",
+        body,
+        &["bgp", "explain", "to-b", "export", "10.1.0.0/16"],
+    );
+    assert_eq!(
+        ended.out,
+        "not sent, by translated; translated to 100.64.0.0/16 by ours\n"
+    );
+    let peers = PEERS.replacen(
+        r#""tunnel_up": true,"#,
+        r#""tunnel_up": true, "partly_translated": [ { "detail": "10.1.7.0/24 received is a part" } ],"#,
+        1,
+    );
+    let (_, ended) = against("200 OK", &peers, &["bgp", "peers"]);
+    assert!(
+        ended.out.contains("  nat      10.1.7.0/24 received is a part\n"),
+        "{}",
+        ended.out
+    );
+}

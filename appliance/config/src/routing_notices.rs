@@ -9,19 +9,8 @@ use crate::{Notice, Reason, ValidConfig};
 /// What this version does not act on, and timers that peers may not bear; none of it keeps a connection closed.
 pub(crate) fn routing_notices(config: &ValidConfig) -> Vec<Notice> {
     let mut notices = Vec::new();
-    for (path, written, what) in [
-        (
-            "/nat_rules",
-            !config.nat_rules.is_empty(),
-            "nothing is translated",
-        ),
-        (
-            "/gateway/nat_route_translation",
-            config.gateway.nat_route_translation,
-            "no route is translated",
-        ),
-    ] {
-        notices.extend(written.then(|| later(path.to_owned(), what)));
+    if !config.nat_rules.is_empty() {
+        notices.push(later("/nat_rules".to_owned(), "nothing is translated"));
     }
     if let Some(bgp) = &config.gateway.bgp {
         notices.extend(short(bgp.timers, "/gateway/bgp"));

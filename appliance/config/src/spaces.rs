@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
 use crate::ValidConfig;
-use crate::model::nat::without;
-use crate::model::{Connection, Name, Site};
+use crate::model::nat::{overlap, without};
+use crate::model::{Connection, Name, Site, Translation};
 
 /// What leads to each site as we see it, when rules of translation are in force.
 pub(crate) struct Spaces<'c> {
@@ -56,7 +56,46 @@ impl<'c> Spaces<'c> {
     }
 }
 
+impl Connection {
+    /// The prefixes by which this connection leads to its site: those that no rule of its own translates, and the external
+    /// ones of its rules.
+    pub fn reached(&self) -> Vec<IpNet> {
+        let ingress = self.nat.ingress.values();
+        let whole: Vec<IpNet> = ingress
+            .clone()
+            .filter(|rule| rule.is_whole())
+            .map(|rule| rule.internal)
+            .collect();
+        if whole.is_empty() && self.nat.ingress.is_empty() {
+            return self.site.address_space.clone();
+        }
+        let space = self.site.address_space.iter();
+        let mut reached: Vec<IpNet> = space.flat_map(|net| without(*net, &whole)).collect();
+        reached.extend(ingress.map(|rule| rule.external));
+        reached.sort_unstable();
+        reached.dedup();
+        reached
+    }
+}
+
 impl ValidConfig {
+    /// Those of them that are there whatever the peer says: where BGP follows the rules, what stands for prefixes that are
+    /// not in the address space of the site comes and goes with these.
+    pub fn static_space(&self, connection: &Connection) -> Vec<IpNet> {
+        let mut space = connection.reached();
+        let has_session = connection.bgp.is_some() && connection.site.bgp.is_some();
+        if self.gateway.nat_route_translation && has_session {
+            let written = &connection.site.address_space;
+            let learnt = connection.nat.ingress.values().filter(|rule| {
+                let is_static = matches!(rule.translation, Translation::Static { ports: None });
+                is_static && !written.iter().any(|net| overlap(net, &rule.internal))
+            });
+            let learnt: BTreeSet<IpNet> = learnt.map(|rule| rule.external).collect();
+            space.retain(|net| !learnt.contains(net));
+        }
+        space
+    }
+
     /// The prefixes by which we reach every site, connected or not: those that no rule translates, and the external ones of
     /// the rules on its connections. No two sites have an address in common here.
     pub fn spaces(&self) -> BTreeMap<&Name, Vec<IpNet>> {

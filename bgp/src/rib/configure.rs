@@ -23,6 +23,7 @@ impl Rib {
         for peer in &peers {
             if judges_otherwise(&old, &self.configured, *peer) {
                 self.judge_again(*peer);
+                self.translate_otherwise(&old, *peer);
             }
         }
         if old.settings.multipath != self.configured.settings.multipath {
@@ -121,13 +122,19 @@ impl Neighbour {
                 neighbour.priority,
             )
         };
-        theirs(self) == theirs(other) && self.site == other.site && self.import == other.import
+        theirs(self) == theirs(other)
+            && self.site == other.site
+            && self.import == other.import
+            && self.translation == other.translation
     }
 
     /// What decides what it is sent.
     fn decides_sent(&self, other: &Self) -> bool {
         let theirs = |neighbour: &Self| (neighbour.local, neighbour.remote, neighbour.asn, neighbour.role);
-        theirs(self) == theirs(other) && self.site == other.site && self.export == other.export
+        theirs(self) == theirs(other)
+            && self.site == other.site
+            && self.export == other.export
+            && self.translation.egress == other.translation.egress
     }
 
     /// What decides what others are sent of it.

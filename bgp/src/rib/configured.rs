@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use super::PeerIndex;
 use super::peers::Peers;
 use crate::next_hop::{NextHops, Session};
+use crate::translation::Translator;
 use crate::{Neighbour, NeighbourName, Settings};
 
 /// The settings, and what follows from them for each neighbour.
@@ -15,7 +16,15 @@ pub(super) struct Configured {
     pub(super) next_hops: NextHops,
     pub(super) statics: Statics,
     /// By the numbers of the tables; a neighbour is here as long as it is there, with what was last configured for it.
-    members: Vec<Option<(NeighbourName, Neighbour)>>,
+    members: Vec<Option<Known>>,
+}
+
+/// What is known of a neighbour.
+#[derive(Debug, Clone)]
+struct Known {
+    name: NeighbourName,
+    neighbour: Neighbour,
+    translator: Translator,
 }
 
 /// Our own prefixes and those of sites, to be found by prefix.
@@ -25,6 +34,8 @@ pub(super) struct Statics {
     /// How long our own ones are.
     lengths: BTreeSet<u8>,
     sites: BTreeMap<IpNet, Vec<NeighbourName>>,
+    /// As which neighbours behind NAT are told of our own ones.
+    stand_ins: BTreeSet<IpNet>,
 }
 
 /// One neighbour as it is configured.
@@ -32,6 +43,8 @@ pub(super) struct Statics {
 pub(super) struct Member<'a> {
     pub(super) name: &'a NeighbourName,
     pub(super) neighbour: &'a Neighbour,
+    /// What NAT on its tunnel makes of prefixes.
+    pub(super) translator: &'a Translator,
     /// It is in another autonomous system.
     pub(super) external: bool,
 }
@@ -45,7 +58,11 @@ impl Statics {
             }
         }
         let own: BTreeSet<IpNet> = settings.own.iter().map(IpNet::trunc).collect();
+        let translators = settings.neighbours.values();
+        let translators = translators.map(|neighbour| Translator::new(&neighbour.translation));
+        let stand_ins = translators.flat_map(|translator| stand_ins(&translator, &own));
         Self {
+            stand_ins: stand_ins.collect(),
             lengths: own.iter().map(IpNet::prefix_len).collect(),
             own,
             sites,
@@ -64,6 +81,11 @@ impl Statics {
         holders.any(|holder| self.own.contains(&holder.trunc()))
     }
 
+    /// Our own ones.
+    pub(super) fn own(&self) -> impl Iterator<Item = IpNet> {
+        self.own.iter().copied()
+    }
+
     /// Whether there are any of ours.
     pub(super) fn has_own(&self) -> bool {
         !self.own.is_empty()
@@ -76,7 +98,8 @@ impl Statics {
 
     /// All of them.
     pub(super) fn all(&self) -> BTreeSet<IpNet> {
-        self.own.iter().chain(self.sites.keys()).copied().collect()
+        let all = self.own.iter().chain(self.sites.keys()).chain(&self.stand_ins);
+        all.copied().collect()
     }
 }
 
@@ -106,7 +129,11 @@ impl Configured {
     /// A neighbour has this number from now on; whether it is configured.
     pub(super) fn add(&mut self, peer: PeerIndex, name: &NeighbourName) -> bool {
         let neighbour = self.settings.neighbours.get(name);
-        let member = neighbour.map(|neighbour| (name.clone(), neighbour.clone()));
+        let member = neighbour.map(|neighbour| Known {
+            name: name.clone(),
+            translator: Translator::new(&neighbour.translation),
+            neighbour: neighbour.clone(),
+        });
         let configured = member.is_some();
         if configured {
             self.put(peer, member);
@@ -118,7 +145,7 @@ impl Configured {
         self.put(peer, None);
     }
 
-    fn put(&mut self, peer: PeerIndex, member: Option<(NeighbourName, Neighbour)>) {
+    fn put(&mut self, peer: PeerIndex, member: Option<Known>) {
         let at = usize::from(peer.0);
         if at >= self.members.len() {
             self.members.resize_with(at + 1, || None);
@@ -129,10 +156,15 @@ impl Configured {
     }
 
     pub(super) fn member(&self, peer: PeerIndex) -> Option<Member<'_>> {
-        let (name, neighbour) = self.members.get(usize::from(peer.0))?.as_ref()?;
+        let Known {
+            name,
+            neighbour,
+            translator,
+        } = self.members.get(usize::from(peer.0))?.as_ref()?;
         Some(Member {
             name,
             neighbour,
+            translator,
             external: neighbour.asn != self.settings.asn,
         })
     }
@@ -145,4 +177,13 @@ impl Member<'_> {
             external: self.external,
         }
     }
+}
+
+/// The external prefixes of those of our own that a neighbour behind NAT is told of.
+fn stand_ins(translator: &Translator, own: &BTreeSet<IpNet>) -> Vec<IpNet> {
+    let is_ours = |external: &IpNet| {
+        let mapping = translator.egress.behind(*external);
+        mapping.is_some_and(|mapping| own.contains(&mapping.internal))
+    };
+    translator.egress.externals().filter(is_ours).collect()
 }

@@ -3,7 +3,9 @@ use ipnet::IpNet;
 use super::PeerIndex;
 use super::export::{Export, Withheld};
 use super::import::{Import, Refusal};
+use super::table::Path;
 use super::tables::Rib;
+use super::translate::{Boundary, RouteTranslation, Translated};
 use crate::policy::Decision;
 use crate::{Family, NeighbourName};
 
@@ -22,12 +24,20 @@ pub enum Direction {
 pub enum Explanation {
     /// Of each path that the neighbour sent, by its identifier.
     Import(Vec<PathJudged>),
-    /// Of the route that it could be sent.
-    Export(Result<Option<usize>, Withheld>),
+    /// Of the route that it could be sent; what NAT has to do with it.
+    Export(Result<Option<usize>, Withheld>, Option<RouteTranslation>),
 }
 
-/// A path by its identifier, and whether it is let in.
-pub type PathJudged = (u32, Result<Option<usize>, Refusal>);
+/// Whether a path is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathJudged {
+    /// Its identifier.
+    pub path: u32,
+    /// What decided.
+    pub decision: Result<Option<usize>, Refusal>,
+    /// What NAT has to do with it.
+    pub translation: Option<RouteTranslation>,
+}
 
 impl Rib {
     /// What decided about the routes to a prefix from or to a neighbour; nothing if there is no such neighbour.
@@ -41,7 +51,13 @@ impl Rib {
         let prefix = prefix.trunc();
         match direction {
             Direction::Import => Some(Explanation::Import(self.explain_import(peer, prefix)?)),
-            Direction::Export => Some(Explanation::Export(self.explain_export(peer, prefix)?)),
+            Direction::Export => {
+                let translation = self.translation_of_ours(peer, prefix);
+                Some(Explanation::Export(
+                    self.explain_export(peer, prefix)?,
+                    translation,
+                ))
+            }
         }
     }
 
@@ -53,14 +69,27 @@ impl Rib {
             .into_iter()
             .flat_map(|net| &net.paths)
             .filter(|path| path.peer == peer);
-        Some(
-            paths
-                .map(|path| (path.id, import.judge(prefix, &path.received).map(term)))
-                .collect(),
-        )
+        let judged = paths.map(|path| {
+            let translation = if path.is_translated() {
+                self.made_of(peer, prefix)
+            } else {
+                self.translation(peer, prefix)
+            };
+            PathJudged {
+                path: path.id,
+                decision: self.decide(&import, prefix, path).map(term),
+                translation,
+            }
+        });
+        Some(judged.collect())
     }
 
     fn explain_export(&self, peer: PeerIndex, prefix: IpNet) -> Option<Result<Option<usize>, Withheld>> {
+        let translation = self.translation_of_ours(peer, prefix);
+        let prefix = match translation.map(|translation| translation.what) {
+            Some(Translated::To(external)) => external,
+            Some(Translated::From(_) | Translated::Not(_)) | None => prefix,
+        };
         let family = Family::of_prefix(&prefix);
         let outlet = self.peers.get(peer)?.outlet.as_ref();
         let export = Export::new(
@@ -76,6 +105,25 @@ impl Rib {
         let decision = export.judge(prefix, source);
         let told = decision.and_then(|decision| export.rewrite(family, source, decision).map(|_| decision));
         Some(told.map(term))
+    }
+}
+
+impl Rib {
+    /// What decides about a path to a prefix, after what NAT has to do with it.
+    pub(super) fn decide(
+        &self,
+        import: &Import<'_>,
+        prefix: IpNet,
+        path: &Path,
+    ) -> Result<Decision, Refusal> {
+        if path.is_translated() {
+            return import.judge(prefix, &path.received);
+        }
+        match self.boundary(path.peer, prefix) {
+            Boundary::Passes => import.judge(prefix, &path.received),
+            Boundary::Becomes(mapping) => import.judge(mapping.external, &path.received),
+            Boundary::Stays(_, refusal) => Err(refusal),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::PeerIndex;
 use super::configured::{Configured, Member};
 use super::table::Net;
 use crate::policy::{Decision, Route};
+use crate::translation::{Mapping, Meeting};
 use crate::wire::as_path::AsPath;
 use crate::wire::attribute::{Attributes, NextHop, Origin};
 use crate::{NeighbourName, Role};
@@ -33,6 +34,10 @@ pub enum Withheld {
     DefaultRoute,
     /// It is to a prefix inside one of ours, which is advertised as a whole.
     OwnPrefix,
+    /// NAT has the neighbour see another prefix in its place, which it is told.
+    Translated,
+    /// It is a part of what NAT translates as a whole, and is not told as such a part.
+    PartlyTranslated,
     /// It was learnt inside our autonomous system, and so was sent to all of it already (RFC 4271 §9.2).
     Internal,
     /// A community of the route keeps it here: its number (RFC 1997).
@@ -83,7 +88,7 @@ impl<'a> Export<'a> {
 
     /// Whether routes from one source may fare differently, by more than the rules of a gateway.
     pub(super) fn looks_at_prefixes(&self) -> bool {
-        self.to.neighbour.export.looks_at_prefixes()
+        self.to.neighbour.export.looks_at_prefixes() || !self.to.translator.egress.is_empty()
     }
 
     /// The route to a prefix that concerns this neighbour: ours, a site's that it is not of, the best that was learnt.
@@ -93,7 +98,7 @@ impl<'a> Export<'a> {
     {
         if net.ours {
             let statics: &'a _ = &self.configured.statics;
-            if statics.is_own(prefix) {
+            if statics.is_own(prefix) || self.stands_for(prefix).is_some() {
                 return Some(Source {
                     from: From::Us,
                     attributes: None,
@@ -115,11 +120,15 @@ impl<'a> Export<'a> {
 
     /// Whether a route is sent, and which term of the policy says so.
     pub(super) fn judge(&self, prefix: IpNet, source: Source<'_>) -> Result<Decision, Withheld> {
-        if source.from != From::Us {
+        let mut prefix = prefix;
+        if source.from == From::Us {
+            prefix = self.ours(prefix)?;
+        } else {
             if prefix.prefix_len() == 0 {
                 return Err(Withheld::DefaultRoute);
             }
-            if self.configured.statics.is_inside_own(prefix) {
+            let is_ours = self.configured.statics.is_inside_own(prefix);
+            if is_ours || self.to.translator.is_inside_ours(prefix) {
                 return Err(Withheld::OwnPrefix);
             }
         }
@@ -136,6 +145,25 @@ impl<'a> Export<'a> {
             Ok(decision)
         } else {
             Err(Withheld::Policy(decision.term))
+        }
+    }
+
+    /// The rule by which this prefix stands for one of ours at the neighbour.
+    pub(super) fn stands_for(&self, prefix: IpNet) -> Option<&'a Mapping> {
+        let mapping = self.to.translator.egress.behind(prefix)?;
+        let is_own = self.configured.statics.is_own(mapping.internal);
+        is_own.then_some(mapping)
+    }
+
+    /// The prefix of ours that is told as this one: policies know it by that.
+    fn ours(&self, prefix: IpNet) -> Result<IpNet, Withheld> {
+        if let Some(mapping) = self.stands_for(prefix) {
+            return Ok(mapping.internal);
+        }
+        match self.to.translator.egress.meet(prefix) {
+            Meeting::Exact(_) => Err(Withheld::Translated),
+            Meeting::Inside(_) => Err(Withheld::PartlyTranslated),
+            Meeting::Around(_) | Meeting::Port(_) | Meeting::Apart => Ok(prefix),
         }
     }
 

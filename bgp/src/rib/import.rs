@@ -15,6 +15,12 @@ use crate::wire::attribute::Attributes;
 pub enum Refusal {
     /// It is to a prefix of ours, or inside one.
     OwnPrefix,
+    /// It is a part of what NAT translates as a whole: it would pass by the translation.
+    PartlyTranslated,
+    /// NAT hides its hosts behind few addresses, so that nobody can begin with them.
+    Hidden,
+    /// NAT makes another prefix that the neighbour sent into this one.
+    Superseded,
     /// It has passed our autonomous system (RFC 4271 §9.1.2).
     OurAutonomousSystem,
     /// We brought it into our autonomous system ourselves (RFC 4456 §8).
@@ -37,10 +43,11 @@ impl<'a> Import<'a> {
         Some(Self { configured, member })
     }
 
-    /// Whether a route is let in, and which term of the policy says so.
+    /// Whether a route to a prefix, as NAT makes it, is let in, and which term of the policy says so.
     pub(super) fn judge(&self, prefix: IpNet, attributes: &Attributes) -> Result<Decision, Refusal> {
         let settings = &self.configured.settings;
-        if self.configured.statics.is_inside_own(prefix) {
+        let is_ours = self.configured.statics.is_inside_own(prefix);
+        if is_ours || self.member.translator.is_inside_ours(prefix) {
             return Err(Refusal::OwnPrefix);
         }
         if attributes.as_path.contains(settings.asn) {
@@ -97,7 +104,14 @@ impl<'a> Import<'a> {
 
     /// Whether routes with the same attributes may fare differently, by more than whether they are inside our prefixes.
     pub(super) fn looks_at_prefixes(&self) -> bool {
-        self.member.neighbour.import.looks_at_prefixes() || self.configured.statics.has_own()
+        self.member.neighbour.import.looks_at_prefixes()
+            || self.configured.statics.has_own()
+            || self.translates()
+    }
+
+    /// Whether NAT has to do with prefixes of this neighbour.
+    pub(super) fn translates(&self) -> bool {
+        !self.member.translator.is_empty()
     }
 
     /// RFC 9234 §5, the rules for what comes in: customers pass on only what is theirs, peers only what was marked by

@@ -4,8 +4,9 @@ use ipnet::IpNet;
 
 use super::PeerIndex;
 use super::import::Import;
-use super::table::{Leads, NetId, Path};
+use super::table::{Leads, Marks, NetId, Path};
 use super::tables::Rib;
+use super::translate::Boundary;
 use crate::policy::Decision;
 use crate::wire::attribute::Attributes;
 use crate::wire::update::{Destination, Update};
@@ -23,13 +24,21 @@ pub(crate) struct LimitExceeded {
 }
 
 /// What became of the attributes of a message for the last of its prefixes.
-type Last = Option<(Option<Decision>, Judged)>;
+pub(super) type Last = Option<(Option<Decision>, Judged)>;
 
 /// What becomes of a route that came in.
 #[derive(Debug, Clone)]
-struct Judged {
-    accepted: Option<Arc<Attributes>>,
-    leads: Leads,
+pub(super) struct Judged {
+    pub(super) accepted: Option<Arc<Attributes>>,
+    pub(super) leads: Leads,
+}
+
+impl Judged {
+    /// It is not let in.
+    const OUT: Self = Self {
+        accepted: None,
+        leads: Leads::Nowhere,
+    };
 }
 
 impl Rib {
@@ -66,15 +75,16 @@ impl Rib {
             for id in slot.flows.of(family).received.iter() {
                 let paths = table.net_mut(id).into_iter().flat_map(|net| &mut net.paths);
                 paths
-                    .filter(|path| path.peer == peer)
-                    .for_each(|path| path.stale = true);
+                    .filter(|path| path.came_from(peer))
+                    .for_each(|path| path.marks.set_stale(true));
             }
         }
+        self.translate_all(peer, families);
     }
 
     /// What did not come again is gone.
     pub(crate) fn sweep_stale(&mut self, peer: PeerIndex, families: Families) {
-        self.drop_all(peer, families, |path| path.stale);
+        self.drop_all(peer, families, |path| path.marks.is_stale());
     }
 
     /// Judges again all that a neighbour sent.
@@ -87,7 +97,7 @@ impl Rib {
                     .net(id)
                     .into_iter()
                     .flat_map(|net| net.paths.clone());
-                let paths: Vec<Path> = paths.filter(|path| path.peer == peer).collect();
+                let paths: Vec<Path> = paths.filter(|path| path.came_from(peer)).collect();
                 let Some(prefix) = self.tables.of(family).index.prefix(id) else {
                     continue;
                 };
@@ -102,15 +112,17 @@ impl Rib {
                         let known = net
                             .paths
                             .iter_mut()
-                            .find(|known| known.peer == peer && known.id == path.id);
+                            .find(|known| known.came_from(peer) && known.id == path.id);
                         if let Some(known) = known {
                             *known = path;
                         }
                     });
                 }
                 self.count(peer, family, id);
+                self.note_partly(peer, prefix, id);
             }
         }
+        self.translate_all(peer, Families::ALL);
     }
 
     fn announce(
@@ -122,13 +134,10 @@ impl Rib {
     ) -> Result<(), LimitExceeded> {
         let prefix = destination.prefix;
         let family = Family::of_prefix(&prefix);
-        let Some(limit) = self
-            .configured
-            .member(peer)
-            .map(|member| member.neighbour.limits.prefixes)
-        else {
+        let Some(member) = self.configured.member(peer) else {
             return Ok(());
         };
+        let (limit, translates) = (member.neighbour.limits.prefixes, !member.translator.is_empty());
         let table = self.tables.of_mut(family);
         let Some(flow) = self.peers.get(peer).map(|slot| slot.flows.of(family)) else {
             return Ok(());
@@ -154,39 +163,68 @@ impl Rib {
             id: destination.path,
             peer,
             leads: judged.leads,
-            stale: false,
+            marks: Marks::default(),
         };
         self.put(family, id, path);
         self.count(peer, family, id);
+        if translates {
+            self.follow(peer, prefix, id);
+        }
         Ok(())
     }
 
     /// Keeps a path in place of the one that it replaces, if there is one.
     fn put(&mut self, family: Family, id: NetId, path: Path) {
-        let is_it = |known: &&mut Path| known.peer == path.peer && known.id == path.id;
+        let is_it = |known: &&mut Path| known.came_from(path.peer) && known.id == path.id;
         let net = self.tables.of_mut(family).net_mut(id);
         if let Some(known) = net.and_then(|net| net.paths.iter_mut().find(is_it))
             && Arc::ptr_eq(&known.received, &path.received)
         {
-            known.stale = false;
+            known.marks.set_stale(false);
             return;
         }
         self.edit(family, id, |net| {
             if let Some(known) = net
                 .paths
                 .iter_mut()
-                .find(|known| known.peer == path.peer && known.id == path.id)
+                .find(|known| known.came_from(path.peer) && known.id == path.id)
             {
                 *known = path;
             } else if path.id == 0
-                || net.paths.iter().filter(|known| known.peer == path.peer).count() < PATHS_PER_PREFIX
+                || net
+                    .paths
+                    .iter()
+                    .filter(|known| known.came_from(path.peer))
+                    .count()
+                    < PATHS_PER_PREFIX
             {
                 net.paths.push(path);
             }
         });
     }
 
-    fn judge(
+    /// What becomes of a path that came to this prefix.
+    pub(super) fn judge(
+        &mut self,
+        peer: PeerIndex,
+        prefix: IpNet,
+        received: &Arc<Attributes>,
+        last: &mut Last,
+    ) -> Judged {
+        let passes = self
+            .configured
+            .member(peer)
+            .is_none_or(|member| member.translator.is_empty())
+            || matches!(self.boundary(peer, prefix), Boundary::Passes);
+        if passes {
+            self.judge_translated(peer, prefix, received, last)
+        } else {
+            Judged::OUT
+        }
+    }
+
+    /// What becomes of a path to this prefix, once NAT has done its part.
+    pub(super) fn judge_translated(
         &mut self,
         peer: PeerIndex,
         prefix: IpNet,
@@ -194,10 +232,7 @@ impl Rib {
         last: &mut Last,
     ) -> Judged {
         let Some(import) = Import::new(&self.configured, peer) else {
-            return Judged {
-                accepted: None,
-                leads: Leads::Nowhere,
-            };
+            return Judged::OUT;
         };
         if let Some((_, judged)) = last.as_ref().filter(|_| !import.looks_at_prefixes()) {
             return judged.clone();
@@ -223,11 +258,13 @@ impl Rib {
     }
 
     /// Notes whether a neighbour sent a prefix, and whether it was let in.
-    fn count(&mut self, peer: PeerIndex, family: Family, id: NetId) {
+    pub(super) fn count(&mut self, peer: PeerIndex, family: Family, id: NetId) {
         let paths = self.tables.of(family).net(id).map_or(&[][..], |net| &net.paths);
-        let mut paths = paths.iter().filter(|path| path.peer == peer).peekable();
-        let received = paths.peek().is_some();
-        let accepted = paths.any(|path| path.accepted.is_some());
+        let (mut received, mut accepted) = (false, false);
+        for path in paths.iter().filter(|path| path.peer == peer) {
+            received |= !path.is_translated();
+            accepted |= path.accepted.is_some();
+        }
         let Some(slot) = self.peers.get_mut(peer) else {
             return;
         };
@@ -248,12 +285,17 @@ impl Rib {
     }
 
     fn drop_paths(&mut self, peer: PeerIndex, family: Family, ids: &[NetId], which: impl Fn(&Path) -> bool) {
+        let translates = self.translates(peer);
         for id in ids {
-            let dropped = |path: &Path| path.peer == peer && which(path);
+            let dropped = |path: &Path| path.came_from(peer) && which(path);
             let net = self.tables.of(family).net(*id);
             if net.is_some_and(|net| net.paths.iter().any(dropped)) {
+                let prefix = self.tables.of(family).index.prefix(*id).filter(|_| translates);
                 self.edit(family, *id, |net| net.paths.retain(|path| !dropped(path)));
                 self.count(peer, family, *id);
+                if let Some(prefix) = prefix {
+                    self.follow(peer, prefix, *id);
+                }
             }
         }
     }

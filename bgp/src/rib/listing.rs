@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::table::{Net, Path};
+use super::table::Path;
 use super::tables::Rib;
 use crate::wire::attribute::Attributes;
 use crate::{Family, NeighbourName};
@@ -71,10 +71,12 @@ impl Rib {
             match query.view {
                 TableView::Received => {
                     let row = |path: &Path| self.row(prefix, path, &path.received);
-                    part.rows.extend(net.paths.iter().filter_map(row));
+                    let came = net.paths.iter().filter(|path| !path.is_translated());
+                    part.rows.extend(came.filter_map(row));
                 }
                 TableView::Best => {
-                    part.rows.extend(own(prefix, net, &ours));
+                    part.rows
+                        .extend(net.ours.then(|| self.own(prefix, &ours)).flatten());
                     let row = |path: &Path| self.row(prefix, path, path.accepted.as_ref()?);
                     part.rows.extend(net.used().iter().filter_map(row));
                 }
@@ -89,6 +91,25 @@ impl Rib {
         slot.map_or(Ipv4Addr::UNSPECIFIED, |slot| slot.router_id)
     }
 
+    /// The route that we bring into BGP, if we do; what only stands for ours behind NAT is not in BGP here.
+    fn own(&self, prefix: IpNet, originated: &Arc<Attributes>) -> Option<TableRow> {
+        let statics = &self.configured.statics;
+        let is_there = statics.is_own(prefix) || !statics.sites(prefix).is_empty();
+        let attributes = match prefix {
+            IpNet::V4(_) => originated.clone(),
+            IpNet::V6(_) => Arc::new(Attributes {
+                next_hop: crate::wire::attribute::NextHop::Address(IpAddr::from([0_u16; 8])),
+                ..Attributes::clone(originated)
+            }),
+        };
+        is_there.then_some(TableRow {
+            prefix,
+            from: None,
+            path: 0,
+            attributes,
+        })
+    }
+
     fn row(&self, prefix: IpNet, path: &Path, attributes: &Arc<Attributes>) -> Option<TableRow> {
         Some(TableRow {
             prefix,
@@ -97,21 +118,4 @@ impl Rib {
             attributes: attributes.clone(),
         })
     }
-}
-
-/// The route that we bring into BGP, if we do.
-fn own(prefix: IpNet, net: &Net, originated: &Arc<Attributes>) -> Option<TableRow> {
-    let attributes = match prefix {
-        IpNet::V4(_) => originated.clone(),
-        IpNet::V6(_) => Arc::new(Attributes {
-            next_hop: crate::wire::attribute::NextHop::Address(IpAddr::from([0_u16; 8])),
-            ..Attributes::clone(originated)
-        }),
-    };
-    net.ours.then_some(TableRow {
-        prefix,
-        from: None,
-        path: 0,
-        attributes,
-    })
 }

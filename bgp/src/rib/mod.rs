@@ -19,6 +19,7 @@ mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod translate;
 mod trial;
 mod view;
 
@@ -26,10 +27,12 @@ pub(crate) use inbound::LimitExceeded;
 pub(crate) use local::RouteChange;
 pub(crate) use peers::{Outlet, PeerIndex};
 pub(crate) use tables::Rib;
+pub(crate) use translate::News;
 
 pub use explain::{Direction, Explanation, PathJudged};
 pub use export::Withheld;
 pub use import::Refusal;
 pub use listing::{TablePart, TableQuery, TableRow, TableView};
+pub use translate::{Lies, Partly, RouteTranslation, Translated};
 pub use trial::{Decided, LimitTried, Outcome, TooMany, Trial};
 pub use view::{PrefixFilter, RoutePage, RouteQuery, RouteRow, RouteView, Standing};

@@ -3,6 +3,7 @@ use std::net::Ipv4Addr;
 
 use super::net_set::NetSet;
 use super::table::NetId;
+use super::translate::News;
 use crate::{Families, Family, NeighbourName};
 
 /// A neighbour in the tables; given out again once [`super::Rib::remove_peer`] was called.
@@ -41,6 +42,8 @@ pub(super) struct Peer {
     /// While a session is established.
     pub(super) outlet: Option<Outlet>,
     pub(super) flows: PerFamily<Flow>,
+    /// What is to be told of its prefixes that only NAT in part has to do with.
+    pub(super) news: News,
 }
 
 /// The prefixes of one family, in from a neighbour and out to it.
@@ -50,6 +53,8 @@ pub(super) struct Flow {
     pub(super) received: NetSet,
     /// Those of them that are let in.
     pub(super) accepted: NetSet,
+    /// Those that it sent and that rules of NAT do not translate as a whole.
+    pub(super) partly: NetSet,
     /// Those that it was sent, and not withdrawn from.
     pub(super) sent: NetSet,
     /// Those that it is to be sent, or to have withdrawn, if what it has is not right.
@@ -135,6 +140,7 @@ impl Peers {
             router_id: Ipv4Addr::UNSPECIFIED,
             outlet: None,
             flows: PerFamily::default(),
+            news: News::default(),
         };
         let at = self
             .slots

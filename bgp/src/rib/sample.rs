@@ -12,7 +12,7 @@ use super::{Outlet, PeerIndex, Rib};
 use crate::wire::as_path::{AsPath, Segment};
 use crate::wire::attribute::{Attributes, NextHop};
 use crate::wire::update::{Destination, Update};
-use crate::{Families, Limits, Neighbour, NeighbourName, Policy, Settings, Timers};
+use crate::{Families, Limits, Neighbour, NeighbourName, Policy, Settings, Timers, Translation};
 
 pub(crate) fn name(number: u8) -> NeighbourName {
     NeighbourName(format!("n{number}").into())
@@ -36,6 +36,7 @@ pub(crate) fn neighbour(number: u8) -> Neighbour {
             prefixes: 4000,
             restart_after: None,
         },
+        translation: Translation::default(),
         import: Policy::ALL,
         export: Policy::ALL,
         role: None,

@@ -23,7 +23,7 @@ pub(super) struct Table {
     pub(super) changed: NetSet,
     /// Those that the kernel was told of.
     pub(super) installed: NetSet,
-    /// How many have a best path, or are ours or a site's.
+    /// How many have a best path, or are ours or a site's, or stand for ours behind NAT.
     pub(super) best: u32,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Net {
     pub(super) holds: u32,
     /// How many paths are used.
     pub(super) used: u8,
-    /// It is a prefix of ours, or in the static address space of a site.
+    /// It is a prefix of ours, or stands for one behind NAT, or is in the static address space of a site.
     pub(super) ours: bool,
 }
 
@@ -53,9 +53,12 @@ pub(super) struct Path {
     pub(super) peer: PeerIndex,
     /// Where its next hop leads.
     pub(super) leads: Leads,
-    /// It is from before a restart or a refresh, and has not come again.
-    pub(super) stale: bool,
+    pub(super) marks: Marks,
 }
+
+/// What else is to be known of a path, in one octet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Marks(u8);
 
 /// Where the next hop of a path leads, as [`crate::next_hop::Resolution`] says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +69,36 @@ pub(super) enum Leads {
     Nowhere,
 }
 
+impl Marks {
+    const STALE: u8 = 1;
+    const TRANSLATED: u8 = 2;
+
+    /// It is from before a restart or a refresh, and has not come again.
+    pub(super) fn is_stale(self) -> bool {
+        self.0 & Self::STALE != 0
+    }
+
+    pub(super) fn set_stale(&mut self, stale: bool) {
+        self.0 = self.0 & !Self::STALE | if stale { Self::STALE } else { 0 };
+    }
+
+    /// The same of what NAT makes of it.
+    pub(super) fn translated(self) -> Self {
+        Self(self.0 | Self::TRANSLATED)
+    }
+}
+
 impl Path {
+    /// Whether it did not come so, but is what NAT makes of a path of that neighbour to another prefix.
+    pub(super) fn is_translated(&self) -> bool {
+        self.marks.0 & Marks::TRANSLATED != 0
+    }
+
+    /// Whether this neighbour sent it so.
+    pub(super) fn came_from(&self, peer: PeerIndex) -> bool {
+        self.peer == peer && !self.is_translated()
+    }
+
     /// Whether it is that path, with the same attributes.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let accepted = match (&self.accepted, &other.accepted) {

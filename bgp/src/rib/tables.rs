@@ -155,7 +155,10 @@ impl Rib {
         };
         let peers = self.peers.iter().filter(through);
         peers
-            .flat_map(|(_, slot)| slot.flows.of(family).received.iter())
+            .flat_map(|(index, slot)| {
+                let received = slot.flows.of(family).received.iter();
+                received.chain(self.translated(index, family))
+            })
             .collect()
     }
 }

@@ -131,8 +131,8 @@ impl Trial {
                 let (Some(prefix), Some(net)) = (table.index.prefix(id), table.net(id)) else {
                     continue;
                 };
-                for path in &net.paths {
-                    let judged = import.judge(prefix, &path.received);
+                for path in net.paths.iter().filter(|path| !path.is_translated()) {
+                    let judged = self.rib.decide(&import, prefix, path);
                     let decided = outcome
                         .decisions
                         .entry(judged.map(|decision| decision.term))

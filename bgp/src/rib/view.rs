@@ -9,6 +9,7 @@ use super::import::{Import, Refusal};
 use super::local::candidate;
 use super::table::{Leads, Net, NetId, Path};
 use super::tables::Rib;
+use super::translate::{Boundary, RouteTranslation};
 use crate::best_path::{Candidate, Step, lost_by};
 use crate::wire::attribute::Attributes;
 use crate::{Family, NeighbourName};
@@ -80,6 +81,8 @@ pub struct RouteRow {
     pub stale: bool,
     /// What became of it.
     pub standing: Standing,
+    /// What NAT has to do with it.
+    pub translation: Option<RouteTranslation>,
 }
 
 /// What became of a route.
@@ -184,7 +187,10 @@ impl Rib {
     fn learnt(&self, prefix: IpNet, net: &Net, query: &RouteQuery) -> Vec<RouteRow> {
         let rows = self.rows(prefix, net, query.neighbour.as_ref());
         match query.view {
-            RouteView::Received => rows.map(|(_, row)| row).collect(),
+            RouteView::Received => rows
+                .filter(|(path, _)| !path.is_translated())
+                .map(|(_, row)| row)
+                .collect(),
             RouteView::Accepted | RouteView::Best | RouteView::Advertised => rows
                 .filter_map(|(path, row)| {
                     Some(RouteRow {
@@ -207,6 +213,7 @@ impl Rib {
             attributes: Arc::new(super::export::originated()),
             stale: false,
             standing,
+            translation: None,
         };
         let mut rows = Vec::new();
         if net.ours {
@@ -256,6 +263,9 @@ impl Rib {
                 attributes,
                 stale: false,
                 standing,
+                translation: (source.from == From::Us)
+                    .then(|| self.translation_of_ours(index, prefix))
+                    .flatten(),
             })
         };
         had.filter_map(row).collect()
@@ -281,8 +291,13 @@ impl Rib {
                     to: None,
                     path: path.id,
                     attributes: path.received.clone(),
-                    stale: path.stale,
+                    stale: path.marks.is_stale(),
                     standing,
+                    translation: if path.is_translated() {
+                        self.made_of(path.peer, prefix)
+                    } else {
+                        self.translation(path.peer, prefix)
+                    },
                 };
                 asked
                     .as_ref()
@@ -293,6 +308,14 @@ impl Rib {
 
     /// What became of each path to a prefix, in their order.
     fn standings(&self, prefix: IpNet, net: &Net) -> Vec<Standing> {
+        let chosen = self.chosen(net).into_iter().zip(&net.paths);
+        chosen
+            .map(|(standing, path)| standing.unwrap_or_else(|| self.ineligible(prefix, path)))
+            .collect()
+    }
+
+    /// What the choice made of each path, if it could be chosen.
+    fn chosen(&self, net: &Net) -> Vec<Option<Standing>> {
         let candidates: Vec<Option<Candidate<'_>>> = net
             .paths
             .iter()
@@ -301,23 +324,42 @@ impl Rib {
         let eligible: Vec<Candidate<'_>> = candidates.iter().flatten().copied().collect();
         let mut lost = lost_by(&eligible).into_iter();
         let used = usize::from(net.used);
-        let standing = |(at, (path, candidate)): (usize, (&Path, Option<Candidate<'_>>))| match candidate {
-            None => self.ineligible(prefix, path),
-            Some(_) => match lost.next().flatten() {
+        let standing = |(at, candidate): (usize, Option<Candidate<'_>>)| {
+            candidate.map(|_| match lost.next().flatten() {
                 None => Standing::Best,
                 Some(_) if at < used => Standing::Multipath,
                 Some(step) => Standing::Lost(step),
-            },
+            })
         };
-        net.paths
-            .iter()
-            .zip(candidates)
-            .enumerate()
-            .map(standing)
-            .collect()
+        candidates.into_iter().enumerate().map(standing).collect()
     }
 
+    /// Why a path cannot be chosen; of one that NAT makes into another, what became of that.
     fn ineligible(&self, prefix: IpNet, path: &Path) -> Standing {
+        if path.is_translated() {
+            return self.left_out(prefix, path);
+        }
+        let external = match self.boundary(path.peer, prefix) {
+            Boundary::Passes => return self.left_out(prefix, path),
+            Boundary::Stays(_, refusal) => return Standing::Refused(refusal),
+            Boundary::Becomes(mapping) => mapping.external,
+        };
+        let table = self.tables.of(Family::of_prefix(&external));
+        let Some(net) = table.index.find(external).and_then(|id| table.net(id)) else {
+            return self.left_out(external, path);
+        };
+        let made =
+            |(_, other): &(_, &Path)| other.is_translated() && other.peer == path.peer && other.id == path.id;
+        let chosen = self.chosen(net).into_iter().zip(&net.paths).find(made);
+        match chosen {
+            Some((Some(standing), _)) => standing,
+            Some((None, made)) => self.left_out(external, made),
+            None => self.left_out(external, path),
+        }
+    }
+
+    /// Why a path to a prefix, as NAT makes it, is not chosen from.
+    fn left_out(&self, prefix: IpNet, path: &Path) -> Standing {
         let import = Import::new(&self.configured, path.peer);
         let judged = import.map(|import| import.judge(prefix, &path.received));
         match (judged, path.leads) {

@@ -20,6 +20,7 @@ mod refresh;
 mod restart;
 mod session;
 mod site;
+mod translation;
 
 pub(crate) use lone::Lone;
 pub(crate) use network::Network;

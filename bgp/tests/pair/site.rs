@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bgp::{
     Action, Event, Families, Family, Input, LastError, Limits, Neighbour, NeighbourName, PeerSnapshot,
-    PeerState, Policy, Random, Settings, Speaker, Timers, Way,
+    PeerState, Policy, Random, Settings, Speaker, Timers, Translation, Way,
 };
 use ipnet::IpNet;
 
@@ -76,6 +76,7 @@ pub(crate) fn neighbour(here: u8, there: u8, asn: u32) -> Neighbour {
             prefixes: 4000,
             restart_after: None,
         },
+        translation: Translation::default(),
         import: Policy::ALL,
         export: Policy::ALL,
         role: None,

@@ -8,10 +8,10 @@ use bgp::wire::capability::{Capabilities, GracefulRestart};
 use bgp::wire::framing::{Framing, keepalive};
 use bgp::wire::open::Open;
 use bgp::{
-    Action, ConnectionId, Event, Families, Family, Input, Limits, Neighbour, NeighbourName, PeerState,
-    Policy, Random, Settings, Speaker, Timers,
+    Action, ConnectionId, Event, Families, Family, Input, Limits, Mapping, MappingKind, Neighbour,
+    NeighbourName, PeerState, Policy, Random, Settings, Speaker, Timers, Translation,
 };
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::random::Sequence;
 use crate::script::Script;
@@ -248,6 +248,26 @@ fn address(octet: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(169, 254, 0, octet))
 }
 
+/// The third is behind NAT.
+fn translation(octet: u8) -> Translation {
+    let mapping = |rule: &str, internal: [u8; 4], external: [u8; 4], kind| Mapping {
+        rule: rule.into(),
+        internal: IpNet::from(Ipv4Net::new_assert(internal.into(), 8)),
+        external: IpNet::from(Ipv4Net::new_assert(external.into(), 8)),
+        kind,
+    };
+    if octet != 3 {
+        return Translation::default();
+    }
+    Translation {
+        ingress: vec![
+            mapping("a", [10, 0, 0, 0], [11, 0, 0, 0], MappingKind::Static),
+            mapping("b", [12, 0, 0, 0], [13, 0, 0, 0], MappingKind::Dynamic),
+        ],
+        egress: vec![mapping("c", [10, 0, 0, 0], [14, 0, 0, 0], MappingKind::Static)],
+    }
+}
+
 fn neighbour(octet: u8, asn: u32) -> Neighbour {
     Neighbour {
         site: "site".into(),
@@ -261,6 +281,7 @@ fn neighbour(octet: u8, asn: u32) -> Neighbour {
             prefixes: 100,
             restart_after: None,
         },
+        translation: translation(octet),
         import: Policy::ALL,
         export: Policy::ALL,
         role: None,

@@ -88,6 +88,7 @@ fn told(elem: &BgpElem, kind: &str, as_json: bool) -> String {
         standing: kind.to_owned(),
         why: None,
         term: None,
+        nat: None,
     };
     if !as_json {
         return line(&route);

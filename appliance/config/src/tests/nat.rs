@@ -466,11 +466,6 @@ fn a_connection_with_rules_is_held_closed_and_told() {
     assert_eq!(held(&found.connections["to-c"]), None);
     let paths: Vec<String> = notices(&found).into_iter().map(|notice| notice.path).collect();
     assert_eq!(paths, ["/connections/to-b/nat", "/nat_rules"]);
-    let flag = with(sample(), "/gateway/nat_route_translation", json!(true));
-    assert_eq!(
-        notices(&check(&flag).unwrap())[0].path,
-        "/gateway/nat_route_translation"
-    );
 }
 
 #[test]

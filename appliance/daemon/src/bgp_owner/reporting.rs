@@ -9,8 +9,8 @@ use super::routes::connection;
 use crate::chronicle::{News, Teller};
 use crate::journal;
 
-/// Of one neighbour's malformed messages one is told in so long.
-const MALFORMED: Duration = Duration::from_secs(60);
+/// Of one neighbour's malformed messages, and of its prefixes that NAT does not translate as a whole, one is told in so long.
+const NOW_AND_THEN: Duration = Duration::from_secs(60);
 
 /// What happened to sessions, for log and chronicle. The same again is told once.
 pub(super) struct Reporting {
@@ -23,6 +23,7 @@ pub(super) struct Reporting {
 struct Told {
     down: Option<(&'static str, String)>,
     malformed: Option<Instant>,
+    partly: Option<Instant>,
 }
 
 impl Reporting {
@@ -62,7 +63,16 @@ impl Reporting {
             }
             Event::Restarting(name) => self.tell("bgp-restarting", &name, None),
             Event::RestartOver(name) => self.tell("bgp-restart-over", &name, None),
-            Event::Malformed(name, words) => self.malformed(&name, words, Instant::now()),
+            Event::Malformed(name, words) => {
+                let told = &mut self.told(&name).malformed;
+                let due = is_due(told, Instant::now());
+                self.now_and_then("bgp-malformed", due, &name, words);
+            }
+            Event::PartlyTranslated(name, words) => {
+                let told = &mut self.told(&name).partly;
+                let due = is_due(told, Instant::now());
+                self.now_and_then("bgp-partly-translated", due, &name, words);
+            }
             Event::Converged => info!("BGP: all neighbours told their routes, or had the time to"),
         }
     }
@@ -103,14 +113,22 @@ impl Reporting {
             .tell(News::new("bgp-down").to(&connection).ended_by(error));
     }
 
-    fn malformed(&mut self, name: &NeighbourName, words: String, now: Instant) {
-        let told = &mut self.told(name).malformed;
-        if told.is_some_and(|at| now.saturating_duration_since(at) < MALFORMED) {
-            return debug!(neighbour = %name, words, "bgp-malformed");
+    fn now_and_then(&self, word: &'static str, due: bool, name: &NeighbourName, words: String) {
+        if due {
+            self.tell(word, name, Some(words));
+        } else {
+            debug!(neighbour = %name, words, "{word}");
         }
-        *told = Some(now);
-        self.tell("bgp-malformed", name, Some(words));
     }
+}
+
+/// Whether something that is told now and then is to be told again.
+fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
+    let due = told.is_none_or(|at| now.saturating_duration_since(at) >= NOW_AND_THEN);
+    if due {
+        *told = Some(now);
+    }
+    due
 }
 
 /// The word of a side.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bgp::{
     Families, Input, Limits, Neighbour, NeighbourName, PeerState, Policy, Settings, Side, Speaker, Timers,
+    Translation,
 };
 use bgpkit_parser::models::{Bgp4MpEnum, BgpMessage, MrtMessage, NetworkPrefix};
 use bgpkit_parser::parser::parse_mrt_record;
@@ -85,6 +86,7 @@ fn settings(asn: u32, own: &str, end: SessionEnd) -> BgpSettings {
             prefixes: 4000,
             restart_after: None,
         },
+        translation: Translation::default(),
         import: Policy::ALL,
         export: Policy::ALL,
         role: None,

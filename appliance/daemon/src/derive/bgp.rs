@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 use super::numbering::number;
 use super::route_policy::policy;
+use super::route_translation::translation;
 use super::{Addresses, InUse, negotiated};
 use crate::secrets::Secrets;
 
@@ -103,7 +104,7 @@ pub(super) fn settings(
     let numbers = number(config.connections.keys(), in_use);
     for (name, connection) in negotiated(config, addresses) {
         let neighbour = NeighbourName(Arc::from(name.as_str()));
-        let space = connection.site.address_space.clone();
+        let space = config.static_space(connection);
         settings.speaker.sites.insert(neighbour.clone(), space);
         let link = numbers.get(name).map(|numbering| numbering.link.clone());
         let session = connection.bgp.as_ref().zip(connection.site.bgp.as_ref());
@@ -176,6 +177,7 @@ fn neighbour(
             prefixes: session.maximum_prefixes,
             restart_after: session.restart_after,
         },
+        translation: translation(config, connection),
         import: named(&session.import),
         export: named(&session.export),
         role: session.capabilities.role.map(role),

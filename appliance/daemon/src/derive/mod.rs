@@ -9,6 +9,7 @@ mod network;
 mod numbering;
 mod resting;
 mod route_policy;
+mod route_translation;
 #[cfg(test)]
 mod tests;
 

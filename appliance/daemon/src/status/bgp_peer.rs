@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bgp::bfd::{BfdSnapshot, SessionState};
-use bgp::{Families, FamilyCounts, LastError, Messages, Negotiated, PeerSnapshot, PeerState, Role};
+use bgp::{
+    Direction, Families, FamilyCounts, LastError, Lies, Messages, Negotiated, Partly, PeerSnapshot,
+    PeerState, Role,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -39,6 +42,26 @@ pub(crate) struct PeerStatus {
     /// By address family.
     prefixes: BTreeMap<String, PrefixesStatus>,
     established_count: u64,
+    /// Prefixes that rules of NAT have to do with and that are not translated, or not as a whole: a hundred at most.
+    partly_translated: Vec<PartlyStatus>,
+    /// How many there are.
+    partly_translated_count: usize,
+}
+
+/// A prefix that a rule of NAT does not translate as a whole.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PartlyStatus {
+    prefix: String,
+    /// `import` for one that the peer sent, `export` for one of ours.
+    direction: &'static str,
+    /// The rule.
+    rule: String,
+    /// The internal prefix of the rule.
+    internal: String,
+    /// How it lies to that: `inside`, `hidden` or `superseded`, and so is left out; `around` or `port`, and so passes as it is.
+    lies: &'static str,
+    /// The same in words.
+    detail: String,
 }
 
 /// Why a session ended, and what to do about it.
@@ -168,6 +191,8 @@ fn peer(snapshot: &PeerSnapshot, settings: &bgp::Neighbour, now: Instant) -> Pee
             .map(|(family, counts)| (family.to_string(), prefixes(counts)))
             .collect(),
         established_count: snapshot.established_count,
+        partly_translated: snapshot.partly_translated.iter().map(partly).collect(),
+        partly_translated_count: snapshot.partly_translated_count,
     }
 }
 
@@ -260,6 +285,31 @@ fn messages(messages: &Messages) -> MessagesStatus {
         refreshes: messages.refreshes,
         keepalives: messages.keepalives,
         notifications: messages.notifications,
+    }
+}
+
+fn partly(partly: &Partly) -> PartlyStatus {
+    PartlyStatus {
+        prefix: partly.prefix.to_string(),
+        direction: match partly.direction {
+            Direction::Import => "import",
+            Direction::Export => "export",
+        },
+        rule: partly.rule.to_string(),
+        internal: partly.internal.to_string(),
+        lies: lies(partly.lies),
+        detail: partly.to_string(),
+    }
+}
+
+/// The word for how a prefix lies to a rule that does not translate it.
+pub(super) fn lies(lies: Lies) -> &'static str {
+    match lies {
+        Lies::Inside => "inside",
+        Lies::Hidden => "hidden",
+        Lies::Around => "around",
+        Lies::Port => "port",
+        Lies::Superseded => "superseded",
     }
 }
 

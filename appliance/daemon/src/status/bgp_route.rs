@@ -1,7 +1,12 @@
 use bgp::wire::attribute::{Attributes, Origin};
-use bgp::{Community, Explanation, Refusal, RoutePage, RouteRow, Standing, Step, Withheld};
+use bgp::{
+    Community, Explanation, Refusal, RoutePage, RouteRow, RouteTranslation, Standing, Step, Translated,
+    Withheld,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use super::bgp_peer::lies;
 
 /// Some routes of BGP, by prefix.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -41,6 +46,21 @@ struct RouteStatus {
     /// The term of the policy that decided so, by its position.
     #[serde(skip_serializing_if = "Option::is_none")]
     term: Option<usize>,
+    /// What rules of NAT have to do with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nat: Option<NatStatus>,
+}
+
+/// What a rule of NAT makes of a route.
+#[derive(Debug, Serialize, JsonSchema)]
+struct NatStatus {
+    rule: String,
+    /// `to`: it goes on as another prefix; `from`: it is what was made of another; else it is not translated as a whole,
+    /// for it lies so to the rule.
+    what: &'static str,
+    /// That other prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
 }
 
 /// Which term of which policy decided about routes to a prefix.
@@ -63,6 +83,9 @@ struct DecisionStatus {
     /// The term that decided, by its position.
     #[serde(skip_serializing_if = "Option::is_none")]
     term: Option<usize>,
+    /// What rules of NAT have to do with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nat: Option<NatStatus>,
 }
 
 impl RoutesStatus {
@@ -94,6 +117,7 @@ impl RouteStatus {
             standing,
             why,
             term,
+            nat: row.translation.as_ref().map(nat),
         }
     }
 }
@@ -104,9 +128,15 @@ impl ExplanationStatus {
         let paths = match explanation {
             Explanation::Import(paths) => paths
                 .into_iter()
-                .map(|(id, decision)| decided(path(id), decision.map_err(refusal)))
+                .map(|judged| DecisionStatus {
+                    nat: judged.translation.as_ref().map(nat),
+                    ..decided(path(judged.path), judged.decision.map_err(refusal))
+                })
                 .collect(),
-            Explanation::Export(decision) => vec![decided(None, decision.map_err(withheld))],
+            Explanation::Export(decision, translation) => vec![DecisionStatus {
+                nat: translation.as_ref().map(nat),
+                ..decided(None, decision.map_err(withheld))
+            }],
         };
         Self { paths }
     }
@@ -130,6 +160,20 @@ fn decided(
         accepted,
         by,
         term,
+        nat: None,
+    }
+}
+
+fn nat(translation: &RouteTranslation) -> NatStatus {
+    let (what, prefix) = match translation.what {
+        Translated::To(prefix) => ("to", Some(prefix)),
+        Translated::From(prefix) => ("from", Some(prefix)),
+        Translated::Not(how) => (lies(how), None),
+    };
+    NatStatus {
+        rule: translation.rule.to_string(),
+        what,
+        prefix: prefix.map(|prefix| prefix.to_string()),
     }
 }
 
@@ -184,6 +228,9 @@ fn step(step: Step) -> &'static str {
 fn refusal(refusal: Refusal) -> (&'static str, Option<usize>) {
     match refusal {
         Refusal::OwnPrefix => ("own-prefix", None),
+        Refusal::PartlyTranslated => ("partly-translated", None),
+        Refusal::Hidden => ("nat-hidden", None),
+        Refusal::Superseded => ("nat-superseded", None),
         Refusal::OurAutonomousSystem => ("as-loop", None),
         Refusal::OurRouterId => ("originator-loop", None),
         Refusal::RouteLeak => ("route-leak", None),
@@ -197,6 +244,8 @@ fn withheld(withheld: Withheld) -> (&'static str, Option<usize>) {
         Withheld::LeadsThere => ("leads-there", None),
         Withheld::DefaultRoute => ("default-route", None),
         Withheld::OwnPrefix => ("own-prefix", None),
+        Withheld::Translated => ("translated", None),
+        Withheld::PartlyTranslated => ("partly-translated", None),
         Withheld::Internal => ("internal", None),
         Withheld::Community(_) => ("community", None),
         Withheld::OnlyToCustomer => ("only-to-customer", None),

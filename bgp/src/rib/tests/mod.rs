@@ -5,4 +5,5 @@ mod model;
 mod properties;
 mod replay;
 mod rules;
+mod translation;
 mod world;

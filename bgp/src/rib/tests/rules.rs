@@ -52,14 +52,14 @@ impl Pair {
 
     fn import(&self, to: &str) -> Result<Option<usize>, Refusal> {
         match self.rib.explain(&sample::name(1), Direction::Import, prefix(to)) {
-            Some(Explanation::Import(paths)) => paths[0].1,
+            Some(Explanation::Import(paths)) => paths[0].decision,
             other => panic!("{other:?}"),
         }
     }
 
     fn export(&self, to: &str) -> Result<Option<usize>, Withheld> {
         match self.rib.explain(&sample::name(2), Direction::Export, prefix(to)) {
-            Some(Explanation::Export(route)) => route,
+            Some(Explanation::Export(route, _)) => route,
             other => panic!("{other:?}"),
         }
     }
