@@ -33,6 +33,7 @@ mod ipv6;
 mod lab;
 mod mobike;
 mod names;
+mod nat;
 mod outer;
 mod pair;
 mod ppk;

@@ -27,7 +27,7 @@ pub struct Hold {
 }
 
 /// What can hold a connection.
-const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, authentication, translation];
+const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, authentication];
 
 /// All that this version keeps and does not act on, by path.
 pub fn notices(config: &ValidConfig) -> Vec<Notice> {
@@ -101,14 +101,6 @@ fn authentication(connection: &Connection) -> Option<Hold> {
     Some(Hold {
         key: "authentication",
         detail,
-    })
-}
-
-/// What is to be translated must not leave as it is.
-fn translation(connection: &Connection) -> Option<Hold> {
-    (!connection.nat.is_empty()).then(|| Hold {
-        key: "nat",
-        detail: "this version does not translate addresses".to_owned(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! What of BGP and translation is valid and kept, and yet is to be told.
+//! What of BGP is valid and kept, and yet is to be told.
 
 use std::time::Duration;
 
@@ -6,12 +6,9 @@ use crate::model::bgp::{HOLD_TIME_S, KEEPALIVE_S};
 use crate::model::{BgpTimers, Name};
 use crate::{Notice, Reason, ValidConfig};
 
-/// What this version does not act on, and timers that peers may not bear; none of it keeps a connection closed.
+/// Timers that peers may not bear; they keep no connection closed.
 pub(crate) fn routing_notices(config: &ValidConfig) -> Vec<Notice> {
     let mut notices = Vec::new();
-    if !config.nat_rules.is_empty() {
-        notices.push(later("/nat_rules".to_owned(), "nothing is translated"));
-    }
     if let Some(bgp) = &config.gateway.bgp {
         notices.extend(short(bgp.timers, "/gateway/bgp"));
     }
@@ -28,14 +25,6 @@ pub(crate) fn routing_notices(config: &ValidConfig) -> Vec<Notice> {
 
 fn path(name: &Name) -> String {
     format!("/connections/{name}/bgp")
-}
-
-fn later(path: String, what: &str) -> Notice {
-    Notice {
-        path,
-        reason: Reason::NotInThisVersion,
-        detail: what.to_owned(),
-    }
 }
 
 /// Timers shorter than Azure's: its keepalives come every 60 seconds, whatever the peer asks for.

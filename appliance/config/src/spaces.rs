@@ -117,4 +117,18 @@ impl ValidConfig {
         }
         found
     }
+
+    /// The prefixes that only rules of translation know: what sites call themselves, and what we are to sites. But for those
+    /// that are ours as well, nobody here has such an address, and nothing is sent there as it is.
+    pub fn hidden(&self) -> BTreeSet<IpNet> {
+        let connections = self.connections.values();
+        let rules = connections.flat_map(|connection| {
+            let ingress = connection.nat.ingress.values();
+            let theirs = ingress.filter(|rule| rule.is_whole()).map(|rule| rule.internal);
+            let egress = connection.nat.egress.values();
+            theirs.chain(egress.map(|rule| rule.external))
+        });
+        let ours = &self.gateway.address_space;
+        rules.flat_map(|net| without(net, ours)).collect()
+    }
 }

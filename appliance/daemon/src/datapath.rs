@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use appliance_config::model::Name;
 use appliance_dhcp::Lease;
 use appliance_kernel::{Device, Refusal};
+use appliance_nat::Counted;
 use ike::{ChildId, ConnectionName, Encapsulation, EspPair, Input, Watched};
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -102,6 +103,50 @@ pub(crate) struct DatapathSnapshot {
     pub(crate) refused: Vec<Refused>,
     /// The interfaces of the document.
     pub(crate) machine: BTreeMap<Name, InterfaceSnapshot>,
+    /// What is translated.
+    pub(crate) translation: TranslationSnapshot,
+}
+
+/// What is translated, and by what.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TranslationSnapshot {
+    /// Whether there are rules.
+    pub(crate) wanted: bool,
+    /// Whether the kernel has it. If not, `refused` of the datapath says why, and connections whose rules it does not know
+    /// have no routes.
+    pub(crate) in_place: bool,
+    /// Each rule on each connection.
+    pub(crate) bindings: Vec<BindingSnapshot>,
+    /// How many flows connection tracking refused since the kernel started, for want of a free port or otherwise.
+    pub(crate) flows_refused: u64,
+}
+
+/// A rule on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BindingSnapshot {
+    /// The name of the connection.
+    pub(crate) connection: String,
+    /// The name of the rule.
+    pub(crate) rule: String,
+    /// The prefix that it translates to.
+    pub(crate) external: IpNet,
+    /// What it translated since it is there.
+    pub(crate) translated: Counted,
+    /// The flows that it translates now.
+    pub(crate) flows: u64,
+    /// Of a dynamic rule.
+    pub(crate) dynamic: Option<DynamicSnapshot>,
+}
+
+/// What is known of a dynamic rule on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DynamicSnapshot {
+    /// External ports in use, of the protocol that uses most.
+    pub(crate) ports_in_use: u64,
+    /// External ports that each protocol has.
+    pub(crate) ports: u64,
+    /// What came to its external prefix without being asked for, and was dropped.
+    pub(crate) refused: Counted,
 }
 
 /// One interface of the document.
@@ -140,6 +185,7 @@ impl DatapathSnapshot {
             carried: BTreeMap::new(),
             refused: Vec::new(),
             machine: BTreeMap::new(),
+            translation: TranslationSnapshot::default(),
         }
     }
 }

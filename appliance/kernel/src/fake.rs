@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use appliance_nat::Counted;
 use tokio::sync::Notify;
 
 use crate::address::Connected;
@@ -16,6 +17,7 @@ use crate::owned::Op;
 use crate::probe::Missing;
 use crate::reconciler::step_needs;
 use crate::refusal::Refusal;
+use crate::tracking::Flow;
 use crate::xfrm_state::{Counters, KeyMaterial, StateKey};
 
 /// A kernel in memory. Clones are the same kernel, so a test can look at it while a [`crate::Kernel`] works
@@ -36,6 +38,9 @@ struct State {
     connected: BTreeSet<Connected>,
     refusals: BTreeMap<Key, Refusal>,
     counters: BTreeMap<StateKey, Counters>,
+    flows: Vec<Flow>,
+    flows_refused: u64,
+    translated: BTreeMap<String, Counted>,
     performed: Vec<Operation>,
     notices: VecDeque<Notice>,
     missing: Option<Missing>,
@@ -78,7 +83,8 @@ impl FakeKernel {
             | Key::Rule(_)
             | Key::State(_)
             | Key::Policy(_)
-            | Key::Ruleset => Notice::Gone(key.clone()),
+            | Key::Ruleset
+            | Key::Translation => Notice::Gone(key.clone()),
         });
     }
 
@@ -135,6 +141,26 @@ impl FakeKernel {
         self.state().counters.insert(key, counters);
     }
 
+    /// Lets a flow begin.
+    pub fn follow(&self, flow: Flow) {
+        self.state().flows.push(flow);
+    }
+
+    /// The flows that are there.
+    pub fn flows(&self) -> Vec<Flow> {
+        self.state().flows.clone()
+    }
+
+    /// Lets so many flows be refused from the start.
+    pub fn refuse_flows(&self, count: u64) {
+        self.state().flows_refused = count;
+    }
+
+    /// Lets packets pass a counter of the table that translates.
+    pub fn translate(&self, counter: &str, counted: Counted) {
+        self.state().translated.insert(counter.to_owned(), counted);
+    }
+
     /// All that is there.
     pub fn objects(&self) -> BTreeMap<Key, Object> {
         self.state().objects.clone()
@@ -165,6 +191,7 @@ impl FakeKernel {
                 detail: format!("no link {link}"),
             });
         }
+        state.forget_outdated(&step);
         match &step {
             Op::Create(key, object) | Op::Replace { key, to: object, .. } => {
                 state.objects.insert(key.clone(), object.clone());
@@ -189,9 +216,13 @@ impl FakeKernel {
         let state = self.state();
         let ours = state.objects.keys().filter_map(|key| match key {
             Key::Address(address) => Some(Connected::from(address)),
-            Key::Link(_) | Key::Route(_) | Key::Rule(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => {
-                None
-            }
+            Key::Link(_)
+            | Key::Route(_)
+            | Key::Rule(_)
+            | Key::State(_)
+            | Key::Policy(_)
+            | Key::Ruleset
+            | Key::Translation => None,
         });
         let devices = state.links().into_iter().map(|name| {
             let device = state.devices.get(&name).cloned().unwrap_or_default();
@@ -208,12 +239,24 @@ impl FakeKernel {
         let state = self.state();
         let keys = state.objects.keys().filter_map(|key| match key {
             Key::State(key) => Some(*key),
-            Key::Link(_) | Key::Address(_) | Key::Route(_) | Key::Rule(_) | Key::Policy(_) | Key::Ruleset => {
-                None
-            }
+            Key::Link(_)
+            | Key::Address(_)
+            | Key::Route(_)
+            | Key::Rule(_)
+            | Key::Policy(_)
+            | Key::Ruleset
+            | Key::Translation => None,
         });
         keys.map(|key| (key, state.counters.get(&key).copied().unwrap_or_default()))
             .collect()
+    }
+
+    pub(crate) fn translated(&self) -> BTreeMap<String, Counted> {
+        self.state().translated.clone()
+    }
+
+    pub(crate) fn flows_refused(&self) -> u64 {
+        self.state().flows_refused
     }
 
     pub(crate) fn probe(&self) -> Result<(), Missing> {
@@ -244,9 +287,24 @@ impl State {
             | Key::Rule(_)
             | Key::State(_)
             | Key::Policy(_)
-            | Key::Ruleset => None,
+            | Key::Ruleset
+            | Key::Translation => None,
         });
         ours.chain(self.devices.keys().cloned()).collect()
+    }
+
+    fn forget_outdated(&mut self, step: &Operation) {
+        let outdated = match step {
+            Op::Replace {
+                from: Object::Translation(from),
+                to: Object::Translation(to),
+                ..
+            } => from.outdated(Some(to)),
+            Op::Delete(_, Object::Translation(before)) => before.outdated(None),
+            Op::Create(..) | Op::Replace { .. } | Op::Delete(..) => return,
+        };
+        self.flows
+            .retain(|flow| !outdated.iter().any(|marked| marked.holds(flow.mark)));
     }
 
     fn drop_dependents(&mut self, link: &LinkName) {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use appliance_nat::Counted;
+
 use crate::address::{Address, Connected};
 use crate::fake::FakeKernel;
 use crate::link::{Device, Link, LinkKind, LinkName};
@@ -13,6 +15,8 @@ use crate::owned::Op;
 use crate::probe::Missing;
 use crate::reconciler::{Reconciler, Request};
 use crate::refusal::Refusal;
+use crate::tracking::Flow;
+use crate::translation::Translation;
 use crate::xfrm_state::{Counters, StateKey, XfrmState};
 
 /// How often one call goes over its plan: each round may unblock what waited for a link.
@@ -307,6 +311,45 @@ impl Kernel {
         }
     }
 
+    /// What has passed through each binding of the table that translates, and what it dropped, by name of its counter.
+    ///
+    /// # Errors
+    ///
+    /// When the table is not there, or `nft` does not say.
+    pub async fn translated(&mut self) -> Result<BTreeMap<String, Counted>, Refusal> {
+        match &mut self.port {
+            Port::Netlink(_) => crate::nft::counters(&Key::Translation).await,
+            Port::Fake(fake) => Ok(fake.translated()),
+        }
+    }
+
+    /// Goes through all flows that bear a mark, one at a time: there may be hundreds of thousands.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel cannot be read.
+    pub async fn flows(&mut self, each: impl FnMut(Flow)) -> Result<(), Refusal> {
+        match &mut self.port {
+            Port::Netlink(netlink) => netlink.flows(each).await,
+            Port::Fake(fake) => {
+                fake.flows().into_iter().for_each(each);
+                Ok(())
+            }
+        }
+    }
+
+    /// How many flows connection tracking refused since the kernel started, since their addresses and ports were taken.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel cannot be read.
+    pub async fn flows_refused(&mut self) -> Result<u64, Refusal> {
+        match &mut self.port {
+            Port::Netlink(netlink) => netlink.flows_refused().await,
+            Port::Fake(fake) => Ok(fake.flows_refused()),
+        }
+    }
+
     /// Whether this kernel has all that the kernel datapath needs; tries it, and leaves nothing behind.
     ///
     /// # Errors
@@ -334,6 +377,14 @@ impl Kernel {
         self.core.present_objects()
     }
 
+    /// What the table that translates does, if it is there.
+    pub fn translation(&self) -> Option<&Translation> {
+        match self.core.present(&Key::Translation) {
+            Some(Object::Translation(translation)) => Some(translation),
+            _ => None,
+        }
+    }
+
     /// The networks that addresses, ours or not, connect to links.
     pub fn connected(&self) -> &BTreeSet<Connected> {
         &self.connected
@@ -356,7 +407,8 @@ impl Kernel {
                 | Object::Rule(_)
                 | Object::State(_)
                 | Object::Policy(_)
-                | Object::Ruleset(_) => None,
+                | Object::Ruleset(_)
+                | Object::Translation(_) => None,
             })
             .collect();
         let all = self.connected.iter().filter_map(Connected::as_address);

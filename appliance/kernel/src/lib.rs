@@ -1,5 +1,5 @@
-//! Kernel objects over netlink, reconciled: links, addresses, routes, rules, ESP states, policies and one nftables
-//! table. See the folder's `README.md`.
+//! Kernel objects over netlink, reconciled: links, addresses, routes, rules, ESP states, policies and two nftables
+//! tables. See the folder's `README.md`.
 
 mod address;
 mod algorithm;
@@ -20,6 +20,8 @@ mod route;
 mod rule;
 mod ruleset;
 pub mod sysctl;
+mod tracking;
+mod translation;
 mod xfrm_policy;
 mod xfrm_state;
 
@@ -37,5 +39,7 @@ pub use refusal::{Refusal, RefusalKind};
 pub use route::{Route, RouteKey, Target};
 pub use rule::{Rule, Version};
 pub use ruleset::{MaximumSegments, Ruleset};
+pub use tracking::Flow;
+pub use translation::Translation;
 pub use xfrm_policy::{Direction, PolicyKey, PolicySelector, PortMask, XfrmPolicy};
 pub use xfrm_state::{Counters, KeyMaterial, StateKey, UdpPorts, Volume, XfrmState};

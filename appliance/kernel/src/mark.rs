@@ -5,6 +5,15 @@ use std::ops::RangeInclusive;
 /// Interface ids of ours: every ESP state, policy and XFRM interface that bears one belongs to us.
 pub const INTERFACE_IDS: RangeInclusive<u32> = 0x4357_0000..=0x4357_ffff;
 
+/// The mark of packets that are translated and then leave by a tunnel, and the table of routes that they take there; each
+/// tunnel has its own, which is the number of its connection. In the range of [`INTERFACE_IDS`].
+pub const fn packet_mark(number: u16) -> u32 {
+    *INTERFACE_IDS.start() | number as u32
+}
+
+/// Metric of the routes that marked packets take.
+pub const MARKED_METRIC: u32 = 100;
+
 /// Protocol number of our routes and addresses (`rtm_protocol`, `IFA_PROTO`); unassigned in Linux.
 pub const PROTOCOL: u8 = 67;
 
@@ -39,10 +48,13 @@ pub const DOOMED_GROUP: u32 = 0x4357_0000;
 /// The nftables table of ours, in the family `inet`.
 pub const NFT_TABLE: &str = "causeway";
 
+/// The nftables table that translates, in the family `inet`.
+pub const TRANSLATION_TABLE: &str = "causeway_nat";
+
 /// Metric of the routes of last resort: worse than any other.
 pub const LAST_RESORT_METRIC: u32 = u32::MAX - 1;
 
-/// Whether an interface id is in our range.
+/// Whether an interface id, or the mark of a packet, is in our range.
 pub fn is_ours(interface_id: u32) -> bool {
     INTERFACE_IDS.contains(&interface_id)
 }

@@ -7,6 +7,7 @@ use crate::link::{Link, LinkName};
 use crate::route::{Route, RouteKey, Target};
 use crate::rule::Rule;
 use crate::ruleset::Ruleset;
+use crate::translation::Translation;
 use crate::xfrm_policy::{Direction, PolicyKey, XfrmPolicy};
 use crate::xfrm_state::{KeyMaterial, StateKey, XfrmState};
 
@@ -27,6 +28,8 @@ pub enum Object {
     Policy(XfrmPolicy),
     /// The nftables table.
     Ruleset(Ruleset),
+    /// The nftables table that translates.
+    Translation(Translation),
 }
 
 /// Finds an object.
@@ -46,6 +49,8 @@ pub enum Key {
     Policy(PolicyKey),
     /// The nftables table.
     Ruleset,
+    /// The nftables table that translates.
+    Translation,
 }
 
 impl Object {
@@ -59,6 +64,7 @@ impl Object {
             Object::State(state) => Key::State(state.key()),
             Object::Policy(policy) => Key::Policy(policy.key()),
             Object::Ruleset(_) => Key::Ruleset,
+            Object::Translation(_) => Key::Translation,
         }
     }
 
@@ -67,9 +73,12 @@ impl Object {
         match self {
             Object::Address(address) => std::slice::from_ref(&address.link),
             Object::Route(route) => route.links(),
-            Object::Link(_) | Object::Rule(_) | Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => {
-                &[]
-            }
+            Object::Link(_)
+            | Object::Rule(_)
+            | Object::State(_)
+            | Object::Policy(_)
+            | Object::Ruleset(_)
+            | Object::Translation(_) => &[],
         }
     }
 
@@ -78,9 +87,27 @@ impl Object {
         match self {
             Object::Route(route) => route.target == Target::Unreachable,
             Object::Ruleset(ruleset) => !ruleset.closed.is_empty(),
-            Object::Link(_) | Object::Address(_) | Object::Rule(_) | Object::State(_) | Object::Policy(_) => {
-                false
-            }
+            Object::Link(_)
+            | Object::Address(_)
+            | Object::Rule(_)
+            | Object::State(_)
+            | Object::Policy(_)
+            | Object::Translation(_) => false,
+        }
+    }
+
+    /// Whether the table that translates relies on it: by these rules and routes leaves what is translated on its way to a
+    /// site, whose addresses may be ours as well.
+    pub(crate) fn is_for_translation(&self) -> bool {
+        match self {
+            Object::Rule(rule) => rule.is_marked(),
+            Object::Route(route) => route.key().mark.is_some(),
+            Object::Link(_)
+            | Object::Address(_)
+            | Object::State(_)
+            | Object::Policy(_)
+            | Object::Ruleset(_)
+            | Object::Translation(_) => false,
         }
     }
 
@@ -98,6 +125,9 @@ impl Object {
         match (&mut self, before) {
             (Object::State(now), Some(Object::State(before))) => now.keys = before.keys.clone(),
             (Object::Ruleset(now), Some(Object::Ruleset(before))) => *now = before.clone(),
+            (Object::Translation(now), Some(Object::Translation(before))) if now == before => {
+                *now = before.clone();
+            }
             _ => (),
         }
         self
@@ -146,12 +176,24 @@ impl From<Ruleset> for Object {
     }
 }
 
+impl From<Translation> for Object {
+    fn from(translation: Translation) -> Self {
+        Object::Translation(translation)
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Key::Link(name) => write!(f, "link {name}"),
             Key::Address(address) => write!(f, "address {} on {}", address.network, address.link),
-            Key::Route(key) => write!(f, "route {} metric {}", key.prefix, key.metric),
+            Key::Route(key) => {
+                write!(f, "route {} metric {}", key.prefix, key.metric)?;
+                match key.mark {
+                    Some(mark) => write!(f, " table {mark}"),
+                    None => Ok(()),
+                }
+            }
             Key::Rule(rule) => write!(f, "{rule}"),
             Key::State(key) => write!(f, "ESP state {key}"),
             Key::Policy(key) => {
@@ -168,6 +210,7 @@ impl fmt::Display for Key {
                 )
             }
             Key::Ruleset => write!(f, "nftables table inet {}", crate::mark::NFT_TABLE),
+            Key::Translation => write!(f, "nftables table inet {}", crate::mark::TRANSLATION_TABLE),
         }
     }
 }

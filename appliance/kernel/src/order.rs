@@ -11,7 +11,8 @@ pub type Operation = Op<Key, Object>;
 ///
 /// Routes of last resort come before everything and leave after everything, so that no step in between can
 /// let a packet out in clear text. What a new link could clash with goes before it is made; new states and addresses
-/// are there before old ones leave. A VLAN needs its parent, as it is to be.
+/// are there before old ones leave. A VLAN needs its parent, as it is to be. The table that translates comes after all by which
+/// it leads packets on, and goes, or leads them no longer, before that does.
 pub fn rank(operation: &Operation) -> u8 {
     match operation {
         Op::Create(_, object) | Op::Replace { to: object, .. } => match object {
@@ -25,16 +26,19 @@ pub fn rank(operation: &Operation) -> u8 {
             // What a table is for is there before the table is.
             Object::Rule(_) => 9,
             Object::Route(_) => 10,
+            Object::Translation(_) => 11,
         },
         Op::Delete(_, object) => match object {
-            object if object.is_last_resort() => 16,
-            Object::Route(_) => 1,
-            Object::Link(_) => 2,
-            Object::Rule(_) => 11,
-            Object::Address(_) => 12,
-            Object::Policy(_) => 13,
-            Object::State(_) => 14,
-            Object::Ruleset(_) => 15,
+            object if object.is_last_resort() => 18,
+            object if object.is_for_translation() => 12,
+            Object::Translation(_) => 1,
+            Object::Route(_) => 2,
+            Object::Link(_) => 3,
+            Object::Rule(_) => 13,
+            Object::Address(_) => 14,
+            Object::Policy(_) => 15,
+            Object::State(_) => 16,
+            Object::Ruleset(_) => 17,
         },
     }
 }

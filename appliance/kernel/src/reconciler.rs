@@ -28,7 +28,8 @@ pub enum Request {
 /// Which of the adopted objects are released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// What follows from the configuration: links, addresses, routes that nobody learnt, rules and the ruleset.
+    /// What follows from the configuration: links, addresses, routes that nobody learnt with the rules that lead to them,
+    /// and the tables of nftables.
     Configured,
     /// The routes that BGP learnt.
     Learnt,
@@ -41,14 +42,14 @@ pub enum Scope {
 impl Scope {
     fn contains(self, key: &Key) -> bool {
         match (self, key) {
-            (Scope::Everything, _) | (Scope::Configured, Key::Link(_) | Key::Address(_) | Key::Ruleset) => {
-                true
-            }
+            (Scope::Everything, _)
+            | (Scope::Configured, Key::Link(_) | Key::Address(_) | Key::Ruleset | Key::Translation) => true,
             (Scope::Configured, Key::Route(route)) => !route.is_learnt(),
             (Scope::Learnt, Key::Route(route)) => route.is_learnt(),
-            // The rules are of use only with the routes beside the main table, and go with them.
-            (Scope::Learnt, Key::Rule(_)) => true,
-            (Scope::Configured, Key::Rule(_) | Key::State(_) | Key::Policy(_)) | (Scope::Learnt, _) => false,
+            // Others are of use only with the routes beside the main table, and go with them.
+            (Scope::Configured, Key::Rule(rule)) => rule.is_marked(),
+            (Scope::Learnt, Key::Rule(rule)) => !rule.is_marked(),
+            (Scope::Configured, Key::State(_) | Key::Policy(_)) | (Scope::Learnt, _) => false,
             (Scope::Child(interface_id), Key::Policy(policy)) => policy.interface_id == interface_id,
             (Scope::Child(_), _) => false,
         }
@@ -58,7 +59,8 @@ impl Scope {
 /// How much is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// All but the unreachable routes and the table, which keep traffic from leaving in clear text.
+    /// All but the unreachable routes and the table, which keep traffic from leaving in clear text, and the table that
+    /// translates, which does nothing without tunnels and by whose numbers flows are known again.
     ExceptLastResort,
     /// All of it.
     Everything,
@@ -127,10 +129,15 @@ impl Reconciler {
             let of_machine = match object {
                 Object::Link(link) => std::slice::from_ref(&link.name),
                 Object::Address(_) | Object::Route(_) => object.needs(),
-                Object::Rule(_) | Object::State(_) | Object::Policy(_) | Object::Ruleset(_) => &[],
+                Object::Rule(_)
+                | Object::State(_)
+                | Object::Policy(_)
+                | Object::Ruleset(_)
+                | Object::Translation(_) => &[],
             };
+            let lasts = object.is_last_resort() || matches!(object, Object::Translation(_));
             of_machine.iter().any(|link| machine.contains(link))
-                || (removal == Removal::ExceptLastResort && object.is_last_resort())
+                || (removal == Removal::ExceptLastResort && lasts)
         };
         let unwanted: Vec<Key> = self
             .table
@@ -160,7 +167,8 @@ impl Reconciler {
             | Object::Rule(_)
             | Object::State(_)
             | Object::Policy(_)
-            | Object::Ruleset(_) => None,
+            | Object::Ruleset(_)
+            | Object::Translation(_) => None,
         });
         links
             .filter(|link| link.kind.is_of_machine())
@@ -181,7 +189,7 @@ impl Reconciler {
                 self.gone(Key::Link(name))
             }
             Notice::Present(object) => {
-                self.present(object);
+                self.found(object);
                 None
             }
             Notice::Gone(key) => {
@@ -210,7 +218,7 @@ impl Reconciler {
         self.doubtful = false;
         let events = missing.into_iter().filter_map(|key| self.gone(key)).collect();
         for object in found {
-            self.present(object);
+            self.found(object);
         }
         self.forget_settled_refusals();
         events
@@ -226,11 +234,11 @@ impl Reconciler {
             self.forget_refusals_of(&link.name);
         }
         if ours || self.table.present(&key).is_some() {
-            self.present(Object::Link(link));
+            self.found(Object::Link(link));
         }
     }
 
-    fn present(&mut self, object: Object) {
+    fn found(&mut self, object: Object) {
         let key = object.key();
         let object = object.recognised(self.table.present(&key));
         self.table.observe(key, Some(object));
@@ -300,8 +308,27 @@ impl Reconciler {
             .filter(|step| !self.refused.contains_key(step.key()))
             .filter_map(|step| self.possible(step))
             .collect();
+        self.hold_translation(&mut steps);
         steps.sort_by_key(rank);
         steps
+    }
+
+    /// The table that translates waits until all that it relies on is there, but for what waits for a link; and what only the
+    /// table of before relies on stays as long as that one does.
+    fn hold_translation(&self, steps: &mut Vec<Operation>) {
+        let relied = |key: &Key| self.table.wanted(key).is_some_and(Object::is_for_translation);
+        let comes = |step: &Operation| match step {
+            Op::Create(_, object) | Op::Replace { to: object, .. } => {
+                object.is_for_translation() || matches!(object, Object::Link(_))
+            }
+            Op::Delete(..) => false,
+        };
+        let waits = steps.iter().any(comes) || self.refused.keys().any(relied);
+        let stays = self.table.is_open(&Key::Translation);
+        steps.retain(|step| match step {
+            Op::Create(key, _) | Op::Replace { key, .. } => !(waits && *key == Key::Translation),
+            Op::Delete(_, object) => !(stays && object.is_for_translation()),
+        });
     }
 
     /// What can be done of a step now. An object that is to move to a link that is not there yet goes at once: where
@@ -408,6 +435,11 @@ impl Reconciler {
 
     fn awaits<'a>(&self, step: &'a Operation) -> Option<&'a LinkName> {
         step_needs(step).iter().find(|name| !self.links.contains(*name))
+    }
+
+    /// What the kernel has of an object of ours.
+    pub fn present(&self, key: &Key) -> Option<&Object> {
+        self.table.present(key)
     }
 
     /// All that the kernel has of ours.

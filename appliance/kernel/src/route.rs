@@ -1,9 +1,9 @@
-//! Routes of the main table, and of the one beside it.
+//! Routes of the main table, of the one beside it, and of those that marked packets take.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol,
@@ -13,6 +13,7 @@ use netlink_packet_route::route::{
 use crate::address::family;
 use crate::link::{LinkName, LinkNames};
 use crate::mark;
+use crate::rule::Version;
 
 /// Somebody at the far end of a tunnel.
 const FAR_END: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -52,15 +53,19 @@ pub enum Target {
     Learnt(Vec<LinkName>),
     /// Nowhere: the sender is told that the destination is unreachable.
     Unreachable,
+    /// Out of a link if there is one, else nowhere, for packets that bear a mark ([`crate::Rule::Marked`]).
+    Marked(u32, Option<LinkName>),
 }
 
-/// Finds a route: the kernel keeps one of ours for each prefix and metric.
+/// Finds a route: the kernel keeps one of ours for each prefix and metric of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RouteKey {
     /// The prefix.
     pub prefix: IpNet,
     /// The metric.
     pub metric: u32,
+    /// The mark of the packets that it is for; `None` for all others.
+    pub mark: Option<u32>,
 }
 
 impl RouteKey {
@@ -95,6 +100,24 @@ impl Route {
         }
     }
 
+    /// The two routes of the table for packets with this mark: out of the link, wherever they are going, and nowhere while
+    /// it is gone.
+    pub fn marked(version: Version, mark: u32, link: &LinkName) -> [Self; 2] {
+        let everywhere = match version {
+            Version::Four => IpNet::V4(Ipv4Net::default()),
+            Version::Six => IpNet::V6(Ipv6Net::default()),
+        };
+        [
+            (mark::MARKED_METRIC, Some(link.clone())),
+            (mark::LAST_RESORT_METRIC, None),
+        ]
+        .map(|(metric, link)| Route {
+            prefix: everywhere,
+            metric,
+            target: Target::Marked(mark, link),
+        })
+    }
+
     /// Whether BGP learnt it.
     pub fn is_learnt(&self) -> bool {
         matches!(self.target, Target::Learnt(_))
@@ -105,6 +128,12 @@ impl Route {
         RouteKey {
             prefix: self.prefix.trunc(),
             metric: effective_metric(&self.prefix, self.metric),
+            mark: match self.target {
+                Target::Marked(mark, _) => Some(mark),
+                Target::Link { .. } | Target::Gateway { .. } | Target::Learnt(_) | Target::Unreachable => {
+                    None
+                }
+            },
         }
     }
 
@@ -113,6 +142,7 @@ impl Route {
         match &self.target {
             Target::Link { link, .. } | Target::Gateway { link, .. } => std::slice::from_ref(link),
             Target::Learnt(links) => links,
+            Target::Marked(_, link) => link.as_slice(),
             Target::Unreachable => &[],
         }
     }
@@ -175,10 +205,15 @@ impl Route {
                 }
                 self.lead_into(indices, &mut message);
             }
-            Target::Unreachable => {
-                message.header.kind = RouteType::Unreachable;
-                message.header.scope = RouteScope::Universe;
+            Target::Marked(mark, link) => {
+                message.header.table = RouteHeader::RT_TABLE_UNSPEC;
+                message.attributes.push(RouteAttribute::Table(*mark));
+                match link {
+                    Some(_) => self.lead_into(indices, &mut message),
+                    None => lead_nowhere(&mut message),
+                }
             }
+            Target::Unreachable => lead_nowhere(&mut message),
         }
         message
     }
@@ -242,23 +277,21 @@ impl Route {
             (mark::BGP_PROTOCOL, mark::BESIDE_TABLE) if metric == mark::BESIDE_METRIC => {
                 return Route::found_learnt(prefix, links, true);
             }
-            _ => return None,
-        }
-        let target = match header.kind {
-            RouteType::Unreachable => Target::Unreachable,
-            RouteType::Unicast => {
-                let link = links.pop()?;
-                match gateway {
-                    Some(gateway) => Target::Gateway {
-                        link,
-                        gateway,
-                        on_link: header.flags.contains(RouteFlags::Onlink),
-                    },
-                    None => Target::Link { link, source },
-                }
+            (mark::PROTOCOL, table) if mark::is_ours(table) => {
+                let link = match header.kind {
+                    RouteType::Unreachable => None,
+                    _ => Some(links.pop()?),
+                };
+                let target = Target::Marked(table, link);
+                return Some(Route {
+                    prefix,
+                    metric,
+                    target,
+                });
             }
             _ => return None,
-        };
+        }
+        let target = target(header, links.pop(), (gateway, source))?;
         Some(Route {
             prefix,
             metric,
@@ -271,6 +304,31 @@ impl Route {
         let is_ours = |link: &LinkName| link.as_str().starts_with(mark::TUNNEL_PREFIX);
         (!links.is_empty() && links.iter().all(is_ours)).then(|| Route::learnt(prefix, links, beside))
     }
+}
+
+fn target(
+    header: &RouteHeader,
+    link: Option<LinkName>,
+    (gateway, source): (Option<IpAddr>, Option<IpAddr>),
+) -> Option<Target> {
+    let link = match header.kind {
+        RouteType::Unreachable => return Some(Target::Unreachable),
+        RouteType::Unicast => link?,
+        _ => return None,
+    };
+    Some(match gateway {
+        Some(gateway) => Target::Gateway {
+            link,
+            gateway,
+            on_link: header.flags.contains(RouteFlags::Onlink),
+        },
+        None => Target::Link { link, source },
+    })
+}
+
+fn lead_nowhere(message: &mut RouteMessage) {
+    message.header.kind = RouteType::Unreachable;
+    message.header.scope = RouteScope::Universe;
 }
 
 fn effective_metric(prefix: &IpNet, metric: u32) -> u32 {
@@ -330,6 +388,12 @@ mod tests {
             let last = Route::last_resort(prefix);
             assert_eq!(Route::from_message(&last.message(&[]), &names), Some(last));
         }
+        for version in [Version::Four, Version::Six] {
+            for route in Route::marked(version, 0x4357_0001, &link) {
+                let indices = if route.links().is_empty() { vec![] } else { vec![4] };
+                assert_eq!(Route::from_message(&route.message(&indices), &names), Some(route));
+            }
+        }
     }
 
     /// Routes of other protocols are never taken for ours.
@@ -353,7 +417,8 @@ mod tests {
             route.key(),
             RouteKey {
                 prefix: "fd02::/64".parse().unwrap(),
-                metric: 1024
+                metric: 1024,
+                mark: None,
             }
         );
     }

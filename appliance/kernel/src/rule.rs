@@ -9,9 +9,12 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::mark;
 
-/// One rule, of the four that keep the tunnels' own packets out of learnt routes. They come in this order.
+/// One rule: of those for packets that are translated, or of the four that keep the tunnels' own packets out of learnt
+/// routes. They come in this order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
+    /// Packets that bear this mark take the table of that number and, since that leads somewhere or nowhere, no other.
+    Marked(Version, u32),
     /// Packets from this outer address of ours take the main table.
     Outer(IpAddr),
     /// And no other, if there is no way in it.
@@ -33,6 +36,8 @@ pub enum Version {
 
 /// Before the rule for the main table, 32766; nobody else's are near.
 const FIRST_PRIORITY: u32 = 18_600;
+/// What is marked is decided before everything else.
+const MARKED_PRIORITY: u32 = 18_590;
 
 impl Version {
     /// That of an address.
@@ -55,21 +60,26 @@ impl Rule {
         outer.chain(others).collect()
     }
 
+    /// Whether it is for packets that are translated.
+    pub fn is_marked(&self) -> bool {
+        matches!(self, Self::Marked(..))
+    }
+
     fn version(&self) -> Version {
         match self {
             Self::Outer(address) | Self::OuterOnly(address) => Version::of(*address),
-            Self::Main(version) | Self::Beside(version) => *version,
+            Self::Main(version) | Self::Beside(version) | Self::Marked(version, _) => *version,
         }
     }
 
     fn priority(&self) -> u32 {
-        FIRST_PRIORITY
-            + match self {
-                Self::Outer(_) => 0,
-                Self::OuterOnly(_) => 1,
-                Self::Main(_) => 2,
-                Self::Beside(_) => 3,
-            }
+        match self {
+            Self::Marked(..) => MARKED_PRIORITY,
+            Self::Outer(_) => FIRST_PRIORITY,
+            Self::OuterOnly(_) => FIRST_PRIORITY + 1,
+            Self::Main(_) => FIRST_PRIORITY + 2,
+            Self::Beside(_) => FIRST_PRIORITY + 3,
+        }
     }
 
     /// Adds it.
@@ -98,6 +108,11 @@ impl Rule {
             message.attributes.push(RuleAttribute::Source(*address));
         }
         match self {
+            Self::Marked(_, mark) => message.attributes.extend([
+                RuleAttribute::FwMark(*mark),
+                RuleAttribute::FwMask(u32::MAX),
+                RuleAttribute::Table(*mark),
+            ]),
             Self::Outer(_) => message.header.table = RouteHeader::RT_TABLE_MAIN,
             Self::OuterOnly(_) => message.header.action = RuleAction::Unreachable,
             Self::Main(_) => {
@@ -116,16 +131,21 @@ impl Rule {
             AddressFamily::Inet6 => Version::Six,
             _ => return None,
         };
-        let (mut priority, mut source, mut ours) = (None, None, false);
+        let (mut priority, mut source, mut marked, mut ours) = (None, None, None, false);
         for attribute in &message.attributes {
             match attribute {
-                RuleAttribute::Priority(number) => priority = number.checked_sub(FIRST_PRIORITY),
+                RuleAttribute::Priority(number) => priority = Some(*number),
+                RuleAttribute::FwMark(number) => marked = Some(*number),
                 RuleAttribute::Source(address) => source = Some(*address),
                 RuleAttribute::Protocol(protocol) => ours = u8::from(*protocol) == mark::PROTOCOL,
                 _ => (),
             }
         }
-        let rule = match (priority?, source) {
+        if priority == Some(MARKED_PRIORITY) {
+            let rule = marked.filter(|mark| mark::is_ours(*mark));
+            return rule.filter(|_| ours).map(|mark| Self::Marked(version, mark));
+        }
+        let rule = match (priority?.checked_sub(FIRST_PRIORITY)?, source) {
             (0, Some(address)) => Self::Outer(address),
             (1, Some(address)) => Self::OuterOnly(address),
             (2, None) => Self::Main(version),
@@ -143,6 +163,7 @@ impl fmt::Display for Rule {
             Version::Six => "IPv6",
         };
         match self {
+            Self::Marked(_, mark) => write!(f, "{version} rule fwmark {mark:#x} lookup {mark}"),
             Self::Outer(address) => write!(f, "rule from {address} lookup main"),
             Self::OuterOnly(address) => write!(f, "rule from {address} unreachable"),
             Self::Main(_) => write!(f, "{version} rule lookup main but default routes"),
@@ -162,7 +183,7 @@ mod tests {
         for version in [Version::Four, Version::Six] {
             let rules = Rule::beside(version, outer);
             assert_eq!(rules.len(), 4, "addresses of the other version need none");
-            for rule in rules {
+            for rule in rules.into_iter().chain([Rule::Marked(version, 0x4357_0001)]) {
                 let mut message = rule.message();
                 assert_eq!(Rule::from_message(&message), Some(rule));
                 message
@@ -171,5 +192,12 @@ mod tests {
                 assert_eq!(Rule::from_message(&message), None);
             }
         }
+    }
+
+    /// A mark outside our range is that of somebody else.
+    #[test]
+    fn foreign_marks_are_left_alone() {
+        let message = Rule::Marked(Version::Four, 7).message();
+        assert_eq!(Rule::from_message(&message), None);
     }
 }

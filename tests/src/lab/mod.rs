@@ -1,6 +1,8 @@
 //! Namespaces, links, processes and what is seen on the wire; all of it gone when its owner is.
 
+pub mod alike;
 pub mod capture;
+pub mod conversation;
 pub mod dhcp;
 pub mod disk;
 pub mod dns;

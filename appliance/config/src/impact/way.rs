@@ -117,11 +117,7 @@ fn check_tunnel(case: &Case<'_>, name: &Name) -> Option<String> {
     let Some(now) = now.filter(|connection| is_negotiated(connection)) else {
         return Some(format!("the tunnel {name}, through which you come, is closed"));
     };
-    let leads = now
-        .site
-        .address_space
-        .iter()
-        .any(|prefix| prefix.contains(&case.remote));
+    let leads = now.reached().iter().any(|prefix| prefix.contains(&case.remote));
     if !leads {
         return Some(format!("the tunnel {name} no longer leads to {}", case.remote));
     }

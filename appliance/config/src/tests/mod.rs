@@ -14,4 +14,5 @@ mod refused;
 mod route_policy;
 mod sample;
 mod schema;
+mod spaces;
 mod written;

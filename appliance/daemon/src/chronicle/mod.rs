@@ -8,6 +8,8 @@ mod select;
 mod storage;
 
 pub(crate) use event::{Event, Told};
+#[cfg(test)]
+pub(crate) use news::Heard;
 pub(crate) use news::{News, Teller};
 pub(crate) use owner::{Chronicle, Followed, Question};
 pub(crate) use ring::{Gap, Page};

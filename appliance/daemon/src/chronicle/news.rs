@@ -166,10 +166,34 @@ impl Teller {
         self.news.capacity() == 0
     }
 
+    /// To a test.
+    #[cfg(test)]
+    pub(crate) fn to_a_test() -> (Self, Heard) {
+        let (teller, arriving) = telling();
+        (teller, Heard(arriving))
+    }
+
     /// To nobody.
     #[cfg(test)]
     pub(crate) fn to_nobody() -> Self {
         telling().0
+    }
+}
+
+/// What a test is told.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Heard(Arriving);
+
+#[cfg(test)]
+impl Heard {
+    /// The words of what happened since this was asked last.
+    pub(crate) fn words(&mut self) -> Vec<&'static str> {
+        let mut words = Vec::new();
+        while let Ok(news) = self.0.news.try_recv() {
+            words.push(news.word);
+        }
+        words
     }
 }
 

@@ -12,6 +12,7 @@ mod route_policy;
 mod route_translation;
 #[cfg(test)]
 mod tests;
+mod translation;
 
 pub(crate) use self::bgp::{BgpSettings, Distance, SessionEnd, no_speaker};
 pub(crate) use addresses::Addresses;

@@ -8,6 +8,7 @@ use ike::ConnectionName;
 use ipnet::IpNet;
 
 use super::numbering::number;
+use super::translation::translation;
 use super::{Addresses, InUse, Numbering, negotiated};
 
 /// What the network stack is to look like.
@@ -17,6 +18,10 @@ pub(crate) struct NetworkSettings {
     pub(crate) outer_addresses: BTreeSet<IpAddr>,
     /// Prefixes that no packet may be sent to in clear text: those of every site, connected or not.
     pub(crate) closed: BTreeSet<IpNet>,
+    /// The same of prefixes that only rules of translation know, where we have no network of our own.
+    pub(crate) hidden: BTreeSet<IpNet>,
+    /// What is translated in the tunnels.
+    pub(crate) translation: appliance_nat::Rules,
     /// The tunnels of connections that are negotiated.
     pub(crate) tunnels: BTreeMap<ConnectionName, TunnelSettings>,
     /// The interfaces of this machine that we set.
@@ -54,7 +59,7 @@ pub(crate) struct TunnelSettings {
     pub(crate) tcp_mss: u16,
     /// Addresses on the link, with prefix lengths.
     pub(crate) addresses: Vec<IpNet>,
-    /// What lies behind it.
+    /// What lies behind it, as we see it.
     pub(crate) prefixes: Vec<IpNet>,
     /// The BGP speaker at its far end.
     pub(crate) speaker: Option<Speaker>,
@@ -73,7 +78,7 @@ pub(crate) struct Speaker {
 pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresses) -> NetworkSettings {
     // Disabled connections have a number too, so that switching one off moves no other.
     let numbers = number(config.connections.keys(), in_use);
-    let mut tunnels = negotiated(config, addresses)
+    let mut tunnels: BTreeMap<ConnectionName, TunnelSettings> = negotiated(config, addresses)
         .filter_map(|(name, connection)| {
             let numbering = numbers.get(name)?.clone();
             let tunnel = tunnel(numbering, connection, addresses)?;
@@ -89,6 +94,8 @@ pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresse
             .filter_map(|address| addresses.of(address))
             .collect(),
         closed: config.spaces().into_values().flatten().collect(),
+        hidden: config.hidden(),
+        translation: translation(config, &tunnels),
         tunnels,
         interfaces: config.interfaces.clone(),
         host_name: config.system.hostname.clone(),
@@ -109,7 +116,7 @@ fn tunnel(numbering: Numbering, connection: &Connection, addresses: &Addresses) 
         mtu: connection.mtu,
         tcp_mss: connection.tcp_mss,
         addresses: connection.addresses.clone(),
-        prefixes: connection.site.address_space.clone(),
+        prefixes: connection.reached(),
         speaker: None,
     })
 }

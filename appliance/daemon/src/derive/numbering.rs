@@ -21,6 +21,12 @@ pub(crate) struct Numbering {
 }
 
 impl Numbering {
+    /// What tells it from every other, in 16 bits.
+    pub(crate) fn number(&self) -> u16 {
+        let [_, _, high, low] = self.interface_id.to_be_bytes();
+        u16::from_be_bytes([high, low])
+    }
+
     fn is_ours(&self) -> bool {
         is_ours(self.interface_id) && self.link.starts_with(LINK_PREFIX)
     }
@@ -38,7 +44,8 @@ pub(crate) fn found<'o>(present: impl Iterator<Item = &'o Object>) -> InUse {
         | Object::Rule(_)
         | Object::State(_)
         | Object::Policy(_)
-        | Object::Ruleset(_) => None,
+        | Object::Ruleset(_)
+        | Object::Translation(_) => None,
     });
     let numbering = |link: &Link| match link.kind {
         LinkKind::Xfrm { interface_id, .. } => Some(Numbering {

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ike::crypto::{Encryption, Group, Prf};
@@ -127,7 +128,7 @@ fn a_connection_that_this_version_cannot_negotiate_is_left_out() {
 
 /// Its site is closed by the addresses under which we know it, and not by ours, which it has too.
 #[test]
-fn a_connection_whose_addresses_are_to_be_translated_is_left_out() {
+fn a_connection_with_rules_leads_to_what_they_make_of_the_site() {
     let rule = r#"{ "type": "Static", "mode": "MODE", "internal": { "prefix": "10.1.0.0/24" }, "external": { "prefix": "EXTERNAL" } }"#;
     let [ingress, egress] = [("IngressSnat", "100.64.2.0/24"), ("EgressSnat", "100.64.1.0/24")]
         .map(|(mode, external)| rule.replace("MODE", mode).replace("EXTERNAL", external));
@@ -142,17 +143,30 @@ fn a_connection_whose_addresses_are_to_be_translated_is_left_out() {
             &format!(r#""nat_rules": {{ "in": {ingress}, "out": {egress} }}, "sites": {{"#),
         );
     let desired = desired(&document, Kind::Kernel);
-    assert!(desired.ike.connections.is_empty() && desired.network.tunnels.is_empty());
     let closed = &desired.network.closed;
     assert!(closed.contains(&"100.64.2.0/24".parse().unwrap()), "{closed:?}");
     assert!(!closed.contains(&"10.1.0.0/24".parse().unwrap()), "{closed:?}");
     assert!(!desired.ike.inside.contains(&"10.1.0.0/24".parse().unwrap()));
-    let resting = resting(
-        &appliance_config::parse(document.as_bytes()).unwrap(),
-        &Addresses::default(),
-        &Lacking::new(),
+    assert_eq!(
+        desired.network.hidden,
+        ["100.64.1.0/24".parse().unwrap()].into(),
+        "nobody here is called what the site calls us"
     );
-    assert!(matches!(&resting["to-b"], Rest::Held(detail) if detail.contains("translate")));
+    let tunnel = &desired.network.tunnels[&name("to-b")];
+    assert_eq!(tunnel.prefixes, ["100.64.2.0/24".parse().unwrap()]);
+    let translated = &desired.network.translation.tunnels["to-b"];
+    assert_eq!(
+        (translated.link.as_str(), translated.site.as_str()),
+        ("cw-to-b", "b")
+    );
+    assert_eq!(
+        u32::from(translated.number) | 0x4357_0000,
+        tunnel.numbering.interface_id
+    );
+    let external =
+        |rules: &BTreeMap<String, appliance_nat::Rule>, name: &str| rules[name].external.to_string();
+    assert_eq!(external(&translated.ingress, "in"), "100.64.2.0/24");
+    assert_eq!(external(&translated.egress, "out"), "100.64.1.0/24");
 }
 
 #[test]

@@ -105,6 +105,9 @@ impl KernelOwner {
             warn!(%refused, "the link could not be made again");
             self.refused_links.push(refused);
         }
-        network::prepare(link.as_str());
+        let mut links = network::links(&self.network).into_iter();
+        if let Some(link) = links.find(|(name, _)| *name == link.as_str()) {
+            network::prepare(link);
+        }
     }
 }

@@ -163,7 +163,12 @@ impl KernelOwner {
             let is_here = |key: &Key| match key {
                 Key::Link(one) => Some(one) == link.as_ref(),
                 Key::Address(address) => Some(&address.link) == link.as_ref(),
-                Key::Route(_) | Key::Rule(_) | Key::State(_) | Key::Policy(_) | Key::Ruleset => false,
+                Key::Route(_)
+                | Key::Rule(_)
+                | Key::State(_)
+                | Key::Policy(_)
+                | Key::Ruleset
+                | Key::Translation => false,
             };
             let gone = || {
                 self.kernel

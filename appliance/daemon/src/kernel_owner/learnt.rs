@@ -161,7 +161,8 @@ pub(super) fn refused(refusals: &BTreeMap<Key, Refusal>) -> BTreeMap<IpNet, Stri
         | Key::Address(_)
         | Key::State(_)
         | Key::Policy(_)
-        | Key::Ruleset => None,
+        | Key::Ruleset
+        | Key::Translation => None,
     });
     learnt.collect()
 }
@@ -176,7 +177,8 @@ pub(super) fn shown(key: &Key) -> String {
         | Key::Address(_)
         | Key::State(_)
         | Key::Policy(_)
-        | Key::Ruleset => key.to_string(),
+        | Key::Ruleset
+        | Key::Translation => key.to_string(),
     }
 }
 

@@ -6,6 +6,16 @@ use ipnet::IpNet;
 
 use crate::derive::NetworkSettings;
 
+/// What is closed: the prefixes of sites, and what of the hidden ones is no network of our own. Rules of translation are
+/// there for networks that have the addresses of others, so that here ours goes before.
+pub(super) fn closed(network: &NetworkSettings, connected: &BTreeSet<Connected>) -> BTreeSet<IpNet> {
+    let own: BTreeSet<IpNet> = own(network, connected).map(|one| one.network).collect();
+    let hidden = network.hidden.iter();
+    let hidden = hidden.filter(|prefix| !own.iter().any(|own| own.contains(*prefix)));
+    let hidden = hidden.flat_map(|prefix| without(*prefix, &own));
+    network.closed.iter().copied().chain(hidden).collect()
+}
+
 /// What of the closed prefixes is right there, behind a link of this machine: a network of our own that lies inside the
 /// prefix of a site. The longest prefix decides, and of equals that of the site. A link to the outside, which has one of
 /// our outer addresses, leads nowhere: who answers for addresses there may be anybody.
@@ -13,6 +23,20 @@ pub(super) fn local(
     network: &NetworkSettings,
     connected: &BTreeSet<Connected>,
 ) -> BTreeSet<(LinkName, IpNet)> {
+    let inside = own(network, connected)
+        .filter(|one| network.closed.iter().any(|closed| closed.contains(&one.network)));
+    let opened = inside.flat_map(|one| {
+        let prefixes = without(one.network, &network.closed);
+        prefixes.into_iter().map(|prefix| (one.link.clone(), prefix))
+    });
+    opened.collect()
+}
+
+/// Networks of our own: what neither a tunnel nor a link to the outside connects.
+fn own<'c>(
+    network: &'c NetworkSettings,
+    connected: &'c BTreeSet<Connected>,
+) -> impl Iterator<Item = &'c Connected> {
     let is_outer = |link: &LinkName| {
         let outer = |address: &IpAddr| network.outer_addresses.contains(address);
         connected
@@ -23,17 +47,9 @@ pub(super) fn local(
         let mut tunnels = network.tunnels.values();
         tunnels.any(|tunnel| tunnel.numbering.link == link.as_str())
     };
-    let inside = connected.iter().filter(|one| {
-        is_plain(&one.link)
-            && !is_outer(&one.link)
-            && !is_tunnel(&one.link)
-            && network.closed.iter().any(|closed| closed.contains(&one.network))
-    });
-    let opened = inside.flat_map(|one| {
-        let prefixes = without(one.network, &network.closed);
-        prefixes.into_iter().map(|prefix| (one.link.clone(), prefix))
-    });
-    opened.collect()
+    connected
+        .iter()
+        .filter(move |one| is_plain(&one.link) && !is_outer(&one.link) && !is_tunnel(&one.link))
 }
 
 /// A name that means itself in a script of nftables.
@@ -92,6 +108,35 @@ mod tests {
             [""; 0],
             "not closed anyway"
         );
+    }
+
+    /// A site that has our addresses is known by others here, so ours stay where they are; what else it calls itself is
+    /// nowhere.
+    #[test]
+    fn what_only_rules_of_translation_know_is_closed_where_it_is_not_ours() {
+        let closed = |hidden: &str, link: &str, address: &str| -> Vec<String> {
+            let network = NetworkSettings {
+                outer_addresses: ["192.0.2.1".parse().unwrap()].into(),
+                hidden: [hidden.parse().unwrap()].into(),
+                ..NetworkSettings::default()
+            };
+            let connected = |link: &str, address: &str| {
+                let address: IpNet = address.parse().unwrap();
+                Connected {
+                    link: link.try_into().unwrap(),
+                    address: address.addr(),
+                    network: address.trunc(),
+                }
+            };
+            let connected = [connected(link, address), connected("wan", "192.0.2.1/24")];
+            let closed = closed(&network, &connected.into());
+            closed.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(closed("10.0.0.0/24", "lan", "10.1.0.1/24"), ["10.0.0.0/24"]);
+        assert_eq!(closed("10.0.0.0/24", "lan", "10.0.0.1/24"), [""; 0]);
+        assert_eq!(closed("10.0.0.0/24", "lan", "10.0.0.1/16"), [""; 0]);
+        assert_eq!(closed("10.0.0.0/24", "lan", "10.0.0.1/25"), ["10.0.0.128/25"]);
+        assert_eq!(closed("10.0.0.0/24", "wan", "10.0.0.1/24"), ["10.0.0.0/24"]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod telling;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod translation;
+mod usage;
 mod user_children;
 mod ways;
 

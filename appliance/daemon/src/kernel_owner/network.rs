@@ -3,13 +3,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use appliance_kernel::sysctl::{self, LinkSetting};
 use appliance_kernel::{
     Address, Connected, Kernel, Key, Link, LinkKind, LinkName, MaximumSegments, Object, Refusal, Request,
-    Route, Ruleset, Scope, Target, XfrmState,
+    Route, Rule, Ruleset, Scope, Target, Version, XfrmState, mark,
 };
+use appliance_nat::Tunnel;
 use ike::{ConnectionName, Input};
 use ipnet::IpNet;
 use tracing::{debug, warn};
 
-use super::local::local;
+use super::local::{closed, local};
 use super::machine::Machine;
 use crate::datapath::Kind;
 use crate::derive::{NetworkSettings, TunnelSettings};
@@ -22,13 +23,16 @@ const IPV6_TCP_HEADERS: u16 = 60;
 
 /// Makes sure that nothing for these prefixes leaves in clear text, before anything else is done.
 pub(crate) async fn close(kernel: &mut Kernel, network: &NetworkSettings) -> Result<(), Refusal> {
-    let closed = kernel.apply(last_resort(network).map(Request::Want)).await;
     let machine = Machine {
         interfaces: &network.interfaces,
         devices: kernel.devices(),
         leases: &BTreeMap::new(),
     };
-    let ruleset = ruleset(network, &machine.inner(kernel.connected()));
+    let connected = machine.inner(kernel.connected());
+    let closed = kernel
+        .apply(last_resort(network, &connected).map(Request::Want))
+        .await;
+    let ruleset = ruleset(network, &connected);
     // The routes do without it, unless somebody else's lead elsewhere.
     if let Err(refusal) = kernel.apply([Request::Want(ruleset.into())]).await {
         warn!(%refusal, "routes of others could lead past the tunnels");
@@ -36,17 +40,20 @@ pub(crate) async fn close(kernel: &mut Kernel, network: &NetworkSettings) -> Res
     closed
 }
 
-fn last_resort(network: &NetworkSettings) -> impl Iterator<Item = Object> {
-    let prefixes = network.closed.iter();
-    prefixes.map(|prefix| Object::from(Route::last_resort(*prefix)))
+fn last_resort(
+    network: &NetworkSettings,
+    connected: &BTreeSet<Connected>,
+) -> impl Iterator<Item = Object> + use<> {
+    let prefixes = closed(network, connected).into_iter();
+    prefixes.map(|prefix| Object::from(Route::last_resort(prefix)))
 }
 
 /// All that keeps the sites closed.
-pub(super) fn closing<'n>(
-    network: &'n NetworkSettings,
+pub(super) fn closing(
+    network: &NetworkSettings,
     connected: &BTreeSet<Connected>,
-) -> impl Iterator<Item = Request> + use<'n> {
-    last_resort(network)
+) -> impl Iterator<Item = Request> + use<> {
+    last_resort(network, connected)
         .chain([ruleset(network, connected).into()])
         .map(Request::Want)
 }
@@ -64,20 +71,20 @@ fn ruleset(network: &NetworkSettings, connected: &BTreeSet<Connected>) -> Rulese
             ruleset.tunnels.insert(link);
         }
     }
-    let closed: Vec<IpNet> = network.closed.iter().copied().collect();
+    let closed: Vec<IpNet> = closed(network, connected).into_iter().collect();
     ruleset.closed = IpNet::aggregate(&closed).into_iter().collect();
     ruleset.local = local(network, connected);
     ruleset
 }
 
-/// Every object that follows from the configuration. Idle connections have no routes.
+/// Every object that follows from the configuration, but for the table that translates. Idle connections have no routes.
 pub(super) fn objects(
     network: &NetworkSettings,
     datapath: Kind,
     idle: &BTreeSet<ConnectionName>,
     connected: &BTreeSet<Connected>,
 ) -> BTreeMap<Key, Object> {
-    let mut objects: Vec<Object> = last_resort(network).collect();
+    let mut objects: Vec<Object> = last_resort(network, connected).collect();
     for (name, tunnel) in &network.tunnels {
         let Ok(link) = LinkName::try_from(tunnel.numbering.link.as_str()) else {
             continue;
@@ -88,7 +95,27 @@ pub(super) fn objects(
         }
     }
     objects.push(ruleset(network, connected).into());
+    objects.extend(network.translation.tunnels.values().flat_map(marked));
     objects.into_iter().map(|object| (object.key(), object)).collect()
+}
+
+/// By what packets leave whose destination is translated on the way to a site: by its tunnel, whatever is known of the
+/// address that they have then.
+fn marked(tunnel: &Tunnel) -> Vec<Object> {
+    let Ok(link) = LinkName::try_from(tunnel.link.as_str()) else {
+        return Vec::new();
+    };
+    let mark = mark::packet_mark(tunnel.number);
+    let versions = tunnel
+        .ingress
+        .values()
+        .map(|rule| Version::of(rule.external.addr()));
+    let versions: BTreeSet<Version> = versions.collect();
+    let objects = versions.into_iter().flat_map(|version| {
+        let routes = Route::marked(version, mark, &link).map(Object::from);
+        routes.into_iter().chain([Rule::Marked(version, mark).into()])
+    });
+    objects.collect()
 }
 
 fn tunnel_objects(
@@ -207,14 +234,33 @@ pub(super) fn shorten_acquires() {
     }
 }
 
-/// Switches of a tunnel link: packets may come back another way, and the link needs no address of its own making.
-pub(super) fn prepare(link: &str) {
+/// Links with whether something is translated on them.
+pub(super) type Links<'n> = BTreeSet<(&'n str, bool)>;
+
+/// Those of tunnels.
+pub(super) fn links(network: &NetworkSettings) -> Links<'_> {
+    let tunnels = network.tunnels.iter();
+    let translated = |name: &ConnectionName| network.translation.tunnels.contains_key(&*name.0);
+    tunnels
+        .map(|(name, tunnel)| (tunnel.numbering.link.as_str(), translated(name)))
+        .collect()
+}
+
+/// Switches of a tunnel link: packets may come back another way, and the link needs no address of its own making. What is
+/// translated comes with addresses that may be known elsewhere, or be ours.
+pub(super) fn prepare((link, translated): (&str, bool)) {
     let Ok(link) = LinkName::try_from(link) else {
         return;
     };
     // The kernel takes the greater of this and that of `all`, so 2, "loose", and not 0 (ip-sysctl, rp_filter).
+    let mut filter = 2;
+    if translated {
+        sysctl::free_path_filters();
+        filter = 0;
+    }
     for (setting, value) in [
-        (LinkSetting::ReversePathFilter, 2),
+        (LinkSetting::ReversePathFilter, filter),
+        (LinkSetting::AcceptLocal, translated.into()),
         (LinkSetting::Ipv6AddressGeneration, 1),
     ] {
         if let Err(refusal) = setting.write(&link, value) {

@@ -17,6 +17,7 @@ use super::network;
 use super::retry::Retry;
 use super::telling::Telling;
 use super::traffic::Traffic;
+use super::translation::Translating;
 use super::ways::Ways;
 use crate::chronicle::{News, Teller};
 use crate::datapath::{DatapathSnapshot, Ground, Refused, Request};
@@ -27,6 +28,8 @@ use crate::{forwarding, journal};
 const AUDIT: Duration = Duration::from_secs(60);
 /// How often peers are told that we do not know the Child SAs that the kernel carries for them.
 const ORPHANS: Duration = Duration::from_secs(10);
+/// How often connection tracking is asked whether it refused flows.
+const EXHAUSTION: Duration = Duration::from_secs(5);
 /// How long states that were found at start wait for their connection to come up again.
 const HOLD: Duration = Duration::from_secs(120);
 /// How long the old states of a connection stay beside its new child: the peer may still send under them.
@@ -46,6 +49,9 @@ pub(crate) struct KernelOwner {
     pub(super) ways: Ways,
     /// The connections that have no routes, for another one to their site has them.
     pub(super) idle: BTreeSet<ConnectionName>,
+    pub(super) translating: Translating,
+    /// The connections that have no routes, for what they carry would not be translated.
+    untranslated: BTreeSet<ConnectionName>,
     /// What the links of others connected when this was last looked at.
     connected: BTreeSet<Connected>,
     pub(super) telling: Telling,
@@ -81,6 +87,8 @@ impl KernelOwner {
             retry: Retry::default(),
             ways: Ways::default(),
             idle: BTreeSet::new(),
+            translating: Translating::default(),
+            untranslated: BTreeSet::new(),
             connected: BTreeSet::new(),
             telling: Telling::new(engine),
             addresses,
@@ -98,6 +106,7 @@ impl KernelOwner {
         audit.reset();
         let mut orphans = interval(ORPHANS);
         orphans.reset();
+        let mut exhaustion = interval(EXHAUSTION);
         loop {
             let release = self.releases.iter().map(|(due, _)| *due).min();
             let retry = self.retry.due();
@@ -124,6 +133,7 @@ impl KernelOwner {
                 () = sleep_until(release.unwrap_or_else(Instant::now)), if release.is_some() => self.release().await,
                 () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => self.try_again().await,
                 _ = orphans.tick() => self.tell_of_orphans(),
+                _ = exhaustion.tick() => self.look_for_exhaustion().await,
                 _ = audit.tick() => self.audit().await,
             }
             self.reroute().await;
@@ -137,6 +147,7 @@ impl KernelOwner {
         match request {
             Request::Network(network, answer) => {
                 self.apply(*network).await;
+                self.reroute().await;
                 let _gone = answer.send(self.refused());
             }
             Request::Install(child, pair, answer) => {
@@ -211,17 +222,23 @@ impl KernelOwner {
     /// Makes the network look like this. Sites are closed first, and opened by nothing but their tunnel.
     pub(super) async fn apply(&mut self, network: NetworkSettings) {
         self.ways.configure(&network);
-        let idle = self.idle_of(&network);
+        self.translating
+            .configure(&network.translation, self.kernel.translation());
+        let (idle, untranslated) = (self.idle_of(&network), self.translating.missing());
         let (machine, inner) = (self.objects(&network), self.inner(&network));
-        let mut configured = network::objects(&network, self.carrier.kind(), &idle, &inner);
+        let quiet = &idle | &untranslated;
+        let mut configured = network::objects(&network, self.carrier.kind(), &quiet, &inner);
         configured.extend(machine.clone());
+        configured.extend(self.translating.object());
         let prefixes = network.tunnels.values().flat_map(|tunnel| &tunnel.prefixes);
         forwarding::enable(prefixes);
         if let Carrier::User(children) = &mut self.carrier {
             // Nothing of a kernel datapath of before can serve here, and its links have the names that we need; but the
-            // machine is to be reached all the time.
+            // machine is to be reached all the time, and flows are to be known again.
             let release = [appliance_kernel::Request::Release(Scope::Everything)];
-            let kept = machine.into_values().map(appliance_kernel::Request::Want);
+            let translation = self.kernel.translation().cloned().map(Object::from);
+            let kept = machine.into_values().chain(translation);
+            let kept: Vec<_> = kept.map(appliance_kernel::Request::Want).collect();
             let closing = network::closing(&network, &inner);
             let _shown = self.kernel.apply(closing.chain(kept).chain(release)).await;
             let before = children.links();
@@ -237,13 +254,14 @@ impl KernelOwner {
         requests.extend(self.learnt.look(&network));
         // Refusals are kept by the kernel's owner, shown in the status and tried again at the next audit.
         let _shown = self.kernel.apply(requests).await;
-        for link in links(&network).difference(&links(&self.network)) {
-            network::prepare(link);
+        for link in network::links(&network).difference(&network::links(&self.network)) {
+            network::prepare(*link);
         }
         self.refused_children
             .retain(|connection, _| network.tunnels.contains_key(connection));
         self.traffic.keep(|name| network.tunnels.contains_key(name));
-        (self.network, self.configured, self.idle) = (network, configured, idle);
+        (self.network, self.configured) = (network, configured);
+        (self.idle, self.untranslated) = (idle, untranslated);
         self.settle().await;
         self.publish().await;
     }
@@ -253,7 +271,13 @@ impl KernelOwner {
         let refusals = self.kernel.refusals().iter();
         let ours = refusals.filter(|(key, _)| self.configured.contains_key(key));
         let kernel = ours.map(|(_, refusal)| Refused::from(refusal));
-        self.refused_links.iter().cloned().chain(kernel).collect()
+        let beyond = self.translating.refused().cloned();
+        self.refused_links
+            .iter()
+            .cloned()
+            .chain(kernel)
+            .chain(beyond)
+            .collect()
     }
 
     /// The connections that are to have no routes. States that a daemon before this one left may still carry traffic.
@@ -272,23 +296,28 @@ impl KernelOwner {
             .collect()
     }
 
-    /// Gives the routes of each site to the first of its connections that is up, and lets networks of our own be.
+    /// Gives the routes of each site to the first of its connections that is up, as soon as what it carries is translated, and
+    /// lets networks of our own be.
     async fn reroute(&mut self) {
         let unchanged = self.connected == *self.kernel.connected() && !self.devices_changed();
-        if !unchanged || self.idle_of(&self.network) != self.idle {
+        self.translating.look(self.kernel.translation());
+        let translated = self.translating.missing() == self.untranslated;
+        if !unchanged || !translated || self.idle_of(&self.network) != self.idle {
             self.reapply().await;
         }
     }
 
     /// Works out anew what follows from the configuration, now that something else is known.
     pub(super) async fn reapply(&mut self) {
-        let idle = self.idle_of(&self.network);
+        let (idle, untranslated) = (self.idle_of(&self.network), self.translating.missing());
         let network = std::mem::take(&mut self.network);
         let (machine, inner) = (self.objects(&network), self.inner(&network));
         self.network = network;
         self.connected.clone_from(self.kernel.connected());
-        let mut configured = network::objects(&self.network, self.carrier.kind(), &idle, &inner);
+        let quiet = &idle | &untranslated;
+        let mut configured = network::objects(&self.network, self.carrier.kind(), &quiet, &inner);
         configured.extend(machine);
+        configured.extend(self.translating.object());
         for name in self.idle.difference(&idle) {
             self.teller.tell(News::new("has-routes").to(name));
             journal::span(name).in_scope(|| info!("has the routes of its site now"));
@@ -297,7 +326,7 @@ impl KernelOwner {
             .kernel
             .apply(network::difference(&self.configured, &configured))
             .await;
-        (self.configured, self.idle) = (configured, idle);
+        (self.configured, self.idle, self.untranslated) = (configured, idle, untranslated);
         self.settle().await;
     }
 
@@ -413,7 +442,9 @@ impl KernelOwner {
             self.refused_links = children.match_links(&self.network);
         }
         self.kernel.retry().await;
-        links(&self.network).into_iter().for_each(network::prepare);
+        network::links(&self.network)
+            .into_iter()
+            .for_each(network::prepare);
         self.retry.tried(Instant::now());
     }
 
@@ -445,10 +476,4 @@ impl KernelOwner {
             Err(refusal) => warn!(%refusal, "not everything of ours could be removed"),
         }
     }
-}
-
-/// The links of tunnels.
-fn links(network: &NetworkSettings) -> BTreeSet<&str> {
-    let tunnels = network.tunnels.values();
-    tunnels.map(|tunnel| tunnel.numbering.link.as_str()).collect()
 }

@@ -23,8 +23,9 @@ impl KernelOwner {
         let interfaces = tunnels
             .map(|(name, tunnel)| (name.clone(), tunnel.numbering.link.clone()))
             .collect();
-        let (idle, carried_over) = (&self.idle, self.carried_over(&self.network));
         let machine = self.interface_snapshots();
+        let translation = self.translation_snapshot().await;
+        let (idle, carried_over) = (&self.idle, self.carried_over(&self.network));
         self.snapshot.send_modify(|snapshot| {
             let (kind, why) = (snapshot.kind, snapshot.why.clone());
             *snapshot = Arc::new(DatapathSnapshot {
@@ -37,6 +38,7 @@ impl KernelOwner {
                 carried,
                 refused,
                 machine,
+                translation,
             });
         });
     }

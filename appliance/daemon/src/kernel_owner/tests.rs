@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Carrier, Interfaces, KernelOwner};
-use crate::chronicle::Teller;
+use crate::chronicle::{Heard, Teller};
 use crate::datapath::{DatapathSnapshot, Ground, Kind, LearntRoute, Request};
 use crate::derive::{NetworkSettings, Numbering, TunnelSettings};
 
@@ -30,6 +30,7 @@ struct Rig {
     ground: watch::Receiver<std::sync::Arc<Ground>>,
     links: watch::Sender<crate::dhcp::Links>,
     addresses: watch::Sender<std::sync::Arc<crate::derive::Addresses>>,
+    heard: std::sync::Mutex<Heard>,
     task: JoinHandle<()>,
 }
 
@@ -55,12 +56,13 @@ impl Rig {
         let links = watch::channel(crate::dhcp::Links::new()).0;
         let addresses = watch::channel(std::sync::Arc::default()).0;
         let interfaces = Interfaces::new(leases, &handle, links.clone(), addresses.clone());
+        let (teller, told) = Teller::to_a_test();
         let (ground, shown) = watch::channel(std::sync::Arc::default());
         let owner = KernelOwner::new(
             (handle, interfaces),
             Carrier::kernel(),
             (answers.clone(), std::sync::Arc::default()),
-            Teller::to_nobody(),
+            teller,
             (published, ground),
         );
         let task = tokio::spawn(owner.run(heard, notices));
@@ -72,6 +74,7 @@ impl Rig {
             ground: shown,
             links,
             addresses,
+            heard: told.into(),
             task,
         };
         rig.ask(|answer| Request::Network(Box::new(network), answer))
@@ -102,6 +105,19 @@ impl Rig {
     async fn tell(&self, request: Request) {
         self.requests.send(request).await.unwrap();
         self.ask(Request::Refresh).await;
+    }
+
+    /// The words of all news since this was asked last.
+    fn news(&self) -> Vec<&'static str> {
+        self.heard.lock().unwrap().words()
+    }
+
+    /// So many seconds pass, of a clock that stands still otherwise, and what is due then is done.
+    async fn later(&self, seconds: u64) {
+        for _ in 0..seconds {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            self.ask(Request::Refresh).await;
+        }
     }
 
     /// As `kill -9`: nothing is said, nothing is cleaned up.
@@ -243,6 +259,7 @@ fn classes(kernel: &FakeKernel) -> Vec<String> {
     let class = |object: &Object| match object {
         Object::Rule(_) => "rule",
         Object::Ruleset(_) => "ruleset",
+        Object::Translation(_) => "translation",
         object if object.is_last_resort() => "last resort",
         Object::Link(_) => "link",
         Object::Address(_) => "address",
@@ -763,7 +780,7 @@ fn way_to(kernel: &FakeKernel, prefix: &str) -> Option<String> {
     kernel.objects().values().find_map(|object| match object {
         Object::Route(route) if route.prefix == prefix => match &route.target {
             Target::Link { link, .. } => Some(link.to_string()),
-            Target::Gateway { .. } | Target::Learnt(_) | Target::Unreachable => None,
+            Target::Gateway { .. } | Target::Learnt(_) | Target::Marked(..) | Target::Unreachable => None,
         },
         _ => None,
     })
@@ -1041,7 +1058,7 @@ fn learnt(kernel: &FakeKernel) -> Vec<String> {
                 let links: Vec<&str> = links.iter().map(appliance_kernel::LinkName::as_str).collect();
                 Some(format!("{} {} {}", route.prefix, route.metric, links.join("+")))
             }
-            Target::Link { .. } | Target::Gateway { .. } | Target::Unreachable => None,
+            Target::Link { .. } | Target::Gateway { .. } | Target::Marked(..) | Target::Unreachable => None,
         },
         _ => None,
     });
@@ -1129,4 +1146,173 @@ async fn bgp_knows_what_carries_and_what_is_refused() {
     rig.tell(Request::Remove(ChildId(1))).await;
     rig.ask(Request::Refresh).await;
     assert!(rig.ground.borrow().carried.is_empty());
+}
+
+/// A site that has our addresses: it is known by others here, and so are we there.
+fn translated(external: &str) -> NetworkSettings {
+    let rule = |kind, internal: &str, external: &str| appliance_nat::Rule {
+        kind,
+        internal: internal.parse().unwrap(),
+        external: external.parse().unwrap(),
+    };
+    let plain = appliance_nat::Kind::Static { ports: None };
+    let dynamic = appliance_nat::Kind::Dynamic {
+        ports: vec![1024..=1027],
+    };
+    let mut network = network();
+    let tunnel = network.tunnels.get_mut(&name()).unwrap();
+    tunnel.prefixes = vec![external.parse().unwrap()];
+    network.closed = [external.parse().unwrap()].into();
+    let rules = appliance_nat::Tunnel {
+        link: tunnel.numbering.link.clone(),
+        number: tunnel.numbering.number(),
+        site: "b".to_owned(),
+        ingress: [("in".to_owned(), rule(plain, "10.0.0.0/24", external))].into(),
+        egress: [("few".to_owned(), rule(dynamic, "10.0.0.0/24", "100.64.9.1/32"))].into(),
+    };
+    network.translation.tunnels = [(name().0.to_string(), rules)].into();
+    network
+}
+
+/// The links that routes into tunnels for this prefix leave by.
+fn routed(kernel: &FakeKernel, prefix: &str) -> usize {
+    let prefix: ipnet::IpNet = prefix.parse().unwrap();
+    let objects = kernel.objects();
+    let routes = objects.values().filter(
+        |object| matches!(object, Object::Route(route) if route.prefix == prefix && matches!(route.target, Target::Link { .. })),
+    );
+    routes.count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_translated_has_no_routes() {
+    let kernel = FakeKernel::new();
+    kernel.refuse(Key::Translation, 0, "nft: syntax error");
+    let rig = Rig::with(&kernel, translated("100.64.2.0/24")).await;
+    assert_eq!(routed(&kernel, "100.64.2.0/24"), 0);
+    rig.ask(Request::Refresh).await;
+    let shown = rig.snapshot.borrow().clone();
+    assert!(!shown.translation.in_place);
+    assert_eq!(shown.refused[0].detail, "nft: syntax error");
+    kernel.accept(&Key::Translation);
+    rig.later(2).await;
+    assert_eq!(routed(&kernel, "100.64.2.0/24"), 1, "it is tried again");
+    rig.ask(Request::Refresh).await;
+    assert!(rig.snapshot.borrow().translation.in_place);
+    let marked =
+        |object: &Object| matches!(object, Object::Route(route) if route.key().mark == Some(INTERFACE_ID));
+    assert_eq!(
+        kernel.objects().values().filter(|object| marked(object)).count(),
+        2
+    );
+}
+
+/// The rules of before stay, with the routes to what they translate; and when they are asked for again, nothing is to be
+/// done.
+#[tokio::test]
+async fn a_refused_translation_leaves_that_of_before() {
+    let kernel = FakeKernel::new();
+    let rig = Rig::with(&kernel, translated("100.64.2.0/24")).await;
+    let before = kernel.objects();
+    kernel.refuse(Key::Translation, 0, "nft: no such file");
+    let refused = rig
+        .ask(|answer| Request::Network(Box::new(translated("100.64.3.0/24")), answer))
+        .await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0].detail, "nft: no such file");
+    assert_eq!(kernel.objects()[&Key::Translation], before[&Key::Translation]);
+    let refused = rig
+        .ask(|answer| Request::Network(Box::new(translated("100.64.2.0/24")), answer))
+        .await;
+    assert_eq!((refused, kernel.objects()), (vec![], before));
+}
+
+/// A daemon that starts again finds what it needs, and neither writes the table anew nor takes a route away on the way.
+#[tokio::test]
+async fn a_restart_leaves_translation_alone() {
+    let kernel = FakeKernel::new();
+    let rig = Rig::with(&kernel, translated("100.64.2.0/24")).await;
+    let (before, steps) = (kernel.objects(), kernel.performed().len());
+    rig.crash();
+    let _rig = Rig::with(&kernel, translated("100.64.2.0/24")).await;
+    assert_eq!((kernel.objects(), kernel.performed().len()), (before, steps));
+}
+
+/// What only the rules know of the site is closed, unless it is ours as well.
+#[tokio::test]
+async fn what_the_site_calls_itself_is_closed_where_it_is_not_ours() {
+    let kernel = FakeKernel::new();
+    let mut network = translated("100.64.2.0/24");
+    network.hidden = ["10.0.0.0/24".parse().unwrap()].into();
+    let rig = Rig::with(&kernel, network).await;
+    let closed = || {
+        let prefix: ipnet::IpNet = "10.0.0.0/24".parse().unwrap();
+        let Some(Object::Ruleset(ruleset)) = kernel.objects().remove(&Key::Ruleset) else {
+            panic!()
+        };
+        let mut routes = kernel.objects().into_values();
+        let unreachable = routes.any(
+            |object| matches!(object, Object::Route(route) if route.prefix == prefix && route.target == Target::Unreachable),
+        );
+        (ruleset.closed.contains(&prefix), unreachable)
+    };
+    assert_eq!(closed(), (true, true));
+    kernel.connect(Connected {
+        link: "lan".try_into().unwrap(),
+        address: "10.0.0.1".parse().unwrap(),
+        network: "10.0.0.0/24".parse().unwrap(),
+    });
+    rig.ask(Request::Refresh).await;
+    rig.ask(Request::Refresh).await;
+    assert_eq!(closed(), (false, false));
+}
+
+/// Flows, packets and ports of each rule are told; and, once, that a dynamic one has no port left, when flows were refused.
+#[tokio::test(start_paused = true)]
+async fn rules_tell_what_they_translate_and_when_they_have_no_port_left() {
+    let kernel = FakeKernel::new();
+    let rig = Rig::with(&kernel, translated("100.64.2.0/24")).await;
+    let Object::Translation(translation) = kernel.objects().remove(&Key::Translation).unwrap() else {
+        panic!()
+    };
+    let program = translation.program().unwrap();
+    let number = |rule: &str| {
+        let mut bindings = program.bindings().iter();
+        let (number, binding) = bindings.find(|(_, binding)| binding.name == rule).unwrap();
+        (u32::from(*number), binding.key.to_string())
+    };
+    let ((few, counter), (into, _)) = (number("few"), number("in"));
+    let counted = appliance_nat::Counted {
+        packets: 7,
+        bytes: 700,
+    };
+    kernel.translate(&counter, counted);
+    for port in 1024..=1027 {
+        kernel.follow(appliance_kernel::Flow {
+            mark: few << 16 | into,
+            protocol: 17,
+            answers_to: "100.64.9.1".parse().unwrap(),
+            port,
+        });
+    }
+    rig.ask(Request::Refresh).await;
+    let shown = rig.snapshot.borrow().translation.clone();
+    let told = |rule: &str| {
+        let mut bindings = shown.bindings.iter();
+        bindings.find(|binding| binding.rule == rule).unwrap().clone()
+    };
+    let dynamic = told("few").dynamic.unwrap();
+    assert_eq!((told("few").translated, told("few").flows), (counted, 4));
+    assert_eq!((dynamic.ports_in_use, dynamic.ports), (4, 4));
+    assert_eq!((told("in").flows, told("in").dynamic), (4, None));
+
+    assert_eq!(rig.news(), [""; 0]);
+    rig.later(11).await;
+    assert_eq!(rig.news(), [""; 0], "all in use, and nobody was refused");
+    kernel.refuse_flows(3);
+    rig.later(11).await;
+    assert_eq!(rig.news(), ["nat-ports-exhausted"]);
+    kernel.refuse_flows(9);
+    rig.later(11).await;
+    assert_eq!(rig.news(), [""; 0], "told once");
 }

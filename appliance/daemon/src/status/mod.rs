@@ -5,6 +5,7 @@ mod bgp_route;
 mod bgp_trial;
 mod event;
 mod interface;
+mod nat;
 mod report;
 mod system;
 

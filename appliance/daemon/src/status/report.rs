@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::bgp_peer::in_a_line;
 use super::event::EventStatus;
 use super::interface::{Clients, InterfaceStatus, interfaces};
+use super::nat::NatStatus;
 use super::system::SystemStatus;
 use crate::bgp_owner::{BgpView, side};
 use crate::control::View;
@@ -31,6 +32,9 @@ pub(crate) struct Status {
     pub(crate) connections: BTreeMap<String, ConnectionStatus>,
     /// Those of the document, by name.
     pub(crate) interfaces: BTreeMap<String, InterfaceStatus>,
+    /// What is translated, if there are rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nat: Option<NatStatus>,
 }
 
 /// Where a connection can stand.
@@ -133,6 +137,7 @@ impl Status {
             system: SystemStatus::new((ike, datapath), pages, configuration, now - started),
             connections: connections.chain(resting(configuration, now)).collect(),
             interfaces: interfaces(&datapath.machine, dhcp, now),
+            nat: NatStatus::new(&datapath.translation),
         }
     }
 }

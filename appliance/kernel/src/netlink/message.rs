@@ -19,13 +19,15 @@ const TEXT: u16 = 1;
 const OFFSET: u16 = 2;
 const MISSING_TYPE: u16 = 5;
 
-/// Who the message is for: the two number their messages alike.
+/// Who the message is for: all number their messages alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// Links, addresses, routes.
     Route,
     /// States and policies.
     Xfrm,
+    /// Connection tracking.
+    Netfilter,
 }
 
 /// One message on its way to the kernel; wiped when dropped, since it may hold keys.
@@ -66,6 +68,16 @@ impl Outgoing {
     /// A message about a state or a policy.
     pub(crate) fn xfrm(message: &XfrmMessage, flags: u16) -> Self {
         Outgoing::new(Protocol::Xfrm, message, flags)
+    }
+
+    /// A message about flows, its body as it is sent.
+    pub(crate) fn netfilter(kind: u16, body: Vec<u8>, flags: u16) -> Self {
+        Outgoing {
+            protocol: Protocol::Netfilter,
+            kind,
+            flags,
+            body: Zeroizing::new(body),
+        }
     }
 
     fn new(protocol: Protocol, message: &impl NetlinkSerializable, flags: u16) -> Self {
@@ -216,6 +228,7 @@ fn fixed_length(protocol: Protocol, kind: u16) -> Option<usize> {
         (Protocol::Xfrm, XFRM_MSG_DELSA) => Some(24),
         (Protocol::Xfrm, XFRM_MSG_NEWPOLICY | XFRM_MSG_UPDPOLICY) => Some(168),
         (Protocol::Xfrm, XFRM_MSG_DELPOLICY) => Some(64),
+        (Protocol::Netfilter, _) => Some(4),
         (Protocol::Route | Protocol::Xfrm, _) => None,
     }
 }
@@ -244,7 +257,11 @@ fn attribute_name(protocol: Protocol, message: u16, attribute: u16) -> String {
         (Protocol::Xfrm, _, XFRMA_ALG_AUTH_TRUNC) => "XFRMA_ALG_AUTH_TRUNC",
         (Protocol::Xfrm, _, XFRMA_REPLAY_ESN_VAL) => "XFRMA_REPLAY_ESN_VAL",
         (Protocol::Xfrm, _, XFRMA_IF_ID) => "XFRMA_IF_ID",
-        (Protocol::Route | Protocol::Xfrm, _, _) => return format!("number {attribute}"),
+        (Protocol::Netfilter, _, 8) => "CTA_MARK",
+        (Protocol::Netfilter, _, 21) => "CTA_MARK_MASK",
+        (Protocol::Route | Protocol::Xfrm | Protocol::Netfilter, _, _) => {
+            return format!("number {attribute}");
+        }
     };
     name.to_owned()
 }

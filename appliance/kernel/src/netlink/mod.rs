@@ -5,7 +5,9 @@ mod message;
 mod perform;
 mod socket;
 mod subscription;
+mod tracking;
 
 pub(crate) use batch::is_batched;
+pub(crate) use message::{Incoming, Outgoing};
 pub(crate) use perform::Netlink;
 pub(crate) use subscription::Subscription;

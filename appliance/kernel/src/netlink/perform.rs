@@ -20,6 +20,7 @@ use super::subscription::{all_links, parse};
 use crate::address::{Address, Connected};
 use crate::kernel::Dump;
 use crate::link::{Device, Link, LinkKind, LinkName, LinkNames, name_of};
+use crate::mark;
 use crate::nft;
 use crate::object::{Key, Object};
 use crate::order::Operation;
@@ -29,6 +30,7 @@ use crate::route::Route;
 use crate::rule::Rule;
 use crate::ruleset::Ruleset;
 use crate::sysctl::LinkSetting;
+use crate::translation::Translation;
 use crate::xfrm_policy::XfrmPolicy;
 use crate::xfrm_state::{Counters, StateKey, XfrmState, wipe};
 
@@ -38,6 +40,8 @@ pub(crate) struct Netlink {
     pub(super) route: Socket,
     /// Or why there is none: a kernel without XFRM still has links and routes.
     xfrm: Result<Socket, Refusal>,
+    /// Opened when flows are first asked for.
+    pub(super) netfilter: Option<Socket>,
 }
 
 impl Netlink {
@@ -47,7 +51,11 @@ impl Netlink {
             .map_err(|error| Refusal::from_io("netlink socket for routes", &error))?;
         let xfrm = Socket::open(Protocol::Xfrm, 0)
             .map_err(|error| Refusal::from_io("netlink socket for XFRM", &error));
-        Ok(Netlink { route, xfrm })
+        Ok(Netlink {
+            route,
+            xfrm,
+            netfilter: None,
+        })
     }
 
     /// Performs one step. Removing what is not there is done already.
@@ -89,7 +97,21 @@ impl Netlink {
                 to: Object::Policy(policy),
                 ..
             } => self.send(key, &Outgoing::xfrm(&policy.replace(), 0)).await,
+            Op::Replace {
+                key,
+                from: Object::Translation(from),
+                to: to @ Object::Translation(after),
+            } => {
+                self.create(key, to, NLM_F_CREATE | NLM_F_REPLACE).await?;
+                self.forget_outdated(&from.outdated(Some(after))).await;
+                Ok(())
+            }
             Op::Replace { key, to, .. } => self.create(key, to, NLM_F_CREATE | NLM_F_REPLACE).await,
+            Op::Delete(key, object @ Object::Translation(before)) => {
+                self.delete(key, object).await?;
+                self.forget_outdated(&before.outdated(None)).await;
+                Ok(())
+            }
             Op::Delete(key, object) => self.delete(key, object).await,
         }
     }
@@ -122,6 +144,7 @@ impl Netlink {
             }
             Object::Policy(policy) => self.send(key, &Outgoing::xfrm(&policy.create(), 0)).await,
             Object::Ruleset(ruleset) => nft::apply(key, &ruleset.script()).await,
+            Object::Translation(translation) => nft::translate(key, translation).await,
         }
     }
 
@@ -200,6 +223,7 @@ impl Netlink {
             Object::State(state) => Outgoing::xfrm(&XfrmState::delete(&state.key()), 0),
             Object::Policy(policy) => Outgoing::xfrm(&XfrmPolicy::delete(&policy.key()), 0),
             Object::Ruleset(_) => return nft::apply(key, &Ruleset::removal()).await,
+            Object::Translation(_) => return nft::apply(key, &Translation::removal()).await,
         };
         match self.send(key, &request).await {
             Err(refusal) if ABSENT.contains(&refusal.errno) => Ok(()),
@@ -247,15 +271,13 @@ impl Netlink {
     }
 
     async fn send(&mut self, key: &Key, request: &Outgoing) -> Result<(), Refusal> {
-        let socket = match (request.protocol(), &mut self.xfrm) {
-            (Protocol::Route, _) => &mut self.route,
-            (Protocol::Xfrm, Ok(socket)) => socket,
-            (Protocol::Xfrm, Err(why)) => {
-                return Err(Refusal {
-                    object: key.to_string(),
-                    ..why.clone()
-                });
-            }
+        let socket = match request.protocol() {
+            Protocol::Route => &mut self.route,
+            Protocol::Netfilter => self.netfilter()?,
+            Protocol::Xfrm => self.xfrm.as_mut().map_err(|why| Refusal {
+                object: key.to_string(),
+                ..why.clone()
+            })?,
         };
         socket.request(request).await.map_err(|error| refusal(key, error))
     }
@@ -276,7 +298,10 @@ impl Netlink {
                 .map(|(state, _)| Object::State(state)),
         );
         objects.extend(self.policies().await?.into_iter().map(Object::Policy));
-        objects.extend(nft::found().await.map(Object::Ruleset));
+        let rulesets = nft::found(mark::NFT_TABLE, Ruleset::from_listing).await;
+        objects.extend(rulesets.map(Object::Ruleset));
+        let translations = nft::found(mark::TRANSLATION_TABLE, Translation::from_listing).await;
+        objects.extend(translations.map(Object::Translation));
         Ok(Dump {
             objects,
             devices,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use netlink_packet_core::NLM_F_ACK;
-use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_XFRM};
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use nix::sys::socket::{setsockopt, sockopt};
 use zeroize::{Zeroize, Zeroizing};
@@ -77,6 +77,7 @@ impl Socket {
         let number = match protocol {
             Protocol::Route => NETLINK_ROUTE,
             Protocol::Xfrm => NETLINK_XFRM,
+            Protocol::Netfilter => NETLINK_NETFILTER,
         };
         let mut inner = <TokioSocket as AsyncSocket>::new(number)?;
         let socket = inner.socket_mut();
@@ -168,8 +169,8 @@ impl Socket {
         }
     }
 
-    /// Whether the answer was interrupted.
-    async fn exchange(
+    /// Sends a request and looks at each message of the answer. Returns whether the answer was interrupted.
+    pub(super) async fn exchange(
         &mut self,
         request: &Outgoing,
         mut each: impl FnMut(&Incoming<'_>),
@@ -217,7 +218,7 @@ impl Socket {
 
     fn wipe(&mut self) {
         match self.protocol {
-            Protocol::Route => (),
+            Protocol::Route | Protocol::Netfilter => (),
             Protocol::Xfrm => self.buffer.zeroize(),
         }
     }

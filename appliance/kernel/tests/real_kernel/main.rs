@@ -16,6 +16,7 @@ mod learnt;
 mod machine;
 mod routes;
 mod traffic;
+mod translation;
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -1,0 +1,156 @@
+//! Translation by the real `nft`, and the flows that connection tracking follows: on any kernel.
+
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+
+use appliance_kernel::{
+    Flow, Kernel, Key, Object, Removal, Request, Route, Rule, Scope, Translation, Version, mark,
+};
+use appliance_nat::{Kind, Numbers, Rules, Tunnel, compile};
+
+use crate::*;
+
+const NUMBER: u16 = 1;
+const MARK: u32 = mark::packet_mark(NUMBER);
+
+fn translation(sites: &[(&str, &str)], kept: &Numbers) -> Translation {
+    let rule = |external: &str| appliance_nat::Rule {
+        kind: Kind::Static { ports: None },
+        internal: "10.0.0.0/24".parse().unwrap(),
+        external: external.parse().unwrap(),
+    };
+    let ingress = sites
+        .iter()
+        .map(|(name, external)| ((*name).to_owned(), rule(external)));
+    let tunnel = Tunnel {
+        link: "cw-a".to_owned(),
+        number: NUMBER,
+        site: "a".to_owned(),
+        ingress: ingress.collect(),
+        egress: BTreeMap::new(),
+    };
+    let rules = Rules {
+        tunnels: [("a".to_owned(), tunnel)].into(),
+    };
+    Translation::of(compile(&rules, kept).unwrap())
+}
+
+fn leading() -> [Object; 3] {
+    let [out, nowhere] = Route::marked(Version::Four, MARK, &name("cw-a"));
+    [
+        out.into(),
+        nowhere.into(),
+        Rule::Marked(Version::Four, MARK).into(),
+    ]
+}
+
+async fn flows(kernel: &mut Kernel) -> Vec<Flow> {
+    let mut flows = vec![];
+    kernel.flows(|flow| flows.push(flow)).await.unwrap();
+    flows
+}
+
+/// A machine with our own 10.0.0.0/24 on one link and a site that has it, too, behind another.
+fn overlap() {
+    // Else links speak of themselves, and count that.
+    std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+    for link in ["cw-a", "lan"] {
+        ip(&format!("link add {link} type veth peer name {link}-far"));
+        ip(&format!("link set {link} up"));
+        ip(&format!("link set {link}-far up"));
+    }
+    ip("addr add 10.0.0.1/24 dev lan");
+    ip("route add 100.64.2.0/24 dev cw-a");
+    // Nobody answers for addresses there.
+    ip("link set cw-a arp off");
+}
+
+/// A packet to the external prefix, which leaves by the tunnel.
+fn send_by_the_tunnel() {
+    let socket = UdpSocket::bind("10.0.0.1:4000").unwrap();
+    socket.send_to(b"one", "100.64.2.9:7").unwrap();
+    let sent = ip("-s link show cw-a-far");
+    let received = sent.lines().nth(3).unwrap().split_whitespace().nth(1);
+    assert_eq!(received, Some("1"), "{sent}");
+}
+
+/// Packets for the external prefix leave by the tunnel although their address is one of ours by then; the table is found
+/// again and left as it is; what it counted goes on in the next one, and the flow of a rule that went is forgotten.
+#[test]
+fn translation_is_found_again_and_goes_on() {
+    isolated(|| async {
+        overlap();
+        let (mut kernel, _) = Kernel::open().await.unwrap();
+        let first = translation(&[("in", "100.64.2.0/24")], &Numbers::default());
+        let objects = leading()
+            .into_iter()
+            .chain([external("cw-a"), first.clone().into()]);
+        kernel.apply(want(objects.clone())).await.unwrap();
+        assert_eq!(kernel.refusals(), &BTreeMap::new());
+        send_by_the_tunnel();
+        let number = *first.numbers().bindings.values().next().unwrap();
+        let flow = Flow {
+            mark: number.into(),
+            protocol: 17,
+            answers_to: "10.0.0.1".parse().unwrap(),
+            port: 4000,
+        };
+        assert_eq!(flows(&mut kernel).await, [flow]);
+        assert_eq!(kernel.flows_refused().await.unwrap(), 0);
+
+        let (mut next, mut notices) = Kernel::open().await.unwrap();
+        assert_eq!(next.translation(), Some(&first), "known by its digest");
+        assert_eq!(next.translation().unwrap().numbers(), first.numbers());
+        next.apply(want(objects)).await.unwrap();
+        next.apply([Request::Release(Scope::Configured)]).await.unwrap();
+        settle(&mut next, &mut notices).await;
+        let key = first
+            .numbers()
+            .bindings
+            .keys()
+            .next()
+            .unwrap()
+            .as_str()
+            .to_owned();
+        assert_eq!(next.translated().await.unwrap()[&key].packets, 1);
+
+        let kept = next.translation().unwrap().numbers().clone();
+        assert_eq!(translation(&[("in", "100.64.2.0/24")], &kept), first);
+        let moved = translation(&[("in", "100.64.3.0/24")], &kept);
+        next.apply(want([moved.into()])).await.unwrap();
+        assert_eq!(flows(&mut next).await, [], "its rule is another one now");
+        let counted = next.translated().await.unwrap();
+        assert!(!counted.contains_key(&key), "{counted:?}");
+
+        next.apply([Request::Remove(Removal::Everything)]).await.unwrap();
+        let left: Vec<Key> = keys(&next).into_iter().collect();
+        assert_eq!(left, []);
+        assert!(!ip("rule show").contains("18590"), "{}", ip("rule show"));
+    });
+}
+
+/// Whoever deletes the table, or the rule by which marked packets leave, finds it there again.
+#[test]
+fn damage_to_the_table_is_mended() {
+    isolated(|| async {
+        overlap();
+        let (mut kernel, mut notices) = Kernel::open().await.unwrap();
+        let wanted = translation(&[("in", "100.64.2.0/24")], &Numbers::default());
+        let objects = leading()
+            .into_iter()
+            .chain([external("cw-a"), wanted.clone().into()]);
+        kernel.apply(want(objects)).await.unwrap();
+        settle(&mut kernel, &mut notices).await;
+        for damage in ["delete table inet causeway_nat", "flush ruleset"] {
+            let done = Command::new("nft").args(damage.split(' ')).status().unwrap();
+            assert!(done.success());
+            let events = kernel.audit().await.unwrap();
+            assert!(events.contains(&Event::Missing(Key::Translation)), "{events:?}");
+            assert_eq!(kernel.translation(), Some(&wanted));
+            assert!(kernel.translated().await.is_ok());
+        }
+        ip("rule del priority 18590");
+        settle(&mut kernel, &mut notices).await;
+        assert!(ip("rule show").contains("18590"));
+    });
+}
