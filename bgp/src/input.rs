@@ -14,6 +14,15 @@ pub enum ConnectionId {
     Incoming(u64),
 }
 
+/// Why a socket of a session cannot be had, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SocketFault {
+    /// The network, or another program.
+    Refused(String),
+    /// This machine cannot authenticate segments as the session wants them (RFC 5925).
+    Unauthenticated(String),
+}
+
 /// All that can be told to the speaker.
 #[derive(Debug)]
 pub enum Input {
@@ -25,8 +34,12 @@ pub enum Input {
     NothingPreserved,
     /// A connection that it asked for is there.
     Connected(ConnectionId, SocketAddr),
-    /// A connection that it asked for did not come about; why, in words.
-    NotConnected(ConnectionId, String),
+    /// A connection that it asked for did not come about.
+    NotConnected(ConnectionId, SocketFault),
+    /// What a neighbour opens is taken from now on, or cannot be.
+    Listening(NeighbourName, Result<(), SocketFault>),
+    /// What carries a neighbour's session is another from now on, such as other keys: a session begins anew.
+    Moved(NeighbourName),
     /// A neighbour opened a connection to us.
     Accepted {
         /// Its number.

@@ -31,7 +31,7 @@ pub mod wire;
 pub use action::{Action, Event, Way};
 pub use best_path::Step;
 pub use family::{Families, Family};
-pub use input::{ConnectionId, Deadline, Input};
+pub use input::{ConnectionId, Deadline, Input, SocketFault};
 pub use policy::{
     Change, Community, Condition, NextHopChange, PathToken, Policy, PrefixRange, Term, Verdict,
 };

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::connection::Connection;
-use crate::peer::Peer;
+use crate::peer::{Peer, Rest, waiting};
 use crate::reason::{Ending, Reason};
 use crate::turn::Turn;
 use crate::wire::notification::Notification;
 use crate::wire::registry::cease;
-use crate::{ConnectionId, Families, Neighbour, Role};
+use crate::{ConnectionId, Families, Neighbour, Role, SocketFault};
 
 impl Peer {
     /// Other settings. What decides who talks to whom, and about what, resets the session; policies, limits and
@@ -23,10 +23,10 @@ impl Peer {
             return;
         }
         if resets {
-            let notification = Notification::cease(cease::CONFIGURATION);
-            let ending = Ending::refusing(notification, "the configuration of the session changed");
-            self.end_all(&ending, turn);
+            self.end_all(&changed(), turn);
             self.forget_kept(turn);
+        } else {
+            self.waits_for_neighbour(turn);
         }
         self.try_now(turn);
         let established = self
@@ -58,6 +58,39 @@ impl Peer {
             turn,
         );
         self.try_now(turn);
+    }
+
+    /// What carries its session is another.
+    pub(crate) fn moved(&mut self, turn: &mut Turn) {
+        self.end_all(&changed(), turn);
+        self.forget_kept(turn);
+        self.try_now(turn);
+    }
+
+    /// What it opens is taken, or cannot be.
+    pub(crate) fn listening(&mut self, taken: Result<(), SocketFault>, turn: &mut Turn) {
+        let deaf = taken
+            .err()
+            .map(|fault| Ending::without_socket(fault, Reason::NotListening));
+        if self.deaf != deaf {
+            self.deaf = deaf;
+            self.waits_for_neighbour(turn);
+        }
+    }
+
+    /// Where only the neighbour opens sessions, nothing can be done but to take what it opens.
+    pub(crate) fn waits_for_neighbour(&mut self, turn: &mut Turn) {
+        if !self.connections.is_empty()
+            || self.rest != Rest::None
+            || !self.settings.passive
+            || !self.tunnel_up
+        {
+            return;
+        }
+        match self.deaf.clone() {
+            Some(ending) => self.tell_attempt(&ending, turn),
+            None => self.last_error = Some(waiting().told_at(turn.now)),
+        }
     }
 
     /// It is to send its routes again, and gets ours.
@@ -105,6 +138,11 @@ impl Peer {
             connection.went(octets, now);
         }
     }
+}
+
+fn changed() -> Ending {
+    let notification = Notification::cease(cease::CONFIGURATION);
+    Ending::refusing(notification, "the configuration of the session changed")
 }
 
 /// What of the settings the OPENs, and who sends them, depend on.

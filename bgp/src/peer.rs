@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) sent: Messages,
     pub(crate) received: Messages,
     pub(crate) failures: u32,
+    /// Why nothing that it opens can be taken.
+    pub(crate) deaf: Option<Ending>,
     /// When the speaker's agenda has it.
     pub(crate) scheduled: Option<Instant>,
 }
@@ -75,6 +77,7 @@ impl Peer {
             sent: Messages::default(),
             received: Messages::default(),
             failures: 0,
+            deaf: None,
             scheduled: None,
         };
         peer.waits_for_tunnel(turn.now);
@@ -363,7 +366,7 @@ impl Peer {
     }
 
     /// The same failure again and again is told once.
-    fn tell_attempt(&mut self, ending: &Ending, turn: &mut Turn) {
+    pub(crate) fn tell_attempt(&mut self, ending: &Ending, turn: &mut Turn) {
         let error = ending.told_at(turn.now);
         let same = |last: &LastError| (last.reason, &last.words) == (error.reason, &error.words);
         if self.last_error.as_ref().is_some_and(same) {
@@ -431,9 +434,7 @@ impl Peer {
             if let Some(id) = tried.map(|connection| connection.id) {
                 self.drop_connection(id, &one_too_many(), turn);
             }
-            if self.connections.is_empty() && self.rest == Rest::None && self.settings.passive {
-                self.last_error = Some(waiting().told_at(turn.now));
-            }
+            self.waits_for_neighbour(turn);
             self.failures = 0;
             self.connect(turn);
         } else {
@@ -450,7 +451,7 @@ impl Peer {
     }
 }
 
-fn waiting() -> Ending {
+pub(crate) fn waiting() -> Ending {
     Ending::ours(Reason::WaitingForPeer, "the neighbour is to open the session")
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::wire::notification::Notification;
 use crate::wire::registry::{cease, error, open_error};
-use crate::{LastError, Side};
+use crate::{LastError, Side, SocketFault};
 
 /// Why a session ended or does not come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray)]
@@ -13,6 +13,10 @@ pub enum Reason {
     TunnelDown,
     /// The neighbour is to open the session, and has not.
     WaitingForPeer,
+    /// What the neighbour opens cannot be taken.
+    NotListening,
+    /// This machine cannot authenticate segments as the session wants them.
+    AuthenticationUnavailable,
     /// No TCP connection came about.
     ConnectFailed,
     /// The TCP connection broke.
@@ -116,6 +120,16 @@ const TABLE: &[Row] = &[
         Reason::WaitingForPeer,
         "waiting-for-peer",
         "Have the neighbour open the session, or turn `passive` off here.",
+    ),
+    Row::both(
+        Reason::NotListening,
+        "not-listening",
+        "Find out who else has TCP port 179 here (`ss -tlnp sport = 179`) and stop it; then it is tried by itself.",
+    ),
+    Row::both(
+        Reason::AuthenticationUnavailable,
+        "authentication-unavailable",
+        "Run a kernel with TCP-AO (Linux 6.7 or later, CONFIG_TCP_AO), or have both sides use `md5_secret` instead.",
     ),
     Row::both(
         Reason::ConnectFailed,
@@ -303,6 +317,14 @@ impl Ending {
         }
     }
 
+    /// There is no socket to speak by.
+    pub(crate) fn without_socket(fault: SocketFault, refused: Reason) -> Self {
+        match fault {
+            SocketFault::Refused(words) => Self::ours(refused, words),
+            SocketFault::Unauthenticated(words) => Self::ours(Reason::AuthenticationUnavailable, words),
+        }
+    }
+
     /// We end it with this NOTIFICATION.
     pub(crate) fn refusing(notification: Notification, words: impl Into<String>) -> Self {
         let reason = Reason::of(notification.code, notification.subcode);
@@ -445,6 +467,8 @@ impl Reason {
             Self::TunnelDown
             | Self::WaitingForPeer
             | Self::ConnectFailed
+            | Self::NotListening
+            | Self::AuthenticationUnavailable
             | Self::ConnectionLost
             | Self::ConnectionClosed
             | Self::HoldTimerExpired

@@ -79,8 +79,12 @@ impl Speaker {
             Input::Settings(settings) => self.configure(*settings, now),
             Input::NothingPreserved => self.preserved = self.configured && self.preserved,
             Input::Connected(id, _) => self.by_connection(id, now, |peer, turn| peer.connected(id, turn)),
-            Input::NotConnected(id, why) => {
-                let ending = Ending::ours(Reason::ConnectFailed, why);
+            Input::Listening(name, taken) => {
+                self.by_name(&name, now, |peer, turn| peer.listening(taken, turn));
+            }
+            Input::Moved(name) => self.by_name(&name, now, Peer::moved),
+            Input::NotConnected(id, fault) => {
+                let ending = Ending::without_socket(fault, Reason::ConnectFailed);
                 self.by_connection(id, now, |peer, turn| peer.end(id, &ending, turn));
             }
             Input::Accepted {

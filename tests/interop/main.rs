@@ -18,6 +18,7 @@ mod bgp_limit;
 mod bgp_prepend;
 mod bgp_restart;
 mod bgp_session;
+mod bgp_tcp_ao;
 mod childless;
 mod claim;
 mod closed;

@@ -247,7 +247,7 @@ fn peers(client: &Client) -> Done {
     if peers.is_empty() {
         push(&mut text, "no connection has a BGP session");
     }
-    let (well, unwell): (Vec<_>, Vec<_>) = peers.iter().partition(|(_, peer)| peer.is_up());
+    let (well, unwell): (Vec<_>, Vec<_>) = peers.iter().partition(|(_, peer)| peer.is_well());
     let is_well = unwell.is_empty();
     for (name, peer) in unwell.into_iter().chain(well) {
         push_peer(&mut text, name, peer);
@@ -260,7 +260,7 @@ fn one(client: &Client, name: &str) -> Done {
     let peer: Peer = client.read(&answer)?;
     let mut text = String::new();
     push_peer(&mut text, name, &peer);
-    Ok(Answer::done(answer, text).with(up(peer.is_up())))
+    Ok(Answer::done(answer, text).with(up(peer.is_well())))
 }
 
 fn up(is_up: bool) -> Outcome {
@@ -274,8 +274,9 @@ fn act(client: &Client, name: &str, action: &str) -> Done {
 }
 
 impl Peer {
-    fn is_up(&self) -> bool {
-        self.state == "established"
+    /// As it is meant to be.
+    fn is_well(&self) -> bool {
+        self.state == "established" || self.state == "disabled"
     }
 }
 
@@ -303,7 +304,7 @@ fn push_peer(text: &mut String, name: &str, peer: &Peer) {
     if peer.restarting {
         push(text, "  restart  its routes are kept while it starts again");
     }
-    if let Some(error) = peer.last_error.as_ref().filter(|_| !peer.is_up()) {
+    if let Some(error) = peer.last_error.as_ref().filter(|_| !peer.is_well()) {
         push_error(text, error);
     }
     if let Some(next) = peer.next_attempt_s {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::model::{Bfd, BgpCapabilities, Connection, Name, RoutePolicy, SiteBgp};
+use crate::model::{Bfd, BgpCapabilities, BgpSigning, Connection, Name, RoutePolicy, SiteBgp};
 use crate::{Change, ValidConfig};
 
 /// What both ends tell each other when a session opens, or what carries it: another ends the session.
@@ -15,7 +15,6 @@ struct Opening<'c> {
     hold_time: Duration,
     keepalive: Duration,
     capabilities: &'c BgpCapabilities,
-    md5_secret: Option<&'c Name>,
     multihop: u8,
     ttl_security: Option<u8>,
     peer: &'c SiteBgp,
@@ -27,6 +26,8 @@ struct Conduct<'c> {
     passive: bool,
     local_preference: u32,
     bfd: Option<Bfd>,
+    /// What other keys than some of TCP-AO do, [`BgpSigning::goes_on_as`] says.
+    signing: &'c BgpSigning,
     maximum_prefixes: u32,
     restart_after: Option<Duration>,
     advertise: &'c [IpNet],
@@ -54,8 +55,9 @@ pub(crate) fn bgp_changes(old: &ValidConfig, new: &ValidConfig) -> BTreeMap<Name
 }
 
 fn change(old: &Sessions<'_>, new: &Sessions<'_>) -> Change {
-    let stays = |(address, (opening, _)): (&IpAddr, &(Opening<'_>, Conduct<'_>))| {
-        new.get(address).is_some_and(|(new, _)| new == opening)
+    let stays = |(address, (opening, conduct)): (&IpAddr, &(Opening<'_>, Conduct<'_>))| {
+        new.get(address)
+            .is_some_and(|(new, keys)| new == opening && conduct.signing.goes_on_as(keys.signing))
     };
     if !old.iter().all(stays) {
         Change::Reset
@@ -97,7 +99,6 @@ fn session<'c>(
         hold_time: session.timers.hold_time,
         keepalive: session.timers.keepalive,
         capabilities: &session.capabilities,
-        md5_secret: session.md5_secret.as_ref(),
         multihop: session.multihop,
         ttl_security: session.ttl_security,
         peer: connection.site.bgp.as_ref()?,
@@ -106,6 +107,7 @@ fn session<'c>(
         passive: session.passive,
         local_preference: session.local_preference,
         bfd: session.bfd,
+        signing: &session.signing,
         maximum_prefixes: session.maximum_prefixes,
         restart_after: session.restart_after,
         advertise: &gateway.advertise,

@@ -163,6 +163,8 @@ reasons! {
     NatMappingOverlap = "nat-mapping-overlap",
     /// A rule among those of the other mode.
     NatWrongMode = "nat-wrong-mode",
+    /// An id of a key of TCP-AO that another key of the same session has.
+    DuplicateKeyId = "duplicate-key-id",
     /// The same rule twice, or two for the same.
     DuplicateNatRule = "duplicate-nat-rule",
     /// A rule on connections that cannot share it.

@@ -73,12 +73,14 @@ fn proofs(settings: &Connection) -> impl Iterator<Item = (&'static str, &Name)> 
 }
 
 fn named<'c>(connection: &Name, settings: &'c Connection) -> impl Iterator<Item = (String, &'c Name)> {
-    let session = settings.bgp.as_ref().and_then(|bgp| bgp.md5_secret.as_ref());
     let path = format!("/connections/{connection}");
-    let md5 = session.map(|name| (format!("{path}/bgp/md5_secret"), name));
+    let session = settings.bgp.iter().flat_map(|bgp| bgp.signing.secrets());
+    let signing: Vec<_> = session
+        .map(|(key, name)| (format!("{path}/bgp/{key}"), name))
+        .collect();
     proofs(settings)
         .map(move |(key, name)| (format!("{path}/authentication/{key}"), name))
-        .chain(md5)
+        .chain(signing)
 }
 
 impl Secrets {

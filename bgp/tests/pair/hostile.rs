@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bgp::wire::framing::keepalive;
 use bgp::wire::update::{Context, Decoder};
-use bgp::{Action, ConnectionId, Event, Families, Family, Input, PeerState};
+use bgp::{Action, ConnectionId, Event, Families, Family, Input, PeerState, SocketFault};
 use ipnet::IpNet;
 
 use crate::lone::{Said, announcement, announcement_by, message, open, prefixes, update, withdrawal};
@@ -131,8 +131,10 @@ fn late_news_mean_nothing() {
     ));
     lone.tell(Input::NotConnected(
         ConnectionId::Outgoing(77),
-        "refused".to_owned(),
+        SocketFault::Refused("refused".to_owned()),
     ));
+    lone.tell(Input::Listening(name("nobody"), Ok(())));
+    lone.tell(Input::Moved(name("nobody")));
     lone.tell(Input::RouteTaken(prefix("10.9.0.0/16")));
     lone.tell(Input::Clear(name("nobody")));
     assert_eq!(lone.site.downs().len(), 1);

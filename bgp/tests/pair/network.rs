@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bgp::{Action, ConnectionId, Input, Neighbour, Settings};
+use bgp::{Action, ConnectionId, Input, Neighbour, Settings, SocketFault};
 
 use crate::site::address;
 use crate::{Site, name, neighbour, settings};
@@ -212,7 +212,7 @@ impl Network {
                 self.delay * 2,
                 vec![(
                     from.0,
-                    Input::NotConnected(from.1, "connection refused".to_owned()),
+                    Input::NotConnected(from.1, SocketFault::Refused("connection refused".to_owned())),
                 )],
             );
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bgp::wire::framing::keepalive;
 use bgp::wire::notification::Notification;
 use bgp::wire::open::Open;
-use bgp::{ConnectionId, Families, Family, Input, LastError, Reason, Role, Side};
+use bgp::{ConnectionId, Families, Family, Input, LastError, Reason, Role, Side, SocketFault};
 use strum::VariantArray;
 
 use crate::lone::{announcement, message, open, prefixes};
@@ -17,6 +17,8 @@ fn provoked(reason: Reason) -> LastError {
     match reason {
         Reason::TunnelDown => without_session(|lone| lone.tell(Input::Tunnel(name("peer"), false))),
         Reason::WaitingForPeer => without_session(|_| ()),
+        Reason::NotListening => deaf(SocketFault::Refused("Address already in use".to_owned())),
+        Reason::AuthenticationUnavailable => deaf(SocketFault::Unauthenticated("no TCP-AO".to_owned())),
         Reason::ConnectFailed => refused_connection(),
         Reason::ConnectionLost => {
             after(|lone, id| lone.tell(Input::Closed(id, Some("connection reset".to_owned()))))
@@ -98,11 +100,15 @@ fn with_open(change: impl FnOnce(&mut Open)) -> LastError {
     with_octets(open.encode())
 }
 
+fn deaf(fault: SocketFault) -> LastError {
+    without_session(|lone| lone.tell(Input::Listening(name("peer"), Err(fault))))
+}
+
 fn refused_connection() -> LastError {
     let mut lone = Lone::with(|_| ());
     lone.tell(Input::NotConnected(
         lone.asked[0],
-        "connection refused".to_owned(),
+        SocketFault::Refused("connection refused".to_owned()),
     ));
     lone.last_error()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bgp::wire::framing::keepalive;
 use bgp::wire::notification::Notification;
-use bgp::{Event, Families, Family, Input, PeerState, Side};
+use bgp::{Event, Families, Family, Input, PeerState, Side, SocketFault};
 
 use crate::lone::{Said, announcement, message, open, prefixes};
 use crate::{Lone, Network, name};
@@ -86,6 +86,43 @@ fn a_passive_neighbour_is_waited_for() {
     );
 }
 
+/// Where another program has the port, a session that only the neighbour opens says so, once; when it is free, it waits
+/// again. One that we open does without.
+#[test]
+fn a_port_that_is_taken_keeps_a_passive_session_down() {
+    let taken = || Err(SocketFault::Refused("Address already in use".to_owned()));
+    let mut lone = Lone::new();
+    assert_eq!(lone.last_error().reason, "waiting-for-peer");
+    for _ in 0..3 {
+        lone.tell(Input::Listening(name("peer"), taken()));
+    }
+    let error = lone.last_error();
+    assert_eq!((error.reason, error.side), ("not-listening", Side::We));
+    assert_eq!(lone.site.downs().len(), 1, "{:?}", lone.site.downs());
+    lone.tell(Input::Tunnel(name("peer"), false));
+    assert_eq!(lone.last_error().reason, "tunnel-down");
+    lone.tell(Input::Tunnel(name("peer"), true));
+    assert_eq!(lone.last_error().reason, "not-listening");
+    lone.tell(Input::Listening(name("peer"), Ok(())));
+    assert_eq!(lone.last_error().reason, "waiting-for-peer");
+    let mut active = Lone::with(|_| {});
+    active.tell(Input::Listening(name("peer"), taken()));
+    assert_eq!((active.site.downs().len(), active.asked.len()), (0, 1));
+}
+
+/// Other keys are another session: the old one says goodbye, and a new one is opened.
+#[test]
+fn what_carries_a_session_is_changed_with_it() {
+    let (mut lone, _) = Lone::established();
+    lone.tell(Input::Moved(name("peer")));
+    let error = lone.last_error();
+    assert_eq!(
+        (error.reason, error.notification),
+        ("configuration-changed", Some((6, 6)))
+    );
+    assert!(!lone.site.is_established("peer"));
+}
+
 /// A neighbour that is silent is given up after the hold time, and its routes with it.
 #[test]
 fn silence_ends_the_session() {
@@ -126,7 +163,10 @@ fn failing_attempts_become_rarer() {
     let mut lone = Lone::with(|_| {});
     for _ in 0..40 {
         let last = *lone.asked.last().unwrap();
-        lone.tell(Input::NotConnected(last, "connection refused".to_owned()));
+        lone.tell(Input::NotConnected(
+            last,
+            SocketFault::Refused("connection refused".to_owned()),
+        ));
         let next = lone.peer().next_attempt.expect("it is tried again");
         assert!(next <= lone.now + 120 * SECOND);
         lone.run_for(next - lone.now);
@@ -134,7 +174,10 @@ fn failing_attempts_become_rarer() {
     assert_eq!(lone.asked.len(), 41);
     assert_eq!(lone.site.downs().len(), 1, "one event");
     let last = *lone.asked.last().unwrap();
-    lone.tell(Input::NotConnected(last, "connection refused".to_owned()));
+    lone.tell(Input::NotConnected(
+        last,
+        SocketFault::Refused("connection refused".to_owned()),
+    ));
     lone.tell(Input::Tunnel(name("peer"), false));
     lone.run_for(3600 * SECOND);
     assert_eq!((lone.asked.len(), lone.last_error().reason), (41, "tunnel-down"));

@@ -9,7 +9,7 @@ use bgp::wire::framing::{Framing, keepalive};
 use bgp::wire::open::Open;
 use bgp::{
     Action, ConnectionId, Event, Families, Family, Input, Limits, Mapping, MappingKind, Neighbour,
-    NeighbourName, PeerState, Policy, Random, Settings, Speaker, Timers, Translation,
+    NeighbourName, PeerState, Policy, Random, Settings, SocketFault, Speaker, Timers, Translation,
 };
 use ipnet::{IpNet, Ipv4Net};
 
@@ -142,7 +142,10 @@ impl Stage {
             8 => self.tell(Input::Connected(by, SocketAddr::new(address(3), 179))),
             9 => {
                 self.open.remove(&by);
-                self.tell(Input::NotConnected(by, "connection refused".to_owned()));
+                self.tell(Input::NotConnected(
+                    by,
+                    SocketFault::Refused("connection refused".to_owned()),
+                ));
             }
             10 => self.tell(Input::Tunnel(hostile, place.is_multiple_of(2))),
             11 => self.tell(Input::Clear(hostile)),

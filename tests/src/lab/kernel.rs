@@ -10,6 +10,9 @@ use anyhow::{Context, Result, ensure};
 const META_PACKAGE: &str = "linux-image-6.12-amd64";
 /// Kernels unpacked before, a folder per package.
 const CACHE: &str = "/var/cache/causeway/kernel";
+/// The folder of an unpacked kernel that is booted instead, with `boot` and `lib/modules` as a package has them: one that
+/// can do more than the one we ship.
+const OWN: &str = "CAUSEWAY_KERNEL";
 /// Modules without which the machine cannot reach the host's files.
 const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 
@@ -22,8 +25,11 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Looks up the newest version and downloads it, unless it is in the cache.
+    /// Looks up the newest version and downloads it, unless it is in the cache or the caller has one of its own.
     pub(super) fn newest() -> Result<Self> {
+        if let Some(folder) = std::env::var_os(OWN) {
+            return Self::in_folder(folder.into());
+        }
         let package = match image_package() {
             Ok(package) => package,
             Err(_) => {
@@ -35,6 +41,10 @@ impl Kernel {
         if !folder.is_dir() {
             download(&package, &folder)?;
         }
+        Self::in_folder(folder)
+    }
+
+    fn in_folder(folder: PathBuf) -> Result<Self> {
         let modules = fs::read_dir(folder.join("lib/modules"))?
             .next()
             .context("a kernel without modules")??;

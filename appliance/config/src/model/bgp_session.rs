@@ -6,7 +6,7 @@ use super::address::address;
 use super::bgp::{BgpTimers, HOLD_TIMES_S, default_local_address, is_apipa, suits};
 use super::gateway::GatewayDraft;
 use super::route_policy::PREFERENCES;
-use super::{Bfd, BgpCapabilities, GatewayBgp, Name, RoutePolicy, Site};
+use super::{Bfd, BgpCapabilities, BgpSigning, GatewayBgp, Name, RoutePolicy, Site};
 use crate::Reason;
 use crate::reader::{Collection, Object, Value};
 
@@ -33,8 +33,8 @@ pub struct ConnectionBgp {
     pub ttl_security: Option<u8>,
     /// How soon it is noticed that the peer is gone; by the hold time alone if `None`.
     pub bfd: Option<Bfd>,
-    /// The name of the key that signs each segment (RFC 2385).
-    pub md5_secret: Option<Name>,
+    /// How its segments are authenticated.
+    pub signing: BgpSigning,
     /// How many prefixes of one family the peer may send; one more ends the session.
     pub maximum_prefixes: u32,
     /// After how long a session begins anew that ended so; not by itself if `None`.
@@ -90,7 +90,7 @@ impl ConnectionBgp {
         let multihop = object.optional("multihop", MULTIHOP, |value| value.whole(HOPS));
         let ttl_security = object.optional("ttl_security", None, |value| value.whole(HOPS).map(Some));
         let bfd = object.optional("bfd", None, |value| Bfd::read(value).map(Some));
-        let md5_secret = object.optional("md5_secret", None, |value| value.name().map(Some));
+        let signing = BgpSigning::read(&mut object);
         let maximum_prefixes = match object.take("maximum_prefixes") {
             Some(value) => value.whole(PREFIX_LIMITS),
             None => around
@@ -114,7 +114,7 @@ impl ConnectionBgp {
             multihop: multihop?,
             ttl_security: ttl_security?,
             bfd: bfd?,
-            md5_secret: md5_secret?,
+            signing: signing?,
             maximum_prefixes: maximum_prefixes?,
             restart_after: restart_after?,
         })

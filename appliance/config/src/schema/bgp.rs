@@ -8,6 +8,7 @@ use crate::model::bfd::{INTERVAL_MS, MULTIPLIER};
 use crate::model::bgp::{HOLD_TIME_S, default_keepalive_s, default_local_address, default_router_id};
 use crate::model::bgp_capabilities::{ADD_PATH_RECEIVE, FAMILY};
 use crate::model::bgp_session::{LOCAL_PREFERENCE, MULTIHOP, PREFIXES_PER_PEER};
+use crate::model::bgp_signing::{DEFAULT_ALGORITHM, SIGN_OPTIONS};
 use crate::model::limits::NAT_RULES;
 
 /// Our BGP speaker.
@@ -118,6 +119,11 @@ pub(super) struct ConnectionBgp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::name")]
     pub(super) md5_secret: Option<String>,
+    /// Keys of the TCP authentication option (RFC 5925), instead of `md5_secret`: with the first we sign and ask the peer to
+    /// sign, and the others are taken, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::tcp_ao::<TcpAoKey>")]
+    pub(super) tcp_ao: Option<Vec<TcpAoKey>>,
     /// Prefixes of one family that the peer may send; the gateway's limit if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::prefix_limit")]
@@ -126,6 +132,26 @@ pub(super) struct ConnectionBgp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::restart_after_s")]
     pub(super) restart_after_s: Option<u64>,
+}
+
+/// A key of the TCP authentication option.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TcpAoKey {
+    /// The name of the key.
+    #[schemars(schema_with = "limits::name")]
+    pub(super) secret: String,
+    /// What our segments call it: the peer's `receive_id`.
+    pub(super) send_id: u8,
+    /// What the peer's segments call it: its `send_id`.
+    pub(super) receive_id: u8,
+    /// As the peer has it (RFC 5926).
+    #[serde(default = "tcp_ao_algorithm")]
+    #[schemars(schema_with = "limits::tcp_ao_algorithm")]
+    pub(super) algorithm: String,
+    /// TCP options are signed, too, as the peer has it.
+    #[serde(default = "sign_options")]
+    pub(super) sign_options: bool,
 }
 
 /// Bidirectional forwarding detection.
@@ -198,6 +224,14 @@ fn bfd_interval_ms() -> u64 {
 
 fn bfd_multiplier() -> u8 {
     MULTIPLIER
+}
+
+fn tcp_ao_algorithm() -> String {
+    DEFAULT_ALGORITHM.to_owned()
+}
+
+fn sign_options() -> bool {
+    SIGN_OPTIONS
 }
 
 fn families() -> Vec<String> {

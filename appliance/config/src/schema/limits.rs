@@ -9,6 +9,7 @@ use crate::model::bfd::{INTERVALS_MS, MULTIPLIERS};
 use crate::model::bgp::{HOLD_TIMES_S, KEEPALIVES_S};
 use crate::model::bgp_capabilities::{FAMILY, ROLE as BGP_ROLE};
 use crate::model::bgp_session::{HOPS, PREFIX_LIMITS, RESTARTS_S};
+use crate::model::bgp_signing::{ALGORITHM as TCP_AO, MOST_KEYS};
 use crate::model::connection::{
     CHILDLESS, DPD_TIMEOUTS_S, FRAGMENT_SIZES, MODE, MTUS, PRIORITIES, PROTOCOL, SMALLEST_TCP_MSS,
     UDP_ENCAPSULATION,
@@ -140,6 +141,7 @@ limits! {
     hold_time_s = whole(&HOLD_TIMES_S);
     keepalive_s = whole(&KEEPALIVES_S);
     bgp_role = word(BGP_ROLE);
+    tcp_ao_algorithm = word(TCP_AO);
     multihop = whole(&HOPS);
     ttl_security = whole(&HOPS);
     bfd_interval_ms = whole(&INTERVALS_MS);
@@ -175,6 +177,12 @@ pub(super) fn ipsec_lifetime_kb(_: &mut SchemaGenerator) -> Schema {
 /// Families of routes, at least one.
 pub(super) fn families(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": word(FAMILY), "minItems": 1, "uniqueItems": true })
+}
+
+/// Keys of TCP-AO, the first first.
+pub(super) fn tcp_ao<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let key = generator.subschema_for::<T>();
+    json_schema!({ "type": "array", "items": key, "minItems": 1, "maxItems": MOST_KEYS })
 }
 
 /// Key exchanges after the first, in their order.

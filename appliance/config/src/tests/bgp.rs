@@ -4,7 +4,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::sample::{check, faults, routed, sample, with, without};
-use crate::model::{BgpCapabilities, ConnectionBgp, Family, GatewayBgp, Limits};
+use crate::model::{
+    BgpCapabilities, BgpSigning, ConnectionBgp, Family, GatewayBgp, Limits, TcpAoAlgorithm, TcpAoKey,
+};
 use crate::{Reason, impact, notices, with_defaults};
 
 fn gateway(document: &Value) -> GatewayBgp {
@@ -50,7 +52,7 @@ fn every_default_is_filled_in() {
         (found.passive, found.multihop, found.maximum_prefixes),
         (false, 2, 4000)
     );
-    assert_eq!((found.md5_secret, found.restart_after), (None, None));
+    assert_eq!((found.signing, found.restart_after), (BgpSigning::None, None));
     assert_eq!((found.ttl_security, found.bfd), (None, None));
     assert_eq!(found.local_preference, 100);
     let capabilities = BgpCapabilities {
@@ -78,7 +80,8 @@ fn a_default_written_out_is_no_change() {
             "/connections/to-b/bgp",
             json!({ "local_address": "169.254.21.2", "passive": false, "hold_time_s": 180, "multihop": 2,
                     "role": null, "families": ["ipv6", "ipv4"], "add_path_receive": true, "local_preference": 100,
-                    "ttl_security": null, "bfd": null, "md5_secret": null, "maximum_prefixes": 4000, "restart_after_s": null }),
+                    "ttl_security": null, "bfd": null, "md5_secret": null, "tcp_ao": null,
+                    "maximum_prefixes": 4000, "restart_after_s": null }),
         ),
     ];
     for (pointer, value) in written {
@@ -207,6 +210,57 @@ fn inside_our_own_system_there_are_no_roles() {
     let reason = Reason::AsnNotExternal;
     assert_eq!(faults(&problems), [("/connections/to-c/bgp/role", reason)]);
     assert!(problems[0].detail.contains("no roles"), "{}", problems[0]);
+}
+
+fn ao(keys: Value) -> Value {
+    with(routed(), "/connections/to-b/bgp/tcp_ao", keys)
+}
+
+fn ao_key(secret: &str, id: u8) -> Value {
+    json!({ "secret": secret, "send_id": id, "receive_id": id })
+}
+
+#[test]
+fn keys_of_tcp_ao_are_read_in_their_order() {
+    let said = json!({ "secret": "old", "send_id": 0, "receive_id": 255, "algorithm": "hmac-sha1-96",
+                       "sign_options": false });
+    let key = |secret: &str, ids: (u8, u8), algorithm, sign_options| TcpAoKey {
+        secret: secret.parse().unwrap(),
+        send_id: ids.0,
+        receive_id: ids.1,
+        algorithm,
+        sign_options,
+    };
+    let expected = BgpSigning::TcpAo(vec![
+        key("new", (7, 7), TcpAoAlgorithm::Aes128Cmac, true),
+        key("old", (0, 255), TcpAoAlgorithm::HmacSha1, false),
+    ]);
+    let document = ao(json!([ao_key("new", 7), said]));
+    assert_eq!(session(&document, "to-b").signing, expected);
+    let filled = with_defaults(&document).unwrap();
+    let shown = &filled["connections"]["to-b"]["bgp"]["tcp_ao"][0];
+    assert_eq!(shown["algorithm"], "aes-128-cmac-96");
+    assert_eq!(shown["sign_options"], true);
+    assert_eq!(check(&filled), check(&document));
+}
+
+/// A session goes on as long as one key stays and none means something else; else nobody could know with which key the
+/// peer signs.
+#[test]
+fn keys_of_tcp_ao_take_turns_in_place() {
+    let told = |before: Value, after: Value| {
+        let (old, new) = (check(&ao(before)).unwrap(), check(&ao(after)).unwrap());
+        let peers = impact(&old, &new, None).bgp_peers;
+        (peers.reset.join(" "), peers.changed_in_place.join(" "))
+    };
+    let (in_place, reset) = ((String::new(), "b".to_owned()), ("b".to_owned(), String::new()));
+    let (one, two) = (ao_key("one", 1), ao_key("two", 2));
+    assert_eq!(told(json!([one]), json!([one, two])), in_place);
+    assert_eq!(told(json!([one, two]), json!([two, one])), in_place);
+    assert_eq!(told(json!([two, one]), json!([two])), in_place);
+    assert_eq!(told(json!([one]), json!([two])), reset, "none stays");
+    assert_eq!(told(json!([one, two]), json!([one, ao_key("other", 2)])), reset);
+    assert_eq!(told(json!([one]), json!(null)), reset, "no more signatures");
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bgp::{ConnectionId, Input, NeighbourName};
+use bgp::{ConnectionId, Input, NeighbourName, SocketFault};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::options;
+use super::{options, signing};
 use crate::derive::SessionEnd;
 
 /// So many octets of one connection are read in its turn.
@@ -39,9 +39,13 @@ enum Stage {
 
 impl Connection {
     /// To the far end of a session.
-    pub(super) fn open(neighbour: NeighbourName, end: &SessionEnd, remote: SocketAddr) -> io::Result<Self> {
-        let socket = options::open(end)?;
-        options::bind(&socket, end, 0)?;
+    pub(super) fn open(
+        neighbour: NeighbourName,
+        end: &SessionEnd,
+        remote: SocketAddr,
+    ) -> Result<Self, SocketFault> {
+        let socket = options::open(end, 0)?;
+        signing::prefer(&socket, end)?;
         let socket = TcpSocket::from_std_stream(socket.into());
         Ok(Self::new(
             neighbour,
@@ -61,6 +65,14 @@ impl Connection {
             outgoing: Vec::new(),
             gone: 0,
             closing: None,
+        }
+    }
+
+    /// Takes other keys of the same session; whether it could.
+    pub(super) fn change_keys(&self, ends: [&SessionEnd; 2]) -> bool {
+        match &self.stage {
+            Stage::Connecting(_) => false,
+            Stage::Open(stream) | Stage::Closed(stream) => signing::change_living(stream, ends).is_ok(),
         }
     }
 
@@ -139,7 +151,7 @@ impl Connection {
             match connecting.as_mut().poll(context) {
                 Poll::Pending => return false,
                 Poll::Ready(Err(error)) => {
-                    inputs.push(Input::NotConnected(id, error.to_string()));
+                    inputs.push(Input::NotConnected(id, SocketFault::Refused(error.to_string())));
                     return true;
                 }
                 Poll::Ready(Ok(stream)) => {
@@ -148,7 +160,7 @@ impl Connection {
                     match remote {
                         Ok(remote) => inputs.push(Input::Connected(id, remote)),
                         Err(error) => {
-                            inputs.push(Input::NotConnected(id, error.to_string()));
+                            inputs.push(Input::NotConnected(id, SocketFault::Refused(error.to_string())));
                             return true;
                         }
                     }

@@ -63,7 +63,7 @@ impl Detection {
         for (name, end) in ends {
             let Some(settings) = end.bfd else { continue };
             let old = before.remove(name);
-            let running = match old.filter(|old| old.end.is_same(end)) {
+            let running = match old.filter(|old| old.end.passes_as(end)) {
                 Some(old) => old.paced(settings, now),
                 None => Running {
                     session: BfdSession::new(settings, discriminator(), now),
@@ -267,7 +267,7 @@ mod tests {
     use bgp::bfd::SessionState;
 
     use super::*;
-    use crate::derive::Distance;
+    use crate::derive::{Distance, Signing};
 
     fn end(local: &str, remote: &str, milliseconds: u64) -> SessionEnd {
         SessionEnd {
@@ -275,7 +275,7 @@ mod tests {
             local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
             distance: Distance::AtMost(1),
-            md5: None,
+            signing: Signing::None,
             priority: 100,
             bfd: Some(BfdSettings {
                 interval: Duration::from_millis(milliseconds),

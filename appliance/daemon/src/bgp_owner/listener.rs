@@ -1,10 +1,11 @@
-use std::io;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
+use bgp::SocketFault;
 use nix::net::if_::if_nametoindex;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::options;
+use super::{options, signing};
 use crate::derive::SessionEnd;
 
 /// The port of BGP (RFC 4271 §8).
@@ -21,18 +22,33 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// At our end of a session. The link has to be there.
-    pub(super) fn open(end: &SessionEnd) -> io::Result<Self> {
-        let index = if_nametoindex(end.link.as_str())?;
-        let socket = options::open(end)?;
-        socket.set_reuse_address(true)?;
-        options::bind(&socket, end, PORT)?;
-        socket.listen(WAITING)?;
-        Ok(Self {
-            listener: TcpListener::from_std(socket.into())?,
+    /// At our end of a session; nothing where its link is not there yet.
+    pub(super) fn open(end: &SessionEnd) -> Result<Option<Self>, SocketFault> {
+        let Ok(index) = if_nametoindex(end.link.as_str()) else {
+            return Ok(None);
+        };
+        let place = SocketAddr::new(end.local, PORT);
+        let refused = |words: &str| SocketFault::Refused(format!("nothing can be taken at {place}: {words}"));
+        let socket = options::open(end, PORT).map_err(|fault| match fault {
+            SocketFault::Refused(words) => refused(&words),
+            SocketFault::Unauthenticated(words) => SocketFault::Unauthenticated(words),
+        })?;
+        let listener = socket
+            .listen(WAITING)
+            .and_then(|()| TcpListener::from_std(socket.into()))
+            .map_err(|error| refused(&error.to_string()))?;
+        Ok(Some(Self {
+            listener,
             end: end.clone(),
             index,
-        })
+        }))
+    }
+
+    /// Takes other keys of the same session; whether it could.
+    pub(super) fn change_keys(&mut self, new: &SessionEnd) -> bool {
+        let changed = signing::change_listening(&self.listener, [&self.end, new]);
+        self.end = new.clone();
+        changed.is_ok()
     }
 
     /// Whether it is still where its link is.

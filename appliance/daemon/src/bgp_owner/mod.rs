@@ -9,6 +9,7 @@ mod owner;
 mod recorder;
 mod reporting;
 mod routes;
+mod signing;
 mod sockets;
 mod start;
 #[cfg(test)]

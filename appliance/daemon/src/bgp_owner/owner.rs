@@ -18,7 +18,7 @@ use super::routes::{Routes, connection};
 use super::sockets::Sockets;
 use crate::chronicle::Teller;
 use crate::datapath::{Ground, Request};
-use crate::derive::{self, BgpSettings};
+use crate::derive::{self, BgpSettings, RestingSession};
 
 /// How often it is looked whether links came or were made anew; a tunnel that comes up is looked at at once.
 const LOOK: Duration = Duration::from_secs(5);
@@ -62,6 +62,8 @@ pub(crate) struct BgpView {
     pub(crate) bfd: BTreeMap<NeighbourName, BfdSnapshot>,
     /// What it runs.
     pub(crate) settings: Arc<Settings>,
+    /// What of the document it does not run, and since when.
+    pub(crate) resting: Arc<BTreeMap<NeighbourName, (RestingSession, Instant)>>,
 }
 
 /// What the API asks of the speaker.
@@ -149,7 +151,8 @@ impl BgpOwner {
                     self.stand_on(&ground);
                 }
                 Some(Next::Look) => {
-                    self.sockets.look();
+                    let heard = self.sockets.look();
+                    self.feed(heard);
                     self.detection.look();
                 }
                 Some(Next::Detected(told)) => self.detected(told),
@@ -190,15 +193,17 @@ impl BgpOwner {
         match command {
             Command::Configure(settings, answer) => {
                 self.detection.configure(&settings.ends, Instant::now());
-                self.sockets.configure(settings.ends);
+                let moved = self.sockets.configure(settings.ends);
                 self.reporting.configured(settings.speaker.neighbours.keys());
+                let resting = rest_on(&self.view.borrow().resting, settings.resting);
                 let view = BgpView {
-                    speaker: Snapshot::default(),
-                    bfd: BTreeMap::new(),
                     settings: Arc::new(settings.speaker.clone()),
+                    resting: Arc::new(resting),
+                    ..BgpView::first()
                 };
                 self.view.send_replace(Arc::new(view));
                 self.feed(vec![Input::Settings(Box::new(settings.speaker))]);
+                self.feed(moved);
                 // Some neighbours are new, and some other ones have their tunnel now.
                 self.carried.clear();
                 self.stand_on(ground);
@@ -228,7 +233,7 @@ impl BgpOwner {
         inputs.extend(came.map(|name| Input::Tunnel(name, true)));
         if inputs.len() > before {
             // Their links may be new.
-            self.sockets.look();
+            inputs.extend(self.sockets.look());
             self.detection.look();
         }
         inputs.extend(self.routes.refused(&ground.refused));
@@ -314,11 +319,10 @@ impl BgpOwner {
     fn publish(&self) {
         let speaker = self.speaker.snapshot();
         self.view.send_modify(|view| {
-            let settings = view.settings.clone();
             *view = Arc::new(BgpView {
                 speaker,
                 bfd: self.detection.snapshot(),
-                settings,
+                ..BgpView::clone(view)
             });
         });
     }
@@ -331,8 +335,26 @@ impl BgpView {
             speaker: Snapshot::default(),
             bfd: BTreeMap::new(),
             settings: Arc::new(derive::no_speaker()),
+            resting: Arc::default(),
         }
     }
+}
+
+/// Since when each session rests; one that rested so before has for longer.
+fn rest_on(
+    before: &BTreeMap<NeighbourName, (RestingSession, Instant)>,
+    now: BTreeMap<NeighbourName, RestingSession>,
+) -> BTreeMap<NeighbourName, (RestingSession, Instant)> {
+    let since = |name: &NeighbourName, session: &RestingSession| {
+        let known = before.get(name).filter(|(before, _)| before == session);
+        known.map_or_else(Instant::now, |(_, since)| *since)
+    };
+    now.into_iter()
+        .map(|(name, session)| {
+            let since = since(&name, &session);
+            (name, (session, since))
+        })
+        .collect()
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -4,12 +4,14 @@ use std::ops::Bound;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bgp::{ConnectionId, Input, NeighbourName};
-use tracing::debug;
+use bgp::{ConnectionId, Input, NeighbourName, SocketFault};
+use tracing::{info, warn};
 
 use super::connection::Connection;
 use super::listener::Listener;
-use crate::derive::SessionEnd;
+use super::routes::connection;
+use crate::derive::{Following, SessionEnd};
+use crate::journal;
 
 /// A neighbour needs one, and one more while both sides open theirs (RFC 4271 §6.8); what it opens besides is not taken.
 const CONNECTIONS: usize = 4;
@@ -19,6 +21,8 @@ const CONNECTIONS: usize = 4;
 pub(super) struct Sockets {
     ends: BTreeMap<NeighbourName, SessionEnd>,
     listeners: BTreeMap<NeighbourName, Listener>,
+    /// Why there is none, where the link is there.
+    deaf: BTreeMap<NeighbourName, SocketFault>,
     connections: BTreeMap<ConnectionId, Connection>,
     accepted: u64,
     /// Who had its turn first; the next one is the first this time.
@@ -26,14 +30,34 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// The sessions have these ends from now on.
-    pub(super) fn configure(&mut self, ends: BTreeMap<NeighbourName, SessionEnd>) {
-        self.listeners.retain(|name, _| {
-            let (old, new) = (self.ends.get(name), ends.get(name));
-            old.zip(new).is_some_and(|(old, new)| old.is_same(new))
-        });
-        self.ends = ends;
-        self.look();
+    /// The sessions have these ends from now on; what the speaker is to know of it, once it has their settings.
+    pub(super) fn configure(&mut self, ends: BTreeMap<NeighbourName, SessionEnd>) -> Vec<Input> {
+        let before = std::mem::replace(&mut self.ends, ends);
+        let mut inputs = Vec::new();
+        for (name, old) in &before {
+            let new = self.ends.get(name).cloned();
+            let goes_on = new.as_ref().is_some_and(|new| match new.follows(old) {
+                Following::Same => true,
+                Following::OtherKeys => self.change_keys(name, [old, new]),
+                Following::Anew => false,
+            });
+            if !goes_on {
+                self.listeners.remove(name);
+                self.deaf.remove(name);
+                inputs.extend(new.map(|_| Input::Moved(name.clone())));
+            }
+        }
+        inputs.extend(self.look());
+        inputs
+    }
+
+    /// Whether all sockets of a session took other keys.
+    fn change_keys(&mut self, name: &NeighbourName, ends: [&SessionEnd; 2]) -> bool {
+        let [_, new] = ends;
+        let listener = self.listeners.get_mut(name);
+        let mut connections = self.connections.values().filter(|other| other.neighbour == *name);
+        listener.is_none_or(|listener| listener.change_keys(new))
+            && connections.all(|connection| connection.change_keys(ends))
     }
 
     /// The ends as they are.
@@ -41,18 +65,36 @@ impl Sockets {
         &self.ends
     }
 
-    /// Listens where a link came, or was made anew.
-    pub(super) fn look(&mut self) {
+    /// Listens where a link came, was made anew, or another program had the port; what the speaker is to know of it.
+    pub(super) fn look(&mut self) -> Vec<Input> {
         self.listeners.retain(|_, listener| listener.is_in_place());
+        let mut inputs = Vec::new();
         for (name, end) in &self.ends {
             if self.listeners.contains_key(name) {
                 continue;
             }
             match Listener::open(end) {
-                Ok(listener) => drop(self.listeners.insert(name.clone(), listener)),
-                Err(error) => debug!(neighbour = %name, %error, "cannot be listened for"),
+                Ok(None) => (),
+                Ok(Some(listener)) => {
+                    self.listeners.insert(name.clone(), listener);
+                    if self.deaf.remove(name).is_some() {
+                        journal::span(&connection(name))
+                            .in_scope(|| info!("BGP connections are taken again"));
+                    }
+                    inputs.push(Input::Listening(name.clone(), Ok(())));
+                }
+                Err(fault) => {
+                    if self.deaf.get(name) != Some(&fault) {
+                        let (SocketFault::Refused(words) | SocketFault::Unauthenticated(words)) = &fault;
+                        journal::span(&connection(name))
+                            .in_scope(|| warn!("BGP connections of the neighbour cannot be taken: {words}"));
+                        self.deaf.insert(name.clone(), fault.clone());
+                        inputs.push(Input::Listening(name.clone(), Err(fault)));
+                    }
+                }
             }
         }
+        inputs
     }
 
     /// Opens a connection; why it cannot be tried comes back.
@@ -65,7 +107,7 @@ impl Sockets {
         let Some(end) = self.ends.get(name) else {
             return Some(Input::NotConnected(
                 id,
-                "the session is not configured".to_owned(),
+                SocketFault::Refused("the session is not configured".to_owned()),
             ));
         };
         match Connection::open(name.clone(), end, remote) {
@@ -73,7 +115,7 @@ impl Sockets {
                 self.connections.insert(id, connection);
                 None
             }
-            Err(error) => Some(Input::NotConnected(id, error.to_string())),
+            Err(fault) => Some(Input::NotConnected(id, fault)),
         }
     }
 
@@ -152,12 +194,12 @@ impl Sockets {
                 continue;
             };
             self.accepted += 1;
-            let connection = ConnectionId::Incoming(self.accepted);
+            let id = ConnectionId::Incoming(self.accepted);
             let neighbour = name.clone();
             self.connections
-                .insert(connection, Connection::accepted(neighbour.clone(), stream));
+                .insert(id, Connection::accepted(neighbour.clone(), stream));
             inputs.push(Input::Accepted {
-                connection,
+                connection: id,
                 neighbour,
                 remote,
             });

@@ -8,6 +8,7 @@ use std::process::Command as Program;
 use std::sync::Arc;
 use std::time::Duration;
 
+use appliance_config::model::TcpAoAlgorithm;
 use bgp::{
     Families, Input, Limits, Neighbour, NeighbourName, PeerState, Policy, Settings, Side, Speaker, Timers,
     Translation,
@@ -20,11 +21,12 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::TURN;
+use super::options;
 use super::sockets::Sockets;
 use super::{Command, Record, Recording, Speaking, start};
 use crate::chronicle::Teller;
 use crate::datapath::{Ground, LearntRoute, Request};
-use crate::derive::{BgpSettings, Distance, SessionEnd};
+use crate::derive::{BgpSettings, Distance, SessionEnd, Signing, TcpAoKey};
 use crate::randomness::SystemRandom;
 
 fn isolated<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
@@ -64,7 +66,7 @@ fn end(local: &str, remote: &str) -> SessionEnd {
         remote: remote.parse().unwrap(),
         distance: Distance::Checked(255),
         bfd: None,
-        md5: None,
+        signing: Signing::None,
         priority: 100,
     }
 }
@@ -103,6 +105,7 @@ fn settings(asn: u32, own: &str, end: SessionEnd) -> BgpSettings {
             ..crate::derive::no_speaker()
         },
         ends: [(name("far"), end)].into(),
+        resting: BTreeMap::new(),
     }
 }
 
@@ -160,7 +163,7 @@ impl Rig {
 fn two_speakers_exchange_routes_over_signed_segments() {
     isolated(|| async {
         let signed = |local, remote| SessionEnd {
-            md5: Some(b"geheim".to_vec().into()),
+            signing: Signing::Md5(b"geheim".to_vec().into()),
             ..end(local, remote)
         };
         let mut one = Rig::start(settings(
@@ -388,7 +391,7 @@ fn a_recording_that_is_full_counts_what_it_drops() {
 fn unsigned_segments_are_not_heard() {
     isolated(|| async {
         let signed = SessionEnd {
-            md5: Some(b"geheim".to_vec().into()),
+            signing: Signing::Md5(b"geheim".to_vec().into()),
             ..end("127.0.0.1", "127.0.0.2")
         };
         let rig = Rig::start(settings(65001, "10.1.0.0/16", signed)).await;
@@ -406,6 +409,127 @@ fn unsigned_segments_are_not_heard() {
         done.await.unwrap();
         let view = rig.speaking.view.borrow().clone();
         assert_ne!(view.speaker.peers[&name("far")].state, PeerState::Established);
+    });
+}
+
+impl Rig {
+    /// Why the session with `far` is down.
+    async fn why(&self) -> String {
+        let (answer, done) = oneshot::channel();
+        let command = Command::Publish(answer);
+        self.speaking.commands.send(command).await.unwrap();
+        done.await.unwrap();
+        let view = self.speaking.view.borrow().clone();
+        let peer = &view.speaker.peers[&name("far")];
+        assert_ne!(peer.state, PeerState::Established);
+        peer.last_error.as_ref().unwrap().reason.to_owned()
+    }
+}
+
+/// Another speaker on the machine has the port: a session that the peer is to open says so, until it is free.
+#[test]
+fn a_port_that_another_program_has_is_told_and_taken_when_it_is_free() {
+    isolated(|| async {
+        let other = std::net::TcpListener::bind("0.0.0.0:179").unwrap();
+        let mut passive = settings(65001, "10.1.0.0/16", end("169.254.21.1", "169.254.21.2"));
+        let neighbour = passive.speaker.neighbours.get_mut(&name("far")).unwrap();
+        neighbour.passive = true;
+        let rig = Rig::start(passive.clone()).await;
+        rig.carries(true);
+        while rig.why().await == "tunnel-down" {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(rig.why().await, "not-listening");
+        drop(other);
+        rig.configure(passive).await;
+        assert_eq!(rig.why().await, "waiting-for-peer");
+        drop(connect("169.254.21.2", "169.254.21.1"));
+    });
+}
+
+fn authenticated(local: &str, remote: &str, ids: &[u8]) -> SessionEnd {
+    let key = |id: &u8| TcpAoKey {
+        secret: format!("geheim{id}").into_bytes().into(),
+        send_id: *id,
+        receive_id: *id,
+        algorithm: TcpAoAlgorithm::Aes128Cmac,
+        sign_options: true,
+    };
+    SessionEnd {
+        signing: Signing::TcpAo(ids.iter().map(key).collect()),
+        ..end(local, remote)
+    }
+}
+
+/// Where the kernel has no TCP-AO, a session that is to have it is not opened without, by neither side.
+#[test]
+fn without_tcp_ao_in_the_kernel_there_is_no_session() {
+    isolated(|| async {
+        let end = authenticated("169.254.21.1", "169.254.21.2", &[1]);
+        if options::open(&end, 0).is_ok() {
+            return eprintln!("SKIPPED without_tcp_ao_in_the_kernel…: this kernel has TCP-AO");
+        }
+        for passive in [false, true] {
+            let mut settings = settings(65001, "10.1.0.0/16", end.clone());
+            let neighbour = settings.speaker.neighbours.get_mut(&name("far")).unwrap();
+            neighbour.passive = passive;
+            let rig = Rig::start(settings).await;
+            rig.carries(true);
+            while rig.why().await == "tunnel-down" {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(rig.why().await, "authentication-unavailable");
+            let address: SocketAddr = "169.254.21.1:179".parse().unwrap();
+            assert!(from("169.254.21.2").connect(&address.into()).is_err());
+        }
+    });
+}
+
+/// Both ends sign with TCP-AO; keys come and go, and the session with its first key does not notice.
+#[test]
+fn keys_of_tcp_ao_take_turns_in_a_living_session() {
+    isolated(|| async {
+        let ends = |ids: &[u8]| {
+            [("169.254.21.1", "169.254.21.2"), ("169.254.21.2", "169.254.21.1")]
+                .map(|(local, remote)| authenticated(local, remote, ids))
+        };
+        if options::open(&ends(&[1])[0], 0).is_err() {
+            return eprintln!("SKIPPED keys_of_tcp_ao_take_turns…: this kernel has no TCP-AO");
+        }
+        let configured = |ids: &[u8]| {
+            let [near, far] = ends(ids);
+            [
+                settings(65001, "10.1.0.0/16", near),
+                settings(66069, "10.2.0.0/16", far),
+            ]
+        };
+        let [near, far] = configured(&[1]);
+        let (mut one, two) = (Rig::start(near).await, Rig::start(far).await);
+        one.carries(true);
+        two.carries(true);
+        let by_far =
+            |prefix: &str| LearntRoute::Set(prefix.parse().unwrap(), vec![ConnectionName("far".into())]);
+        assert_eq!(one.learns().await, by_far("10.2.0.0/16"));
+        for ids in [&[1, 2][..], &[2, 1], &[2]] {
+            let [near, far] = configured(ids);
+            one.configure(near).await;
+            two.configure(far).await;
+        }
+        // What it tells now is signed with the second key.
+        let [_, mut far] = configured(&[2]);
+        far.speaker.own = vec!["10.3.0.0/16".parse().unwrap()];
+        two.configure(far).await;
+        while one.learns().await != by_far("10.3.0.0/16") {}
+        let (answer, done) = oneshot::channel();
+        let command = Command::Publish(answer);
+        one.speaking.commands.send(command).await.unwrap();
+        done.await.unwrap();
+        let view = one.speaking.view.borrow().clone();
+        let peer = &view.speaker.peers[&name("far")];
+        assert_eq!((peer.state, peer.established_count), (PeerState::Established, 1));
+        let address: SocketAddr = "169.254.21.1:179".parse().unwrap();
+        let refused = from("169.254.21.2").connect_timeout(&address.into(), Duration::from_millis(300));
+        assert!(refused.is_err(), "nobody is heard without a signature");
     });
 }
 
@@ -437,7 +561,7 @@ fn a_neighbour_that_floods_keeps_nobody_else_from_being_heard() {
             (name("flood"), end("127.0.0.1", "127.0.0.2")),
             (name("quiet"), end("127.0.0.3", "127.0.0.4")),
         ];
-        sockets.configure(ends.into());
+        let _heard = sockets.configure(ends.into());
         let mut flood = connect("127.0.0.2", "127.0.0.1");
         std::thread::spawn(move || while flood.write_all(&[0xff; 1 << 16]).is_ok() {});
         let mut quiet = connect("127.0.0.4", "127.0.0.3");
@@ -481,7 +605,7 @@ fn a_neighbour_that_floods_keeps_nobody_else_from_being_heard() {
 fn a_thousand_connections_of_one_neighbour_are_four_and_those_of_strangers_none() {
     isolated(|| async {
         let mut sockets = Sockets::default();
-        sockets.configure([(name("far"), end("127.0.0.1", "127.0.0.2"))].into());
+        let _heard = sockets.configure([(name("far"), end("127.0.0.1", "127.0.0.2"))].into());
         let mut stranger = connect("127.0.0.9", "127.0.0.1");
         let mut accepted = 0;
         let mut kept = Vec::new();

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use appliance_config::ValidConfig;
 use appliance_config::model::{
-    BgpCapabilities, BgpRole, Connection, ConnectionBgp, Family as Version, GatewayBgp, Name,
+    BgpCapabilities, BgpRole, BgpSigning, Connection, ConnectionBgp, Family as Version, GatewayBgp, Name,
+    SiteBgp,
 };
-use aws_lc_rs::constant_time;
 use bgp::bfd::BfdSettings;
 use bgp::{Families, Family, Limits, Neighbour, NeighbourName, Role, Settings, Timers};
-use secrecy::{ExposeSecret, SecretSlice};
 
 use super::numbering::number;
 use super::route_policy::policy;
 use super::route_translation::translation;
-use super::{Addresses, InUse, negotiated};
+use super::session_end::{Distance, SessionEnd, Signing, TcpAoKey};
+use super::{Addresses, InUse, Lacking, Rest, negotiated, resting};
 use crate::secrets::Secrets;
 
 /// How long neighbours keep our routes while we start again (RFC 4724 §3); they wait no longer than for a hold time.
@@ -32,55 +32,25 @@ pub(crate) struct BgpSettings {
     pub(crate) speaker: Settings,
     /// For its sockets.
     pub(crate) ends: BTreeMap<NeighbourName, SessionEnd>,
+    /// Sessions of the document that it does not run.
+    pub(crate) resting: BTreeMap<NeighbourName, RestingSession>,
 }
 
-/// The two ends of a session, and what its segments are like.
-#[derive(Debug, Clone)]
-pub(crate) struct SessionEnd {
-    /// The link of the tunnel that they pass.
-    pub(crate) link: String,
+/// A session that nobody opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RestingSession {
+    /// The site that it would be with.
+    pub(crate) site: String,
     /// Our end.
     pub(crate) local: IpAddr,
     /// The far end.
     pub(crate) remote: IpAddr,
-    /// How far they go, and come.
-    pub(crate) distance: Distance,
-    /// Signs each of them (RFC 2385).
-    pub(crate) md5: Option<SecretSlice<u8>>,
-    /// Notices that the far end is gone.
-    pub(crate) bfd: Option<BfdSettings>,
-    /// Of several tunnels between the same ends the smallest that carries has the session.
-    pub(crate) priority: u16,
-}
-
-/// Over how many routers segments travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Distance {
-    /// Ours start with this TTL.
-    AtMost(u8),
-    /// Ours start with 255, and the peer's arrive with at least this much (RFC 5082 §3).
-    Checked(u8),
-}
-
-impl Distance {
-    /// Whether no router is in between.
-    pub(crate) fn is_next_door(self) -> bool {
-        matches!(self, Self::AtMost(1) | Self::Checked(u8::MAX))
-    }
-}
-
-impl SessionEnd {
-    /// Whether the same sockets serve.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let socket = |end: &Self| (end.link.clone(), end.local, end.remote, end.distance);
-        let signed = match (&self.md5, &other.md5) {
-            (Some(one), Some(other)) => {
-                constant_time::verify_slices_are_equal(one.expose_secret(), other.expose_secret()).is_ok()
-            }
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        socket(self) == socket(other) && signed
-    }
+    /// Its autonomous system.
+    pub(crate) asn: u32,
+    /// The far end would open it.
+    pub(crate) passive: bool,
+    /// Why not.
+    pub(crate) rest: Rest,
 }
 
 /// What follows for BGP. Without a speaker of ours there are no neighbours.
@@ -96,6 +66,7 @@ pub(super) fn settings(
             ..no_speaker()
         },
         ends: BTreeMap::new(),
+        resting: BTreeMap::new(),
     };
     let Some(gateway) = &config.gateway.bgp else {
         return settings;
@@ -111,11 +82,16 @@ pub(super) fn settings(
         let (Some(link), Some((session, peer))) = (link, session) else {
             continue;
         };
-        // The loading of secrets has ruled out that it is missing.
-        let md5 = session.md5_secret.as_ref().map(|secret| secrets.value(secret));
-        if matches!(md5, Some(None)) {
-            continue;
-        }
+        let signing = match signing(&session.signing, secrets) {
+            Ok(signing) => signing,
+            Err(lacking) => {
+                let rest = Rest::NoSecret(lacking.clone());
+                settings
+                    .resting
+                    .insert(neighbour, resting_session(connection, session, peer, rest));
+                continue;
+            }
+        };
         settings.ends.insert(
             neighbour.clone(),
             SessionEnd {
@@ -123,7 +99,7 @@ pub(super) fn settings(
                 local: session.local_address,
                 remote: peer.address,
                 distance: distance(session),
-                md5: md5.flatten().cloned(),
+                signing,
                 bfd: session.bfd.map(|bfd| BfdSettings {
                     interval: bfd.interval,
                     multiplier: bfd.multiplier,
@@ -135,7 +111,59 @@ pub(super) fn settings(
         let settled = self::neighbour(config, connection, session, speaker);
         settings.speaker.neighbours.insert(neighbour, settled);
     }
+    settings.resting.extend(unspoken(config, addresses));
     settings
+}
+
+/// The sessions of connections that nobody negotiates.
+fn unspoken(
+    config: &ValidConfig,
+    addresses: &Addresses,
+) -> impl Iterator<Item = (NeighbourName, RestingSession)> {
+    let mut rests = resting(config, addresses, &Lacking::new());
+    config.connections.iter().filter_map(move |(name, connection)| {
+        let (session, peer) = connection.bgp.as_ref().zip(connection.site.bgp.as_ref())?;
+        let rest = rests.remove(name.as_str())?;
+        let neighbour = NeighbourName(Arc::from(name.as_str()));
+        Some((neighbour, resting_session(connection, session, peer, rest)))
+    })
+}
+
+fn resting_session(
+    connection: &Connection,
+    session: &ConnectionBgp,
+    peer: &SiteBgp,
+    rest: Rest,
+) -> RestingSession {
+    RestingSession {
+        site: connection.site_name.to_string(),
+        local: session.local_address,
+        remote: peer.address,
+        asn: peer.asn,
+        passive: session.passive,
+        rest,
+    }
+}
+
+/// How segments are signed, or which secret that takes could not be had.
+fn signing<'c>(signing: &'c BgpSigning, secrets: &Secrets) -> Result<Signing, &'c Name> {
+    let value = |name: &'c Name| secrets.value(name).cloned().ok_or(name);
+    match signing {
+        BgpSigning::None => Ok(Signing::None),
+        BgpSigning::Md5(secret) => value(secret).map(Signing::Md5),
+        BgpSigning::TcpAo(keys) => {
+            let keys = keys.iter().map(|key| {
+                Ok(TcpAoKey {
+                    secret: value(&key.secret)?,
+                    send_id: key.send_id,
+                    receive_id: key.receive_id,
+                    algorithm: key.algorithm,
+                    sign_options: key.sign_options,
+                })
+            });
+            keys.collect::<Result<_, _>>().map(Signing::TcpAo)
+        }
+    }
 }
 
 /// Without neighbours, which are all that it would have to do with.
@@ -217,6 +245,7 @@ fn distance(session: &ConnectionBgp) -> Distance {
 mod tests {
     use bgp::{PrefixRange, Verdict};
     use ike::ConnectionName;
+    use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
     use super::*;
@@ -298,7 +327,10 @@ mod tests {
             ([169, 254, 21, 2].into(), [169, 254, 21, 1].into())
         );
         assert_eq!(end.distance, Distance::AtMost(2));
-        assert_eq!(end.md5.as_ref().unwrap().expose_secret(), b"Geheim2");
+        let Signing::Md5(key) = &end.signing else {
+            panic!("{end:?}")
+        };
+        assert_eq!(key.expose_secret(), b"Geheim2");
     }
 
     #[test]
@@ -349,6 +381,8 @@ mod tests {
         let mut document = document();
         document["connections"]["to-azure"]["enabled"] = json!(false);
         let bgp = desired(&document).bgp;
+        let resting = &bgp.resting[&name("to-azure")];
+        assert_eq!((&resting.rest, resting.asn), (&Rest::Disabled, 65515));
         assert_eq!(bgp.ends.keys().collect::<Vec<_>>(), [&name("spare")]);
         assert_eq!(bgp.speaker.neighbours.len(), 1);
         assert!(!bgp.speaker.sites.contains_key(&name("to-azure")));
@@ -358,6 +392,30 @@ mod tests {
         }
         let bgp = desired(&document).bgp;
         assert!(bgp.ends.is_empty() && bgp.speaker.neighbours.is_empty() && bgp.speaker.sites.is_empty());
+    }
+
+    /// Nothing is said without the key: a session whose key is not there rests.
+    #[test]
+    fn a_session_without_its_key_rests() {
+        let mut document = document();
+        let key = |secret: &str, id: u8| json!({ "secret": secret, "send_id": id, "receive_id": id });
+        for connection in ["to-azure", "spare"] {
+            let bgp = &mut document["connections"][connection]["bgp"];
+            bgp["md5_secret"] = json!(null);
+            bgp["tcp_ao"] = json!([key("md5", 1), key("lost", 2)]);
+        }
+        let bgp = desired(&document).bgp;
+        assert!(bgp.ends.is_empty() && bgp.speaker.neighbours.is_empty());
+        let rest = Rest::NoSecret("lost".parse().unwrap());
+        assert_eq!(bgp.resting[&name("to-azure")].rest, rest);
+        for connection in ["to-azure", "spare"] {
+            document["connections"][connection]["bgp"]["tcp_ao"] = json!([key("md5", 1)]);
+        }
+        let end = desired(&document).bgp.ends[&name("to-azure")].clone();
+        let Signing::TcpAo(keys) = &end.signing else {
+            panic!("{end:?}")
+        };
+        assert_eq!((keys.len(), keys[0].secret.expose_secret()), (1, &b"Geheim2"[..]));
     }
 
     /// Each tunnel has our end, and a way to the far end of its own.

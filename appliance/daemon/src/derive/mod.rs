@@ -10,13 +10,15 @@ mod numbering;
 mod resting;
 mod route_policy;
 mod route_translation;
+mod session_end;
 #[cfg(test)]
 mod tests;
 mod translation;
 
-pub(crate) use self::bgp::{BgpSettings, Distance, SessionEnd, no_speaker};
+pub(crate) use self::bgp::{BgpSettings, RestingSession, no_speaker};
 pub(crate) use addresses::Addresses;
 pub(crate) use desired::{Desired, Lacking, derive};
 pub(crate) use network::{NetworkSettings, TunnelSettings, network};
 pub(crate) use numbering::{InUse, Numbering, fnv1a, found};
 pub(crate) use resting::{Rest, negotiated, resting};
+pub(crate) use session_end::{Distance, Following, SessionEnd, Signing, TcpAoKey};

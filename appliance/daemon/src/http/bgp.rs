@@ -101,7 +101,9 @@ pub(crate) async fn routes(
     Asked(wanted): Asked<Wanted>,
 ) -> Result<impl IntoResponse, Error> {
     let query = wanted.query()?;
-    if let Some(name) = &wanted.neighbour {
+    if let Some(name) = &wanted.neighbour
+        && !rests(&published, name)
+    {
         known(&published, name)?;
     }
     let page = speaker(&published, move |speaker| speaker.routes(&query)).await?;
@@ -147,6 +149,12 @@ pub(crate) async fn act(State(published): State<Published>, write: Write) -> Res
     };
     ask(&published, |answer| Order::ActOnPeer(act, answer)).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Whether the neighbour is one of the document whose session nobody opens: it has no routes.
+fn rests(published: &Published, name: &str) -> bool {
+    let view = published.bgp.view.borrow();
+    view.resting.contains_key(&NeighbourName(Arc::from(name)))
 }
 
 pub(super) fn known(published: &Published, name: &str) -> Result<NeighbourName, Error> {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,14 @@ use bgp::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::report::OutageStatus;
 use crate::bgp_owner::{BgpView, side};
+use crate::derive::RestingSession;
 
 /// One BGP session, by the name of the connection that it passes.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct PeerStatus {
-    /// Where its session stands (RFC 4271 §8.2.2).
+    /// Where its session stands (RFC 4271 §8.2.2), or `disabled` with its connection.
     pub(crate) state: &'static str,
     since_s: u64,
     site: String,
@@ -71,7 +74,7 @@ pub(crate) struct SessionErrorStatus {
     side: &'static str,
     /// What was offered and what was expected, in words.
     detail: String,
-    next_step: &'static str,
+    next_step: Cow<'static, str>,
     /// Code and subcode of the NOTIFICATION (RFC 4271 §4.5), as 6/1.
     notification: Option<String>,
     ago_s: u64,
@@ -124,7 +127,7 @@ struct PrefixesStatus {
     limit: u32,
 }
 
-/// All sessions of the document that are run, by name.
+/// All sessions of the document, run or not, by name.
 pub(crate) fn peers(view: &BgpView, now: Instant) -> BTreeMap<String, PeerStatus> {
     let peers = view.speaker.peers.iter().filter_map(|(name, snapshot)| {
         let settings = view.settings.neighbours.get(name)?;
@@ -137,7 +140,45 @@ pub(crate) fn peers(view: &BgpView, now: Instant) -> BTreeMap<String, PeerStatus
             },
         ))
     });
-    peers.collect()
+    let resting = view.resting.iter().map(|(name, (session, since))| {
+        let since = now.saturating_duration_since(*since).as_secs();
+        (name.0.to_string(), resting(session, since))
+    });
+    peers.chain(resting).collect()
+}
+
+/// One that nobody opens, and why.
+fn resting(session: &RestingSession, since_s: u64) -> PeerStatus {
+    let outage = OutageStatus::of_rest(&session.rest);
+    PeerStatus {
+        state: if outage.is_some() { "idle" } else { "disabled" },
+        since_s,
+        site: session.site.clone(),
+        local: session.local.to_string(),
+        remote: session.remote.to_string(),
+        asn: session.asn,
+        passive: session.passive,
+        tunnel_up: false,
+        held_down: false,
+        next_attempt_s: None,
+        restarting: false,
+        last_error: outage.map(|outage| SessionErrorStatus {
+            reason: outage.reason,
+            side: outage.side,
+            detail: outage.expected,
+            next_step: outage.next_step,
+            notification: None,
+            ago_s: since_s,
+        }),
+        negotiated: None,
+        bfd: None,
+        sent: messages(&Messages::default()),
+        received: messages(&Messages::default()),
+        prefixes: BTreeMap::new(),
+        established_count: 0,
+        partly_translated: Vec::new(),
+        partly_translated_count: 0,
+    }
 }
 
 /// In one line, for the connection that it passes.
@@ -213,7 +254,7 @@ fn session_error(error: &LastError, now: Instant) -> SessionErrorStatus {
         reason: error.reason,
         side: side(error.side),
         detail: error.words.clone(),
-        next_step: error.next_step,
+        next_step: error.next_step.into(),
         notification: error
             .notification
             .map(|(code, subcode)| format!("{code}/{subcode}")),

@@ -65,12 +65,12 @@ pub(crate) struct ConnectionStatus {
 /// What is amiss, and what to do about it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct OutageStatus {
-    reason: &'static str,
-    side: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) side: &'static str,
     stage: &'static str,
     offered: String,
-    expected: String,
-    next_step: Cow<'static, str>,
+    pub(super) expected: String,
+    pub(super) next_step: Cow<'static, str>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -178,12 +178,8 @@ fn connection(
 fn resting(view: &View, now: Instant) -> impl Iterator<Item = (String, ConnectionStatus)> {
     let connections = view.idle.iter().flat_map(|idle| &idle.connections);
     connections.map(move |(name, (rest, since))| {
-        let (state, outage) = match rest {
-            Rest::Disabled => ("disabled", None),
-            Rest::Held(detail) => ("down", Some(OutageStatus::held(detail))),
-            Rest::NoAddress(address) => ("down", Some(OutageStatus::no_address(address))),
-            Rest::NoSecret(secret) => ("down", Some(OutageStatus::no_secret(secret))),
-        };
+        let outage = OutageStatus::of_rest(rest);
+        let state = if outage.is_some() { "down" } else { "disabled" };
         let status = ConnectionStatus {
             state,
             since_s: now.saturating_duration_since(*since).as_secs(),
@@ -217,6 +213,16 @@ impl OutageStatus {
             offered,
             expected,
             next_step: next_step.into(),
+        }
+    }
+
+    /// That of what nobody negotiates, unless it is disabled.
+    pub(super) fn of_rest(rest: &Rest) -> Option<Self> {
+        match rest {
+            Rest::Disabled => None,
+            Rest::Held(detail) => Some(Self::held(detail)),
+            Rest::NoAddress(address) => Some(Self::no_address(address)),
+            Rest::NoSecret(secret) => Some(Self::no_secret(secret)),
         }
     }
 

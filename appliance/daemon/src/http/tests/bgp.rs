@@ -46,6 +46,44 @@ async fn a_session_is_shown_up_or_not() {
     assert_eq!(machine.get("/api/v1/status/bgp/peers").await.body, json!({}));
 }
 
+/// A session whose connection nobody negotiates is there, too, and says why.
+#[tokio::test]
+async fn a_session_that_rests_is_shown() {
+    let machine = speaking().await;
+    let mut document = routed();
+    document["connections"]["to-b"]["enabled"] = json!(false);
+    assert_eq!(machine.put(2, &document).await.status, 200);
+    let peer = machine.get("/api/v1/status/bgp/peers/to-b").await.body;
+    assert_eq!(
+        (&peer["state"], &peer["last_error"]),
+        (&json!("disabled"), &json!(null))
+    );
+    assert_eq!(
+        (&peer["site"], &peer["remote"]),
+        (&json!("b"), &json!("169.254.21.1"))
+    );
+    let routes = machine.get("/api/v1/status/bgp/routes?neighbour=to-b").await;
+    assert_eq!((routes.status, &routes.body["routes"]), (200, &json!([])));
+    document["connections"]["to-b"]["enabled"] = json!(true);
+    document["interfaces"] = json!({ "absent0": { "role": "wan", "ipv4": { "method": "dhcp" } } });
+    document["gateway"]["ip_configurations"]["default"] = json!({ "interface": "absent0" });
+    document["connections"]["to-b"]["authentication"]["local_id"] = json!("b.example");
+    let put = machine.put(3, &document).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let peers = machine.get("/api/v1/status/bgp/peers").await.body;
+    let peer = &peers["to-b"];
+    assert_eq!(
+        (&peer["state"], &peer["tunnel_up"]),
+        (&json!("idle"), &json!(false))
+    );
+    let error = &peer["last_error"];
+    assert_eq!(
+        (&error["reason"], &error["side"]),
+        (&json!("no-address"), &json!("we"))
+    );
+    assert_ne!(error["next_step"], "");
+}
+
 #[tokio::test]
 async fn routes_are_told_page_by_page() {
     let machine = speaking().await;
