@@ -121,6 +121,86 @@ fn a_file_is_shown_in_the_columns_of_routes() {
     );
 }
 
+/// Packed by bzip2 or not, four routes with communities of both kinds.
+#[test]
+fn what_bzip2_packed_is_shown() {
+    let file = format!("{}/tests/fixtures/table.mrt.bz2", env!("CARGO_MANIFEST_DIR"));
+    let nowhere = std::path::Path::new("/nonexistent");
+    let shown = daemon::causeway(nowhere, &["bgp", "mrt", "show", &file]);
+    let line = |number| {
+        format!(
+            "100.64.{number}.0/24  via 169.254.21.1  from 169.254.21.1  path 65020  \
+             communities 65020:7 65020:1:2  table\n"
+        )
+    };
+    assert_eq!(shown.out, (0..4).map(line).collect::<String>(), "{}", shown.err);
+    // Cut off in its only block.
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.bz2");
+    let octets = fs::read(file).unwrap();
+    fs::write(&cut, &octets[..octets.len() / 2]).unwrap();
+    let ended = daemon::causeway(nowhere, &["bgp", "mrt", "show", cut.to_str().unwrap()]);
+    assert_ne!(ended.status, 0, "{}", ended.out);
+    assert!(ended.err.contains("octet 0 of the file"), "{}", ended.err);
+}
+
+/// The number of a path is told of tables too (RFC 8050 §4), and what a route does not bear is not told as 0.
+#[test]
+fn numbered_paths_of_a_table_are_told_by_their_numbers() {
+    let file = format!(
+        "{}/../../tests/fuzz/corpus/mrt_record/table-numbered",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let nowhere = std::path::Path::new("/nonexistent");
+    let shown = daemon::causeway(nowhere, &["bgp", "mrt", "show", &file, "--json"]);
+    let routes: Vec<serde_json::Value> = shown
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let numbers: Vec<_> = routes.iter().map(|route| &route["path"]).collect();
+    assert_eq!(numbers, [7, 8, 9], "{}{}", shown.out, shown.err);
+    assert!(
+        routes
+            .iter()
+            .all(|route| route["med"].is_null() && route["local_preference"].is_null()),
+        "{}",
+        shown.out
+    );
+}
+
+/// A recording has both ways of a session (RFC 6396 §4.4.3): what was sent is not shown as what came.
+#[test]
+fn what_went_to_a_neighbour_is_told_apart() {
+    let hexadecimal = |text: &str| -> Vec<u8> {
+        let digits: String = text.split_whitespace().collect();
+        let pairs = digits.as_bytes().chunks(2);
+        pairs
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    };
+    // BGP4MP, from 65010 at 169.254.21.2, whose neighbour is 65020 at 169.254.21.1.
+    let session = "0000fdfc 0000fdf2 0000 0001 a9fe1501 a9fe1502";
+    let announces = "ffffffffffffffffffffffffffffffff 002f 02 0000 0014 40010100 400206 0201 0000fdf2 400304 a9fe1502 \
+                     18 0a0100";
+    let withdraws = "ffffffffffffffffffffffffffffffff 001b 02 0004 18 0a0100 0000";
+    let records = format!(
+        "69280000 0010 0007 00000043 {session} {announces} 69280001 0010 0007 0000002f {session} {withdraws} \
+         69280002 0010 0004 0000002f {session} {withdraws}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("recording.mrt");
+    fs::write(&file, hexadecimal(&records)).unwrap();
+    let shown = daemon::causeway(folder.path(), &["bgp", "mrt", "show", file.to_str().unwrap()]);
+    assert_eq!(
+        shown.out,
+        "10.1.0.0/24  via 169.254.21.2  to 169.254.21.1  path 65010  announced\n\
+         10.1.0.0/24  to 169.254.21.1  withdrawn\n10.1.0.0/24  from 169.254.21.1  withdrawn\n",
+        "{}",
+        shown.err
+    );
+}
+
 #[test]
 fn a_file_that_is_none_is_refused_with_the_octet() {
     let folder = tempfile::tempdir().unwrap();

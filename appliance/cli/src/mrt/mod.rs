@@ -1,5 +1,6 @@
 //! Files of routes and messages of BGP (MRT, RFC 6396).
 
+mod borne;
 mod command;
 mod file;
 mod packed;

@@ -53,3 +53,26 @@ pub(super) fn unreadable(path: &Path, cause: std::io::Error) -> Error {
         cause,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(mut packed: impl Read) -> Vec<u8> {
+        let mut octets = Vec::new();
+        packed.read_to_end(&mut octets).unwrap();
+        octets
+    }
+
+    /// The daemon reads no bzip2: it gets the same packed by gzip.
+    #[test]
+    fn what_bzip2_packed_is_sent_as_gzip() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/table.mrt.bz2");
+        let plain = read(unpacked(&file).unwrap());
+        assert_eq!(plain.len(), 346);
+        let sent = sendable(&file).unwrap();
+        assert!(sent.starts_with(GZIP));
+        assert_eq!(read(MultiGzDecoder::new(sent.as_slice())), plain);
+    }
+}

@@ -1,13 +1,15 @@
 use std::io::{self, BufWriter, Write};
+use std::iter;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use bgpkit_parser::models::{ElemType, MrtMessage};
+use bgpkit_parser::models::{Bgp4MpEnum, ElemType, MrtMessage};
 use bgpkit_parser::parser::chunk_mrt_record;
 use bgpkit_parser::{BgpElem, Elementor, ParserError};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::borne::{Borne, borne};
 use super::packed::unpacked;
 use crate::answer::{Answer, Done};
 use crate::bgp::{Route, line};
@@ -21,7 +23,7 @@ pub(crate) struct Shown {
     /// Only those to this prefix and to those inside it.
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<ipnet::IpNet>,
-    /// Only those of the neighbour at this address.
+    /// Only those from the neighbour at this address, and to it.
     #[arg(long, value_name = "ADDRESS")]
     neighbour: Option<IpAddr>,
 }
@@ -40,12 +42,11 @@ pub(super) fn run(shown: &Shown, as_json: bool) -> Done {
         };
         let length = record.total_bytes_len();
         let record = record.parse().map_err(|error| broken(&error))?;
-        let kind = match record.message {
-            MrtMessage::TableDumpMessage(_) | MrtMessage::TableDumpV2Message(_) => "table",
-            _ => "announced",
-        };
-        for elem in elementor.record_to_elems(record) {
-            if shown.wants(&elem) && writeln!(out, "{}", told(&elem, kind, as_json)).is_err() {
+        let (said, borne) = (said(&record.message), borne(&record.message));
+        let last = borne.last().copied().unwrap_or_default();
+        let borne = borne.into_iter().chain(iter::repeat(last));
+        for (elem, borne) in elementor.record_to_elems(record).into_iter().zip(borne) {
+            if shown.wants(&elem) && writeln!(out, "{}", told(&elem, borne, said, as_json)).is_err() {
                 // Whoever read has enough.
                 return Ok(Answer::done(Value::Null, String::new()).silent());
             }
@@ -56,6 +57,27 @@ pub(super) fn run(shown: &Shown, as_json: bool) -> Done {
     Ok(Answer::done(Value::Null, String::new()).silent())
 }
 
+/// How a record tells of routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// They are there.
+    Table,
+    /// The neighbour sent them.
+    Came,
+    /// Whoever wrote the file sent them to the neighbour (BGP4MP_MESSAGE_LOCAL and its like, RFC 6396 §4.4.3).
+    Went,
+}
+
+fn said(message: &MrtMessage) -> Said {
+    match message {
+        MrtMessage::TableDumpMessage(_)
+        | MrtMessage::TableDumpMessageBatch(_)
+        | MrtMessage::TableDumpV2Message(_) => Said::Table,
+        MrtMessage::Bgp4Mp(Bgp4MpEnum::Message(message)) if message.is_local() => Said::Went,
+        MrtMessage::Bgp4Mp(_) | MrtMessage::LegacyBgp(_) => Said::Came,
+    }
+}
+
 impl Shown {
     fn wants(&self, elem: &BgpElem) -> bool {
         let inside = |prefix: &ipnet::IpNet| prefix.contains(&elem.prefix.prefix);
@@ -63,29 +85,36 @@ impl Shown {
     }
 }
 
-fn told(elem: &BgpElem, kind: &str, as_json: bool) -> String {
-    let text = |value: &dyn ToString| value.to_string();
-    let (prefix, from) = (text(&elem.prefix.prefix), text(&elem.peer_ip));
-    let path = elem.prefix.path_id;
+fn told(elem: &BgpElem, borne: Borne, said: Said, as_json: bool) -> String {
+    let (prefix, neighbour) = (elem.prefix.prefix.to_string(), elem.peer_ip.to_string());
+    let (from, to, way) = match said {
+        Said::Table | Said::Came => (Some(neighbour.clone()), None, "from"),
+        Said::Went => (None, Some(neighbour.clone()), "to"),
+    };
+    let path = elem.prefix.path_id.or(borne.path);
     if elem.elem_type == ElemType::WITHDRAW {
         return if as_json {
-            json!({ "at": elem.timestamp, "prefix": prefix, "from": from, "path": path, "standing": "withdrawn" }).to_string()
+            json!({ "at": elem.timestamp, "prefix": prefix, way: neighbour, "path": path, "standing": "withdrawn" }).to_string()
         } else {
-            format!("{prefix}  from {from}  withdrawn")
+            format!("{prefix}  {way} {neighbour}  withdrawn")
         };
     }
     let communities = elem.communities.iter().flatten().map(ToString::to_string);
     let route = Route {
         prefix,
-        from: Some(from),
-        to: None,
+        from,
+        to,
         as_path: elem.as_path.as_ref().map(ToString::to_string).unwrap_or_default(),
         next_hop: elem.next_hop.map(|hop| hop.to_string()).unwrap_or_default(),
-        med: elem.med,
-        local_preference: elem.local_pref,
+        med: borne.med,
+        local_preference: borne.local_preference,
         communities: communities.collect(),
         stale: false,
-        standing: kind.to_owned(),
+        standing: match said {
+            Said::Table => "table",
+            Said::Came | Said::Went => "announced",
+        }
+        .to_owned(),
         why: None,
         term: None,
         nat: None,
@@ -94,7 +123,7 @@ fn told(elem: &BgpElem, kind: &str, as_json: bool) -> String {
         return line(&route);
     }
     json!({
-        "at": elem.timestamp, "prefix": route.prefix, "from": route.from, "path": path, "as_path": route.as_path,
+        "at": elem.timestamp, "prefix": route.prefix, way: neighbour, "path": path, "as_path": route.as_path,
         "next_hop": route.next_hop, "med": route.med, "local_preference": route.local_preference,
         "communities": route.communities, "standing": route.standing,
     })
