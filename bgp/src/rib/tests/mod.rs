@@ -6,4 +6,5 @@ mod properties;
 mod replay;
 mod rules;
 mod translation;
+mod trial;
 mod world;
