@@ -15,6 +15,7 @@ mod bgp_bfd;
 mod bgp_capabilities;
 mod bgp_hostile;
 mod bgp_limit;
+mod bgp_mrt;
 mod bgp_prepend;
 mod bgp_restart;
 mod bgp_session;

@@ -100,6 +100,14 @@ impl Bird {
         self.birdc(&["show", "route", "for", prefix, "all"])
     }
 
+    /// What it says of the routes that it sends to this address, with all attributes.
+    ///
+    /// # Errors
+    /// When it does not answer or has no such session.
+    pub fn exported(&self, remote: IpAddr) -> Result<String> {
+        self.birdc(&["show", "route", "export", &protocol(remote), "all"])
+    }
+
     /// Ends its session with this address in an orderly way and begins it anew.
     ///
     /// # Errors

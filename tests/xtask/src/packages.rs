@@ -11,6 +11,7 @@ use crate::step::root;
 
 /// What the lab's namespaces and peers need.
 pub(crate) const LAB: &[&str] = &[
+    "bgpdump",
     "bird2",
     "busybox-static",
     "charon-systemd",
