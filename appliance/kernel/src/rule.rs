@@ -13,7 +13,11 @@ use crate::mark;
 /// routes. They come in this order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// Packets that bear this mark take the table of that number and, since that leads somewhere or nowhere, no other.
+    /// Packets to addresses of ours are for us. This one stands in for the kernel's own, which comes before all others and so
+    /// before [`Rule::Marked`] too: it goes when this one is there, and is there again before this one goes.
+    Local(Version),
+    /// Packets that bear this mark take the table of that number and, since that leads somewhere or nowhere, no other: a host
+    /// behind a tunnel may have an address that is ours, too.
     Marked(Version, u32),
     /// Packets from this outer address of ours take the main table.
     Outer(IpAddr),
@@ -36,8 +40,12 @@ pub enum Version {
 
 /// Before the rule for the main table, 32766; nobody else's are near.
 const FIRST_PRIORITY: u32 = 18_600;
-/// What is marked is decided before everything else.
-const MARKED_PRIORITY: u32 = 18_590;
+/// What is marked is decided before everything else, even before what is for us.
+const MARKED_PRIORITY: u32 = 0;
+/// Of the kernel: which addresses are ours (`RT_TABLE_LOCAL`).
+const LOCAL_TABLE: u8 = 255;
+/// Before everything that others have beside the kernel's own rules.
+const LOCAL_PRIORITY: u32 = 1;
 
 impl Version {
     /// That of an address.
@@ -45,6 +53,21 @@ impl Version {
         match address {
             IpAddr::V4(_) => Self::Four,
             IpAddr::V6(_) => Self::Six,
+        }
+    }
+
+    fn of_family(family: AddressFamily) -> Option<Self> {
+        match family {
+            AddressFamily::Inet => Some(Self::Four),
+            AddressFamily::Inet6 => Some(Self::Six),
+            _ => None,
+        }
+    }
+
+    fn family(self) -> AddressFamily {
+        match self {
+            Self::Four => AddressFamily::Inet,
+            Self::Six => AddressFamily::Inet6,
         }
     }
 }
@@ -62,24 +85,59 @@ impl Rule {
 
     /// Whether it is for packets that are translated.
     pub fn is_marked(&self) -> bool {
-        matches!(self, Self::Marked(..))
+        matches!(self, Self::Local(_) | Self::Marked(..))
     }
 
     fn version(&self) -> Version {
         match self {
             Self::Outer(address) | Self::OuterOnly(address) => Version::of(*address),
-            Self::Main(version) | Self::Beside(version) | Self::Marked(version, _) => *version,
+            Self::Main(version) | Self::Beside(version) | Self::Local(version) | Self::Marked(version, _) => {
+                *version
+            }
         }
     }
 
     fn priority(&self) -> u32 {
         match self {
             Self::Marked(..) => MARKED_PRIORITY,
+            Self::Local(_) => LOCAL_PRIORITY,
             Self::Outer(_) => FIRST_PRIORITY,
             Self::OuterOnly(_) => FIRST_PRIORITY + 1,
             Self::Main(_) => FIRST_PRIORITY + 2,
             Self::Beside(_) => FIRST_PRIORITY + 3,
         }
+    }
+
+    /// The kernel's own rule in whose place this one is, if there is such; whoever it is from.
+    pub(crate) fn replaced(&self) -> Option<RuleMessage> {
+        let Self::Local(version) = self else {
+            return None;
+        };
+        let mut message = RuleMessage::default();
+        message.header.family = version.family();
+        message.header.action = RuleAction::ToTable;
+        message.header.table = LOCAL_TABLE;
+        message.attributes = vec![RuleAttribute::Priority(0)];
+        Some(message)
+    }
+
+    /// The same as the kernel makes it.
+    pub(crate) fn original(&self) -> Option<RuleMessage> {
+        let mut message = self.replaced()?;
+        let kernel = RuleAttribute::Protocol(RouteProtocol::Kernel);
+        message.attributes.push(kernel);
+        Some(message)
+    }
+
+    /// Whether a message is about the kernel's own rule for what is for us; of which version.
+    pub(crate) fn own_of_kernel(message: &RuleMessage) -> Option<Version> {
+        let first = message.attributes.iter().all(|attribute| match attribute {
+            RuleAttribute::Priority(number) => *number == 0,
+            RuleAttribute::FwMark(_) | RuleAttribute::Source(_) => false,
+            _ => true,
+        });
+        let local = message.header.table == LOCAL_TABLE;
+        (first && local).then(|| Version::of_family(message.header.family))?
     }
 
     /// Adds it.
@@ -94,10 +152,7 @@ impl Rule {
 
     fn message(&self) -> RuleMessage {
         let mut message = RuleMessage::default();
-        message.header.family = match self.version() {
-            Version::Four => AddressFamily::Inet,
-            Version::Six => AddressFamily::Inet6,
-        };
+        message.header.family = self.version().family();
         message.header.action = RuleAction::ToTable;
         message.attributes = vec![
             RuleAttribute::Priority(self.priority()),
@@ -113,6 +168,7 @@ impl Rule {
                 RuleAttribute::FwMask(u32::MAX),
                 RuleAttribute::Table(*mark),
             ]),
+            Self::Local(_) => message.header.table = LOCAL_TABLE,
             Self::Outer(_) => message.header.table = RouteHeader::RT_TABLE_MAIN,
             Self::OuterOnly(_) => message.header.action = RuleAction::Unreachable,
             Self::Main(_) => {
@@ -126,26 +182,26 @@ impl Rule {
 
     /// Reads a rule that bears our mark.
     pub(crate) fn from_message(message: &RuleMessage) -> Option<Self> {
-        let version = match message.header.family {
-            AddressFamily::Inet => Version::Four,
-            AddressFamily::Inet6 => Version::Six,
-            _ => return None,
-        };
-        let (mut priority, mut source, mut marked, mut ours) = (None, None, None, false);
+        let version = Version::of_family(message.header.family)?;
+        // The kernel does not say a priority of zero.
+        let (mut priority, mut source, mut marked, mut ours) = (0, None, None, false);
         for attribute in &message.attributes {
             match attribute {
-                RuleAttribute::Priority(number) => priority = Some(*number),
+                RuleAttribute::Priority(number) => priority = *number,
                 RuleAttribute::FwMark(number) => marked = Some(*number),
                 RuleAttribute::Source(address) => source = Some(*address),
                 RuleAttribute::Protocol(protocol) => ours = u8::from(*protocol) == mark::PROTOCOL,
                 _ => (),
             }
         }
-        if priority == Some(MARKED_PRIORITY) {
+        if priority == MARKED_PRIORITY {
             let rule = marked.filter(|mark| mark::is_ours(*mark));
             return rule.filter(|_| ours).map(|mark| Self::Marked(version, mark));
         }
-        let rule = match (priority?.checked_sub(FIRST_PRIORITY)?, source) {
+        if priority == LOCAL_PRIORITY && message.header.table == LOCAL_TABLE {
+            return ours.then_some(Self::Local(version));
+        }
+        let rule = match (priority.checked_sub(FIRST_PRIORITY)?, source) {
             (0, Some(address)) => Self::Outer(address),
             (1, Some(address)) => Self::OuterOnly(address),
             (2, None) => Self::Main(version),
@@ -163,6 +219,7 @@ impl fmt::Display for Rule {
             Version::Six => "IPv6",
         };
         match self {
+            Self::Local(_) => write!(f, "{version} rule lookup local"),
             Self::Marked(_, mark) => write!(f, "{version} rule fwmark {mark:#x} lookup {mark}"),
             Self::Outer(address) => write!(f, "rule from {address} lookup main"),
             Self::OuterOnly(address) => write!(f, "rule from {address} unreachable"),
@@ -183,13 +240,30 @@ mod tests {
         for version in [Version::Four, Version::Six] {
             let rules = Rule::beside(version, outer);
             assert_eq!(rules.len(), 4, "addresses of the other version need none");
-            for rule in rules.into_iter().chain([Rule::Marked(version, 0x4357_0001)]) {
+            let first = [Rule::Local(version), Rule::Marked(version, 0x4357_0001)];
+            for rule in rules.into_iter().chain(first) {
                 let mut message = rule.message();
                 assert_eq!(Rule::from_message(&message), Some(rule));
                 message
                     .attributes
                     .retain(|attribute| !matches!(attribute, RuleAttribute::Protocol(_)));
                 assert_eq!(Rule::from_message(&message), None);
+            }
+        }
+    }
+
+    /// The kernel's own is not taken for that in its place, nor one of ours for the kernel's.
+    #[test]
+    fn the_rule_of_the_kernel_is_known() {
+        for version in [Version::Four, Version::Six] {
+            let local = Rule::Local(version);
+            let own = local.replaced().unwrap();
+            assert_eq!(
+                (Rule::own_of_kernel(&own), Rule::from_message(&own)),
+                (Some(version), None)
+            );
+            for ours in [local, Rule::Marked(version, 0x4357_00ff)] {
+                assert_eq!(Rule::own_of_kernel(&ours.message()), None, "{ours}");
             }
         }
     }

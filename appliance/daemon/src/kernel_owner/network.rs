@@ -113,7 +113,8 @@ fn marked(tunnel: &Tunnel) -> Vec<Object> {
     let versions: BTreeSet<Version> = versions.collect();
     let objects = versions.into_iter().flat_map(|version| {
         let routes = Route::marked(version, mark, &link).map(Object::from);
-        routes.into_iter().chain([Rule::Marked(version, mark).into()])
+        let rules = [Rule::Local(version), Rule::Marked(version, mark)];
+        routes.into_iter().chain(rules.map(Object::from))
     });
     objects.collect()
 }

@@ -27,7 +27,7 @@ use crate::order::Operation;
 use crate::owned::Op;
 use crate::refusal::Refusal;
 use crate::route::Route;
-use crate::rule::Rule;
+use crate::rule::{Rule, Version};
 use crate::ruleset::Ruleset;
 use crate::sysctl::LinkSetting;
 use crate::translation::Translation;
@@ -129,7 +129,7 @@ impl Netlink {
                 self.send(key, &Outgoing::route(&route.create(&indices), flags))
                     .await
             }
-            Object::Rule(rule) => self.send(key, &Outgoing::route(&rule.create(), flags)).await,
+            Object::Rule(rule) => self.create_rule(key, rule, flags).await,
             Object::State(state) => {
                 let Some(mut message) = state.create() else {
                     return Err(refused(
@@ -145,6 +145,35 @@ impl Netlink {
             Object::Policy(policy) => self.send(key, &Outgoing::xfrm(&policy.create(), 0)).await,
             Object::Ruleset(ruleset) => nft::apply(key, &ruleset.script()).await,
             Object::Translation(translation) => nft::translate(key, translation).await,
+        }
+    }
+
+    /// One that stands in for the kernel's may be there already, beside it: we died in between.
+    async fn create_rule(&mut self, key: &Key, rule: &Rule, flags: u16) -> Result<(), Refusal> {
+        let made = self.send(key, &Outgoing::route(&rule.create(), flags)).await;
+        let Some(replaced) = rule.replaced() else {
+            return made;
+        };
+        if made.as_ref().is_err_and(|refusal| refusal.errno != libc::EEXIST) {
+            return made;
+        }
+        let replaced = Outgoing::route(&RouteNetlinkMessage::DelRule(replaced), 0);
+        match self.send(key, &replaced).await {
+            Err(refusal) if ABSENT.contains(&refusal.errno) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Has the kernel's own rule there again in whose place this one is.
+    async fn give_back(&mut self, key: &Key, rule: &Rule) -> Result<(), Refusal> {
+        let Some(original) = rule.original() else {
+            return Ok(());
+        };
+        let message = RouteNetlinkMessage::NewRule(original);
+        let request = Outgoing::route(&message, NLM_F_CREATE | NLM_F_EXCL);
+        match self.send(key, &request).await {
+            Err(refusal) if refusal.errno == libc::EEXIST => Ok(()),
+            answer => answer,
         }
     }
 
@@ -219,7 +248,10 @@ impl Netlink {
                 Ok(indices) => Outgoing::route(&route.delete(&indices), 0),
                 Err(_) => return Ok(()),
             },
-            Object::Rule(rule) => Outgoing::route(&rule.delete(), 0),
+            Object::Rule(rule) => {
+                self.give_back(key, rule).await?;
+                Outgoing::route(&rule.delete(), 0)
+            }
             Object::State(state) => Outgoing::xfrm(&XfrmState::delete(&state.key()), 0),
             Object::Policy(policy) => Outgoing::xfrm(&XfrmPolicy::delete(&policy.key()), 0),
             Object::Ruleset(_) => return nft::apply(key, &Ruleset::removal()).await,
@@ -336,7 +368,25 @@ impl Netlink {
                 .await;
             objects.extend(found.map_err(|error| refusal("links, addresses and routes", error))?);
         }
+        let own = self.own_rules().await?;
+        // What stands in for a rule of the kernel that is there all the same is not done yet.
+        objects.retain(|object| match object {
+            Object::Rule(Rule::Local(version)) => !own.contains(version),
+            _ => true,
+        });
         Ok(objects)
+    }
+
+    /// The versions of IP of which the kernel has its own rule for what is for us.
+    async fn own_rules(&mut self) -> Result<BTreeSet<Version>, Refusal> {
+        let request = RouteNetlinkMessage::GetRule(RuleMessage::default());
+        let request = Outgoing::route(&request, NLM_F_DUMP);
+        let found = self.route.dump(&request, |message| match parse(message)? {
+            RouteNetlinkMessage::NewRule(rule) => Rule::own_of_kernel(&rule),
+            _ => None,
+        });
+        let found = found.await.map_err(|error| refusal("rules", error))?;
+        Ok(found.into_iter().collect())
     }
 
     async fn states(&mut self) -> Result<Vec<(XfrmState, Counters)>, Refusal> {

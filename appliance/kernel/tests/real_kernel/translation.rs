@@ -35,11 +35,12 @@ fn translation(sites: &[(&str, &str)], kept: &Numbers) -> Translation {
     Translation::of(compile(&rules, kept).unwrap())
 }
 
-fn leading() -> [Object; 3] {
+fn leading() -> [Object; 4] {
     let [out, nowhere] = Route::marked(Version::Four, MARK, &name("cw-a"));
     [
         out.into(),
         nowhere.into(),
+        Rule::Local(Version::Four).into(),
         Rule::Marked(Version::Four, MARK).into(),
     ]
 }
@@ -65,10 +66,10 @@ fn overlap() {
     ip("link set cw-a arp off");
 }
 
-/// A packet to the external prefix, which leaves by the tunnel.
+/// A packet to a host of the external prefix that has the same address as we: it leaves by the tunnel.
 fn send_by_the_tunnel() {
     let socket = UdpSocket::bind("10.0.0.1:4000").unwrap();
-    socket.send_to(b"one", "100.64.2.9:7").unwrap();
+    socket.send_to(b"one", "100.64.2.1:7").unwrap();
     let sent = ip("-s link show cw-a-far");
     let received = sent.lines().nth(3).unwrap().split_whitespace().nth(1);
     assert_eq!(received, Some("1"), "{sent}");
@@ -80,6 +81,7 @@ fn send_by_the_tunnel() {
 fn translation_is_found_again_and_goes_on() {
     isolated(|| async {
         overlap();
+        let rules = ip("rule show");
         let (mut kernel, _) = Kernel::open().await.unwrap();
         let first = translation(&[("in", "100.64.2.0/24")], &Numbers::default());
         let objects = leading()
@@ -125,11 +127,12 @@ fn translation_is_found_again_and_goes_on() {
         next.apply([Request::Remove(Removal::Everything)]).await.unwrap();
         let left: Vec<Key> = keys(&next).into_iter().collect();
         assert_eq!(left, []);
-        assert!(!ip("rule show").contains("18590"), "{}", ip("rule show"));
+        assert_eq!(ip("rule show"), rules);
     });
 }
 
-/// Whoever deletes the table, or the rule by which marked packets leave, finds it there again.
+/// Whoever deletes the table, or the rule by which marked packets leave, finds it there again; who has the kernel's own rule
+/// before that one again, not.
 #[test]
 fn damage_to_the_table_is_mended() {
     isolated(|| async {
@@ -149,8 +152,11 @@ fn damage_to_the_table_is_mended() {
             assert_eq!(kernel.translation(), Some(&wanted));
             assert!(kernel.translated().await.is_ok());
         }
-        ip("rule del priority 18590");
+        let rules = ip("rule show");
+        ip(&format!("rule del priority 0 fwmark {MARK:#x}"));
+        ip("rule add priority 0 lookup local");
         settle(&mut kernel, &mut notices).await;
-        assert!(ip("rule show").contains("18590"));
+        kernel.audit().await.unwrap();
+        assert_eq!(ip("rule show"), rules);
     });
 }
