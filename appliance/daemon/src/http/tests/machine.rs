@@ -121,8 +121,7 @@ impl Machine {
         let engine = tokio::spawn(engine(commands, settings.clone(), told.clone()));
         let (asked, orders) = mpsc::channel(8);
         let (published, view) = watch::channel(Arc::default());
-        let state = directory.path().join("state");
-        let (access, https) = entrance(&beginning.origin, &state).unwrap();
+        let (access, https) = entrance(&beginning.origin, &directory.path().join("state")).unwrap();
         let desired = derive(
             &beginning.running.config,
             &beginning.secrets.unwrap(),
@@ -130,8 +129,7 @@ impl Machine {
             &InUse::new(),
             &Addresses::default(),
         );
-        let saved = Storage::open(directory.path());
-        let (chronicle, teller, events) = Chronicle::new(saved);
+        let (chronicle, teller, events) = Chronicle::new(Storage::open(directory.path()));
         let chronicle = tokio::spawn(chronicle.run());
         let (bgp, speaker) = speaking(&network, &teller);
         let views = Published {
