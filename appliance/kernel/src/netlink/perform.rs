@@ -370,10 +370,8 @@ impl Netlink {
         }
         let own = self.own_rules().await?;
         // What stands in for a rule of the kernel that is there all the same is not done yet.
-        objects.retain(|object| match object {
-            Object::Rule(Rule::Local(version)) => !own.contains(version),
-            _ => true,
-        });
+        objects
+            .retain(|object| !matches!(object, Object::Rule(Rule::Local(version)) if own.contains(version)));
         Ok(objects)
     }
 
