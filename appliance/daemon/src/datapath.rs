@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use appliance_config::model::Name;
 use appliance_dhcp::Lease;
 use appliance_kernel::{Device, Refusal};
-use appliance_nat::Counted;
+use appliance_nat::{Counted, Mode};
 use ike::{ChildId, ConnectionName, Encapsulation, EspPair, Input, Watched};
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -112,9 +112,12 @@ pub(crate) struct DatapathSnapshot {
 pub(crate) struct TranslationSnapshot {
     /// Whether there are rules.
     pub(crate) wanted: bool,
-    /// Whether the kernel has it. If not, `refused` of the datapath says why, and connections whose rules it does not know
-    /// have no routes.
+    /// Whether the kernel has it.
     pub(crate) in_place: bool,
+    /// Why it has not, if something refuses it.
+    pub(crate) refused: Option<Refused>,
+    /// The connections whose rules it does not know: they have no routes.
+    pub(crate) closed: BTreeSet<ConnectionName>,
     /// Each rule on each connection.
     pub(crate) bindings: Vec<BindingSnapshot>,
     /// How many flows connection tracking refused since the kernel started, for want of a free port or otherwise.
@@ -128,6 +131,10 @@ pub(crate) struct BindingSnapshot {
     pub(crate) connection: String,
     /// The name of the rule.
     pub(crate) rule: String,
+    /// Whose source addresses it translates.
+    pub(crate) mode: Mode,
+    /// The prefix that it translates.
+    pub(crate) internal: IpNet,
     /// The prefix that it translates to.
     pub(crate) external: IpNet,
     /// What it translated since it is there.

@@ -64,6 +64,7 @@ const RULES: &[Rule] = &[
     reads("/api/v1/status/system", Role::Viewer),
     reads("/api/v1/status/interfaces", Role::Viewer),
     reads("/api/v1/status/interfaces/{name}", Role::Viewer),
+    reads("/api/v1/status/nat", Role::Viewer),
     reads("/api/v1/status/bgp/peers", Role::Viewer),
     reads("/api/v1/status/bgp/peers/{name}", Role::Viewer),
     reads("/api/v1/status/bgp/routes", Role::Viewer),

@@ -32,6 +32,7 @@ pub(crate) async fn metrics(State(published): State<Published>) -> Result<impl I
     connections(&mut registry, &views);
     traffic(&mut registry, &views);
     sessions(&mut registry, &views);
+    translation(&mut registry, &views);
     let mut text = String::new();
     // A string takes whatever is written to it.
     encode(&mut text, &registry).map_err(|_| Error::Busy)?;
@@ -248,6 +249,53 @@ fn sessions(registry: &mut Registry, views: &Views) {
                 labels.extend([("direction", direction.to_owned()), ("type", kind.to_owned())]);
                 messages.get_or_create(&labels).inc_by(count);
             }
+        }
+    }
+}
+
+fn translation(registry: &mut Registry, views: &Views) {
+    let translation = &views.datapath.translation;
+    let in_place = gauges(
+        registry,
+        "causeway_nat_in_place",
+        "1 while the kernel translates by the rules of the configuration, or there are none",
+    );
+    set(&in_place, vec![], u8::from(translation.in_place));
+    let packets = counters(
+        registry,
+        "causeway_nat_translated_packets",
+        "Packets that the rule translated on the connection, both ways",
+    );
+    let bytes = counters(
+        registry,
+        "causeway_nat_translated_bytes",
+        "Octets of those packets",
+    );
+    let flows = gauges(registry, "causeway_nat_flows", "Flows that it translates now");
+    let used = gauges(
+        registry,
+        "causeway_nat_ports_in_use",
+        "External ports of a dynamic rule in use, of the protocol that uses most",
+    );
+    let ports = gauges(
+        registry,
+        "causeway_nat_ports",
+        "External ports that each protocol has by a dynamic rule",
+    );
+    for binding in &translation.bindings {
+        let named = || {
+            vec![
+                ("connection", binding.connection.clone()),
+                ("rule", binding.rule.clone()),
+            ]
+        };
+        let translated = binding.translated;
+        packets.get_or_create(&named()).inc_by(translated.packets);
+        bytes.get_or_create(&named()).inc_by(translated.bytes);
+        set(&flows, named(), binding.flows);
+        if let Some(dynamic) = binding.dynamic {
+            set(&used, named(), dynamic.ports_in_use);
+            set(&ports, named(), dynamic.ports);
         }
     }
 }

@@ -15,6 +15,7 @@ mod gate;
 mod generation;
 mod metrics;
 mod mrt;
+mod nat;
 mod openapi;
 mod query;
 mod recording;

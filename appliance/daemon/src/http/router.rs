@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, audit, bgp, certificate, config, events, exchange, generation, metrics, mrt, openapi, recording,
-    secret, session, status, token, trial, user,
+    action, audit, bgp, certificate, config, events, exchange, generation, metrics, mrt, nat, openapi,
+    recording, secret, session, status, token, trial, user,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -65,6 +65,7 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status/system", get(status::system))
         .route("/api/v1/status/interfaces", get(status::interfaces))
         .route("/api/v1/status/interfaces/{name}", get(status::interface))
+        .route("/api/v1/status/nat", get(nat::rules))
         .route("/api/v1/status/bgp/peers", get(bgp::all))
         .route("/api/v1/status/bgp/peers/{name}", get(bgp::one))
         .route("/api/v1/status/bgp/routes", get(bgp::routes))

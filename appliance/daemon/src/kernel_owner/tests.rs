@@ -1194,17 +1194,41 @@ async fn what_cannot_be_translated_has_no_routes() {
     let shown = rig.snapshot.borrow().clone();
     assert!(!shown.translation.in_place);
     assert_eq!(shown.refused[0].detail, "nft: syntax error");
+    assert_eq!(shown.translation.refused.as_ref(), shown.refused.first());
+    assert_eq!(shown.translation.closed, [name()].into());
     kernel.accept(&Key::Translation);
     rig.later(2).await;
     assert_eq!(routed(&kernel, "100.64.2.0/24"), 1, "it is tried again");
     rig.ask(Request::Refresh).await;
-    assert!(rig.snapshot.borrow().translation.in_place);
+    let shown = rig.snapshot.borrow().translation.clone();
+    assert!(shown.in_place);
+    assert_eq!((shown.refused, shown.closed), (None, [].into()));
     let marked =
         |object: &Object| matches!(object, Object::Route(route) if route.key().mark == Some(INTERFACE_ID));
     assert_eq!(
         kernel.objects().values().filter(|object| marked(object)).count(),
         2
     );
+}
+
+/// More sites than can be told apart: though there is no table, it is told that there should be, and why there is none.
+#[tokio::test]
+async fn more_than_can_be_translated_is_told() {
+    let kernel = FakeKernel::new();
+    let mut network = translated("100.64.2.0/24");
+    let one = network.translation.tunnels[&*name().0].clone();
+    let many = (0..300_u16).map(|number| {
+        let mut tunnel = one.clone();
+        (tunnel.link, tunnel.number) = (format!("cw-{number}"), number + 100);
+        tunnel.site = format!("site-{number}");
+        (format!("to-{number}"), tunnel)
+    });
+    network.translation.tunnels.extend(many);
+    let rig = Rig::with(&kernel, network).await;
+    rig.ask(Request::Refresh).await;
+    let shown = rig.snapshot.borrow().translation.clone();
+    assert!(shown.wanted && !shown.in_place);
+    assert!(shown.refused.is_some() && shown.closed.contains(&name()));
 }
 
 /// The rules of before stay, with the routes to what they translate; and when they are asked for again, nothing is to be

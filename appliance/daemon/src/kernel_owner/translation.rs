@@ -96,18 +96,21 @@ impl Translating {
 impl KernelOwner {
     /// Everything that is known of them.
     pub(super) async fn translation_snapshot(&mut self) -> TranslationSnapshot {
-        let in_place = self.translating.is_in_place(self.kernel.translation());
+        let by_kernel = self.kernel.refusals().get(&Key::Translation).map(Refused::from);
+        let known = TranslationSnapshot {
+            wanted: !self.translating.rules.tunnels.is_empty(),
+            in_place: self.translating.is_in_place(self.kernel.translation()),
+            refused: self.translating.refused().cloned().or(by_kernel),
+            closed: self.translating.missing(),
+            ..TranslationSnapshot::default()
+        };
         let Some(program) = self.translating.program() else {
-            return TranslationSnapshot {
-                in_place,
-                ..TranslationSnapshot::default()
-            };
+            return known;
         };
         TranslationSnapshot {
             bindings: bindings(&mut self.kernel, &program).await,
             flows_refused: self.kernel.flows_refused().await.unwrap_or_default(),
-            wanted: true,
-            in_place,
+            ..known
         }
     }
 
@@ -201,6 +204,8 @@ fn snapshot(
     BindingSnapshot {
         connection: binding.connection.clone(),
         rule: binding.name.clone(),
+        mode: binding.mode,
+        internal: binding.rule.internal,
         external: binding.rule.external,
         translated: counter(binding.key.as_str()),
         flows,

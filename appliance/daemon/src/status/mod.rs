@@ -13,5 +13,6 @@ pub(crate) use bgp_peer::{PeerStatus, peers};
 pub(crate) use bgp_route::{ExplanationStatus, RoutesStatus};
 pub(crate) use bgp_trial::TrialStatus;
 pub(crate) use interface::InterfaceStatus;
+pub(crate) use nat::NatStatus;
 pub(crate) use report::{ConnectionStatus, OutageStatus, STATES, Status, outage};
 pub(crate) use system::{SystemStatus, drops, resident_bytes};

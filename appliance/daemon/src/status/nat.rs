@@ -1,18 +1,26 @@
+use appliance_nat::Mode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::datapath::{BindingSnapshot, TranslationSnapshot};
+use crate::datapath::{BindingSnapshot, Refused, TranslationSnapshot};
 
 /// What is translated.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct NatStatus {
-    /// Whether the kernel translates by the rules of the configuration. If not, `refused` says why, and connections whose
-    /// rules it does not know have no routes.
+    /// Whether the kernel translates by the rules of the configuration, or there are none.
     in_place: bool,
+    /// Why it does not, if something refuses them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused>,
+    /// The connections whose rules the kernel does not know: they have no routes until it does.
+    closed: Vec<String>,
     /// Flows that were dropped since the kernel started, for want of a free port or otherwise.
     flows_refused: u64,
-    /// Each rule on each connection.
+    /// Each rule on each connection, by name of both.
     rules: Vec<NatRuleStatus>,
+    /// There are more, after this rule on this connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// A rule on a connection.
@@ -20,6 +28,12 @@ pub(crate) struct NatStatus {
 struct NatRuleStatus {
     connection: String,
     rule: String,
+    /// As in the document: whose source addresses it translates, the site's or ours.
+    mode: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    internal: String,
+    external: String,
     /// What it translated, both ways.
     packets: u64,
     bytes: u64,
@@ -37,13 +51,58 @@ struct NatRuleStatus {
 }
 
 impl NatStatus {
-    /// `None` without rules.
-    pub(super) fn new(translation: &TranslationSnapshot) -> Option<Self> {
-        translation.wanted.then(|| Self {
+    /// With all rules.
+    pub(crate) fn new(translation: &TranslationSnapshot) -> Self {
+        let mut rules: Vec<_> = translation.bindings.iter().map(rule).collect();
+        rules.sort_by(|one, other| one.place().cmp(&other.place()));
+        Self {
             in_place: translation.in_place,
+            refused: translation.refused.clone(),
+            closed: translation.closed.iter().map(|name| name.0.to_string()).collect(),
             flows_refused: translation.flows_refused,
-            rules: translation.bindings.iter().map(rule).collect(),
-        })
+            rules,
+            next: None,
+        }
+    }
+
+    /// Only the rules by these names.
+    pub(crate) fn of(mut self, connection: Option<&str>, name: Option<&str>) -> Self {
+        self.rules.retain(|rule| {
+            connection.is_none_or(|connection| rule.connection == connection)
+                && name.is_none_or(|name| rule.rule == name)
+        });
+        self
+    }
+
+    /// Only so many rules, those after one.
+    pub(crate) fn page(mut self, after: Option<(&str, &str)>, limit: usize) -> Self {
+        self.rules
+            .retain(|rule| after.is_none_or(|after| rule.place() > after));
+        if self.rules.len() > limit {
+            self.rules.truncate(limit);
+            let last = self.rules.last();
+            self.next = last.map(|rule| format!("{}/{}", rule.connection, rule.rule));
+        }
+        self
+    }
+
+    /// The last rule here, if there are more.
+    pub(crate) fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+}
+
+impl NatRuleStatus {
+    fn place(&self) -> (&str, &str) {
+        (&self.connection, &self.rule)
+    }
+}
+
+/// As the document has it.
+pub(super) fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Ingress => "IngressSnat",
+        Mode::Egress => "EgressSnat",
     }
 }
 
@@ -51,6 +110,13 @@ fn rule(binding: &BindingSnapshot) -> NatRuleStatus {
     NatRuleStatus {
         connection: binding.connection.clone(),
         rule: binding.rule.clone(),
+        mode: mode(binding.mode),
+        kind: match binding.dynamic {
+            Some(_) => "Dynamic",
+            None => "Static",
+        },
+        internal: binding.internal.to_string(),
+        external: binding.external.to_string(),
         packets: binding.translated.packets,
         bytes: binding.translated.bytes,
         flows: binding.flows,

@@ -137,7 +137,10 @@ impl Status {
             system: SystemStatus::new((ike, datapath), pages, configuration, now - started),
             connections: connections.chain(resting(configuration, now)).collect(),
             interfaces: interfaces(&datapath.machine, dhcp, now),
-            nat: NatStatus::new(&datapath.translation),
+            nat: datapath
+                .translation
+                .wanted
+                .then(|| NatStatus::new(&datapath.translation)),
         }
     }
 }

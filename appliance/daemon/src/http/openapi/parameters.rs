@@ -47,6 +47,11 @@ pub(super) fn of_query(name: &str) -> Value {
             json!({ "type": "string", "format": "date-time" }),
         ),
         "connection" => ("Of this connection only", json!({ "type": "string" })),
+        "rule" => ("Of this rule only", json!({ "type": "string" })),
+        "after_rule" => (
+            "Those after this rule on this connection: to-b/depot-in",
+            json!({ "type": "string" }),
+        ),
         "who" => ("By this author only", json!({ "type": "string" })),
         "result" => (
             "With this result only: done, or the reason word of a refusal",
@@ -55,7 +60,7 @@ pub(super) fn of_query(name: &str) -> Value {
         other => of_routes(other),
     };
     let needed = name.ends_with("_needed");
-    let suffixes = ["_name", "_needed", "_prefix", "_table"];
+    let suffixes = ["_name", "_needed", "_prefix", "_rule", "_table"];
     let name = suffixes
         .into_iter()
         .find_map(|suffix| name.strip_suffix(suffix))

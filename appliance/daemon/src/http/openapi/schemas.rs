@@ -12,8 +12,8 @@ use crate::http::generation::{Between, Generations, WholeGeneration};
 use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
 use crate::status::{
-    ConnectionStatus, ExplanationStatus, InterfaceStatus, PeerStatus, RoutesStatus, Status, SystemStatus,
-    TrialStatus,
+    ConnectionStatus, ExplanationStatus, InterfaceStatus, NatStatus, PeerStatus, RoutesStatus, Status,
+    SystemStatus, TrialStatus,
 };
 
 /// Where the schemas are, and a reference to each.
@@ -37,6 +37,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<ConnectionStatus>(&mut told);
     add::<InterfaceStatus>(&mut told);
     add::<Status>(&mut told);
+    add::<NatStatus>(&mut told);
     add::<PeerStatus>(&mut told);
     add::<RoutesStatus>(&mut told);
     add::<ExplanationStatus>(&mut told);

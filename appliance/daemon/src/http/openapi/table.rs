@@ -138,6 +138,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "One connection and what happened to it",
     )
     .tells(Answer::Json("ConnectionStatus")),
+    get("/status/nat", "Rules of NAT on each connection, by name of both")
+        .asks(&["connection", "rule", "limit", "after_rule"])
+        .tells(Answer::Json("NatStatus")),
     get(
         "/status/bgp/peers",
         "BGP sessions by the name of their connection",

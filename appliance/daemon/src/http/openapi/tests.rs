@@ -98,6 +98,7 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, String)> {
         ("get", "/status/system", "/status/system", ""),
         ("get", "/status/connections", "/status/connections", ""),
         ("get", "/status/interfaces", "/status/interfaces", ""),
+        ("get", "/status/nat", "/status/nat", ""),
         ("get", "/status/bgp/peers", "/status/bgp/peers", ""),
         ("get", "/status/bgp/routes", "/status/bgp/routes", ""),
         ("get", "/status/bgp/routes", "/status/bgp/routes?kind=nope", ""),

@@ -34,6 +34,8 @@ pub(in crate::http) struct Machine {
     pub(in crate::http) told: Arc<Mutex<Vec<String>>>,
     /// The kernel refuses a link from now on.
     pub(in crate::http) objects: Arc<AtomicBool>,
+    /// What the datapath shows.
+    pub(in crate::http) datapath: watch::Sender<Arc<DatapathSnapshot>>,
     pub(in crate::http) teller: Teller,
     events: mpsc::Sender<Question>,
     pub(in crate::http) view: watch::Receiver<Arc<View>>,
@@ -131,11 +133,12 @@ impl Machine {
         );
         let (chronicle, teller, events) = Chronicle::new(Storage::open(directory.path()));
         let chronicle = tokio::spawn(chronicle.run());
+        let (datapath, shown) = watch::channel(Arc::new(DatapathSnapshot::first(kind, String::new())));
         let (bgp, speaker) = speaking(&network, &teller);
         let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
-            datapath: watch::channel(Arc::new(DatapathSnapshot::first(kind, String::new()))).1,
+            datapath: shown,
             dhcp: watch::channel(Arc::default()).1,
             configuration: view.clone(),
             refresh: network,
@@ -160,6 +163,7 @@ impl Machine {
             settings,
             told,
             objects,
+            datapath,
             teller,
             events,
             view,

@@ -8,6 +8,7 @@ mod exchange;
 mod listening;
 pub(super) mod machine;
 mod mrt;
+mod nat;
 mod secrets;
 mod status;
 mod tls;
