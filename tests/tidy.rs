@@ -101,7 +101,10 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "appliance-kernel",
         ],
     ),
-    ("system-bench", &["bgp", "ike", "appliance-esp", "system-tests"]),
+    (
+        "system-bench",
+        &["bgp", "ike", "appliance-esp", "appliance-nat", "system-tests"],
+    ),
     ("xtask", &["system-tests"]),
 ];
 

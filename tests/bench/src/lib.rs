@@ -5,5 +5,6 @@ pub mod handshake;
 pub mod processor;
 pub mod scale;
 pub mod table;
+pub mod translation;
 
 pub use figure::{median, print};

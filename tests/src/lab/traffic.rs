@@ -266,11 +266,25 @@ impl Throughput {
 /// # Errors
 /// When no connection comes about within ten seconds, or it breaks.
 pub fn stream(from: &Namespace, to: &Namespace, address: IpAddr, time: Duration) -> Result<Throughput> {
+    stream_by_name(from, to, (address, address), time)
+}
+
+/// The same to an address that `from` knows by another name, which is said second.
+///
+/// # Errors
+/// When no connection comes about within ten seconds, or it breaks.
+pub fn stream_by_name(
+    from: &Namespace,
+    to: &Namespace,
+    (address, name): (IpAddr, IpAddr),
+    time: Duration,
+) -> Result<Throughput> {
     let listener = {
         let _inside = to.enter()?;
         TcpListener::bind((address, 0))?
     };
-    let target = listener.local_addr()?;
+    let here = listener.local_addr()?;
+    let target = SocketAddr::new(name, here.port());
     let receiver = std::thread::spawn(move || receive_stream(&listener));
     let sent = {
         let _inside = from.enter()?;
@@ -280,7 +294,7 @@ pub fn stream(from: &Namespace, to: &Namespace, address: IpAddr, time: Duration)
     };
     if sent.is_err() {
         let _inside = to.enter()?;
-        let _wakes_the_listener = TcpStream::connect(target);
+        let _wakes_the_listener = TcpStream::connect(here);
     }
     let received = receiver
         .join()
