@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bgp::{
     Action, ConnectionId, Families, Family, Input, Limits, Neighbour, NeighbourName, Policy, Settings,
-    Speaker, Timers,
+    Speaker, Timers, Translation,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use system_tests::lab::random::Random;
@@ -271,6 +271,7 @@ fn neighbour(text: &str, local: IpAddr) -> Result<(NeighbourName, Neighbour)> {
             prefixes: u32::MAX,
             restart_after: None,
         },
+        translation: Translation::default(),
         import: Policy::ALL,
         export: Policy::ALL,
         role: None,
