@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use appliance_config::model::Name;
 use appliance_dhcp::Lease;
 use appliance_kernel::{Device, Refusal};
-use appliance_nat::{Counted, Mode};
+use appliance_nat::{Answered, Counted, Mode, Packet, Program, Verdict};
 use ike::{ChildId, ConnectionName, Encapsulation, EspPair, Input, Watched};
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -58,10 +59,27 @@ pub(crate) enum Request {
     ReleaseLearnt,
     /// A server granted an interface this address, or it has none any more.
     Leased(Name, Option<Lease>),
+    /// Tell what would become of the first packet of a flow.
+    Foresee(Packet, oneshot::Sender<Result<Box<Foreseen>, Refused>>),
     /// Publish fresh counters, then answer.
     Refresh(oneshot::Sender<()>),
     /// Take everything away but what keeps the sites closed, then answer.
     Close(oneshot::Sender<()>),
+}
+
+/// What would become of the first packet of a flow.
+#[derive(Debug)]
+pub(crate) struct Foreseen {
+    /// What was gone through.
+    pub(crate) program: Arc<Program>,
+    /// Whether the kernel has just that.
+    pub(crate) in_place: bool,
+    /// What becomes of the packet.
+    pub(crate) verdict: Verdict,
+    /// What becomes of an answer, if the packet gets through.
+    pub(crate) answered: Option<Answered>,
+    /// The links by which the kernel reaches the addresses that were asked for: none if one is ours, or nothing leads there.
+    pub(crate) ways: BTreeMap<IpAddr, Option<String>>,
 }
 
 /// A change of what BGP learnt.

@@ -1,7 +1,9 @@
 //! A kernel in memory, for tests: it does what it is told, refuses what it is told to refuse, and loses
 //! objects on demand.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use appliance_nat::Counted;
@@ -257,6 +259,24 @@ impl FakeKernel {
 
     pub(crate) fn flows_refused(&self) -> u64 {
         self.state().flows_refused
+    }
+
+    pub(crate) fn way_to(&self, destination: IpAddr) -> Option<LinkName> {
+        let state = self.state();
+        let routes = state.objects.values().filter_map(|object| {
+            let Object::Route(route) = object else { return None };
+            let is_for_all = route.key().mark.is_none();
+            is_for_all.then(|| (route.prefix, route.metric, route.links().first().cloned()))
+        });
+        let is_ours = |one: &Connected| one.address == destination;
+        let connected = state.connected.iter();
+        let connected =
+            connected.map(|one| (one.network, 0, Some(one.link.clone()).filter(|_| !is_ours(one))));
+        let ways = routes
+            .chain(connected)
+            .filter(|(prefix, ..)| prefix.contains(&destination));
+        let best = ways.max_by_key(|(prefix, metric, _)| (prefix.prefix_len(), Reverse(*metric)));
+        best.and_then(|(_, _, link)| link)
     }
 
     pub(crate) fn probe(&self) -> Result<(), Missing> {

@@ -1,6 +1,7 @@
 //! The handle for the owner of the kernel: the core, and the kernel or a fake one behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use appliance_nat::Counted;
 
@@ -347,6 +348,18 @@ impl Kernel {
         match &mut self.port {
             Port::Netlink(netlink) => netlink.flows_refused().await,
             Port::Fake(fake) => Ok(fake.flows_refused()),
+        }
+    }
+
+    /// The link that packets to an address leave by as things are; `None` if it is ours, or nothing leads there.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub async fn way_to(&mut self, destination: IpAddr) -> Result<Option<LinkName>, Refusal> {
+        match &mut self.port {
+            Port::Netlink(netlink) => netlink.way_to(destination).await,
+            Port::Fake(fake) => Ok(fake.way_to(destination)),
         }
     }
 

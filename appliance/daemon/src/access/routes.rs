@@ -65,6 +65,12 @@ const RULES: &[Rule] = &[
     reads("/api/v1/status/interfaces", Role::Viewer),
     reads("/api/v1/status/interfaces/{name}", Role::Viewer),
     reads("/api/v1/status/nat", Role::Viewer),
+    rule_of(
+        "POST",
+        "/api/v1/explain/nat",
+        Needs::Role(Role::Viewer),
+        Log::Nothing,
+    ),
     reads("/api/v1/status/bgp/peers", Role::Viewer),
     reads("/api/v1/status/bgp/peers/{name}", Role::Viewer),
     reads("/api/v1/status/bgp/routes", Role::Viewer),

@@ -11,7 +11,10 @@ use super::mrt::FileFault;
 use super::router::Published;
 use crate::access::{Denial, seconds};
 use crate::control::{Order, Refusal, Violation};
+use crate::datapath::Refused;
 use crate::https::CertificateFault;
+
+const BUSY: &str = "the daemon is busy or stopping: try again";
 
 /// A request that is answered with an error.
 #[derive(Debug)]
@@ -61,6 +64,8 @@ pub(crate) enum Error {
     Denied(Denial),
     /// A certificate that cannot be used.
     Certificate(CertificateFault),
+    /// The kernel does not say what it was asked.
+    KernelSilent(Refused),
     /// The daemon does not take requests now.
     Busy,
 }
@@ -197,11 +202,8 @@ impl Error {
                 let (status, reason, detail) = fault.words();
                 (status, reason, detail.to_owned())
             }
-            Self::Busy => (
-                503,
-                "busy",
-                "the daemon is busy or stopping: try again".to_owned(),
-            ),
+            Self::KernelSilent(refused) => (500, "kernel-refused", refused.to_string()),
+            Self::Busy => (503, "busy", BUSY.to_owned()),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, reason, detail)

@@ -66,6 +66,7 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status/interfaces", get(status::interfaces))
         .route("/api/v1/status/interfaces/{name}", get(status::interface))
         .route("/api/v1/status/nat", get(nat::rules))
+        .route("/api/v1/explain/nat", post(nat::explain))
         .route("/api/v1/status/bgp/peers", get(bgp::all))
         .route("/api/v1/status/bgp/peers/{name}", get(bgp::one))
         .route("/api/v1/status/bgp/routes", get(bgp::routes))

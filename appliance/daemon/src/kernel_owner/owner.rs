@@ -178,6 +178,9 @@ impl KernelOwner {
             }
             Request::Remove(child) => self.remove(child).await,
             Request::Leased(interface, lease) => self.leased(interface, lease).await,
+            Request::Foresee(packet, answer) => {
+                let _gone = answer.send(self.foresee(&packet).await);
+            }
             Request::Refresh(answer) => {
                 self.publish().await;
                 let _gone = answer.send(());

@@ -1340,3 +1340,68 @@ async fn rules_tell_what_they_translate_and_when_they_have_no_port_left() {
     rig.later(11).await;
     assert_eq!(rig.news(), [""; 0], "told once");
 }
+
+/// By the routes that the kernel has: the packet is asked about as it comes, and its answer as it goes back.
+#[tokio::test]
+async fn what_becomes_of_a_packet_is_foreseen() {
+    let kernel = FakeKernel::new();
+    let rig = Rig::with(&kernel, translated("100.64.2.0/24")).await;
+    kernel.connect(Connected {
+        link: "lan".try_into().unwrap(),
+        address: "10.0.0.1".parse().unwrap(),
+        network: "10.0.0.0/24".parse().unwrap(),
+    });
+    let end = |address: &str, port| appliance_nat::End {
+        address: address.parse().unwrap(),
+        port: Some(port),
+    };
+    let packet = appliance_nat::Packet {
+        link: Some("lan".to_owned()),
+        protocol: 6,
+        source: end("10.0.0.9", 40000),
+        destination: end("100.64.2.5", 443),
+    };
+    let asked = packet.clone();
+    let foreseen = rig.ask(|answer| Request::Foresee(asked, answer)).await.unwrap();
+    assert!(foreseen.in_place);
+    let appliance_nat::Outcome::Passed(passed) = foreseen.verdict.outcome else {
+        panic!("{foreseen:?}")
+    };
+    let link = Some(rig.snapshot.borrow().interfaces[&name()].clone());
+    assert_eq!((&passed.link, passed.destination), (&link, end("10.0.0.5", 443)));
+    assert!(passed.source.allows(end("100.64.9.1", 1024)));
+    let rules = foreseen.verdict.fired.iter();
+    let rules: Vec<_> = rules
+        .map(|fired| &*foreseen.program.bindings()[&fired.binding].name)
+        .collect();
+    assert_eq!(rules, ["in", "few"]);
+    let answered = foreseen.answered.unwrap();
+    assert_eq!(
+        (answered.link.as_deref(), answered.source, answered.destination),
+        (Some("lan"), packet.destination, packet.source)
+    );
+    assert_eq!(foreseen.ways[&packet.destination.address], link);
+}
+
+/// Without rules, nothing is translated, and the routes are told all the same.
+#[tokio::test]
+async fn without_rules_a_packet_passes_as_it_is() {
+    let kernel = FakeKernel::new();
+    let rig = Rig::start(&kernel).await;
+    let end = |address: &str| appliance_nat::End {
+        address: address.parse().unwrap(),
+        port: None,
+    };
+    let packet = appliance_nat::Packet {
+        link: None,
+        protocol: 1,
+        source: end("10.1.0.1"),
+        destination: end("10.2.0.7"),
+    };
+    let foreseen = rig.ask(|answer| Request::Foresee(packet, answer)).await.unwrap();
+    assert_eq!(foreseen.verdict.fired, []);
+    let link = Some(rig.snapshot.borrow().interfaces[&name()].clone());
+    let ways = [("10.1.0.1", None), ("10.2.0.7", link)];
+    let ways = ways.map(|(to, link)| (to.parse().unwrap(), link));
+    assert_eq!(foreseen.ways, ways.into());
+}

@@ -133,7 +133,8 @@ impl KernelOwner {
 }
 
 impl Translating {
-    fn program(&self) -> Option<Arc<Program>> {
+    /// What the table that is to be there does.
+    pub(super) fn program(&self) -> Option<Arc<Program>> {
         self.wanted.as_ref()?.program().cloned()
     }
 

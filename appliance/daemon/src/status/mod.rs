@@ -6,6 +6,7 @@ mod bgp_trial;
 mod event;
 mod interface;
 mod nat;
+mod nat_explanation;
 mod report;
 mod system;
 
@@ -14,5 +15,6 @@ pub(crate) use bgp_route::{ExplanationStatus, RoutesStatus};
 pub(crate) use bgp_trial::TrialStatus;
 pub(crate) use interface::InterfaceStatus;
 pub(crate) use nat::NatStatus;
+pub(crate) use nat_explanation::NatExplanation;
 pub(crate) use report::{ConnectionStatus, OutageStatus, STATES, Status, outage};
 pub(crate) use system::{SystemStatus, drops, resident_bytes};

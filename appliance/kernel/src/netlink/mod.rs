@@ -6,6 +6,7 @@ mod perform;
 mod socket;
 mod subscription;
 mod tracking;
+mod way;
 
 pub(crate) use batch::is_batched;
 pub(crate) use message::{Incoming, Outgoing};

@@ -56,6 +56,40 @@ fn objects_follow_a_link_of_others() {
     });
 }
 
+/// The kernel is asked by which link it reaches an address: by the longest route, not by any to ourselves or to nowhere.
+#[test]
+fn the_way_to_an_address_is_told() {
+    isolated(|| async {
+        let (mut kernel, mut notices) = Kernel::open().await.unwrap();
+        ip("link set lo up");
+        ip("link add cw-a type veth peer name other");
+        ip("link set other up");
+        let objects = [
+            route("10.2.0.0/24"),
+            route("fd02::/64"),
+            address("169.254.21.2/30"),
+            external("cw-a"),
+            last_resort("10.2.0.0/16"),
+            last_resort("fd02::/48"),
+        ];
+        kernel.apply(want(objects)).await.unwrap();
+        settle(&mut kernel, &mut notices).await;
+        for (to, link) in [
+            ("10.2.0.7", Some("cw-a")),
+            ("fd02::7", Some("cw-a")),
+            ("169.254.21.1", Some("cw-a")),
+            ("169.254.21.2", None),
+            ("10.2.1.7", None),
+            ("fd02:0:0:1::7", None),
+            ("192.0.2.7", None),
+            ("2001:db8::7", None),
+        ] {
+            let way = kernel.way_to(ip_of(to)).await.unwrap();
+            assert_eq!(way, link.map(name), "{to}");
+        }
+    });
+}
+
 /// What others delete is made again as soon as the kernel reports it, even when a link only went down.
 #[test]
 fn damage_is_repaired() {

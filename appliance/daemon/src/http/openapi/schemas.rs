@@ -9,11 +9,12 @@ use crate::http::error::Told;
 use crate::http::events::Events;
 use crate::http::exchange::{Export, Import, Passphrase};
 use crate::http::generation::{Between, Generations, WholeGeneration};
+use crate::http::nat::Questioned;
 use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
 use crate::status::{
-    ConnectionStatus, ExplanationStatus, InterfaceStatus, NatStatus, PeerStatus, RoutesStatus, Status,
-    SystemStatus, TrialStatus,
+    ConnectionStatus, ExplanationStatus, InterfaceStatus, NatExplanation, NatStatus, PeerStatus,
+    RoutesStatus, Status, SystemStatus, TrialStatus,
 };
 
 /// Where the schemas are, and a reference to each.
@@ -38,6 +39,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<InterfaceStatus>(&mut told);
     add::<Status>(&mut told);
     add::<NatStatus>(&mut told);
+    add::<NatExplanation>(&mut told);
     add::<PeerStatus>(&mut told);
     add::<RoutesStatus>(&mut told);
     add::<ExplanationStatus>(&mut told);
@@ -49,6 +51,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<Passphrase>(&mut asked);
     add::<Import>(&mut asked);
     add::<Recordable>(&mut asked);
+    add::<Questioned>(&mut asked);
     let mut schemas = told.take_definitions(true);
     for (name, schema) in asked.take_definitions(true) {
         schemas.entry(name).or_insert(schema);

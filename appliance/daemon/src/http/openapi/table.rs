@@ -141,6 +141,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/status/nat", "Rules of NAT on each connection, by name of both")
         .asks(&["connection", "rule", "limit", "after_rule"])
         .tells(Answer::Json("NatStatus")),
+    post(
+        "/explain/nat",
+        "What would become of a packet, and which rules of NAT decide",
+    )
+    .takes(Body::Json("Questioned"))
+    .tells(Answer::Json("NatExplanation")),
     get(
         "/status/bgp/peers",
         "BGP sessions by the name of their connection",

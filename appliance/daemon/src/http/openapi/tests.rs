@@ -8,6 +8,8 @@ use crate::http::tests::machine::{Machine, document};
 /// Stands for the whole of a document.
 const DOCUMENT: &str = "the document";
 
+const PACKET: &str = "{\"source\": \"10.1.0.9\", \"destination\": \"100.64.7.5\", \"protocol\": \"udp\"}";
+
 const VERBS: [&str; 5] = ["get", "put", "patch", "post", "delete"];
 
 /// Paths with what stands in braces filled in.
@@ -99,6 +101,8 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, String)> {
         ("get", "/status/connections", "/status/connections", ""),
         ("get", "/status/interfaces", "/status/interfaces", ""),
         ("get", "/status/nat", "/status/nat", ""),
+        ("post", "/explain/nat", "/explain/nat", PACKET),
+        ("post", "/explain/nat", "/explain/nat", "{}"),
         ("get", "/status/bgp/peers", "/status/bgp/peers", ""),
         ("get", "/status/bgp/routes", "/status/bgp/routes", ""),
         ("get", "/status/bgp/routes", "/status/bgp/routes?kind=nope", ""),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use appliance_nat::Packet;
 use bgp::Speaker;
 use ike::{Settings, Snapshot};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use crate::access::Access;
 use crate::bgp_owner::{self, Speaking};
 use crate::chronicle::{Chronicle, Question, Storage, Teller};
 use crate::control::{Beginning, Control, Files, Origin, View, begin};
-use crate::datapath::{DatapathSnapshot, Kind, Refused, Request};
+use crate::datapath::{DatapathSnapshot, Foreseen, Kind, Refused, Request};
 use crate::derive::{Addresses, InUse, derive};
 use crate::entrance::{api, entrance};
 use crate::http::{Published, serve};
@@ -274,7 +275,9 @@ impl Machine {
 /// Does what it is told, unless it objects.
 async fn kernel(mut requests: mpsc::Receiver<Request>, objects: Arc<AtomicBool>) {
     while let Some(request) = requests.recv().await {
-        if let Request::Network(_, answer) = request {
+        if let Request::Foresee(packet, answer) = request {
+            answer.send(Ok(Box::new(foreseen(&packet)))).unwrap();
+        } else if let Request::Network(_, answer) = request {
             let refused = Refused {
                 object: "link cw-to-b".to_owned(),
                 attribute: None,
@@ -283,6 +286,39 @@ async fn kernel(mut requests: mpsc::Receiver<Request>, objects: Arc<AtomicBool>)
             let refused = objects.load(Ordering::Relaxed).then_some(refused);
             answer.send(refused.into_iter().collect()).unwrap();
         }
+    }
+}
+
+/// What a site with our addresses makes of a packet, which we know by 100.64.7.0/24; and it us by one address.
+fn foreseen(packet: &Packet) -> Foreseen {
+    let rule = |kind, external: &str| appliance_nat::Rule {
+        kind,
+        internal: "10.1.0.0/24".parse().unwrap(),
+        external: external.parse().unwrap(),
+    };
+    let dynamic = appliance_nat::Kind::Dynamic {
+        ports: vec![1024..=2047],
+    };
+    let plain = appliance_nat::Kind::Static { ports: None };
+    let tunnel = appliance_nat::Tunnel {
+        link: "cw-to-b".to_owned(),
+        number: 1,
+        site: "b".to_owned(),
+        ingress: [("depot-in".to_owned(), rule(plain, "100.64.7.0/24"))].into(),
+        egress: [("many".to_owned(), rule(dynamic, "100.64.9.1/32"))].into(),
+    };
+    let rules = appliance_nat::Rules {
+        tunnels: [("to-b".to_owned(), tunnel)].into(),
+    };
+    let program = appliance_nat::compile(&rules, &appliance_nat::Numbers::default()).unwrap();
+    let external: ipnet::IpNet = "100.64.7.0/24".parse().unwrap();
+    let routes = |address| external.contains(&address).then(|| "cw-to-b".to_owned());
+    Foreseen {
+        in_place: true,
+        verdict: program.evaluate(packet, &routes),
+        answered: None,
+        ways: [packet.destination.address].map(|to| (to, routes(to))).into(),
+        program: Arc::new(program),
     }
 }
 

@@ -34,6 +34,9 @@ fn translated() -> DatapathSnapshot {
             bytes: 60,
         },
     });
+    snapshot
+        .interfaces
+        .insert(ike::ConnectionName("to-b".into()), "cw-to-b".to_owned());
     snapshot.translation.wanted = true;
     snapshot.translation.refused = Some(Refused {
         object: "table causeway_nat".to_owned(),
@@ -135,4 +138,62 @@ async fn rules_are_measured() {
     }
     let of_static = "causeway_nat_ports{connection=\"to-c\"";
     assert!(!metrics.contains(of_static), "{metrics}");
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_packet_is_told_with_the_rules_that_decide() {
+    let machine = machine().await;
+    let ask = async |packet: Value| {
+        let sent = packet.to_string();
+        machine.ask("POST", "/api/v1/explain/nat", None, &sent).await
+    };
+    let out = json!({
+        "source": "10.1.0.9", "destination": "100.64.7.5", "protocol": "tcp", "source_port": 40000,
+        "destination_port": 443,
+    });
+    let told = ask(out).await.body;
+    let rules: Vec<_> = told["fired"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        (&rules[0]["rule"], &rules[0]["mode"], &rules[0]["side"]),
+        (&json!("depot-in"), &json!("IngressSnat"), &json!("destination"))
+    );
+    assert_eq!(
+        (&rules[1]["rule"], &rules[1]["connection"], &rules[1]["side"]),
+        (&json!("many"), &json!("to-b"), &json!("source"))
+    );
+    assert_eq!(told["outcome"], "passed");
+    assert_eq!(told["out"], json!({ "connection": "to-b", "link": "cw-to-b" }));
+    assert_eq!(
+        told["source"],
+        json!({ "addresses": "100.64.9.1/32", "ports": ["1024-2047"] })
+    );
+    assert_eq!(told["destination"], json!({ "address": "10.1.0.5", "port": 443 }));
+    assert_eq!(told["routes_by"], "kernel");
+    assert_eq!(told["routes"], json!([{ "to": "100.64.7.5", "link": "cw-to-b" }]));
+
+    let asked = json!({ "in": "to-b", "source": "10.1.0.5", "destination": "100.64.9.1", "protocol": 17 });
+    let told = ask(asked).await.body;
+    assert_eq!(
+        (&told["outcome"], &told["fired"]),
+        (&json!("dropped"), &json!([]))
+    );
+    let why = told["why"].as_str().unwrap();
+    assert!(why.contains("many on to-b"), "{why}");
+}
+
+#[tokio::test]
+async fn a_packet_that_cannot_be_is_refused() {
+    let machine = machine().await;
+    for packet in [
+        json!({ "in": "to-x", "source": "10.1.0.9", "destination": "100.64.7.5", "protocol": "tcp" }),
+        json!({ "source": "10.1.0.9", "destination": "fd00::1", "protocol": "tcp" }),
+        json!({ "source": "10.1.0.9", "destination": "100.64.7.5", "protocol": "tcpp" }),
+        json!({ "source": "10.1.0.9", "destination": "100.64.7.5", "protocol": 256 }),
+        json!({ "source": "10.1.0.9", "destination": "100.64.7.5", "protocol": "tcp", "port": 1 }),
+        json!({ "source": "10.1.0.9" }),
+    ] {
+        let sent = packet.to_string();
+        let answer = machine.ask("POST", "/api/v1/explain/nat", None, &sent).await;
+        assert_eq!(answer.reason(), (400, "invalid-body"), "{packet}");
+    }
 }
