@@ -15,6 +15,7 @@ mod exchange;
 mod interface;
 mod logs;
 mod mrt;
+mod nat;
 mod outcome;
 mod password;
 mod query;
@@ -102,6 +103,9 @@ enum Command {
     /// Show BGP sessions and routes, and begin sessions anew.
     #[command(subcommand)]
     Bgp(bgp::Command),
+    /// Show the rules of NAT on each connection and what they translate, or what they would make of a packet.
+    #[command(args_conflicts_with_subcommands = true)]
+    Nat(nat::Nat),
     /// Print a part of the document that runs: all connections, or one.
     Show {
         #[command(flatten)]
@@ -181,6 +185,7 @@ fn run(target: Target, command: Command, json: bool) -> Done {
         Command::Rekey { name, ike: true } => connection::ask(client, &name, "rekey-ike"),
         Command::Config(command) => config::run(client, command),
         Command::Bgp(command) => bgp::run(client, &command, json),
+        Command::Nat(wanted) => nat::run(client, &wanted),
         Command::Secret(command) => secret::run(client, command),
         Command::Show { part } => show::run(client, &part),
         Command::ClaimCode => connection::claim_code(client),

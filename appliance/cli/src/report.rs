@@ -301,7 +301,7 @@ pub(crate) fn duration(seconds: u64) -> String {
 }
 
 /// A number of octets in the largest decimal unit, one digit after the point, cut off.
-fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let units = [
         (1_000_000_000_000, "TB"),
         (1_000_000_000, "GB"),
