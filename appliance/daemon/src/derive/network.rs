@@ -59,7 +59,7 @@ pub(crate) struct TunnelSettings {
     pub(crate) tcp_mss: u16,
     /// Addresses on the link, with prefix lengths.
     pub(crate) addresses: Vec<IpNet>,
-    /// What lies behind it, as we see it.
+    /// What lies behind it, as we see it, whatever BGP brings.
     pub(crate) prefixes: Vec<IpNet>,
     /// The BGP speaker at its far end.
     pub(crate) speaker: Option<Speaker>,
@@ -81,7 +81,8 @@ pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresse
     let mut tunnels: BTreeMap<ConnectionName, TunnelSettings> = negotiated(config, addresses)
         .filter_map(|(name, connection)| {
             let numbering = numbers.get(name)?.clone();
-            let tunnel = tunnel(numbering, connection, addresses)?;
+            let prefixes = config.static_space(connection);
+            let tunnel = tunnel(numbering, connection, prefixes, addresses)?;
             Some((ConnectionName(Arc::from(name.as_str())), tunnel))
         })
         .collect();
@@ -103,7 +104,12 @@ pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresse
 }
 
 /// `None` without our address, without which the connection is held.
-fn tunnel(numbering: Numbering, connection: &Connection, addresses: &Addresses) -> Option<TunnelSettings> {
+fn tunnel(
+    numbering: Numbering,
+    connection: &Connection,
+    prefixes: Vec<IpNet>,
+    addresses: &Addresses,
+) -> Option<TunnelSettings> {
     Some(TunnelSettings {
         numbering,
         site: connection.site_name.clone(),
@@ -116,7 +122,7 @@ fn tunnel(numbering: Numbering, connection: &Connection, addresses: &Addresses) 
         mtu: connection.mtu,
         tcp_mss: connection.tcp_mss,
         addresses: connection.addresses.clone(),
-        prefixes: connection.reached(),
+        prefixes,
         speaker: None,
     })
 }

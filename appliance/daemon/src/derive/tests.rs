@@ -7,6 +7,7 @@ use ike::{
 };
 
 use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 
 use super::{Addresses, Desired, InUse, Lacking, Rest, derive, resting};
 use crate::datapath::Kind;
@@ -167,6 +168,30 @@ fn a_connection_with_rules_leads_to_what_they_make_of_the_site() {
         |rules: &BTreeMap<String, appliance_nat::Rule>, name: &str| rules[name].external.to_string();
     assert_eq!(external(&translated.ingress, "in"), "100.64.2.0/24");
     assert_eq!(external(&translated.egress, "out"), "100.64.1.0/24");
+}
+
+/// Where BGP follows the rules, what stands for a prefix that the document does not have of the site is in the tunnel while the
+/// peer says so, and closed all the time.
+#[test]
+fn what_bgp_is_to_bring_is_closed_and_leads_nowhere_before() {
+    let mut document: Value = serde_json::from_str(DOCUMENT).unwrap();
+    document["gateway"]["bgp"] = json!({ "asn": 65010, "addresses": ["172.16.9.9"] });
+    document["sites"]["b"]["bgp"] = json!({ "asn": 65515, "address": "172.16.0.1" });
+    document["nat_rules"] = json!({ "in": { "type": "Static", "mode": "IngressSnat",
+        "internal": { "prefix": "10.9.0.0/24" }, "external": { "prefix": "100.64.2.0/24" } } });
+    document["connections"]["to-b"]["bgp"] = json!({});
+    document["connections"]["to-b"]["addresses"] = json!([]);
+    document["connections"]["to-b"]["nat"] = json!({ "ingress": ["in"] });
+    let prefixes = |follows: bool| {
+        let mut document = document.clone();
+        document["gateway"]["nat_route_translation"] = json!(follows);
+        let network = desired(&document.to_string(), Kind::Kernel).network;
+        assert!(network.closed.contains(&"100.64.2.0/24".parse().unwrap()));
+        let prefixes = network.tunnels[&name("to-b")].prefixes.iter();
+        prefixes.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(prefixes(false), ["10.2.0.0/24", "100.64.2.0/24"]);
+    assert_eq!(prefixes(true), ["10.2.0.0/24"]);
 }
 
 #[test]
