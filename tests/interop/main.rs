@@ -36,6 +36,8 @@ mod lab;
 mod mobike;
 mod names;
 mod nat;
+mod nat_bgp;
+mod nat_four;
 mod outer;
 mod pair;
 mod ppk;

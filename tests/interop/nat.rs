@@ -18,12 +18,12 @@ use system_tests::peer::tunnel::{Datapath, Tunnel};
 /// How long an answer is waited for that does not come.
 const NEVER: Duration = Duration::from_secs(2);
 
-fn rule(mode: &str, internal: Value, external: Value) -> Value {
+pub(crate) fn rule(mode: &str, internal: Value, external: Value) -> Value {
     json!({ "type": "Static", "mode": mode, "internal": internal, "external": external })
 }
 
 /// The gateway of the first network, with a tunnel to each of the others. Each is known by its name to the others.
-fn translating(networks: &[Network]) -> Document {
+pub(crate) fn translating(networks: &[Network]) -> Document {
     let (hub, sites) = networks.split_first().unwrap();
     let tunnels: Vec<(String, Tunnel)> = (1..)
         .zip(sites)
@@ -48,7 +48,7 @@ fn translating(networks: &[Network]) -> Document {
 }
 
 /// The tunnel as the gateway of another network sees it, which knows nothing of translation.
-fn unaware(hub: &Network, site: &Network) -> Tunnel {
+pub(crate) fn unaware(hub: &Network, site: &Network) -> Tunnel {
     Tunnel::joining([site.outer, hub.outer], [NETWORK, NAMES]).waiting()
 }
 

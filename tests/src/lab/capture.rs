@@ -195,7 +195,11 @@ fn classify(protocol: u16, packet: &[u8]) -> Class {
 /// Addresses that the lab uses behind gateways and on tunnel links only.
 fn is_inner(address: &IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.octets()[0] == 10 || address.is_link_local(),
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            // 100.64.0.0/10 are names that sites have for each other.
+            first == 10 || (first == 100 && second & 0xc0 == 64) || address.is_link_local()
+        }
         IpAddr::V6(address) => address.is_unique_local(),
     }
 }
@@ -309,6 +313,8 @@ mod tests {
             Class::Keepalive
         );
         assert_eq!(class(1, [10, 1, 0, 10], &[8, 0]), Class::Clear);
+        assert_eq!(class(1, [100, 64, 1, 10], &[8, 0]), Class::Clear);
+        assert_eq!(class(1, [100, 128, 1, 10], &[8, 0]), Class::Other);
         assert_eq!(class(1, outer, &[8, 0]), Class::Other);
         assert_eq!(classify(0x0806, &[]), Class::Neighbour);
         assert_eq!(classify(0x0800, &[0x45]), Class::Other);

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::namespace::Namespace;
 
@@ -108,4 +109,105 @@ pub fn datagrams(from: &Namespace, to: &Namespace, called: Called, count: u8) ->
         ensure!(same, "another answer after {:?}", begun.elapsed());
     }
     Ok(())
+}
+
+/// Listens at an address for so many TCP connections, and for datagrams while any come. To each octet that it hears it answers
+/// with [`words`].
+///
+/// # Errors
+/// When it cannot listen there.
+pub fn listen(at: &Namespace, address: SocketAddr, name: &str, count: u8) -> Result<()> {
+    let (tcp, udp) = {
+        let _inside = at.enter()?;
+        (TcpListener::bind(address)?, UdpSocket::bind(address)?)
+    };
+    let named = name.to_owned();
+    std::thread::spawn(move || {
+        for _ in 0..count {
+            let (far, sender) = tcp.accept()?;
+            let named = named.clone();
+            std::thread::spawn(move || answer(far, &named, sender));
+        }
+        std::io::Result::Ok(())
+    });
+    udp.set_read_timeout(Some(SILENCE))?;
+    let named = name.to_owned();
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let mut said = [0];
+        loop {
+            let (_, sender) = udp.recv_from(&mut said)?;
+            udp.send_to(words(&named, said, sender).as_bytes(), sender)?;
+        }
+    });
+    Ok(())
+}
+
+/// What somebody with a name answers to an octet: who it is, what it heard, and from whom.
+fn words(name: &str, [said]: [u8; 1], from: SocketAddr) -> String {
+    format!("{name} heard {said} from {from}")
+}
+
+fn answer(mut far: TcpStream, name: &str, sender: SocketAddr) -> std::io::Result<()> {
+    far.set_read_timeout(Some(SILENCE))?;
+    let mut said = [0];
+    loop {
+        far.read_exact(&mut said)?;
+        far.write_all(words(name, said, sender).as_bytes())?;
+    }
+}
+
+/// A TCP connection and datagrams from one port, to somebody who listens.
+pub struct Questions {
+    tcp: TcpStream,
+    udp: UdpSocket,
+}
+
+impl Questions {
+    /// From the first of these addresses, which others may ask from as well, to the second.
+    ///
+    /// # Errors
+    /// When no connection comes about.
+    pub fn begin(from: &Namespace, [near, far]: [SocketAddr; 2]) -> Result<Self> {
+        let _inside = from.enter()?;
+        let socket = |kind, protocol| -> Result<Socket> {
+            let socket = Socket::new(Domain::for_address(near), kind, Some(protocol))?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&near.into())?;
+            socket
+                .connect_timeout(&far.into(), BEGINNING)
+                .with_context(|| format!("connecting {near} to {far}"))?;
+            socket.set_read_timeout(Some(BEGINNING))?;
+            Ok(socket)
+        };
+        Ok(Self {
+            tcp: socket(Type::STREAM, Protocol::TCP)?.into(),
+            udp: socket(Type::DGRAM, Protocol::UDP)?.into(),
+        })
+    }
+
+    /// Asks so many times by either. Each time this name answers, and heard it from this address.
+    ///
+    /// # Errors
+    /// When one is not answered in time, or by somebody else, or heard from elsewhere.
+    pub fn ask(&mut self, name: &str, heard_from: SocketAddr, count: u8) -> Result<()> {
+        for number in 0..count {
+            let expected = words(name, [number], heard_from);
+            let check = |answer: &[u8], by: &str| {
+                let answer = String::from_utf8_lossy(answer);
+                ensure!(answer == expected, "{answer} by {by}, not {expected}");
+                Ok(())
+            };
+            let mut answer = vec![0; expected.len()];
+            self.tcp.write_all(&[number])?;
+            let answered = self.tcp.read_exact(&mut answer);
+            answered.with_context(|| format!("by TCP: {expected}"))?;
+            check(&answer, "TCP")?;
+            let mut answer = [0; 256];
+            self.udp.send(&[number])?;
+            let length = self.udp.recv(&mut answer);
+            let length = length.with_context(|| format!("by UDP: {expected}"))?;
+            check(answer.get(..length).unwrap_or_default(), "UDP")?;
+        }
+        Ok(())
+    }
 }
