@@ -22,6 +22,8 @@ use system_tests::peer::router::Router;
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::tunnel::{Bgp, Datapath, Tunnel};
 
+use crate::overlap;
+
 /// Who speaks BGP at gateway a and at gateway b: link-local addresses, as between a branch and Azure.
 const SPEAKERS: [Ipv4Addr; 2] = [Ipv4Addr::new(169, 254, 21, 2), Ipv4Addr::new(169, 254, 21, 1)];
 /// Their autonomous systems.
@@ -63,6 +65,7 @@ pub(crate) fn run(peer: Peer, once: bool) -> Result<()> {
     println!("                   {:<26} {hub}", "Causeway");
     println!("\nNeither is told what is behind the other: they exchange it by BGP through the tunnel.");
     drop(show(peer, Begins::Branch)?);
+    overlap::show(peer)?;
     let scene = show(peer, Begins::Hub)?;
     scene.explain()?;
     if once || !std::io::stdin().is_terminal() {
@@ -335,7 +338,7 @@ fn describe(status: &Value) {
 }
 
 /// The line that proves that nothing but ESP left.
-fn prove(seen: &Seen) -> Result<()> {
+pub(crate) fn prove(seen: &Seen) -> Result<()> {
     let (esp, ike, others) = (seen.esp(), seen.count(Class::Ike), seen.unexpected());
     let neighbours = seen.count(Class::Neighbour) + seen.count(Class::Keepalive);
     println!(

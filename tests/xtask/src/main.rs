@@ -3,6 +3,7 @@
 
 mod demo;
 mod matrix;
+mod overlap;
 mod packages;
 mod step;
 mod steps;
