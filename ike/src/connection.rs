@@ -33,6 +33,7 @@ impl Engine {
     pub(crate) fn configure(&mut self, settings: Settings, now: Instant) {
         self.limits = settings.limits;
         self.inside = settings.inside;
+        self.carries_on = settings.carries_on;
         let kept = |name: &ConnectionName, standing: &Standing| {
             let wanted = settings.connections.get(name);
             wanted.is_some_and(|wanted| wanted.is_served_by(&standing.settings))

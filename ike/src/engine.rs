@@ -30,6 +30,8 @@ pub struct Engine {
     pub(crate) limits: Limits,
     /// What lies behind peers.
     pub(crate) inside: Vec<IpNet>,
+    /// Whether the datapath carries on while nobody runs the engine.
+    pub(crate) carries_on: bool,
     pub(crate) half_open: HalfOpen,
     /// By our SPI.
     pub(crate) sas: BTreeMap<u64, IkeSa>,
@@ -63,6 +65,7 @@ impl Engine {
             connections: Connections::default(),
             limits: Limits::default(),
             inside: Vec::new(),
+            carries_on: false,
             half_open: HalfOpen::default(),
             sas: BTreeMap::new(),
             agenda: BTreeSet::new(),

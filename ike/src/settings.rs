@@ -24,6 +24,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What lies behind peers: packets to there go into tunnels, so no peer can be reached at an address of these.
     pub inside: Vec<IpNet>,
+    /// Whether the datapath carries on while nobody runs the engine: peers are told so where they are told of a first contact.
+    pub carries_on: bool,
 }
 
 /// One connection to one site.

@@ -29,6 +29,7 @@ struct Authenticated {
     name: ConnectionName,
     settings: Arc<Connection>,
     initial_contact: bool,
+    carries_on: bool,
     /// The post-quantum preshared key that both sides use.
     ppk: Option<PostQuantumPresharedKey>,
 }
@@ -38,7 +39,7 @@ struct FirstChild<'a> {
     payloads: &'a [Payload],
     nonces: (&'a [u8], &'a [u8]),
     settings: &'a Connection,
-    /// The SPI of ours of the IKE SA that the peer says it forgot.
+    /// The SPI of ours of the IKE SA that the peer says it forgot, if its datapath did not.
     forgotten: Option<u64>,
 }
 
@@ -158,7 +159,8 @@ impl Engine {
                 self.noted(&name, &outage, now);
                 Rejection::refused(notify::AUTHENTICATION_FAILED, outage)
             })?;
-        let initial_contact = payloads::notify(payloads, notify::INITIAL_CONTACT).is_some();
+        let says = |kind| payloads::notify(payloads, kind).is_some();
+        let (initial_contact, carries_on) = (says(notify::INITIAL_CONTACT), says(notify::CARRIES_ON));
         if self.rival_wins(&name, common, &state.initiator_nonce) {
             return Err(Rejection::answered(None, notify::TEMPORARY_FAILURE, Vec::new()));
         }
@@ -166,6 +168,7 @@ impl Engine {
             name,
             settings,
             initial_contact,
+            carries_on,
             ppk,
         })
     }
@@ -238,6 +241,7 @@ impl Engine {
             name,
             settings,
             initial_contact,
+            carries_on,
             ppk,
         } = peer;
         let (nat, suite, id) = (state.nat, state.suite, state.next);
@@ -280,7 +284,7 @@ impl Engine {
             payloads,
             nonces: (&nonces.0, &nonces.1),
             settings: &settings,
-            forgotten: replaced.filter(|_| initial_contact),
+            forgotten: replaced.filter(|_| initial_contact && carries_on),
         };
         self.first_child(common, (established, proof), asked, now);
         self.retire(replaced, initial_contact, now);

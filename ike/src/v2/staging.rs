@@ -89,8 +89,8 @@ impl Engine {
         }
     }
 
-    /// The peer began anew and says that it forgot the IKE SA with this SPI of ours (RFC 7296 §2.4). Its datapath may have
-    /// kept the children all the same: they go on in the IKE SA with the SPI `heir`, until that one's own are in use at both ends.
+    /// The peer began anew and says that it forgot the IKE SA with this SPI of ours (RFC 7296 §2.4), while its
+    /// datapath carries on: the children go on in the IKE SA with the SPI `heir`, until that one's own are in use at both ends.
     pub(crate) fn inherit(&mut self, forgotten: Option<u64>, heir: u64, now: Instant) -> Vec<Departed> {
         let Some(IkeSa { common, state }) = forgotten.and_then(|spi| self.take(spi)) else {
             return Vec::new();

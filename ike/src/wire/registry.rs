@@ -317,6 +317,9 @@ pub mod notify {
     pub const STATE_NOT_FOUND: u16 = 47;
     /// INITIAL_CONTACT (16384).
     pub const INITIAL_CONTACT: u16 = 16_384;
+    /// Of ours, from the range for private use; who does not know it passes it over (RFC 7296 §3.10.1). With
+    /// INITIAL_CONTACT: what we forgot, our datapath still carries.
+    pub const CARRIES_ON: u16 = 52_517;
     /// SET_WINDOW_SIZE (16385).
     pub const SET_WINDOW_SIZE: u16 = 16_385;
     /// ADDITIONAL_TS_POSSIBLE (16386).

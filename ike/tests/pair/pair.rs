@@ -176,7 +176,7 @@ impl Pair {
     }
 }
 
-fn settings<const N: usize>(connections: [(&str, Connection); N]) -> Settings {
+pub(crate) fn settings<const N: usize>(connections: [(&str, Connection); N]) -> Settings {
     let connections = connections
         .into_iter()
         .map(|(text, connection)| (name(text), connection));

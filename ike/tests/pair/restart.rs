@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ike::{Authentication, Connection, ConnectionState, Event, Identity, Input, Reason, Side};
+use ike::{Authentication, Connection, ConnectionState, Event, Identity, Input, Reason, Settings, Side};
 
 use crate::{Pair, connection};
 
@@ -33,8 +33,8 @@ fn a_restarted_initiator_replaces_its_old_sa() {
     );
 }
 
-/// What either datapath still has of an SA that one side forgot is of use until both have what comes after it: no packet is
-/// lost, whichever side started again, and however long theirs took.
+/// What the datapath of a side that starts again still has is of use until both have what comes after it: no packet is lost,
+/// whichever side it was.
 #[test]
 fn packets_go_on_while_a_side_starts_again() {
     for east in [true, false] {
@@ -43,10 +43,10 @@ fn packets_go_on_while_a_side_starts_again() {
         let old = pair.west.child().inbound.spi;
         if east {
             pair.east.restart_alone();
-            pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+            pair.tell_east(carrying_on(("to-west", connection("192.0.2.1", "192.0.2.2"))));
         } else {
             pair.west.restart_alone();
-            pair.configure_west([("to-east", connection("192.0.2.2", "192.0.2.1"))]);
+            pair.tell_west(carrying_on(("to-east", connection("192.0.2.2", "192.0.2.1"))));
         }
         pair.run_for(Duration::from_millis(400));
         assert_eq!(
@@ -59,6 +59,27 @@ fn packets_go_on_while_a_side_starts_again() {
         assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (1, 1));
         assert_ne!(pair.traffic.all_arrived(), 0);
     }
+}
+
+/// The settings of a side whose datapath carries on without it.
+fn carrying_on(connection: (&str, Connection)) -> Input {
+    let settings = Settings {
+        carries_on: true,
+        ..crate::pair::settings([connection])
+    };
+    Input::Settings(Box::new(settings))
+}
+
+/// Where the datapath died as well, the peer keeps nothing of what was, and sends by the new child at once.
+#[test]
+fn who_lost_all_is_sent_to_by_what_is_new() {
+    let mut pair = Pair::established();
+    pair.east.restart();
+    pair.configure_east([("to-west", connection("192.0.2.1", "192.0.2.2"))]);
+    pair.run_for(Duration::from_millis(200));
+    pair.assert_up();
+    assert_eq!(pair.west.datapath.len(), 1);
+    assert!(pair.west.child().sends);
 }
 
 /// Two connections between the same identities, to two addresses of the west; the first has `secret`.
@@ -103,7 +124,7 @@ fn connections_between_the_same_identities_say_once_that_they_are_new() {
     pair.east.restart();
     let sent = pair.network.history.len();
     pair.configure_east(east);
-    pair.run_for(Duration::from_secs(10));
+    pair.run_for(Duration::from_secs(1));
     assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (2, 2));
     assert_eq!(deleted_by_west(&pair, sent), 1, "one of them says it, not both");
 }

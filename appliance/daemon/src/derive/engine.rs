@@ -30,6 +30,7 @@ pub(super) fn settings(
             .collect(),
         limits: Limits::default(),
         inside: config.spaces().into_values().flatten().collect(),
+        carries_on: datapath == Kind::Kernel,
     }
 }
 
