@@ -39,8 +39,8 @@ impl Contacts {
 
 impl Engine {
     /// INITIAL_CONTACT for the IKE SA with this SPI of ours, if there was no other between the same identities since we
-    /// started and none says so just now; and whether the datapath carries what we forgot.
-    pub(crate) fn first_contact(&mut self, settings: &Connection, spi: u64) -> Vec<Payload> {
+    /// started and none says so just now.
+    pub(crate) fn first_contact(&mut self, settings: &Connection, spi: u64) -> Option<Payload> {
         let pair = pair(settings);
         let pending = |spi| matches!(self.sas.get(&spi), Some(sa) if matches!(sa.state, State::AuthSent(_)));
         let first = match self.connections.contacts.0.get(&pair) {
@@ -48,15 +48,9 @@ impl Engine {
             Some(Contact::Claimed(spi)) => !pending(*spi),
             Some(Contact::Made) => false,
         };
-        if !first {
-            return Vec::new();
-        }
-        self.connections.contacts.0.insert(pair, Contact::Claimed(spi));
-        let kinds = [
-            Some(notify::INITIAL_CONTACT),
-            self.carries_on.then_some(notify::CARRIES_ON),
-        ];
-        let kinds = kinds.into_iter().flatten();
-        kinds.map(|kind| payloads::status(kind, Vec::new())).collect()
+        first.then(|| {
+            self.connections.contacts.0.insert(pair, Contact::Claimed(spi));
+            payloads::status(notify::INITIAL_CONTACT, Vec::new())
+        })
     }
 }

@@ -130,7 +130,12 @@ impl Engine {
         };
         let proof = proof::prove_first(&agreement.channel, said, &settings, common.extensions.ppk);
         let mut payloads = vec![Payload::IdentificationInitiator(identity)];
-        payloads.extend(self.first_contact(&settings, common.spi));
+        if let Some(contact) = self.first_contact(&settings, common.spi) {
+            let kept = self
+                .carries_on
+                .then(|| payloads::status(notify::CARRIES_ON, Vec::new()));
+            payloads.extend(std::iter::once(contact).chain(kept));
+        }
         let expected = identity::to_payload(&settings.remote_identity);
         payloads.push(Payload::IdentificationResponder(expected));
         payloads.extend(proof);

@@ -53,6 +53,11 @@ pub(crate) struct AgreedChild {
 }
 
 impl Child {
+    /// Whether packets leave by it.
+    pub(crate) fn carries(&self) -> bool {
+        self.installed.is_some() && self.sends
+    }
+
     /// When it is too late for the datapath to carry it, while it does not.
     pub(crate) fn patience(&self) -> Option<Instant> {
         self.installed.is_none().then(|| self.begun + PATIENCE)

@@ -14,8 +14,6 @@ use crate::{Action, ChildId};
 const UNDER_WAY: Duration = Duration::from_secs(5);
 /// How long a peer that began anew has to put the Child SA into use that it asked for, before we send by it.
 const HANDOVER: Duration = Duration::from_millis(500);
-/// How many children of an IKE SA that the peer forgot go on.
-const MOST_INHERITED: usize = 100;
 /// How long a Child SA that was replaced, or turned out to be one too many, waits for the Delete of the side that
 /// has to send it.
 const LEAVING: Duration = Duration::from_secs(60);
@@ -91,37 +89,35 @@ impl Engine {
 
     /// The peer began anew and says that it forgot the IKE SA with this SPI of ours (RFC 7296 §2.4), while its
     /// datapath carries on: the children go on in the IKE SA with the SPI `heir`, until that one's own are in use at both ends.
+    /// Nothing of one by which no packets leave, or that is not yet what it is to be.
     pub(crate) fn inherit(&mut self, forgotten: Option<u64>, heir: u64, now: Instant) -> Vec<Departed> {
         let Some(IkeSa { common, state }) = forgotten.and_then(|spi| self.take(spi)) else {
             return Vec::new();
         };
         let mut state = match state {
-            State::Established(state) => state,
+            State::Established(state) if state.children.iter().any(Child::carries) => state,
             other @ (State::InitSent(_)
             | State::InitAnswered(_)
             | State::IntermediateSent(_)
             | State::AuthSent(_)
             | State::Answering(_)
+            | State::Established(_)
             | State::Refused(_)
             | State::Closing(_)) => {
                 self.keep(common, other);
                 return Vec::new();
             }
         };
-        let mut inherited = std::mem::take(&mut state.children.departed);
-        for child in state.children.drain() {
-            if child.installed.is_none() || inherited.len() >= MOST_INHERITED {
-                self.remove_child(&child);
-                continue;
-            }
-            let (id, inbound, until) = (child.id, child.agreed.inbound, now + UNDER_WAY);
-            inherited.push(Departed { id, inbound, until });
-        }
-        for child in &inherited {
-            self.move_child(child.id, heir);
-        }
+        let carried = || state.children.take(|child| child.installed.is_some());
+        let going_on: Vec<_> = std::iter::from_fn(carried).collect();
         self.remove_children(&mut state, now);
-        inherited
+        let until = now + UNDER_WAY;
+        let inherited = going_on.into_iter().map(|Child { id, agreed, .. }| {
+            self.move_child(id, heir);
+            let inbound = agreed.inbound;
+            Departed { id, inbound, until }
+        });
+        inherited.collect()
     }
 
     /// What has received long enough is taken away; what waited for the peer to receive sends.

@@ -70,6 +70,21 @@ fn carrying_on(connection: (&str, Connection)) -> Input {
     Input::Settings(Box::new(settings))
 }
 
+/// A peer that begins anew over and over leaves no more behind than what its last IKE SA had.
+#[test]
+fn who_starts_again_and_again_leaves_nothing_behind() {
+    let mut pair = Pair::established();
+    for _ in 0..20 {
+        pair.east.restart_alone();
+        pair.tell_east(carrying_on(("to-west", connection("192.0.2.1", "192.0.2.2"))));
+        pair.run_for(Duration::from_millis(100));
+        assert!(pair.west.datapath.len() <= 2, "{}", pair.west.datapath.len());
+    }
+    pair.run_for(Duration::from_secs(20));
+    pair.assert_up();
+    assert_eq!(pair.west.datapath.len(), 1);
+}
+
 /// Where the datapath died as well, the peer keeps nothing of what was, and sends by the new child at once.
 #[test]
 fn who_lost_all_is_sent_to_by_what_is_new() {
