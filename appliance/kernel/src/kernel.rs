@@ -313,13 +313,14 @@ impl Kernel {
     }
 
     /// What has passed through each binding of the table that translates, and what it dropped, by name of its counter.
+    /// Nothing where the table is not there.
     ///
     /// # Errors
     ///
-    /// When the table is not there, or `nft` does not say.
+    /// When the kernel cannot be read.
     pub async fn translated(&mut self) -> Result<BTreeMap<String, Counted>, Refusal> {
         match &mut self.port {
-            Port::Netlink(_) => crate::nft::counters(&Key::Translation).await,
+            Port::Netlink(netlink) => netlink.translated().await,
             Port::Fake(fake) => Ok(fake.translated()),
         }
     }

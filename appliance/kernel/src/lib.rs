@@ -3,6 +3,7 @@
 
 mod address;
 mod algorithm;
+mod counter;
 pub mod fake;
 mod kernel;
 mod link;

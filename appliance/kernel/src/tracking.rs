@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netlink_packet_core::{DefaultNla, Emitable, NLA_TYPE_MASK, NLM_F_DUMP};
+use netlink_packet_core::{DefaultNla, NLM_F_DUMP};
 
-use crate::netlink::{Incoming, Outgoing};
+use crate::netlink::{Incoming, Outgoing, attribute, attributes, netfilter_request};
 
 /// Subsystem of connection tracking in the types of its messages (`NFNL_SUBSYS_CTNETLINK`).
 const SUBSYSTEM: u16 = 1 << 8;
@@ -12,10 +12,8 @@ const NEW: u16 = SUBSYSTEM;
 const QUERY: u16 = SUBSYSTEM | 1;
 const DELETE: u16 = SUBSYSTEM | 2;
 const STATISTICS: u16 = SUBSYSTEM | 4;
-/// Length of `struct nfgenmsg`, before the attributes.
-const HEADER: usize = 4;
-/// Length of what stands before the value of an attribute, and of what its length is filled up to.
-const NLA_HEADER: usize = 4;
+/// Both versions of IP (`AF_UNSPEC`).
+const ANY_FAMILY: u8 = 0;
 
 const REPLY: u16 = 2;
 const MARK: u16 = 8;
@@ -74,7 +72,7 @@ impl Flow {
 
     /// Reads one of the answers; `None` for flows without a mark, and what is no flow.
     pub(crate) fn from_message(message: &Incoming<'_>) -> Option<Self> {
-        let attributes = (message.kind == NEW).then(|| message.body.get(HEADER..))??;
+        let attributes = (message.kind == NEW).then(|| attributes(message))??;
         let mark = word(attribute(attributes, MARK)?)?;
         let reply = attribute(attributes, REPLY)?;
         let (addresses, protocol) = (attribute(reply, ADDRESSES)?, attribute(reply, PROTOCOL)?);
@@ -99,31 +97,12 @@ pub(crate) fn statistics() -> Outgoing {
 
 /// How many flows a processor could not enter, since another one has the same addresses and ports.
 pub(crate) fn insert_failed(message: &Incoming<'_>) -> Option<u64> {
-    let attributes = (message.kind == STATISTICS).then(|| message.body.get(HEADER..))??;
+    let attributes = (message.kind == STATISTICS).then(|| attributes(message))??;
     word(attribute(attributes, INSERT_FAILED)?).map(u64::from)
 }
 
 fn request(kind: u16, flags: u16, attributes: &[DefaultNla]) -> Outgoing {
-    // Both versions of IP, and version 0 of the protocol.
-    let mut body = vec![0; HEADER + attributes.buffer_len()];
-    if let Some(after) = body.get_mut(HEADER..) {
-        attributes.emit(after);
-    }
-    Outgoing::netfilter(kind, body, flags)
-}
-
-/// The value of the first attribute of a kind.
-fn attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
-    loop {
-        let head: [u8; NLA_HEADER] = bytes.get(..NLA_HEADER)?.try_into().ok()?;
-        let [length_low, length_high, kind_low, kind_high] = head;
-        let length = usize::from(u16::from_ne_bytes([length_low, length_high]));
-        let value = bytes.get(NLA_HEADER..length)?;
-        if u16::from_ne_bytes([kind_low, kind_high]) & NLA_TYPE_MASK == kind {
-            return Some(value);
-        }
-        bytes = bytes.get(length.next_multiple_of(NLA_HEADER)..)?;
-    }
+    netfilter_request(kind, ANY_FAMILY, flags, attributes)
 }
 
 fn word(value: &[u8]) -> Option<u32> {
@@ -144,9 +123,12 @@ fn destination(addresses: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use netlink_packet_core::Emitable;
     use proptest::prelude::*;
 
     use super::*;
+
+    const HEADER: usize = 4;
 
     fn nested(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
         let mut value = vec![0; attributes.buffer_len()];

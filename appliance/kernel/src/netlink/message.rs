@@ -26,7 +26,7 @@ pub(crate) enum Protocol {
     Route,
     /// States and policies.
     Xfrm,
-    /// Connection tracking.
+    /// Connection tracking, and tables.
     Netfilter,
 }
 
@@ -70,7 +70,7 @@ impl Outgoing {
         Outgoing::new(Protocol::Xfrm, message, flags)
     }
 
-    /// A message about flows, its body as it is sent.
+    /// A message about flows or tables, its body as it is sent.
     pub(crate) fn netfilter(kind: u16, body: Vec<u8>, flags: u16) -> Self {
         Outgoing {
             protocol: Protocol::Netfilter,

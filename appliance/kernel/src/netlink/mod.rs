@@ -2,13 +2,16 @@
 
 mod batch;
 mod message;
+mod netfilter;
 mod perform;
 mod socket;
 mod subscription;
 mod tracking;
+mod translation;
 mod way;
 
 pub(crate) use batch::is_batched;
 pub(crate) use message::{Incoming, Outgoing};
+pub(crate) use netfilter::{attribute, attributes, netfilter_request};
 pub(crate) use perform::Netlink;
 pub(crate) use subscription::Subscription;

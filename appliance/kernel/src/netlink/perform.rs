@@ -40,7 +40,7 @@ pub(crate) struct Netlink {
     pub(super) route: Socket,
     /// Or why there is none: a kernel without XFRM still has links and routes.
     xfrm: Result<Socket, Refusal>,
-    /// Opened when flows are first asked for.
+    /// Opened when flows or counters are first asked for.
     pub(super) netfilter: Option<Socket>,
 }
 
@@ -144,7 +144,7 @@ impl Netlink {
             }
             Object::Policy(policy) => self.send(key, &Outgoing::xfrm(&policy.create(), 0)).await,
             Object::Ruleset(ruleset) => nft::apply(key, &ruleset.script()).await,
-            Object::Translation(translation) => nft::translate(key, translation).await,
+            Object::Translation(translation) => self.translate(key, translation).await,
         }
     }
 

@@ -14,14 +14,15 @@ const NUMBER: u16 = 1;
 const MARK: u32 = mark::packet_mark(NUMBER);
 
 fn translation(sites: &[(&str, &str)], kept: &Numbers) -> Translation {
-    let rule = |external: &str| appliance_nat::Rule {
+    let rule = |place: usize, external: &str| appliance_nat::Rule {
         kind: Kind::Static { ports: None },
-        internal: "10.0.0.0/24".parse().unwrap(),
+        internal: format!("10.0.{place}.0/24").parse().unwrap(),
         external: external.parse().unwrap(),
     };
     let ingress = sites
         .iter()
-        .map(|(name, external)| ((*name).to_owned(), rule(external)));
+        .enumerate()
+        .map(|(place, (name, external))| ((*name).to_owned(), rule(place, external)));
     let tunnel = Tunnel {
         link: "cw-a".to_owned(),
         number: NUMBER,
@@ -128,6 +129,43 @@ fn translation_is_found_again_and_goes_on() {
         let left: Vec<Key> = keys(&next).into_iter().collect();
         assert_eq!(left, []);
         assert_eq!(ip("rule show"), rules);
+    });
+}
+
+/// Another table in its place goes on with the counters and the flows of rules that stay; without a table nothing is counted.
+#[test]
+fn counters_go_on_in_the_next_table() {
+    isolated(|| async {
+        overlap();
+        let (mut kernel, _) = Kernel::open().await.unwrap();
+        assert_eq!(kernel.translated().await.unwrap(), BTreeMap::new());
+        let first = translation(&[("in", "100.64.2.0/24")], &Numbers::default());
+        let objects = leading()
+            .into_iter()
+            .chain([external("cw-a"), first.clone().into()]);
+        kernel.apply(want(objects)).await.unwrap();
+        send_by_the_tunnel();
+        let before = kernel.translated().await.unwrap();
+        let numbers = first.numbers();
+        let key = numbers.bindings.keys().next().unwrap().as_str();
+        assert_eq!(before[key].packets, 1, "{before:?}");
+        let followed = flows(&mut kernel).await;
+        assert_eq!(followed.len(), 1);
+
+        let more = [("in", "100.64.2.0/24"), ("more", "100.64.4.0/24")];
+        let more = translation(&more, numbers);
+        kernel.apply(want([more.clone().into()])).await.unwrap();
+        assert_eq!(kernel.translation(), Some(&more));
+        let after = kernel.translated().await.unwrap();
+        assert_eq!(after.get(key), before.get(key));
+        assert!(after.len() > before.len(), "the new rule counts, too: {after:?}");
+        assert_eq!(flows(&mut kernel).await, followed);
+
+        kernel
+            .apply([Request::Remove(Removal::Everything)])
+            .await
+            .unwrap();
+        assert_eq!(kernel.translated().await.unwrap(), BTreeMap::new());
     });
 }
 

@@ -1,0 +1,33 @@
+//! The table that translates: what its counters have counted, and the next one in its place.
+
+use std::collections::BTreeMap;
+
+use appliance_nat::Counted;
+
+use super::perform::{Netlink, refusal};
+use crate::counter;
+use crate::nft;
+use crate::object::Key;
+use crate::refusal::Refusal;
+use crate::translation::Translation;
+
+impl Netlink {
+    /// What the counters of the table have counted; nothing where there is no table.
+    pub(crate) async fn translated(&mut self) -> Result<BTreeMap<String, Counted>, Refusal> {
+        let socket = self.netfilter()?;
+        match socket.dump(&counter::query(), counter::read).await {
+            Ok(found) => Ok(found.into_iter().collect()),
+            Err(error) if error.is_absence() => Ok(BTreeMap::new()),
+            Err(error) => Err(refusal(Key::Translation, error)),
+        }
+    }
+
+    /// Lets the table translate so; what its counters have counted stays.
+    pub(super) async fn translate(&mut self, key: &Key, translation: &Translation) -> Result<(), Refusal> {
+        let counted = self.translated().await.unwrap_or_else(|refusal| {
+            tracing::warn!(%refusal, "what rules of translation have counted starts at nothing");
+            BTreeMap::new()
+        });
+        nft::translate(key, translation, &counted).await
+    }
+}
