@@ -1,4 +1,4 @@
-//! `nft`: our tables, read and replaced. Scripts go in by standard input, after a dry run.
+//! `nft`: our tables, read and replaced. Scripts go in by standard input; what translates is tried first.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,22 +18,27 @@ use crate::translation::Translation;
 /// How long `nft` may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Runs a script in one transaction, if a dry run finds no fault with it.
+/// Runs a script in one transaction.
 pub(crate) async fn apply(key: &Key, script: &str) -> Result<(), Refusal> {
-    for arguments in [["-c", "-f", "-"].as_slice(), &["-f", "-"]] {
-        let output = run(arguments, script)
-            .await
-            .map_err(|error| Refusal::from_io(key, &error))?;
-        if let Err(detail) = output {
-            return Err(Refusal {
-                object: key.to_string(),
-                attribute: None,
-                errno: 0,
-                detail,
-            });
-        }
-    }
-    Ok(())
+    let output = run(&["-f", "-"], script).await;
+    granted(key, output)
+}
+
+/// The same, if a dry run finds no fault with it.
+pub(crate) async fn apply_after_trial(key: &Key, script: &str) -> Result<(), Refusal> {
+    let output = run(&["-c", "-f", "-"], script).await;
+    granted(key, output)?;
+    apply(key, script).await
+}
+
+fn granted(key: &Key, output: io::Result<Result<String, String>>) -> Result<(), Refusal> {
+    let said = output.map_err(|error| Refusal::from_io(key, &error))?;
+    said.map(|_| ()).map_err(|detail| Refusal {
+        object: key.to_string(),
+        attribute: None,
+        errno: 0,
+        detail,
+    })
 }
 
 /// A table of ours as it is, if it is there.
@@ -54,7 +59,7 @@ pub(crate) async fn translate(
         errno: 0,
         detail: "it was found at start, and nobody knows how to make it".to_owned(),
     })?;
-    apply(key, &script).await?;
+    apply_after_trial(key, &script).await?;
     sysctl::prepare_tracking();
     Ok(())
 }

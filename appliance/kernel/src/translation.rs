@@ -68,6 +68,17 @@ impl Translation {
         Some(script)
     }
 
+    /// The script that makes this of what was there before, by what differs, in one transaction; `None` if that is not known, or
+    /// not less work.
+    pub(crate) fn change(&self, before: &Self) -> Option<String> {
+        let mut script = self.program.as_ref()?.change(before.program.as_ref()?)?;
+        let table = mark::TRANSLATION_TABLE;
+        for (word, digest) in [("delete", &before.digest), ("add", &self.digest)] {
+            let _ = writeln!(script, "{word} chain inet {table} {DIGEST}{digest}");
+        }
+        Some(script)
+    }
+
     /// The script that removes the table, whether it is there or not.
     pub(crate) fn removal() -> String {
         let table = mark::TRANSLATION_TABLE;

@@ -2,6 +2,7 @@
 
 mod carve;
 mod compile;
+mod difference;
 mod evaluate;
 mod listing;
 mod numbers;

@@ -151,10 +151,9 @@ where
     }
     let numbers = || (1..=u32::from(last)).filter_map(|number| N::try_from(number).ok());
     let recent: BTreeSet<N> = kept.values().copied().collect();
-    let (used, unused): (Vec<N>, Vec<N>) = numbers()
-        .filter(|number| !taken.contains(number))
-        .partition(|number| recent.contains(number));
-    let mut free = unused.into_iter().chain(used);
+    let unused = numbers().filter(|number| !taken.contains(number) && !recent.contains(number));
+    let used = numbers().filter(|number| !taken.contains(number) && recent.contains(number));
+    let mut free = unused.chain(used);
     for key in wanted {
         if let Entry::Vacant(place) = assigned.entry(key) {
             place.insert(free.next()?);

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::compile::MARK;
-use crate::program::UNKNOWN;
 use crate::program::{
     Action, By, Chain, Condition, Data, Element, Family, Field, Hook, Key, Line, Map, Near, Place, Program,
     Side, Target, Value,
@@ -34,11 +33,7 @@ impl Program {
     /// have counted before, if that is known.
     pub fn script(&self, counters: &BTreeMap<String, Counted>) -> String {
         let mut script = format!("table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
-        let of_bindings = self.bindings.values().flat_map(|binding| {
-            let names = [Some(binding.key.to_string()), binding.refused()];
-            names.into_iter().flatten()
-        });
-        for name in [UNKNOWN.to_owned()].into_iter().chain(of_bindings) {
+        for name in self.counters() {
             let Counted { packets, bytes } = counters.get(&name).copied().unwrap_or_default();
             let _ = writeln!(script, "\tcounter {name} {{ packets {packets} bytes {bytes} }}");
         }
@@ -91,11 +86,19 @@ impl Display for Map {
         }
         comment(f, &self.about)?;
         let mut before = "\t\telements = { ";
-        for (element, value) in self.elements.iter().filter(|(element, _)| !element.is_twin()) {
+        for (element, value) in self.written() {
             write!(f, "{before}{element}{value}")?;
             before = ",\n\t\t\t     ";
         }
         writeln!(f, " }}\n\t}}")
+    }
+}
+
+impl Map {
+    /// The elements that the script has.
+    pub(crate) fn written(&self) -> impl Iterator<Item = (&Element, &Value)> {
+        let written = self.elements.iter().filter(|(element, _)| !element.is_twin());
+        written.map(|(element, value)| (element, value))
     }
 }
 
@@ -145,15 +148,9 @@ impl Display for Element {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Link(name) => write!(f, "\"{}\"", quotable(name)),
-            Self::Net(place, net) => {
-                write!(f, "{place} . ")?;
-                prefix(f, net)
-            }
-            Self::Port(place, net, _, port) => {
-                write!(f, "{place} . ")?;
-                prefix(f, net)?;
-                write!(f, " . {port}")
-            }
+            // One address is written as a prefix, too: nftables 1.0.6 does not find it again otherwise to delete it.
+            Self::Net(place, net) => write!(f, "{place} . {}", net.trunc()),
+            Self::Port(place, net, _, port) => write!(f, "{place} . {} . {port}", net.trunc()),
             Self::Number(number) => write!(f, "{number:#x}"),
         }
     }
@@ -176,15 +173,6 @@ impl Display for By {
             Self::RouteLink => "fib daddr oifname",
             Self::Mark => "meta mark",
         })
-    }
-}
-
-/// A prefix, or its one address.
-fn prefix(f: &mut Formatter<'_>, net: &IpNet) -> Result {
-    if net.prefix_len() == net.max_prefix_len() {
-        write!(f, "{}", net.addr())
-    } else {
-        write!(f, "{}", net.trunc())
     }
 }
 

@@ -439,7 +439,7 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 /// What is left of `prefix` without all of `taken`.
 pub(crate) fn without(prefix: IpNet, taken: &[IpNet]) -> Vec<IpNet> {
     let mut left = vec![prefix];
-    for net in taken {
+    for net in taken.iter().filter(|net| overlap(net, &prefix)) {
         left = left.into_iter().flat_map(|piece| carve(piece, net)).collect();
     }
     left

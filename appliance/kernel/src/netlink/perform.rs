@@ -100,9 +100,9 @@ impl Netlink {
             Op::Replace {
                 key,
                 from: Object::Translation(from),
-                to: to @ Object::Translation(after),
+                to: Object::Translation(after),
             } => {
-                self.create(key, to, NLM_F_CREATE | NLM_F_REPLACE).await?;
+                self.translate_otherwise(key, from, after).await?;
                 self.forget_outdated(&from.outdated(Some(after))).await;
                 Ok(())
             }

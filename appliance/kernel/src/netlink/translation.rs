@@ -22,6 +22,21 @@ impl Netlink {
         }
     }
 
+    /// Changes what differs, or replaces the table where that is more work, or somebody has meddled with it.
+    pub(super) async fn translate_otherwise(
+        &mut self,
+        key: &Key,
+        before: &Translation,
+        after: &Translation,
+    ) -> Result<(), Refusal> {
+        if let Some(script) = after.change(before)
+            && nft::apply_after_trial(key, &script).await.is_ok()
+        {
+            return Ok(());
+        }
+        self.translate(key, after).await
+    }
+
     /// Lets the table translate so; what its counters have counted stays.
     pub(super) async fn translate(&mut self, key: &Key, translation: &Translation) -> Result<(), Refusal> {
         let counted = self.translated().await.unwrap_or_else(|refusal| {

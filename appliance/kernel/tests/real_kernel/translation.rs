@@ -169,6 +169,62 @@ fn counters_go_on_in_the_next_table() {
     });
 }
 
+/// Where one rule of several changes, the others are left as they are; unless somebody has meddled with the table: then it
+/// is replaced, and their counters go on all the same.
+#[test]
+fn one_rule_changes_among_others() {
+    isolated(|| async {
+        overlap();
+        let nft = |arguments: &str| {
+            let output = Command::new("nft").args(arguments.split(' ')).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let table = || {
+            nft("-a list table inet causeway_nat")
+                .lines()
+                .next()
+                .unwrap()
+                .to_owned()
+        };
+        let (mut kernel, _) = Kernel::open().await.unwrap();
+        let others = [
+            ("in", "100.64.2.0/24"),
+            ("one", "100.64.3.0/24"),
+            ("two", "100.64.4.0/24"),
+        ];
+        let first = translation(&others, &Numbers::default());
+        let objects = leading()
+            .into_iter()
+            .chain([external("cw-a"), first.clone().into()]);
+        kernel.apply(want(objects)).await.unwrap();
+        send_by_the_tunnel();
+        let (before, counted) = (table(), kernel.translated().await.unwrap());
+        let next = |external, kept: &Translation| {
+            let sites = [others[0], others[1], ("two", external)];
+            translation(&sites, kept.numbers())
+        };
+        let second = next("100.64.5.0/24", &first);
+        kernel.apply(want([second.clone().into()])).await.unwrap();
+        assert_eq!(table(), before, "the same table");
+        let stays = |counters: &BTreeMap<String, appliance_nat::Counted>| {
+            let mut counters = counters.iter().filter(|(_, counted)| counted.packets > 0);
+            counters.next().map(|(name, counted)| (name.clone(), *counted))
+        };
+        let counts = kernel.translated().await.unwrap();
+        assert!(stays(&counts).is_some());
+        assert_eq!(stays(&counts), stays(&counted));
+
+        nft("delete element inet causeway_nat ingress_external4 { 0x43570001 . 100.64.5.0/24 }");
+        let third = next("100.64.6.0/24", &second);
+        kernel.apply(want([third.clone().into()])).await.unwrap();
+        assert_eq!(kernel.refusals(), &BTreeMap::new());
+        assert_eq!(kernel.translation(), Some(&third));
+        assert_ne!(table(), before, "another table");
+        assert!(nft("list map inet causeway_nat reverse_ingress4").contains("100.64.6.0/24"));
+        assert_eq!(stays(&kernel.translated().await.unwrap()), stays(&counted));
+    });
+}
+
 /// Whoever deletes the table, or the rule by which marked packets leave, finds it there again; who has the kernel's own rule
 /// before that one again, not.
 #[test]

@@ -87,10 +87,10 @@ impl Compiler<'_> {
 }
 
 fn bind(id: u16, side: Side, target: Target) -> Vec<Line> {
-    vec![
-        Line::of(Action::Bind(side, id)),
-        Line::of(Action::Translate(side, target)),
-    ]
+    vec![Line {
+        conditions: Vec::new(),
+        actions: vec![Action::Bind(side, id), Action::Translate(side, target)],
+    }]
 }
 
 fn bind_port(id: u16, side: Side, target: Target) -> Vec<Line> {

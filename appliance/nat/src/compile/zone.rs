@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 
 use super::{Compiler, Kind, MARK, asked, lookups, named};
-use crate::carve::longest;
 use crate::program::{
     Action, By, Condition, Data, Element, Family, Field, Hook, Key, Line, Place, Side, Value,
 };
@@ -94,33 +95,28 @@ impl Compiler<'_> {
         {
             let of = |rule: &&Rule| Family::of(&rule.internal) == family;
             let rules: Vec<&Rule> = tunnel.rules(mode).values().filter(of).collect();
-            let external = longest(rules.iter().map(|rule| (rule.external, ())).collect());
+            let external = IpNet::aggregate(&rules.iter().map(|rule| rule.external).collect());
             let (name, data, value) = match mode {
                 Mode::Ingress => ("marks", Data::Mark, Value::Mark(mark)),
                 Mode::Egress => ("egress_external", Data::Nothing, Value::Member),
             };
-            let element = |(net, ()): (IpNet, ())| (Element::Net(place.clone(), net), value.clone());
+            let element = |net| (Element::Net(place.clone(), net), value.clone());
             let elements = external.iter().copied().map(element).collect();
             self.extend(&format!("{name}{}", family.digit()), data, elements);
             if mode == Mode::Ingress {
-                let marked = |(net, ()): (IpNet, ())| (Element::Net(Place::Mark(mark), net), Value::Member);
+                let marked = |net| (Element::Net(Place::Mark(mark), net), Value::Member);
                 let name = named("ingress_external", Kind::Whole, family);
                 self.extend(&name, Data::Nothing, external.into_iter().map(marked).collect());
             }
             let numbered: Vec<(u16, &Rule)> = rules.into_iter().map(|rule| (0, rule)).collect();
             for (kind, elements) in lookups(Side::Source, &place, &numbered) {
                 let name = named(&format!("{}_internal", mode.word()), kind, family);
-                let members = elements.into_iter().map(|(element, _)| (element, Value::Member));
-                self.extend(&name, Data::Nothing, members.collect());
+                self.extend(&name, Data::Nothing, members(elements));
             }
             if mode == Mode::Egress {
                 for (kind, elements) in lookups(Side::Source, &Place::Mark(mark), &numbered) {
-                    let members = elements.into_iter().map(|(element, _)| (element, Value::Member));
-                    self.extend(
-                        &named("egress_leaving", kind, family),
-                        Data::Nothing,
-                        members.collect(),
-                    );
+                    let name = named("egress_leaving", kind, family);
+                    self.extend(&name, Data::Nothing, members(elements));
                 }
             }
         }
@@ -194,6 +190,25 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// The same as a set: prefixes that are neighbours become one, so that the kernel looks through few for each packet.
+fn members(elements: Vec<(Element, Value)>) -> Vec<(Element, Value)> {
+    let (mut nets, mut others) = (BTreeMap::<Place, Vec<IpNet>>::new(), Vec::new());
+    for (element, _) in elements {
+        match element {
+            Element::Net(place, net) => nets.entry(place).or_default().push(net),
+            Element::Port(..) | Element::Link(_) | Element::Number(_) => others.push(element),
+        }
+    }
+    let joined = nets.into_iter().flat_map(|(place, nets)| {
+        let nets = IpNet::aggregate(&nets).into_iter();
+        nets.map(move |net| Element::Net(place.clone(), net))
+    });
+    joined
+        .chain(others)
+        .map(|element| (element, Value::Member))
+        .collect()
 }
 
 /// Puts the class of the site that a packet is for beside that which it is from, the greater first.

@@ -10,6 +10,7 @@
 )]
 
 mod agreement;
+mod change;
 mod flows;
 mod lab;
 mod packet;
