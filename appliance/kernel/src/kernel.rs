@@ -241,6 +241,14 @@ impl Kernel {
                 self.delete_together(plan).await;
                 links_deleted = true;
             }
+            if let Some((next, later)) = rest.split_first()
+                && self.port.replace_tables(step, next).await
+            {
+                self.core.done(step, Ok(()));
+                self.core.done(next, Ok(()));
+                steps = later;
+                continue;
+            }
             let answer = self.port.perform(step).await;
             match &answer {
                 Ok(()) => self.connect(step),
@@ -471,6 +479,14 @@ impl Port {
         match self {
             Port::Netlink(netlink) => netlink.perform(step).await,
             Port::Fake(fake) => fake.perform(step),
+        }
+    }
+
+    /// Whether these two steps are done by now, as they go together.
+    async fn replace_tables(&mut self, one: &Operation, other: &Operation) -> bool {
+        match self {
+            Port::Netlink(netlink) => netlink.replace_tables(one, other).await,
+            Port::Fake(_) => false,
         }
     }
 

@@ -12,9 +12,14 @@ pub type Operation = Op<Key, Object>;
 /// Routes of last resort come before everything and leave after everything, so that no step in between can
 /// let a packet out in clear text. What a new link could clash with goes before it is made; new states and addresses
 /// are there before old ones leave. A VLAN needs its parent, as it is to be. The table that translates comes after all by which
-/// it leads packets on, and goes, or leads them no longer, before that does.
+/// it leads packets on, and goes, or leads them no longer, before that does; it is changed together with the other table, as
+/// a plan has nothing then that it relies on.
 pub fn rank(operation: &Operation) -> u8 {
     match operation {
+        Op::Replace {
+            to: Object::Translation(_),
+            ..
+        } => 3,
         Op::Create(_, object) | Op::Replace { to: object, .. } => match object {
             object if object.is_last_resort() => 0,
             Object::Ruleset(_) => 3,

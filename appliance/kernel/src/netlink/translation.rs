@@ -7,7 +7,9 @@ use appliance_nat::Counted;
 use super::perform::{Netlink, refusal};
 use crate::counter;
 use crate::nft;
-use crate::object::Key;
+use crate::object::{Key, Object};
+use crate::order::Operation;
+use crate::owned::Op;
 use crate::refusal::Refusal;
 use crate::translation::Translation;
 
@@ -20,6 +22,36 @@ impl Netlink {
             Err(error) if error.is_absence() => Ok(BTreeMap::new()),
             Err(error) => Err(refusal(Key::Translation, error)),
         }
+    }
+
+    /// Replaces both tables in one transaction, if these are the steps that do so: the kernel lets go of what was there before
+    /// once instead of twice. Whether that is done.
+    pub(crate) async fn replace_tables(&mut self, one: &Operation, other: &Operation) -> bool {
+        let Op::Replace {
+            key,
+            to: Object::Ruleset(ruleset),
+            ..
+        } = one
+        else {
+            return false;
+        };
+        let Op::Replace {
+            from: Object::Translation(before),
+            to: Object::Translation(after),
+            ..
+        } = other
+        else {
+            return false;
+        };
+        let Some(change) = after.change(before) else {
+            return false;
+        };
+        let script = ruleset.script() + &change;
+        let replaced = nft::apply_after_trial(key, &script).await.is_ok();
+        if replaced {
+            self.forget_outdated(&before.outdated(Some(after))).await;
+        }
+        replaced
     }
 
     /// Changes what differs, or replaces the table where that is more work, or somebody has meddled with it.

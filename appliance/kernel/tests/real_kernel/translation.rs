@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::UdpSocket;
 
 use appliance_kernel::{
-    Flow, Kernel, Key, Object, Removal, Request, Route, Rule, Scope, Translation, Version, mark,
+    Flow, Kernel, Key, Object, Removal, Request, Route, Rule, Ruleset, Scope, Translation, Version, mark,
 };
 use appliance_nat::{Kind, Numbers, Rules, Tunnel, compile};
 
@@ -222,6 +222,47 @@ fn one_rule_changes_among_others() {
         assert_ne!(table(), before, "another table");
         assert!(nft("list map inet causeway_nat reverse_ingress4").contains("100.64.6.0/24"));
         assert_eq!(stays(&kernel.translated().await.unwrap()), stays(&counted));
+    });
+}
+
+/// What closes prefixes and what translates change together; where somebody has meddled, each by itself.
+#[test]
+fn both_tables_change() {
+    isolated(|| async {
+        overlap();
+        let (mut kernel, _) = Kernel::open().await.unwrap();
+        let closing = |prefix: &str| Ruleset {
+            closed: [prefix.parse().unwrap()].into(),
+            tunnels: [name("cw-a")].into(),
+            ..Ruleset::default()
+        };
+        let others = |prefix| [("in", "100.64.2.0/24"), ("one", "100.64.3.0/24"), ("two", prefix)];
+        let mut translated = translation(&others("100.64.4.0/24"), &Numbers::default());
+        let objects = leading().into_iter().chain([
+            external("cw-a"),
+            translated.clone().into(),
+            closing("100.64.4.0/24").into(),
+        ]);
+        kernel.apply(want(objects)).await.unwrap();
+        for (prefix, meddling) in [
+            ("100.64.5.0/24", ""),
+            ("100.64.6.0/24", "delete table inet causeway"),
+            ("100.64.7.0/24", "delete table inet causeway_nat"),
+        ] {
+            if !meddling.is_empty() {
+                let done = Command::new("nft").args(meddling.split(' ')).status().unwrap();
+                assert!(done.success());
+            }
+            translated = translation(&others(prefix), translated.numbers());
+            let both = [Object::from(closing(prefix)), translated.clone().into()];
+            kernel.apply(want(both)).await.unwrap();
+            assert_eq!(kernel.refusals(), &BTreeMap::new());
+            assert_eq!(kernel.translation(), Some(&translated));
+            let output = Command::new("nft").args(["list", "ruleset"]).output().unwrap();
+            let listing = String::from_utf8(output.stdout).unwrap();
+            // Closed, to be marked, and to be reversed.
+            assert!(listing.matches(prefix).count() > 2, "{listing}");
+        }
     });
 }
 
