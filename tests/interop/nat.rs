@@ -172,3 +172,56 @@ fn flows_of_a_rule_that_goes_end_and_others_go_on() {
     })
     .unwrap();
 }
+
+/// Whether `nft` refuses or cannot be run: the commit is taken back and tells so in the words that were said, and what was
+/// translated before goes on, for new connections too.
+#[test]
+fn rules_that_nft_refuses_are_taken_back() {
+    let run = Run::new().unwrap();
+    let lab = Alike::new(&run, 2).unwrap();
+    let [hub, site] = &lab.networks[..] else {
+        unreachable!("two networks")
+    };
+    let datapath = Datapath::of_this_run().unwrap();
+    let _peer = StrongSwan::start(&run, &site.gateway, &unaware(hub, site), datapath).unwrap();
+    let plain = translating(&lab.networks);
+    let gateway = Causeway::with_own_nft(&run, &hub.gateway, &plain, datapath).unwrap();
+    gateway.wait_for("s1", "up").unwrap();
+    let mut stays = Conversation::begin(&site.host, &hub.host, called(hub, 7005)).unwrap();
+    let mut more = plain.json.clone();
+    more["nat_rules"]["more"] = rule(
+        "EgressSnat",
+        json!({ "prefix": "10.0.0.11/32", "port": 80 }),
+        json!({ "prefix": "100.64.200.1/32", "port": 8080 }),
+    );
+    more["connections"]["s1"]["nat"]["egress"] = json!(["ours", "more"]);
+    for (port, program, said) in [
+        (
+            7006,
+            "#!/bin/sh\necho 'Error: no room here' >&2\nexit 1\n",
+            "no room here",
+        ),
+        (
+            7007,
+            "#!/no/such/program\n",
+            "nft cannot be run (No such file or directory",
+        ),
+    ] {
+        gateway.replace_nft(Some(program)).unwrap();
+        let refused = gateway.commit(&more, &[]).unwrap_err().to_string();
+        assert!(
+            refused.contains("not-applied") && refused.contains(said),
+            "{refused}"
+        );
+        assert_eq!(told(&gateway, "more"), None);
+        let status = gateway.status().unwrap();
+        assert_eq!(status["nat"]["in_place"], true, "{status}");
+        assert!(stays.answers(SOON), "as if nothing were");
+        let mut new = Conversation::begin(&site.host, &hub.host, called(hub, port)).unwrap();
+        assert!(new.answers(SOON), "the rules of before translate");
+    }
+    gateway.replace_nft(None).unwrap();
+    gateway.commit(&more, &[]).unwrap();
+    assert!(told(&gateway, "more").is_some());
+    assert!(stays.answers(SOON), "its rule stayed");
+}

@@ -32,7 +32,10 @@ pub(crate) async fn apply_after_trial(key: &Key, script: &str) -> Result<(), Ref
 }
 
 fn granted(key: &Key, output: io::Result<Result<String, String>>) -> Result<(), Refusal> {
-    let said = output.map_err(|error| Refusal::from_io(key, &error))?;
+    let said = output.map_err(|error| Refusal {
+        detail: format!("nft cannot be run ({error}); is the package nftables in order?"),
+        ..Refusal::from_io(key, &error)
+    })?;
     said.map(|_| ()).map_err(|detail| Refusal {
         object: key.to_string(),
         attribute: None,

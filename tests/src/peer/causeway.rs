@@ -108,8 +108,37 @@ impl Causeway {
     ) -> Result<Self> {
         let folder = run.folder().join(gateway.name());
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join(RESOLVER), resolver(server))?;
+        fs::write(folder.join(RESOLVER.0), resolver(server))?;
         Self::with_document(run, gateway, document, datapath)
+    }
+
+    /// Starts a gateway whose store begins with this document, and whose `nft` is its own, which [`Causeway::replace_nft`]
+    /// replaces.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries its log.
+    pub fn with_own_nft(
+        run: &Run,
+        gateway: &Namespace,
+        document: &Document,
+        datapath: Datapath,
+    ) -> Result<Self> {
+        let folder = run.folder().join(gateway.name());
+        fs::create_dir_all(&folder)?;
+        fs::copy(NFT.1, folder.join(NFT.0))?;
+        Self::with_store(run, gateway, document, datapath)
+    }
+
+    /// Has it find this program as `nft` from now on, or the real one again.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn replace_nft(&self, script: Option<&str>) -> Result<()> {
+        let file = self.folder.join(NFT.0);
+        Ok(match script {
+            Some(script) => fs::write(file, script)?,
+            None => fs::copy(NFT.1, file).map(|_| ())?,
+        })
     }
 
     /// Has it look names up by another server from now on.
@@ -117,7 +146,7 @@ impl Causeway {
     /// # Errors
     /// When the file cannot be written.
     pub fn resolve_by(&self, server: Ipv4Addr) -> Result<()> {
-        Ok(fs::write(self.folder.join(RESOLVER), resolver(server))?)
+        Ok(fs::write(self.folder.join(RESOLVER.0), resolver(server))?)
     }
 
     /// Starts it again with the same files after it ended.
@@ -327,30 +356,35 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{name} is not built: cargo build --release -p causewayd -p causeway"))
 }
 
-/// resolv.conf of a gateway; in its folder it takes the place of the system's.
-const RESOLVER: &str = "resolv.conf";
+/// Files that take the place of the system's if they are in a gateway's folder: their names there, and whose place it is.
+const RESOLVER: (&str, &str) = ("resolv.conf", "/etc/resolv.conf");
+const NFT: (&str, &str) = ("nft", "/usr/sbin/nft");
 
 fn resolver(server: Ipv4Addr) -> String {
     format!("nameserver {server}\noptions timeout:1\n")
 }
 
-/// The daemon, with the resolv.conf of its folder if there is one.
+/// The daemon, with those files of its folder that take the place of the system's.
 fn daemon(
     folder: &std::path::Path,
     runtime: &str,
     (datapath, source): (Datapath, Source),
 ) -> Result<Command> {
     let program = binary("causewayd")?;
-    let resolver = folder.join(RESOLVER);
-    let mut command = if resolver.exists() {
-        let mut command = Command::new("unshare");
-        let script = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
-        command
-            .args(["--mount", "sh", "-c", script])
-            .args([resolver, program]);
-        command
-    } else {
+    let own = [RESOLVER, NFT].map(|(name, place)| (folder.join(name), place));
+    let own: Vec<_> = own.into_iter().filter(|(file, _)| file.exists()).collect();
+    let mut command = if own.is_empty() {
         Command::new(program)
+    } else {
+        let mut command = Command::new("unshare");
+        let script =
+            r#"while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done; shift; exec "$@""#;
+        command.args(["--mount", "sh", "-c", script, "sh"]);
+        for (file, place) in own {
+            command.arg(file).arg(place);
+        }
+        command.arg("--").arg(program);
+        command
     };
     match source {
         Source::File => command.arg("--config-only"),
