@@ -135,10 +135,11 @@ impl Causeway {
     /// When the file cannot be written.
     pub fn replace_nft(&self, script: Option<&str>) -> Result<()> {
         let file = self.folder.join(NFT.0);
-        Ok(match script {
+        match script {
             Some(script) => fs::write(file, script)?,
-            None => fs::copy(NFT.1, file).map(|_| ())?,
-        })
+            None => drop(fs::copy(NFT.1, file)?),
+        }
+        Ok(())
     }
 
     /// Has it look names up by another server from now on.
