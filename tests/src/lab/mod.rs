@@ -11,6 +11,7 @@ mod kernel;
 pub mod link;
 pub mod namespace;
 mod nbd;
+pub mod pki;
 pub mod process;
 pub mod random;
 pub mod routes;

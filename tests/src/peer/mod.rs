@@ -3,6 +3,7 @@
 pub mod api;
 pub mod bird;
 pub mod causeway;
+pub mod credentials;
 pub mod document;
 pub mod frr;
 pub mod router;

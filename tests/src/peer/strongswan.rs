@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::credentials::{Credentials, PRE_SHARED};
 use super::tunnel::{Datapath, Lines, Ppk, Tunnel};
 use crate::lab::namespace::Namespace;
 use crate::lab::process::Process;
@@ -56,6 +57,9 @@ impl StrongSwan {
                 gateway.ip(&[&format!("route add {prefix} dev {LINK}")])?;
             }
         }
+        if let Some(credentials) = &tunnel.credentials {
+            credentials.write(&folder(run, gateway).join("swanctl"))?;
+        }
         let settings = |folder: &Path| daemon_settings(folder, tunnel, datapath);
         let mut peer = Self::with_configuration(run, gateway, settings, &connections(tunnel, datapath))?;
         if let Some(bgp) = &tunnel.bgp {
@@ -84,7 +88,7 @@ impl StrongSwan {
         settings: impl Fn(&Path) -> String,
         connections: &str,
     ) -> Result<Self> {
-        let folder = run.folder().join(format!("{}-strongswan", gateway.name()));
+        let folder = folder(run, gateway);
         fs::create_dir_all(folder.join("swanctl"))?;
         fs::write(folder.join("strongswan.conf"), settings(&folder))?;
         fs::write(folder.join("swanctl/swanctl.conf"), connections)?;
@@ -232,6 +236,11 @@ impl StrongSwan {
     }
 }
 
+/// Where a gateway's files are.
+fn folder(run: &Run, gateway: &Namespace) -> PathBuf {
+    run.folder().join(format!("{}-strongswan", gateway.name()))
+}
+
 fn charon(gateway: &Namespace, folder: &Path) -> Result<Process> {
     let mut charon = Command::new("/usr/sbin/charon-systemd");
     charon
@@ -252,6 +261,8 @@ fn daemon_settings(folder: &Path, tunnel: &Tunnel, datapath: Datapath) -> String
     );
     let fragment_size = tunnel.fragment_size.map(|size| format!("fragment_size = {size}"));
     let fragment_size = fragment_size.unwrap_or_default();
+    let credentials = tunnel.credentials.as_deref();
+    let signatures = credentials.map(Credentials::daemon_lines).unwrap_or_default();
     // Its user-space plugin routes what passes a tunnel whatever it is told, so that is asked for after all others.
     let routes = if tunnel.bgp.is_some() {
         "routing_table_prio = 40000"
@@ -264,6 +275,7 @@ fn daemon_settings(folder: &Path, tunnel: &Tunnel, datapath: Datapath) -> String
   retransmit_timeout = 0.5
   retransmit_base = 1.5
   {fragment_size}
+  {signatures}
   {routes}
   plugins {{
     vici {{ socket = unix://{folder}/vici.sock }}
@@ -302,6 +314,9 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
     } else {
         ""
     };
+    let credentials = tunnel.credentials.as_deref();
+    let by = credentials.map_or(PRE_SHARED.to_owned(), Credentials::local_lines);
+    let peer_by = credentials.map_or(PRE_SHARED.to_owned(), Credentials::remote_lines);
     let (named, second) = tunnel.ppk.map(ppk).unwrap_or_default();
     let children: String = children(tunnel, datapath)
         .iter()
@@ -319,10 +334,10 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
   childless = {childless}
   {upkeep}
   {named}
-  local {{ auth = psk
-    id = {local_id} }}
-  remote {{ auth = psk
-    id = {remote_id} }}
+  local {{ {by}
+    id = \"{local_id}\" }}
+  remote {{ {peer_by}
+    id = \"{remote_id}\" }}
   children {{ {children} }}
 }} }}
 secrets {{ ike-1 {{ secret = \"{secret}\" }} {second} }}

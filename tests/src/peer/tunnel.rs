@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 
+use super::credentials::Credentials;
 use super::suite::{Suite, USUAL};
 use crate::lab::sites::Site;
 
@@ -77,6 +78,8 @@ pub struct Tunnel {
     pub lines: Lines,
     /// The pre-shared key.
     pub secret: String,
+    /// Certificates instead of it, on one side or both.
+    pub credentials: Option<Box<Credentials>>,
     /// Algorithms.
     pub suite: Suite,
     /// A policy that Causeway has built in, which it is to use instead of just these algorithms.
@@ -150,6 +153,7 @@ impl Tunnel {
             remote_second: String::new(),
             lines: Lines::RouteBased,
             secret: "rig.only.not.a.secret".to_owned(),
+            credentials: None,
             suite: USUAL,
             built_in: None,
             dpd_timeout: 45,

@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::step::root;
 
-/// What the lab's namespaces and peers need.
+/// What the lab's namespaces and peers need. Of strongSwan's plugins, those that read certificates and lists and judge chains
+/// come with `strongswan-swanctl` (in `libstrongswan`), RSA with PSS and ECDSA (`openssl`) with the standard plugins, fetching
+/// by HTTP (`curl`) and PKCS#11 with the extra ones; the command `openssl` judges what `causeway pki` makes.
 pub(crate) const LAB: &[&str] = &[
     "bgpdump",
     "bird2",
@@ -24,6 +26,7 @@ pub(crate) const LAB: &[&str] = &[
     "libstrongswan-extra-plugins",
     "libstrongswan-standard-plugins",
     "nftables",
+    "openssl",
     "strongswan-swanctl",
     "util-linux",
 ];
