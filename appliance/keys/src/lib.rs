@@ -1,0 +1,16 @@
+//! Private keys that are somewhere: in a sealed file, in a PKCS#11 token, or in Azure Key Vault. Whoever needs a
+//! signature holds a [`Key`] and does not learn where the private key is, unless it asks.
+
+mod chain;
+mod digest;
+mod error;
+mod evp;
+mod fixed;
+mod outstanding;
+mod pem;
+mod provider;
+
+pub mod file;
+
+pub use error::KeyError;
+pub use provider::{Hash, Key, KeyKind, Place, Scheme, Signing};
