@@ -149,12 +149,10 @@ impl Evp {
     }
 
     /// Whether a signature, in the form in which [`sign`](Self::sign) gives them, is of this key.
-    #[cfg(test)]
     pub(crate) fn verify(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> bool {
         self.is_of(scheme, message, signature).unwrap_or(false)
     }
 
-    #[cfg(test)]
     fn is_of(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Option<bool> {
         let digest = digest::hash(scheme.hash(), message);
         let digest = digest.as_ref();

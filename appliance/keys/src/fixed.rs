@@ -1,7 +1,6 @@
 //! Signatures of ECDSA: r and s of fixed length, and `Ecdsa-Sig-Value` in DER (RFC 3279 §2.2.3).
 
 use x509_cert::der::Decode;
-#[cfg(test)]
 use x509_cert::der::Encode;
 use x509_cert::der::asn1::UintRef;
 
@@ -21,7 +20,6 @@ pub(crate) fn from_der(der: &[u8], half: usize) -> Option<Vec<u8>> {
 }
 
 /// In DER, of r and s with this many octets each.
-#[cfg(test)]
 pub(crate) fn to_der(fixed: &[u8], half: usize) -> Option<Vec<u8>> {
     let (r, s) = fixed.split_at_checked(half)?;
     if s.len() != half {

@@ -9,8 +9,11 @@ mod fixed;
 mod outstanding;
 mod pem;
 mod provider;
+mod uri;
 
 pub mod file;
+pub mod pkcs11;
 
 pub use error::KeyError;
 pub use provider::{Hash, Key, KeyKind, Place, Scheme, Signing};
+pub use uri::{Pkcs11Uri, UriError};

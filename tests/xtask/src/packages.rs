@@ -31,6 +31,16 @@ pub(crate) const LAB: &[&str] = &[
     "util-linux",
 ];
 
+/// What tests of private keys in tokens need: a module without hardware, and a TPM in software with its module.
+pub(crate) const TOKENS: &[&str] = &[
+    "libtpm2-pkcs11-1",
+    "libtss2-tcti-swtpm0",
+    "opensc",
+    "opensc-pkcs11",
+    "softhsm2",
+    "swtpm",
+];
+
 /// What the virtual machine needs on top of [`LAB`].
 pub(crate) const MACHINE: &[&str] = &["cpio", "e2fsprogs", "kmod", "qemu-system-x86", "xz-utils"];
 

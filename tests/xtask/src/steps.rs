@@ -57,7 +57,10 @@ pub(crate) fn check(full: bool) -> Result<Vec<Step>> {
 /// What stands beside the code.
 pub(crate) fn unit() -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
+    packages::install(packages::TOKENS)?;
     let mut others = cargo(&["test", "--workspace"]);
+    // A test that finds no token fails, instead of saying that it was skipped.
+    others.env("CAUSEWAY_TOKENS", "required");
     others.args([
         "--exclude",
         "ike",
