@@ -94,6 +94,11 @@ impl Key for FileKey {
     }
 }
 
+/// The certificates of octets that may have no key.
+pub(crate) fn certificates_of(octets: &[u8], whose: &str) -> Result<Vec<Vec<u8>>, KeyError> {
+    read(octets, None, whose).map(|bag| bag.certificates)
+}
+
 /// What kind of key it is, if it is one that we use.
 pub(crate) fn usable(key: &Evp, whose: &str) -> Result<KeyKind, KeyError> {
     let wrong = |what: &str| KeyError::KeyWrongKind(format!("{whose} has {what}"));

@@ -6,14 +6,20 @@ mod digest;
 mod error;
 mod evp;
 mod fixed;
+mod http;
+mod limits;
 mod outstanding;
+mod pace;
 mod pem;
 mod provider;
 mod uri;
 
 pub mod file;
+pub mod key_vault;
+pub mod managed_identity;
 pub mod pkcs11;
 
 pub use error::KeyError;
+pub use limits::Limits;
 pub use provider::{Hash, Key, KeyKind, Place, Scheme, Signing};
 pub use uri::{Pkcs11Uri, UriError};

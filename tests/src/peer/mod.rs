@@ -6,6 +6,7 @@ pub mod causeway;
 pub mod credentials;
 pub mod document;
 pub mod frr;
+pub mod key_vault;
 pub mod router;
 pub mod speaker;
 pub mod strongswan;
