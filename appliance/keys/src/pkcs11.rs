@@ -31,25 +31,14 @@ const ATTEMPTS: usize = 3;
 
 /// The modules that are loaded, and which PINs their tokens did not take. There is one of these in a process, as a module can
 /// be initialized only once in it.
-pub struct Modules {
-    loaded: Mutex<BTreeMap<PathBuf, Arc<Module>>>,
-    opening: Outstanding,
-}
-
-impl Default for Modules {
-    fn default() -> Self {
-        Self {
-            loaded: Mutex::default(),
-            opening: Outstanding::new(MOST_SESSIONS),
-        }
-    }
-}
+#[derive(Default)]
+pub struct Modules(Mutex<BTreeMap<PathBuf, Arc<Module>>>);
 
 impl Modules {
     /// Opens the private key that a URI names. A PIN that the token refused before is not tried again.
     pub async fn open(&self, uri: Pkcs11Uri, pin: Option<SecretString>) -> Result<TokenKey, KeyError> {
         let module = {
-            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let path = uri.module_path.clone();
             Arc::clone(
                 loaded
@@ -64,7 +53,7 @@ impl Modules {
             pin,
             idle: Mutex::default(),
         });
-        let turn = self.opening.turn().await?;
+        let turn = token.module.opening.turn().await?;
         let asked = Arc::clone(&token);
         let found = apart(turn, move || {
             asked.insist(|session| session.describe(&asked.whose))
@@ -81,7 +70,7 @@ impl Modules {
 
     /// Forgets which PINs tokens did not take: call it when a user sets a PIN, even to what it was.
     pub fn forget_refused(&self) {
-        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for module in loaded.values() {
             module.forget_refused();
         }

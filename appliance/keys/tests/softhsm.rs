@@ -24,7 +24,7 @@ use aws_lc_rs::signature::{
     VerificationAlgorithm,
 };
 use secrecy::SecretSlice;
-use token::{Lab, PIN, SOFTHSM_NEEDS, SPY_NEEDS, alone, block_on, direct, open, refusal, spied, vector};
+use token::{PIN, SOFTHSM_NEEDS, SPY_NEEDS, alone, block_on, direct, open, refusal, spied, vector};
 use x509_cert::der::Decode;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
@@ -291,34 +291,32 @@ fn sessions_are_shared() {
 /// A module that does not answer holds up those who ask for it, until they give up, and nobody else.
 #[test]
 fn module_that_hangs_holds_up_nobody_else() {
-    alone(
-        "module_that_hangs_holds_up_nobody_else",
-        SPY_NEEDS,
-        |lab: &Lab| {
-            // What writes calls down waits for a reader of this pipe.
-            let pipe = lab.folder.join("calls");
-            assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-            let modules = Modules::default();
-            block_on(async {
-                let soon = Duration::from_millis(200);
-                for _ in 0..6 {
-                    let uri = spied("token=a");
-                    assert!(
-                        tokio::time::timeout(soon, open(&modules, &uri, PIN))
-                            .await
-                            .is_err()
-                    );
-                }
-                modules.forget_refused();
-                let file = FileKey::open(&SecretSlice::from(read("rsa.der")), None).unwrap();
-                assert!(file.sign(SHA256, MESSAGE).await.is_ok());
-                let threads = fs::read_dir("/proc/self/task").unwrap();
-                let named = threads.filter(|thread| {
-                    let thread = thread.as_ref().unwrap().path();
-                    fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim() == "pkcs11")
-                });
-                assert_eq!(named.count(), 4, "as many as may be in a module");
+    alone("module_that_hangs_holds_up_nobody_else", SPY_NEEDS, |lab| {
+        lab.token("a");
+        lab.import("a", "p-256.der", "vpn", "01");
+        // What writes calls down waits for a reader of this pipe.
+        let pipe = lab.folder.join("calls");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let modules = Modules::default();
+        block_on(async {
+            let soon = Duration::from_millis(200);
+            for _ in 0..6 {
+                let uri = spied("token=a");
+                assert!(
+                    tokio::time::timeout(soon, open(&modules, &uri, PIN))
+                        .await
+                        .is_err()
+                );
+            }
+            modules.forget_refused();
+            let file = FileKey::open(&SecretSlice::from(read("rsa.der")), None).unwrap();
+            assert!(file.sign(SHA256, MESSAGE).await.is_ok());
+            let threads = fs::read_dir("/proc/self/task").unwrap();
+            let named = threads.filter(|thread| {
+                let thread = thread.as_ref().unwrap().path();
+                fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim() == "pkcs11")
             });
-        },
-    );
+            assert_eq!(named.count(), 4, "as many as may be in a module");
+        });
+    });
 }

@@ -11,7 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::failure::Failure;
 use crate::error::KeyError;
+use crate::outstanding::Outstanding;
 use crate::uri::Pkcs11Uri;
+
+/// How many keys of a module are opened at a time.
+const MOST_OPENING: usize = 4;
 
 /// How many wrong PINs are remembered per module; the oldest is forgotten then.
 const MOST_REFUSED: usize = 64;
@@ -27,6 +31,8 @@ pub(super) struct Module {
     /// Held by the one who logs in.
     logging_in: Mutex<()>,
     refused: Mutex<Vec<Refused>>,
+    /// Keys that are being opened.
+    pub(super) opening: Outstanding,
 }
 
 /// A PIN that a token did not take.
@@ -51,6 +57,7 @@ impl Module {
             loading: Mutex::default(),
             logging_in: Mutex::default(),
             refused: Mutex::default(),
+            opening: Outstanding::new(MOST_OPENING),
         }
     }
 
