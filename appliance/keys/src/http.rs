@@ -17,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
@@ -24,7 +25,9 @@ use zeroize::Zeroizing;
 /// How large an answer may be.
 const MOST_OCTETS: usize = 1 << 20;
 /// How many connections are kept for later.
-const MOST_IDLE: usize = 16;
+const MOST_IDLE: usize = 32;
+/// How many connections are made at a time, as each costs a moment in which nothing else runs on its thread.
+const MOST_CONNECTING: usize = 8;
 /// How long one of several addresses is tried.
 const ADDRESS: Duration = Duration::from_secs(3);
 
@@ -42,6 +45,7 @@ pub(crate) struct Server {
     origin: Origin,
     tls: TlsConnector,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+    connecting: Semaphore,
     limit: Duration,
 }
 
@@ -140,6 +144,7 @@ impl Server {
             origin,
             tls: TlsConnector::from(Arc::new(tls)),
             idle: Mutex::default(),
+            connecting: Semaphore::new(MOST_CONNECTING),
             limit,
         })
     }
@@ -193,6 +198,8 @@ impl Server {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, NoAnswer> {
+        // It is never closed, so there is always a turn.
+        let _turn = self.connecting.acquire().await;
         let stream = self.stream().await?;
         if !self.origin.is_secure {
             return spoken(stream).await;
