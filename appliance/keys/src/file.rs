@@ -28,7 +28,7 @@ pub struct FileKey {
 
 impl FileKey {
     /// Reads a file: PKCS#8 in DER or PEM, where certificates may follow the key, or PKCS#12. A password is asked for only
-    /// by what is encrypted. Takes up to a second where a password is derived in many rounds: call it where one may block.
+    /// by what is encrypted. Where a key is derived from it in many rounds this takes long: call it where one may block.
     pub fn open(octets: &SecretSlice<u8>, password: Option<&SecretString>) -> Result<Self, KeyError> {
         let octets = octets.expose_secret();
         let password = password.map(ExposeSecret::expose_secret);

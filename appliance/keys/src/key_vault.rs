@@ -6,6 +6,8 @@ mod vault;
 
 use std::sync::{Arc, OnceLock};
 
+use tokio::task::spawn_blocking;
+
 pub use reference::{ReferenceError, VaultReference};
 
 use crate::chain;
@@ -93,8 +95,10 @@ impl VaultKey {
             Err(KeyError::VaultRefused(_) | KeyError::KeyMissing(_)) => return Ok(alone()),
             Err(error) => return Err(error),
         };
+        let whose = vault.reference.to_string();
+        let read = spawn_blocking(move || certificates_of(&octets, &whose)).await;
         // What cannot be read is no reason not to sign.
-        let mut certificates = certificates_of(&octets, &vault.reference.to_string()).unwrap_or_default();
+        let mut certificates = read.ok().and_then(Result::ok).unwrap_or_default();
         if !certificates.contains(&certificate.der) {
             certificates.push(certificate.der.clone());
         }
@@ -164,7 +168,11 @@ impl VaultKey {
             .filter(|_| self.certificate.is_exportable);
         let octets = self.vault.secret(secret.ok_or_else(cannot)?).await?;
         let whose = format!("the secret of {reference}");
-        let key = FileKey::of_octets(&octets, None, &whose)?;
+        let called = whose.clone();
+        // A key may be derived in so many rounds that nothing else would run meanwhile.
+        let read = spawn_blocking(move || FileKey::of_octets(&octets, None, &called)).await;
+        let ended = |_| KeyError::VaultAnswerInvalid(format!("{whose} could not be read to its end"));
+        let key = read.map_err(ended)??;
         if key.public_key() != self.info {
             let foreign = format!("{whose} has another key than its certificate");
             return Err(KeyError::VaultAnswerInvalid(foreign));

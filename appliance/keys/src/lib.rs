@@ -1,5 +1,5 @@
 //! Private keys that are somewhere: in a sealed file, in a PKCS#11 token, or in Azure Key Vault. Whoever needs a
-//! signature holds a [`Key`] and does not learn where the private key is, unless it asks.
+//! signature holds a [`Key`] and does not learn where the private key is, unless it asks. All of it runs within tokio.
 
 mod chain;
 mod digest;
