@@ -18,6 +18,7 @@ mod mrt;
 mod nat;
 mod outcome;
 mod password;
+mod pki;
 mod query;
 mod report;
 mod secret;
@@ -53,6 +54,16 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Request(Request),
+    /// Make certificates for trials, and say what is in one; no daemon is asked.
+    #[command(subcommand)]
+    Pki(pki::Command),
+}
+
+/// What a daemon is asked.
+#[derive(Debug, Subcommand)]
+enum Request {
     /// Show what is up, what is down and why, and what to do about it.
     Status {
         /// Show only this connection, or this interface.
@@ -150,7 +161,12 @@ fn main() -> ExitCode {
         json,
         command,
     } = Arguments::parse();
-    let outcome = match run(target, command, json) {
+    let done = match command {
+        Command::Request(request) => run(target, request, json),
+        // Its --ca is another one than that of a daemon.
+        Command::Pki(command) => pki::run(&command),
+    };
+    let outcome = match done {
         Ok(answer) => match io::stdout().write_all(answer.print(json).as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Outcome::Problems,
             Ok(()) | Err(_) => answer.outcome(),
@@ -167,35 +183,35 @@ fn main() -> ExitCode {
     outcome.into()
 }
 
-fn run(target: Target, command: Command, json: bool) -> Done {
+fn run(target: Target, request: Request, json: bool) -> Done {
     let client = &target.client()?;
-    match command {
-        Command::Status {
+    match request {
+        Request::Status {
             name,
             interfaces: true,
         } => interface::status(client, name.as_deref()),
-        Command::Status { name: None, .. } => connection::status(client),
-        Command::Status { name: Some(name), .. } => connection::status_of(client, &name),
-        Command::Events { name } => connection::events(client, &name),
-        Command::Logs { wanted } => logs::run(client, &wanted, json),
-        Command::Connect { name } => connection::ask(client, &name, "connect"),
-        Command::Disconnect { name } => connection::ask(client, &name, "disconnect"),
-        Command::Reset { name } => connection::ask(client, &name, "reset"),
-        Command::Rekey { name, ike: false } => connection::ask(client, &name, "rekey"),
-        Command::Rekey { name, ike: true } => connection::ask(client, &name, "rekey-ike"),
-        Command::Config(command) => config::run(client, command),
-        Command::Bgp(command) => bgp::run(client, &command, json),
-        Command::Nat(wanted) => nat::run(client, &wanted),
-        Command::Secret(command) => secret::run(client, command),
-        Command::Show { part } => show::run(client, &part),
-        Command::ClaimCode => connection::claim_code(client),
-        Command::Certificate => certificate::run(client),
-        Command::User(command) => user::run(client, command),
-        Command::Token(command) => token::run(client, command),
-        Command::Audit { wanted } => audit::run(client, &wanted),
-        Command::Export(wanted) => exchange::export(client, &wanted),
-        Command::Import(wanted) => exchange::import(client, &wanted),
-        Command::Completion { shell } => completion::script(shell),
+        Request::Status { name: None, .. } => connection::status(client),
+        Request::Status { name: Some(name), .. } => connection::status_of(client, &name),
+        Request::Events { name } => connection::events(client, &name),
+        Request::Logs { wanted } => logs::run(client, &wanted, json),
+        Request::Connect { name } => connection::ask(client, &name, "connect"),
+        Request::Disconnect { name } => connection::ask(client, &name, "disconnect"),
+        Request::Reset { name } => connection::ask(client, &name, "reset"),
+        Request::Rekey { name, ike: false } => connection::ask(client, &name, "rekey"),
+        Request::Rekey { name, ike: true } => connection::ask(client, &name, "rekey-ike"),
+        Request::Config(command) => config::run(client, command),
+        Request::Bgp(command) => bgp::run(client, &command, json),
+        Request::Nat(wanted) => nat::run(client, &wanted),
+        Request::Secret(command) => secret::run(client, command),
+        Request::Show { part } => show::run(client, &part),
+        Request::ClaimCode => connection::claim_code(client),
+        Request::Certificate => certificate::run(client),
+        Request::User(command) => user::run(client, command),
+        Request::Token(command) => token::run(client, command),
+        Request::Audit { wanted } => audit::run(client, &wanted),
+        Request::Export(wanted) => exchange::export(client, &wanted),
+        Request::Import(wanted) => exchange::import(client, &wanted),
+        Request::Completion { shell } => completion::script(shell),
     }
 }
 
