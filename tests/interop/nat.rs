@@ -72,7 +72,7 @@ fn reaches(from: &Network, to: &Network, port: u16) {
 }
 
 /// What status tells of a rule on a connection.
-fn told(gateway: &Causeway, rule: &str) -> Option<Value> {
+pub(crate) fn told(gateway: &Causeway, rule: &str) -> Option<Value> {
     let status = gateway.status().unwrap();
     let mut rules = status["nat"]["rules"].as_array().unwrap().iter();
     rules.find(|told| told["rule"] == rule).cloned()

@@ -1,6 +1,6 @@
 //! Networks that all have the same addresses.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 
@@ -14,6 +14,10 @@ pub const NETWORK: &str = "10.0.0.0/24";
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 /// What holds the names that all of them have for each other.
 pub const NAMES: &str = "100.64.0.0/16";
+/// What each of them calls itself over IPv6, after [`Network::speak_six`].
+pub const SIX_NETWORK: &str = "fd00:10::/64";
+/// Its host.
+pub const SIX_HOST: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0, 0, 0, 0, 0, 0x10);
 
 /// One of the networks: a host behind a gateway.
 pub struct Network {
@@ -57,6 +61,16 @@ impl Alike {
 }
 
 impl Network {
+    /// Gives its host and its gateway addresses of IPv6 as well, again the same in every network.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn speak_six(&self) -> Result<()> {
+        let host = format!("address add {SIX_HOST}/64 dev eth0 nodad");
+        self.host.ip(&[&host, "route add default via fd00:10::1"])?;
+        self.gateway.ip(&["address add fd00:10::1/64 dev lan nodad"])
+    }
+
     fn new(run: &Run, router: &Namespace, number: u8) -> Result<Self> {
         let host = Namespace::new(run, &format!("host-{number}"))?;
         let gateway = Namespace::new(run, &format!("gw-{number}"))?;

@@ -210,4 +210,23 @@ impl Questions {
         }
         Ok(())
     }
+
+    /// Asks once by either, and tells from whom each was heard: by TCP and by UDP.
+    ///
+    /// # Errors
+    /// When one is not answered in time, or it is not told.
+    pub fn heard_from(&mut self) -> Result<[SocketAddr; 2]> {
+        let from = |answer: Option<&[u8]>| -> Result<SocketAddr> {
+            let answer = String::from_utf8_lossy(answer.unwrap_or_default()).into_owned();
+            let (_, from) = answer.rsplit_once(' ').with_context(|| answer.clone())?;
+            from.parse().with_context(|| answer.clone())
+        };
+        let mut answer = [0; 256];
+        self.tcp.write_all(&[0])?;
+        let length = self.tcp.read(&mut answer).context("by TCP")?;
+        let by_tcp = from(answer.get(..length))?;
+        self.udp.send(&[0])?;
+        let length = self.udp.recv(&mut answer).context("by UDP")?;
+        Ok([by_tcp, from(answer.get(..length))?])
+    }
 }
