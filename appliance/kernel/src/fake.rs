@@ -13,11 +13,10 @@ use crate::address::Connected;
 use crate::kernel::Dump;
 use crate::link::{Device, Link, LinkKind, LinkName};
 use crate::notice::Notice;
-use crate::object::{Key, Object};
+use crate::object::{Key, Object, step_needs};
 use crate::order::Operation;
 use crate::owned::Op;
 use crate::probe::Missing;
-use crate::reconciler::step_needs;
 use crate::refusal::Refusal;
 use crate::tracking::Flow;
 use crate::xfrm_state::{Counters, KeyMaterial, StateKey};
@@ -122,6 +121,7 @@ impl FakeKernel {
         self.report(Notice::LinkPresent {
             link,
             ours: false,
+            aliased: false,
             device,
         });
     }

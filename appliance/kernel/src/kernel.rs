@@ -7,8 +7,8 @@ use appliance_nat::Counted;
 
 use crate::address::{Address, Connected};
 use crate::fake::FakeKernel;
-use crate::link::{Device, Link, LinkKind, LinkName};
-use crate::netlink::{Netlink, Subscription, is_batched};
+use crate::link::{Device, Link, LinkName};
+use crate::netlink::{Netlink, Subscription, is_batched, unwanted_link};
 use crate::notice::{Event, Notice};
 use crate::object::{Key, Object};
 use crate::order::Operation;
@@ -139,6 +139,7 @@ impl Kernel {
         events
             .retain(|event| !matches!(event, Event::Missing(key @ Key::Route(_)) if !self.core.is_open(key)));
         if overrun {
+            tracing::info!(reason = "reports were lost", "the kernel is read anew");
             let found = self.audit().await.unwrap_or_else(|refusal| {
                 tracing::warn!(%refusal, "the kernel cannot be read");
                 vec![]
@@ -200,6 +201,11 @@ impl Kernel {
         }
     }
 
+    async fn look_for(&mut self, reason: &str) -> Result<(), Refusal> {
+        tracing::info!(reason, "the kernel is read anew");
+        self.look().await
+    }
+
     async fn look(&mut self) -> Result<(), Refusal> {
         let found = self.port.dump().await?;
         let links = found.devices.keys().cloned().collect();
@@ -211,8 +217,8 @@ impl Kernel {
     async fn converge(&mut self) -> BTreeMap<Key, Refusal> {
         let mut refused = BTreeMap::new();
         for _ in 0..ROUNDS {
-            if self.core.is_doubtful()
-                && let Err(refusal) = self.look().await
+            if let Some(reason) = self.core.doubt()
+                && let Err(refusal) = self.look_for(reason).await
             {
                 tracing::warn!(%refusal, "the kernel cannot be read");
             }
@@ -455,15 +461,6 @@ impl Notices {
             Source::Netlink(subscription) => subscription.next().await,
             Source::Fake(fake) => fake.notices().await,
         }
-    }
-}
-
-fn unwanted_link(step: &Operation) -> Option<(&Key, &Link)> {
-    match step {
-        Op::Delete(key, Object::Link(link)) if matches!(link.kind, LinkKind::Xfrm { .. }) => {
-            Some((key, link))
-        }
-        Op::Create(..) | Op::Replace { .. } | Op::Delete(..) => None,
     }
 }
 

@@ -283,7 +283,7 @@ impl Link {
             LinkKind::Vlan { .. } | LinkKind::Device => of_machine,
             LinkKind::External => aliased,
         };
-        Some(Found { link, ours })
+        Some(Found { link, ours, aliased })
     }
 }
 
@@ -291,6 +291,7 @@ impl Link {
 pub(crate) struct Found {
     pub(crate) link: Link,
     pub(crate) ours: bool,
+    pub(crate) aliased: bool,
 }
 
 /// The name that a link message bears.

@@ -13,8 +13,10 @@ pub enum Notice {
     LinkPresent {
         /// The link as found.
         link: Link,
-        /// Whether it bears our mark.
+        /// Whether it is ours, by its number or its alias.
         ours: bool,
+        /// Whether it bears our alias: not before it is set up for the first time.
+        aliased: bool,
         /// The same link as any link is seen.
         device: Device,
     },

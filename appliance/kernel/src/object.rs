@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::address::Address;
-use crate::link::{Link, LinkName};
+use crate::link::{Link, LinkKind, LinkName};
+use crate::order::Operation;
+use crate::owned::Op;
 use crate::route::{Route, RouteKey, Target};
 use crate::rule::Rule;
 use crate::ruleset::Ruleset;
@@ -212,5 +214,35 @@ impl fmt::Display for Key {
             Key::Ruleset => write!(f, "nftables table inet {}", crate::mark::NFT_TABLE),
             Key::Translation => write!(f, "nftables table inet {}", crate::mark::TRANSLATION_TABLE),
         }
+    }
+}
+
+/// The links that have to be there before a step is taken.
+pub(crate) fn step_needs(step: &Operation) -> &[LinkName] {
+    match step {
+        Op::Create(
+            _,
+            Object::Link(Link {
+                kind: LinkKind::External | LinkKind::Device,
+                name,
+                ..
+            }),
+        ) => std::slice::from_ref(name),
+        Op::Create(
+            _,
+            Object::Link(Link {
+                kind: LinkKind::Vlan { parent, .. },
+                ..
+            }),
+        ) => std::slice::from_ref(parent),
+        Op::Create(
+            _,
+            Object::Link(Link {
+                kind: LinkKind::Xfrm { underlying, .. },
+                ..
+            }),
+        ) => underlying.as_slice(),
+        Op::Create(_, object) | Op::Replace { to: object, .. } => object.needs(),
+        Op::Delete(..) => &[],
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::link::{Link, LinkKind, LinkName};
+use crate::link::{Link, LinkName};
 use crate::notice::{Event, Notice};
-use crate::object::{Key, Object};
+use crate::object::{Key, Object, step_needs};
 use crate::order::{Operation, rank};
 use crate::owned::{Op, Owned};
 use crate::refusal::Refusal;
@@ -72,7 +72,7 @@ pub struct Reconciler {
     table: Owned<Key, Object>,
     links: BTreeSet<LinkName>,
     refused: BTreeMap<Key, Refusal>,
-    doubtful: bool,
+    doubt: Option<&'static str>,
 }
 
 impl Reconciler {
@@ -179,8 +179,10 @@ impl Reconciler {
     /// Takes one report of the kernel.
     pub fn observe(&mut self, notice: Notice) -> Option<Event> {
         let event = match notice {
-            Notice::LinkPresent { link, ours, .. } => {
-                self.link_present(link, ours);
+            Notice::LinkPresent {
+                link, ours, aliased, ..
+            } => {
+                self.link_present(link, ours, aliased);
                 None
             }
             Notice::LinkGone(name) => {
@@ -215,7 +217,7 @@ impl Reconciler {
             .cloned()
             .collect();
         self.links = links;
-        self.doubtful = false;
+        self.doubt = None;
         let events = missing.into_iter().filter_map(|key| self.gone(key)).collect();
         for object in found {
             self.found(object);
@@ -224,11 +226,12 @@ impl Reconciler {
         events
     }
 
-    fn link_present(&mut self, link: Link, ours: bool) {
+    fn link_present(&mut self, link: Link, ours: bool, aliased: bool) {
         let key = Key::Link(link.name.clone());
-        if !link.up && matches!(self.table.present(&key), Some(Object::Link(before)) if before.up) {
-            // The kernel drops the routes of a link that goes down, some of them without a word.
-            self.doubtful = true;
+        // The kernel drops the routes of a link that goes down without a word. Without an alias it is one that we set up since.
+        if aliased && !link.up && matches!(self.table.present(&key), Some(Object::Link(before)) if before.up)
+        {
+            self.doubt = Some("a link of ours went down, and its routes may be gone");
         }
         if self.links.insert(link.name.clone()) {
             self.forget_refusals_of(&link.name);
@@ -350,9 +353,9 @@ impl Reconciler {
                 self.made(key, object.clone(), matches!(step, Op::Create(..)))
             }
             (Op::Delete(key, _), Ok(())) => {
+                self.doubt_after(key);
                 self.table.observe(key.clone(), None);
                 self.link_removed(key);
-                self.doubt_after(key);
             }
             (
                 Op::Create(key, Object::State(_))
@@ -399,9 +402,13 @@ impl Reconciler {
         }
     }
 
-    /// The kernel drops the IPv4 routes of a link without a word when its last IPv4 address goes.
+    /// The kernel drops the IPv4 routes of a link without a word when its last IPv4 address goes; it tells late what we removed.
     fn doubt_after(&mut self, gone: &Key) {
-        self.doubtful |= matches!(gone, Key::Address(address) if address.network.addr().is_ipv4());
+        if let Some(Object::Address(address)) = self.table.present(gone)
+            && address.network.addr().is_ipv4()
+        {
+            self.doubt = Some("an IPv4 address of ours went, and routes may be gone with it");
+        }
     }
 
     /// Whether something is to be done about this object.
@@ -409,9 +416,9 @@ impl Reconciler {
         self.table.is_open(key)
     }
 
-    /// Whether something may have gone that is not reported, so that only a dump can tell what is there.
-    pub fn is_doubtful(&self) -> bool {
-        self.doubtful
+    /// Why something may have gone that is not reported, so that only a dump can tell what is there.
+    pub fn doubt(&self) -> Option<&'static str> {
+        self.doubt
     }
 
     /// Forgets what was refused, so that it is tried again.
@@ -462,35 +469,5 @@ impl Reconciler {
     /// Interface ids of the states that were found at start and are not replaced yet.
     pub fn adopted_children(&self) -> BTreeSet<u32> {
         self.adopted_states().map(|state| state.interface_id).collect()
-    }
-}
-
-/// The links that have to be there before a step is taken.
-pub(crate) fn step_needs(step: &Operation) -> &[LinkName] {
-    match step {
-        Op::Create(
-            _,
-            Object::Link(Link {
-                kind: LinkKind::External | LinkKind::Device,
-                name,
-                ..
-            }),
-        ) => std::slice::from_ref(name),
-        Op::Create(
-            _,
-            Object::Link(Link {
-                kind: LinkKind::Vlan { parent, .. },
-                ..
-            }),
-        ) => std::slice::from_ref(parent),
-        Op::Create(
-            _,
-            Object::Link(Link {
-                kind: LinkKind::Xfrm { underlying, .. },
-                ..
-            }),
-        ) => underlying.as_slice(),
-        Op::Create(_, object) | Op::Replace { to: object, .. } => object.needs(),
-        Op::Delete(..) => &[],
     }
 }

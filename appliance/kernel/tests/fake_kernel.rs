@@ -266,6 +266,7 @@ fn a_link_that_is_gone_is_told_of_at_once() {
         fake.report(Notice::LinkPresent {
             link: down,
             ours: true,
+            aliased: true,
             device: Device::default(),
         });
         let events = kernel.handle(notices.next().await).await;

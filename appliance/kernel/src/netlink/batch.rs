@@ -6,7 +6,7 @@ use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 
 use super::message::Outgoing;
 use super::perform::{Netlink, refusal, refused};
-use crate::link::LinkName;
+use crate::link::{Link, LinkKind, LinkName};
 use crate::object::{Key, Object};
 use crate::order::Operation;
 use crate::owned::Op;
@@ -94,5 +94,15 @@ impl Netlink {
         let index = self.index(key, link).await;
         known.insert(link.clone(), index.clone());
         index
+    }
+}
+
+/// The tunnel's link that a step deletes, if it does.
+pub(crate) fn unwanted_link(step: &Operation) -> Option<(&Key, &Link)> {
+    match step {
+        Op::Delete(key, Object::Link(link)) if matches!(link.kind, LinkKind::Xfrm { .. }) => {
+            Some((key, link))
+        }
+        Op::Create(..) | Op::Replace { .. } | Op::Delete(..) => None,
     }
 }

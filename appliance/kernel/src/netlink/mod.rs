@@ -10,7 +10,7 @@ mod tracking;
 mod translation;
 mod way;
 
-pub(crate) use batch::is_batched;
+pub(crate) use batch::{is_batched, unwanted_link};
 pub(crate) use message::{Incoming, Outgoing};
 pub(crate) use netfilter::{attribute, attributes, netfilter_request};
 pub(crate) use perform::Netlink;

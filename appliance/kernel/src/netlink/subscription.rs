@@ -206,6 +206,7 @@ fn link_notices(message: &LinkMessage, names: &mut LinkNames) -> Vec<Notice> {
     let present = Link::from_message(message, names).map(|found| Notice::LinkPresent {
         link: found.link,
         ours: found.ours,
+        aliased: found.aliased,
         device: Device::from_message(message),
     });
     renamed.into_iter().chain(present).collect()
