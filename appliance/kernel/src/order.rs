@@ -12,12 +12,13 @@ pub type Operation = Op<Key, Object>;
 /// Routes of last resort come before everything and leave after everything, so that no step in between can
 /// let a packet out in clear text. What a new link could clash with goes before it is made; new states and addresses
 /// are there before old ones leave. A VLAN needs its parent, as it is to be. The table that translates comes after all by which
-/// it leads packets on, and goes, or leads them no longer, before that does; it is changed together with the other table, as
-/// a plan has nothing then that it relies on.
+/// it leads packets on, and goes, or leads them no longer, before that does. Both tables are changed together: the one that
+/// translates has nothing in a plan then that it relies on, and what the other one keeps closed until then is all that ways
+/// led to that are gone by now.
 pub fn rank(operation: &Operation) -> u8 {
     match operation {
         Op::Replace {
-            to: Object::Translation(_),
+            to: Object::Ruleset(_) | Object::Translation(_),
             ..
         } => 3,
         Op::Create(_, object) | Op::Replace { to: object, .. } => match object {

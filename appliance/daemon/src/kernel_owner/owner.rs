@@ -149,6 +149,8 @@ impl KernelOwner {
                 self.apply(*network).await;
                 self.reroute().await;
                 let _gone = answer.send(self.refused());
+                // What has been counted is asked for when nobody waits.
+                self.publish().await;
             }
             Request::Install(child, pair, answer) => {
                 answer.send(self.install(child, *pair).await);
@@ -235,15 +237,10 @@ impl KernelOwner {
         configured.extend(self.translating.object());
         let prefixes = network.tunnels.values().flat_map(|tunnel| &tunnel.prefixes);
         forwarding::enable(prefixes);
+        if self.configured.is_empty() && matches!(self.carrier, Carrier::User(_)) {
+            self.release_links(&network, machine, &inner).await;
+        }
         if let Carrier::User(children) = &mut self.carrier {
-            // Nothing of a kernel datapath of before can serve here, and its links have the names that we need; but the
-            // machine is to be reached all the time, and flows are to be known again.
-            let release = [appliance_kernel::Request::Release(Scope::Everything)];
-            let translation = self.kernel.translation().cloned().map(Object::from);
-            let kept = machine.into_values().chain(translation);
-            let kept: Vec<_> = kept.map(appliance_kernel::Request::Want).collect();
-            let closing = network::closing(&network, &inner);
-            let _shown = self.kernel.apply(closing.chain(kept).chain(release)).await;
             let before = children.links();
             self.refused_links = children.match_links(&network);
             if children.links() != before {
@@ -266,7 +263,22 @@ impl KernelOwner {
         (self.network, self.configured) = (network, configured);
         (self.idle, self.untranslated) = (idle, untranslated);
         self.settle().await;
-        self.publish().await;
+    }
+
+    /// Nothing of a kernel datapath of before can serve user space, and its links have the names that we need; but the
+    /// machine is to be reached all the time, and flows are to be known again.
+    async fn release_links(
+        &mut self,
+        network: &NetworkSettings,
+        machine: BTreeMap<Key, Object>,
+        inner: &BTreeSet<Connected>,
+    ) {
+        let translation = self.kernel.translation().cloned().map(Object::from);
+        let kept = machine.into_values().chain(translation);
+        let kept = kept.map(appliance_kernel::Request::Want);
+        let requests = network::closing(network, inner).chain(kept);
+        let release = [appliance_kernel::Request::Release(Scope::Everything)];
+        let _shown = self.kernel.apply(requests.chain(release)).await;
     }
 
     /// What is refused of the network as it is to look.
