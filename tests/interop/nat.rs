@@ -199,20 +199,19 @@ fn rules_that_nft_refuses_are_taken_back() {
         (
             7006,
             "#!/bin/sh\necho 'Error: no room here' >&2\nexit 1\n",
-            "no room here",
+            "nft says \"Error: no room here\"; install the package nftables again, and report this if it stays",
         ),
         (
             7007,
             "#!/no/such/program\n",
-            "nft cannot be run (No such file or directory",
+            "nft cannot be run (No such file or directory (os error 2)); install the package nftables again",
         ),
     ] {
         gateway.replace_nft(Some(program)).unwrap();
         let refused = gateway.commit(&more, &[]).unwrap_err().to_string();
-        assert!(
-            refused.contains("not-applied") && refused.contains(said),
-            "{refused}"
-        );
+        for words in ["not-applied", said] {
+            assert!(refused.contains(words), "{words}: {refused}");
+        }
         assert_eq!(told(&gateway, "more"), None);
         let status = gateway.status().unwrap();
         assert_eq!(status["nat"]["in_place"], true, "{status}");

@@ -33,14 +33,14 @@ pub(crate) async fn apply_after_trial(key: &Key, script: &str) -> Result<(), Ref
 
 fn granted(key: &Key, output: io::Result<Result<String, String>>) -> Result<(), Refusal> {
     let said = output.map_err(|error| Refusal {
-        detail: format!("nft cannot be run ({error}); is the package nftables in order?"),
+        detail: format!("nft cannot be run ({error}); install the package nftables again"),
         ..Refusal::from_io(key, &error)
     })?;
-    said.map(|_| ()).map_err(|detail| Refusal {
+    said.map(|_| ()).map_err(|said| Refusal {
         object: key.to_string(),
         attribute: None,
         errno: 0,
-        detail,
+        detail: format!("nft says {said:?}; install the package nftables again, and report this if it stays"),
     })
 }
 
