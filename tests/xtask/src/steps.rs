@@ -9,6 +9,9 @@ use system_tests::lab::vm;
 use crate::packages;
 use crate::step::{self, cargo};
 
+/// How many random sets of rules of NAT the kernel we ship is tried with: they take less than a minute in the machine.
+const RULE_SETS: u8 = 10;
+
 /// What it shows, and the command.
 pub(crate) type Step = (String, Command);
 
@@ -208,12 +211,13 @@ pub(crate) fn programs() -> Command {
     cargo(&["build", "--release", "-p", "causewayd", "-p", "causeway"])
 }
 
-/// The tests of the kernel package and the scenarios in one machine, the matrix in another beside it: each has a single
-/// processor. After them, power cuts; in full, as many as the store is to stand.
+/// The tests of the kernel package, random rules of NAT and the scenarios in one machine, the matrix in another beside it:
+/// each has a single processor. After them, power cuts; in full, as many as the store is to stand.
 pub(crate) fn machines(full: bool) -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     packages::install(packages::MACHINE)?;
     let kernel = machine("appliance-kernel", &["--test", "real_kernel"], "--test-threads=1")?;
+    let rules = machine("appliance-nat", &["--test", "kernel"], "--test-threads=1 agree")?;
     let scenarios = machine("system-tests", &["--test", "interop"], "--test-threads=1")?;
     let matrix = machine("system-tests", &["--test", "matrix"], "--rows --threads=2")?;
     vm::fetch()?;
@@ -221,7 +225,8 @@ pub(crate) fn machines(full: bool) -> Result<Vec<Step>> {
     let script = "\"$0\" vm --limit 3600 -- \"$2\" & \"$0\" vm --limit 3600 -- \"$1\"; first=$?; wait $! && exit $first";
     both.args(["-c", script]).arg(std::env::current_exe()?);
     both.arg(format!(
-        "status=0; {kernel} || status=1; {scenarios} || status=1; exit $status"
+        "status=0; {kernel} || status=1; modprobe nf_conntrack; CAUSEWAY_NAT_SETS={RULE_SETS} {rules} || status=1; \
+         {scenarios} || status=1; exit $status"
     ));
     both.arg(matrix).current_dir(step::root());
     let mut cuts = cargo(&["test", "-p", "system-tests", "--test", "power", "--"]);
