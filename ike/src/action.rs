@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use crate::{ChildId, ConnectionName, DropCause, Encapsulation, EspPair, Outage, Watched};
+use crate::{ChildId, ConnectionName, DropCause, Encapsulation, EspPair, Outage, SaId, ToBeSigned, Watched};
 
 /// All that the engine can ask for. What can fail or take time returns as an [`crate::Input`].
 #[derive(Debug)]
@@ -16,6 +16,9 @@ pub enum Action {
     },
     /// Program both directions of a Child SA, then answer with `ChildInstalled` or `ChildRefused`.
     InstallChild(ChildId, Box<EspPair>),
+    /// Have this signed by whoever has the key, then answer with [`crate::Input::Signed`]. Without an answer within twenty seconds
+    /// the attempt has failed.
+    Sign(SaId, ToBeSigned),
     /// From now on packets leave by this installed child, which only received so far, and no longer by the one before
     /// it. Needs no answer; a refusal is [`crate::Input::ChildRefused`].
     SendBy(ChildId),

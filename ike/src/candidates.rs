@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::proposal::{self, IkeSuite};
 use crate::v2::nat::Path;
-use crate::{Connection, ConnectionName, Mode, Remote};
+use crate::{Connection, ConnectionName, Mode, Remote, RemoteProof};
 
 /// The names of connections by where their peers may come from.
 #[derive(Default)]
@@ -106,7 +106,11 @@ fn same_way(one: &Connection, other: &Connection) -> bool {
         } = settings;
         (*force_encapsulation, *fragment_size, *childless, ppk.is_some())
     };
-    way(one) == way(other) && one.ike_proposals == other.ike_proposals
+    let roots = |settings: &Connection| match &settings.authentication.remote {
+        RemoteProof::Certificate(expected) => Some(expected.trust.roots.clone()),
+        RemoteProof::PreSharedKey(_) => None,
+    };
+    way(one) == way(other) && one.ike_proposals == other.ike_proposals && roots(one) == roots(other)
 }
 
 impl Engine {

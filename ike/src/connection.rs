@@ -338,11 +338,13 @@ impl Engine {
             return false;
         };
         match &rival.state {
+            State::AuthSigning(state) => state.agreement.initiator_nonce.as_slice() > nonce,
             State::AuthSent(state) => state.agreement.initiator_nonce.as_slice() > nonce,
             State::Established(state) => newer.begun <= state.since && *state.initiator_nonce > *nonce,
             State::InitSent(_)
             | State::IntermediateSent(_)
             | State::InitAnswered(_)
+            | State::AnswerSigning(_)
             | State::Answering(_)
             | State::Refused(_)
             | State::Closing(_) => false,
@@ -367,7 +369,7 @@ impl Engine {
                 state: standing.state,
                 since: standing.since,
                 outage: standing.outage.clone().or_else(|| amiss.cloned()),
-                ike: sa.map(|sa| sa.snapshot(&standing.settings.remote_identity)),
+                ike: sa.map(IkeSa::snapshot),
                 children: carried().filter_map(Child::snapshot).collect(),
                 lines,
             }

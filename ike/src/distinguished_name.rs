@@ -1,9 +1,14 @@
 //! Distinguished names as they stand in an ID payload: in words, and compared.
 
 use x509_cert::attr::AttributeTypeAndValue;
-use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
+use x509_cert::der::asn1::{
+    Ia5StringRef, ObjectIdentifier, PrintableStringRef, TeletexStringRef, Utf8StringRef,
+};
 use x509_cert::der::{Decode, Encode, Tag, Tagged};
 use x509_cert::name::{Name, RelativeDistinguishedName};
+
+/// id-at-commonName (X.520).
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// The name as RFC 4514 writes it, the last of its parts first; `None` if the octets are not a name.
 pub(crate) fn words(der: &[u8]) -> Option<String> {
@@ -28,6 +33,20 @@ fn part(part: &RelativeDistinguishedName) -> Vec<(String, Vec<u8>)> {
     let mut attributes: Vec<_> = part.iter().map(attribute).collect();
     attributes.sort_unstable();
     attributes
+}
+
+/// Whether it has exactly one common name, and that is this one, without regard to case.
+pub(crate) fn has_common_name(der: &[u8], name: &str) -> bool {
+    let Ok(read) = Name::from_der(der) else {
+        return false;
+    };
+    let attributes = read.iter_rdn().flat_map(|part| part.iter());
+    let names = attributes
+        .filter(|attribute| attribute.oid == COMMON_NAME)
+        .map(text);
+    let names: Vec<_> = names.collect();
+    let folded = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
+    matches!(names.as_slice(), [Some(only)] if folded(only) == folded(name))
 }
 
 fn attribute(attribute: &AttributeTypeAndValue) -> (String, Vec<u8>) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
+use crate::beliefs::Beliefs;
 use crate::half_open::HalfOpen;
 use crate::rejection::{Rejection, error};
 use crate::standing::Connections;
@@ -33,6 +34,8 @@ pub struct Engine {
     /// Whether the datapath carries on while nobody runs the engine.
     pub(crate) carries_on: bool,
     pub(crate) half_open: HalfOpen,
+    /// What time it is, and which certificates are revoked.
+    pub(crate) beliefs: Beliefs,
     /// By our SPI.
     pub(crate) sas: BTreeMap<u64, IkeSa>,
     /// What is to be done when, in order.
@@ -67,6 +70,7 @@ impl Engine {
             inside: Vec::new(),
             carries_on: false,
             half_open: HalfOpen::default(),
+            beliefs: Beliefs::default(),
             sas: BTreeMap::new(),
             agenda: BTreeSet::new(),
             stopping: false,
@@ -93,6 +97,9 @@ impl Engine {
                 remote,
                 spi,
             } => self.disown(&connection, Path { local, remote }, spi),
+            Input::Signed(id, signed) => self.signed(id, signed, now),
+            Input::Clock(unix_s) => self.clock(unix_s, now),
+            Input::RevocationLists(lists) => self.beliefs.lists = lists,
             Input::Wanted(name, line) => self.wanted(&name, line, now),
             Input::Resolved(name, host, found) => self.resolved(&name, &host, found, now),
             Input::Connect(name) => self.connect_again(&name, now),
@@ -190,7 +197,11 @@ impl Engine {
             State::Closing(state) => return self.closing(common, state, datagram, now),
             // The request comes again while its answer is owed; nothing else can (window of one).
             State::Answering(state) => return self.keep(common, State::Answering(state)),
-            unexpected @ (State::InitSent(_) | State::IntermediateSent(_) | State::AuthSent(_)) => unexpected,
+            State::AnswerSigning(state) => return self.keep(common, State::AnswerSigning(state)),
+            unexpected @ (State::InitSent(_)
+            | State::IntermediateSent(_)
+            | State::AuthSigning(_)
+            | State::AuthSent(_)) => unexpected,
         };
         self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
         self.keep(common, unexpected);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::wire::IdentificationPayload;
 use crate::wire::registry::identity;
-use crate::{Identity, distinguished_name};
+use crate::{ExpectedIdentity, Identity, distinguished_name};
 
 impl Identity {
     /// The same for all ways to write one identity.
@@ -19,6 +19,48 @@ impl Identity {
             }
             Self::Address(_) | Self::KeyId(_) => self.clone(),
         }
+    }
+}
+
+impl ExpectedIdentity {
+    /// The same for all ways to write one.
+    pub(crate) fn folded(&self) -> Identity {
+        match self {
+            Self::Exactly(identity) => identity.folded(),
+            Self::CommonName(name) => {
+                Identity::DistinguishedName(format!("cn={}", name.to_lowercase()).into())
+            }
+        }
+    }
+}
+
+impl fmt::Display for ExpectedIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(identity) => identity.fmt(f),
+            Self::CommonName(name) => {
+                f.write_str("a distinguished name with CN=")?;
+                harmless(f, name)
+            }
+        }
+    }
+}
+
+/// Whether a payload names who is expected.
+pub(crate) fn is_expected(payload: &IdentificationPayload, expected: &ExpectedIdentity) -> bool {
+    match expected {
+        ExpectedIdentity::Exactly(expected) => matches(payload, expected),
+        ExpectedIdentity::CommonName(name) => {
+            payload.kind == identity::DER_ASN1_DN && distinguished_name::has_common_name(&payload.data, name)
+        }
+    }
+}
+
+/// What we say whom we expect, where it is one identity and no other.
+pub(crate) fn to_say(expected: &ExpectedIdentity) -> Option<IdentificationPayload> {
+    match expected {
+        ExpectedIdentity::Exactly(identity) => Some(to_payload(identity)),
+        ExpectedIdentity::CommonName(_) => None,
     }
 }
 

@@ -1,7 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use crate::{ChildId, ConnectionName, Settings};
+use crate::crypto::RevocationList;
+use crate::{ChildId, ConnectionName, SaId, Settings, SignerFault};
 
 /// All that the engine can be told. Inputs are facts.
 #[derive(Debug)]
@@ -21,6 +22,13 @@ pub enum Input {
     ChildInstalled(ChildId),
     /// The datapath refused this child, or lost it later, and holds nothing of it; the text names the object, the attribute and the reason.
     ChildRefused(ChildId, String),
+    /// What [`crate::Action::Sign`] asked for: a signature of each message, in their order.
+    Signed(SaId, Result<Vec<Vec<u8>>, SignerFault>),
+    /// What UNIX time it is, in seconds, or that nobody knows. To be told at the start, when the wall clock was set, and now
+    /// and then, so that it does not drift.
+    Clock(Option<u64>),
+    /// All lists of revoked certificates that are there from now on.
+    RevocationLists(Vec<RevocationList>),
     /// How many packets these children have received since they were installed: what came by them shows that the peer is
     /// there.
     Received(Vec<(ChildId, u64)>),

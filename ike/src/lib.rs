@@ -5,7 +5,10 @@
 
 mod action;
 mod additional;
+mod authentication;
+mod beliefs;
 mod candidates;
+mod certificate_reason;
 mod connection;
 mod contact;
 pub mod crypto;
@@ -33,6 +36,11 @@ mod weak;
 pub mod wire;
 
 pub use action::{Action, Event};
+pub use authentication::{
+    Authentication, KeyName, LocalProof, OwnCertificate, PeerCertificate, RemoteProof, SaId, SharedSecret,
+    Signatures, SignerFault, ToBeSigned,
+};
+pub use certificate_reason::{CertificateReason, SignerReason};
 pub use engine::Engine;
 pub use esp::{ChildId, Encapsulation, EspKeys, EspPair, EspSa, Volume, Watched};
 pub use input::{Deadline, Input, Spent};
@@ -41,7 +49,7 @@ pub use random::Random;
 pub use reason::{Outage, Reason, Side, Stage};
 pub use selector::TrafficSelector;
 pub use settings::{
-    Authentication, Childless, Connection, ConnectionName, EspProposal, Identity, IkeProposal, Limits,
+    Childless, Connection, ConnectionName, EspProposal, ExpectedIdentity, Identity, IkeProposal, Limits,
     LineStart, Mode, Remote, ResponderSelectors, SelectorLine, Settings,
 };
 pub use snapshot::{

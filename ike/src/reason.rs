@@ -1,5 +1,9 @@
+use strum::{IntoEnumIterator, VariantArray};
+
+use crate::{CertificateReason, SignerReason};
+
 /// Why a connection is down, or up with something amiss: one word, the same in API, console, log and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::EnumIter)]
 pub enum Reason {
     /// Nothing was tried yet, or the first attempt is under way.
     Starting,
@@ -15,6 +19,10 @@ pub enum Reason {
     AuthenticationFailed,
     /// The peer proved an identity that no connection expects.
     PeerIdentityUnexpected,
+    /// A certificate, or how somebody signed with it, is refused.
+    Certificate(CertificateReason),
+    /// Our private key does not sign.
+    Signer(SignerReason),
     /// The peer's host name leads to no address that we can use.
     NameDoesNotResolve,
     /// The peer never answered.
@@ -127,6 +135,20 @@ impl Outage {
 }
 
 impl Reason {
+    /// All reasons there are.
+    pub fn all() -> Vec<Self> {
+        let each = |reason| match reason {
+            Self::Certificate(_) => CertificateReason::VARIANTS
+                .iter()
+                .copied()
+                .map(Self::Certificate)
+                .collect(),
+            Self::Signer(_) => SignerReason::VARIANTS.iter().copied().map(Self::Signer).collect(),
+            plain => vec![plain],
+        };
+        Self::iter().flat_map(each).collect()
+    }
+
     /// The reason in one stable word.
     pub fn word(self) -> &'static str {
         match self {
@@ -137,6 +159,8 @@ impl Reason {
             Self::KeyExchangeGroupRefused => "key-exchange-group-refused",
             Self::AuthenticationFailed => "authentication-failed",
             Self::PeerIdentityUnexpected => "peer-identity-unexpected",
+            Self::Certificate(reason) => reason.word(),
+            Self::Signer(reason) => reason.word(),
             Self::NameDoesNotResolve => "name-does-not-resolve",
             Self::PeerUnreachable => "peer-unreachable",
             Self::PeerSilent => "peer-silent",
@@ -175,12 +199,12 @@ impl Reason {
             ),
             Self::KeyExchangeGroupRefused => "Configure one common key-exchange group on both sides.",
             Self::AuthenticationFailed => side.either(
-                "Set the same pre-shared key on both sides; the peer proved to know another one.",
-                "Set the same pre-shared key and matching identities on both sides; the peer's log says which differs.",
+                "Set the same pre-shared key on both sides, or the peer's own certificate there; what it proved is another.",
+                "Make secret, certificates and identities of both sides match; the peer's log says which differs.",
             ),
-            Self::PeerIdentityUnexpected => {
-                "Make the identity that the peer sends and the remote identity configured here the same."
-            }
+            Self::PeerIdentityUnexpected => "Make the identity that the peer sends and the one configured here the same.",
+            Self::Certificate(reason) => reason.next_step(),
+            Self::Signer(reason) => reason.next_step(),
             Self::NameDoesNotResolve => "Check the host name of the peer, and our name servers.",
             Self::PeerUnreachable => {
                 "Check the peer's address, its daemon, and that UDP 500 and 4500 pass both ways."

@@ -1,15 +1,12 @@
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use secrecy::{ExposeSecret, SecretSlice};
-use subtle::ConstantTimeEq;
 
 use crate::crypto::{Encryption, Group, Integrity, Prf};
-use crate::{PostQuantumPresharedKey, TrafficSelector};
+use crate::{Authentication, PostQuantumPresharedKey, TrafficSelector};
 
 /// The name of a connection in the configuration document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +37,7 @@ pub struct Connection {
     /// Who we say we are.
     pub local_identity: Identity,
     /// Who the peer must prove to be.
-    pub remote_identity: Identity,
+    pub remote_identity: ExpectedIdentity,
     /// How both sides prove it.
     pub authentication: Authentication,
     /// A secret that is mixed into the keys besides.
@@ -97,7 +94,7 @@ impl Connection {
     pub fn with_peer(
         local: SocketAddr,
         remote: Remote,
-        remote_identity: Identity,
+        remote_identity: impl Into<ExpectedIdentity>,
         authentication: Authentication,
     ) -> Self {
         let any = vec![TrafficSelector::any_ipv4()];
@@ -106,7 +103,7 @@ impl Connection {
             remote,
             mode: Mode::Default,
             local_identity: Identity::Address(local.ip()),
-            remote_identity,
+            remote_identity: remote_identity.into(),
             authentication,
             ppk: None,
             childless: Childless::Allow,
@@ -132,9 +129,10 @@ impl Connection {
         let alike = Self {
             mode: other.mode,
             dpd_timeout: other.dpd_timeout,
+            authentication: other.authentication.clone(),
             ..self.clone()
         };
-        alike == *other
+        alike == *other && self.authentication.is_served_by(&other.authentication)
     }
 
     /// Whether we may start its first IKE SA.
@@ -246,28 +244,18 @@ pub enum Identity {
     KeyId(Vec<u8>),
 }
 
-/// How both sides prove who they are.
-#[derive(Clone)]
-pub enum Authentication {
-    /// The same secret on both sides (RFC 7296 §2.15).
-    PreSharedKey(SecretSlice<u8>),
+/// Who a peer must prove to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpectedIdentity {
+    /// This one.
+    Exactly(Identity),
+    /// ID_DER_ASN1_DN with this common name, whatever else stands in it.
+    CommonName(String),
 }
 
-impl PartialEq for Authentication {
-    /// In constant time.
-    fn eq(&self, other: &Self) -> bool {
-        let (Self::PreSharedKey(ours), Self::PreSharedKey(theirs)) = (self, other);
-        ours.expose_secret().ct_eq(theirs.expose_secret()).into()
-    }
-}
-
-impl Eq for Authentication {}
-
-impl fmt::Debug for Authentication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PreSharedKey(_) => "PreSharedKey",
-        })
+impl From<Identity> for ExpectedIdentity {
+    fn from(identity: Identity) -> Self {
+        Self::Exactly(identity)
     }
 }
 

@@ -1,18 +1,24 @@
 //! The primitives as IKE uses them, on AWS-LC; DES and MD5, which it does not offer, on RustCrypto.
 
 mod algorithms;
+mod certificate;
 mod cipher;
 mod exchange;
 mod mac;
 mod mlkem;
 mod modp;
+mod path;
 mod prf;
 mod separate;
+pub(crate) mod signature;
 mod weakness;
 
 pub use algorithms::{Encryption, Group, Integrity, Prf};
+pub use certificate::Certificate;
 pub use cipher::{OpenError, Opened, Protection, ProtectionError};
 pub use exchange::{ExchangeError, KeyAnswer, KeyExchange};
+pub use path::{Disbelief, RSA_BITS, RevocationList, Trust};
+pub use signature::{Hash, KeyKind, SignatureScheme};
 
 /// Octets that are wiped when dropped and never printed.
 pub type Secret = secrecy::SecretSlice<u8>;

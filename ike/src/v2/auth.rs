@@ -1,27 +1,30 @@
-//! IKE_AUTH as initiator, with a pre-shared key (RFC 7296 §1.2, §2.15).
+//! IKE_AUTH as initiator (RFC 7296 §1.2, §2.15).
 
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::certificates;
 use super::channel::Unopened;
 use super::child::{self, AgreedChild};
 use super::intermediate::Agreement;
 use super::lines::CHILDLESS;
 use super::mobike;
 use super::payloads::{self, Datagram};
-use super::proof::{self, Said};
+use super::proof::{self, Claim, Proof, Said};
 use super::redirect;
+use super::signing::{AuthSigning, SIGNING};
 use super::state::{Closing, Common, Established, State};
 use super::timers::Timer;
 use super::window::{Retransmission, Window};
+use crate::beliefs::Beliefs;
 use crate::engine::Engine;
 use crate::identity;
 use crate::proposal::Keying;
 use crate::rejection::{error, unsupported};
 use crate::wire::registry::{exchange, notify};
-use crate::wire::{IdentificationPayload, Payload};
+use crate::wire::{AuthPayload, IdentificationPayload, Payload};
 use crate::{
-    Childless, Connection, DropCause, Identity, Outage, PostQuantumPresharedKey, Reason, Side, Stage,
+    Action, Childless, Connection, DropCause, Outage, PostQuantumPresharedKey, Reason, SaId, Side, Stage,
 };
 
 /// Initiator: we proved who we are and wait for the peer to do so.
@@ -52,26 +55,9 @@ impl AuthSent {
         common: &Common,
         payloads: &[Payload],
         settings: &'a Connection,
+        beliefs: (&Beliefs, Instant),
     ) -> Result<Option<&'a PostQuantumPresharedKey>, Outage> {
-        let refused = |reason, side| Outage::plain(reason, side, Stage::IkeAuth);
-        let Some(proof) = payloads::authentication(payloads) else {
-            return Err(match payloads::error(payloads) {
-                Some(error) => {
-                    let first = child::first_line(settings);
-                    child::refused_by_peer(error.kind, (settings, &first), Keying::Inherited, false)
-                }
-                None => refused(Reason::ProtocolError, Side::We),
-            });
-        };
-        if unsupported(payloads).is_some() {
-            return Err(refused(Reason::ProtocolError, Side::We));
-        }
-        let Some(identity) = payloads::responder_identity(payloads) else {
-            return Err(refused(Reason::ProtocolError, Side::We));
-        };
-        if !identity::matches(identity, &settings.remote_identity) {
-            return Err(unexpected(identity, &settings.remote_identity));
-        }
+        let (proof, identity) = said(payloads, settings)?;
         let used = if common.extensions.ppk {
             proof::used(payloads, settings).ok_or_else(|| without_ppk(settings))?
         } else {
@@ -82,11 +68,39 @@ impl AuthSent {
             peer_nonce: &self.agreement.initiator_nonce,
             identity,
         };
-        if proof::proves(&self.agreement.channel, (proof, said), settings, used) {
-            Ok(used)
-        } else {
-            Err(refused(Reason::AuthenticationFailed, Side::We))
-        }
+        let claim = Claim {
+            proof,
+            said,
+            payloads,
+        };
+        let remote = &settings.authentication.remote;
+        proof::judge(&self.agreement.channel, claim, remote, used, beliefs).map(|()| used)
+    }
+}
+
+/// The proof and the identity in an answer, if it is one of the peer that we expect.
+fn said<'p>(
+    payloads: &'p [Payload],
+    settings: &Connection,
+) -> Result<(&'p AuthPayload, &'p IdentificationPayload), Outage> {
+    let broken = || Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeAuth);
+    let Some(proof) = payloads::authentication(payloads) else {
+        return Err(match payloads::error(payloads) {
+            Some(error) => {
+                let first = child::first_line(settings);
+                child::refused_by_peer(error.kind, (settings, &first), Keying::Inherited, false)
+            }
+            None => broken(),
+        });
+    };
+    if unsupported(payloads).is_some() {
+        return Err(broken());
+    }
+    let identity = payloads::responder_identity(payloads).ok_or_else(broken)?;
+    if identity::is_expected(identity, &settings.remote_identity) {
+        Ok((proof, identity))
+    } else {
+        Err(unexpected(identity, &settings.remote_identity.to_string()))
     }
 }
 
@@ -103,23 +117,20 @@ pub(super) fn without_ppk(settings: &Connection) -> Outage {
     }
 }
 
-pub(super) fn unexpected(said: &IdentificationPayload, expected: &Identity) -> Outage {
+pub(super) fn unexpected(said: &IdentificationPayload, expected: &str) -> Outage {
     Outage {
         reason: Reason::PeerIdentityUnexpected,
         side: Side::We,
         stage: Stage::IkeAuth,
         offered: identity::words(said),
-        expected: expected.to_string(),
+        expected: expected.to_owned(),
     }
 }
 
 impl Engine {
-    /// Proves who we are and asks for the child.
-    pub(crate) fn auth_request(&mut self, mut common: Common, mut agreement: Agreement, now: Instant) {
-        let Some(name) = common.connection.clone() else {
-            return;
-        };
-        let Some(settings) = self.settings_of(&name) else {
+    /// Proves who we are and asks for the child; perhaps our proof is to be signed first.
+    pub(crate) fn auth_request(&mut self, mut common: Common, agreement: Agreement, now: Instant) {
+        let Some(settings) = common.connection.as_ref().and_then(|name| self.settings_of(name)) else {
             return;
         };
         let identity = proof::our_identity(&settings);
@@ -128,17 +139,44 @@ impl Engine {
             peer_nonce: &agreement.responder_nonce,
             identity: &identity,
         };
-        let proof = proof::prove_first(&agreement.channel, said, &settings, common.extensions.ppk);
-        let mut payloads = vec![Payload::IdentificationInitiator(identity)];
+        let keys = proof::keys_of_first(&settings, common.extensions.ppk);
+        let how = (&settings.authentication.local, common.extensions.hashes);
+        match proof::prove(&agreement.channel, said, how, &keys) {
+            Ok(Proof::Ready(proofs)) => self.auth_asked(common, agreement, proofs, now),
+            Ok(Proof::Owed(unsigned, to_be_signed)) => {
+                self.out.push(Action::Sign(SaId(common.spi), to_be_signed));
+                common.timers.set(Timer::Expiry, Some(now + SIGNING));
+                let signing = AuthSigning { agreement, unsigned };
+                self.keep(common, State::AuthSigning(Box::new(signing)));
+            }
+            Err(outage) => self.ended(&common, Some(outage), now),
+        }
+    }
+
+    /// The request, with these proofs.
+    pub(super) fn auth_asked(
+        &mut self,
+        mut common: Common,
+        mut agreement: Agreement,
+        proofs: Vec<AuthPayload>,
+        now: Instant,
+    ) {
+        let Some(settings) = common.connection.as_ref().and_then(|name| self.settings_of(name)) else {
+            return;
+        };
+        let mut payloads = vec![Payload::IdentificationInitiator(proof::our_identity(&settings))];
+        payloads.extend(certificates::ours(&settings));
         if let Some(contact) = self.first_contact(&settings, common.spi) {
             let kept = self
                 .carries_on
                 .then(|| payloads::status(notify::CARRIES_ON, Vec::new()));
             payloads.extend(std::iter::once(contact).chain(kept));
         }
-        let expected = identity::to_payload(&settings.remote_identity);
-        payloads.push(Payload::IdentificationResponder(expected));
-        payloads.extend(proof);
+        payloads.extend(certificates::request(std::iter::once(settings.as_ref())));
+        let expected = identity::to_say(&settings.remote_identity);
+        payloads.extend(expected.map(Payload::IdentificationResponder));
+        let keys = proof::keys_of_first(&settings, common.extensions.ppk);
+        payloads.extend(proof::first(proofs, &keys));
         payloads.extend(mobike::announcements(&settings));
         common.extensions.childless = settings.childless == Childless::Force;
         let inbound = (!common.extensions.childless).then(|| self.fresh_child_spi());
@@ -181,7 +219,7 @@ impl Engine {
                 return self.childless(common, *state, outage, now);
             }
         };
-        match state.check(&common, &payloads, &settings) {
+        match state.check(&common, &payloads, &settings, (&self.beliefs, now)) {
             Ok(ppk) => {
                 common.extensions.ppk = ppk.is_some();
                 ppk.into_iter()
@@ -189,6 +227,7 @@ impl Engine {
             }
             Err(outage) => return self.auth_failed(common, *state, outage, now),
         }
+        common.proved = payloads::responder_identity(&payloads).and_then(identity::from_payload);
         if let Some(to) = redirect::wanted(&payloads, &common, &settings) {
             return self.redirected_after_proof(common, *state, to, now);
         }

@@ -1,33 +1,39 @@
-//! IKE_AUTH as responder, with a pre-shared key (RFC 7296 §1.2, §2.15).
+//! IKE_AUTH as responder (RFC 7296 §1.2, §2.15).
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::auth::{unexpected, without_ppk};
-use super::channel::{Channel, Unopened};
+use super::certificates;
+use super::channel::Unopened;
 use super::child;
 use super::lines::CHILDLESS;
 use super::mobike;
 use super::nat::Path;
 use super::payloads::{self, Datagram};
-use super::proof::{self, Said};
+use super::proof::{self, Claim, Proof, Said};
+use super::signing::AnswerSigning;
 use super::state::{Answering, Common, Established, InitAnswered, Refused, State};
 use super::timers::Timer;
 use super::window::Window;
+use crate::beliefs::Beliefs;
 use crate::engine::Engine;
 use crate::identity;
 use crate::proposal::{IkeSuite, Keying};
 use crate::rejection::{Rejection, error, unsupported};
 use crate::wire::registry::{exchange, notify};
-use crate::wire::{IdentificationPayload, Payload};
+use crate::wire::{AuthPayload, IdentificationPayload, Payload};
 use crate::{
-    Childless, Connection, ConnectionName, DropCause, Outage, PostQuantumPresharedKey, Reason, Side, Stage,
+    Action, Childless, Connection, ConnectionName, DropCause, Identity, Outage, PostQuantumPresharedKey,
+    Reason, SaId, Side, Stage,
 };
 
 /// What an authenticated peer asks for.
-struct Authenticated {
-    name: ConnectionName,
-    settings: Arc<Connection>,
+pub(super) struct Authenticated {
+    pub(super) name: ConnectionName,
+    pub(super) settings: Arc<Connection>,
+    /// Who it is.
+    identity: Option<Identity>,
     initial_contact: bool,
     carries_on: bool,
     /// The post-quantum preshared key that both sides use.
@@ -50,6 +56,7 @@ impl InitAnswered {
         common: &Common,
         (payloads, identity): (&[Payload], &IdentificationPayload),
         settings: &Connection,
+        beliefs: (&Beliefs, Instant),
     ) -> Result<Option<PostQuantumPresharedKey>, Outage> {
         let chosen = proof::choose(payloads, settings);
         let (ppk, proof) = chosen.ok_or_else(|| without_ppk(settings))?;
@@ -59,33 +66,17 @@ impl InitAnswered {
             peer_nonce: &peer_nonce,
             identity,
         };
-        let good = self
-            .channel(common)
-            .is_some_and(|channel| proof::proves(channel, (&proof, said), settings, ppk));
-        good.then(|| ppk.cloned()).ok_or_else(|| Outage {
-            offered: identity::words(identity),
-            ..Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::IkeAuth)
-        })
+        let claim = Claim {
+            proof: &proof,
+            said,
+            payloads,
+        };
+        let channel = self.channel(common);
+        let channel =
+            channel.ok_or_else(|| Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeAuth))?;
+        let remote = &settings.authentication.remote;
+        proof::judge(channel, claim, remote, ppk, beliefs).map(|()| ppk.cloned())
     }
-}
-
-/// IDr and AUTH; `message` is our IKE_SA_INIT answer.
-fn our_proof(
-    channel: &Channel,
-    (message, peer_nonce): (&[u8], &[u8]),
-    settings: &Connection,
-) -> [Payload; 2] {
-    let identity = proof::our_identity(settings);
-    let said = Said {
-        message,
-        peer_nonce,
-        identity: &identity,
-    };
-    let proof = proof::prove(channel, said, settings, None);
-    [
-        Payload::IdentificationResponder(identity),
-        Payload::Authentication(proof),
-    ]
 }
 
 /// RFC 6023 §3: neither SA nor selectors.
@@ -120,17 +111,61 @@ impl Engine {
             Err(Unopened::Invalid) => {
                 let rejection =
                     Rejection::answered(Some(DropCause::Malformed), notify::INVALID_SYNTAX, Vec::new());
-                return self.auth_refused(common, *state, (rejection, datagram), now);
+                return self.auth_refused(common, *state, (rejection, datagram.path(), datagram.exchange()));
             }
         };
         if state.group_awaited().is_some() {
-            return self.intermediate_asked(common, state, (&payloads, datagram), now);
+            return self.intermediate_asked(common, state, (&payloads, datagram));
         }
         match self.judge_auth(&common, &mut state, &payloads, now) {
-            Ok(authenticated) => {
-                self.auth_accepted(common, *state, (authenticated, &payloads, datagram), now);
+            Ok(peer) => self.answer_peer(common, state, (peer, payloads, datagram), now),
+            Err(rejection) => {
+                self.auth_refused(common, *state, (rejection, datagram.path(), datagram.exchange()));
             }
-            Err(rejection) => self.auth_refused(common, *state, (rejection, datagram), now),
+        }
+    }
+
+    /// Proves who we are to an authenticated peer; perhaps our proof is to be signed first.
+    fn answer_peer(
+        &mut self,
+        common: Common,
+        mut state: Box<InitAnswered>,
+        (peer, payloads, datagram): (Authenticated, Vec<Payload>, &Datagram),
+        now: Instant,
+    ) {
+        let (message, peer_nonce) = (state.answer.clone(), state.initiator_nonce.clone());
+        let identity = proof::our_identity(&peer.settings);
+        let said = Said {
+            message: &message,
+            peer_nonce: &peer_nonce,
+            identity: &identity,
+        };
+        let Some(channel) = state.channel(&common) else {
+            return;
+        };
+        let how = (&peer.settings.authentication.local, common.extensions.hashes);
+        let (path, exchange) = (datagram.path(), datagram.exchange());
+        match proof::prove(channel, said, how, &[peer.ppk.as_ref()]) {
+            Ok(Proof::Ready(proofs)) => {
+                self.auth_accepted(common, *state, (peer, &payloads, path), (proofs, now));
+            }
+            Ok(Proof::Owed(unsigned, to_be_signed)) => {
+                self.out.push(Action::Sign(SaId(common.spi), to_be_signed));
+                let state = AnswerSigning {
+                    state: *state,
+                    peer,
+                    payloads,
+                    path,
+                    exchange,
+                    unsigned,
+                };
+                self.keep(common, State::AnswerSigning(Box::new(state)));
+            }
+            Err(outage) => {
+                self.noted(&peer.name, &outage, now);
+                let rejection = Rejection::refused(notify::AUTHENTICATION_FAILED, outage);
+                self.auth_refused(common, *state, (rejection, path, exchange));
+            }
         }
     }
 
@@ -154,7 +189,7 @@ impl Engine {
             now,
         )?;
         let ppk = state
-            .proven(common, (payloads, said), &settings)
+            .proven(common, (payloads, said), &settings, (&self.beliefs, now))
             .map_err(|outage| {
                 self.noted(&name, &outage, now);
                 Rejection::refused(notify::AUTHENTICATION_FAILED, outage)
@@ -167,6 +202,7 @@ impl Engine {
         Ok(Authenticated {
             name,
             settings,
+            identity: identity::from_payload(said),
             initial_contact,
             carries_on,
             ppk,
@@ -182,7 +218,7 @@ impl Engine {
         now: Instant,
     ) -> Result<(ConnectionName, Arc<Connection>), Rejection> {
         let expects = |settings: &Connection| {
-            identity::matches(said, &settings.remote_identity)
+            identity::is_expected(said, &settings.remote_identity)
                 && wanted.is_none_or(|wanted| identity::matches(wanted, &settings.local_identity))
         };
         if let Some(found) = self.expecting(path, suite, expects) {
@@ -194,10 +230,10 @@ impl Engine {
                 continue;
             };
             let outage = match wanted {
-                Some(wanted) if identity::matches(said, &settings.remote_identity) => {
-                    unexpected(wanted, &settings.local_identity)
+                Some(wanted) if identity::is_expected(said, &settings.remote_identity) => {
+                    unexpected(wanted, &settings.local_identity.to_string())
                 }
-                _ => unexpected(said, &settings.remote_identity),
+                _ => unexpected(said, &settings.remote_identity.to_string()),
             };
             self.noted(&name, &outage, now);
             rejection.outage = Some(outage);
@@ -210,17 +246,15 @@ impl Engine {
         &mut self,
         common: Common,
         state: InitAnswered,
-        (rejection, datagram): (Rejection, &Datagram),
-        _now: Instant,
+        (rejection, path, request): (Rejection, Path, (u8, u32)),
     ) {
-        self.dropped(datagram.remote, rejection.cause);
+        self.dropped(path.remote, rejection.cause);
         let Some(mut channel) = state.into_channel() else {
             return;
         };
         let payloads: Vec<_> = rejection.answer.into_iter().map(Payload::Notify).collect();
-        let request = (datagram.header.exchange_type, datagram.header.message_id);
         let answer = channel.answer(request.0, request.1, &payloads, self.random.as_mut());
-        self.send(datagram.path(), answer.clone());
+        self.send(path, answer.clone());
         let refused = Refused {
             channel,
             answer,
@@ -230,33 +264,34 @@ impl Engine {
     }
 
     /// The peer is who it says: from here on the SA is the connection's only one.
-    fn auth_accepted(
+    pub(super) fn auth_accepted(
         &mut self,
         mut common: Common,
         state: InitAnswered,
-        (peer, payloads, datagram): (Authenticated, &[Payload], &Datagram),
-        now: Instant,
+        (peer, payloads, path): (Authenticated, &[Payload], Path),
+        (proofs, now): (Vec<AuthPayload>, Instant),
     ) {
         let Authenticated {
             name,
             settings,
+            identity,
             initial_contact,
             carries_on,
             ppk,
         } = peer;
         let (nat, suite, id) = (state.nat, state.suite, state.next);
         let nonces = (state.initiator_nonce.clone(), state.responder_nonce.clone());
-        let init_answer = state.answer.clone();
         let Some(mut channel) = state.into_channel() else {
             return;
         };
         ppk.iter().for_each(|ppk| channel.mix(&ppk.secret));
         (common.extensions.ppk, common.extensions.childless) = (ppk.is_some(), false);
         self.half_open.remove(common.spi);
-        common.path = datagram.path();
-        common.connection = Some(name.clone());
+        (common.path, common.proved, common.connection) = (path, identity, Some(name.clone()));
         common.timers.set(Timer::Expiry, Some(now + child::PATIENCE));
-        let mut proof = our_proof(&channel, (&init_answer, &nonces.0), &settings).to_vec();
+        let mut proof = vec![Payload::IdentificationResponder(proof::our_identity(&settings))];
+        let proofs = proofs.into_iter().map(Payload::Authentication);
+        proof.extend(certificates::ours(&settings).into_iter().chain(proofs));
         proof.extend(ppk.map(|_| proof::confirmation()));
         proof.extend(self.first_contact(&settings, common.spi));
         common.mobility = self.mobility(payloads, &settings);

@@ -74,7 +74,12 @@ impl Engine {
                 }
                 self.keep(common, State::Closing(state));
             }
-            State::InitSent(_) | State::IntermediateSent(_) | State::InitAnswered(_) | State::Refused(_) => {}
+            State::InitSent(_)
+            | State::IntermediateSent(_)
+            | State::InitAnswered(_)
+            | State::AuthSigning(_)
+            | State::AnswerSigning(_)
+            | State::Refused(_) => {}
         }
     }
 
@@ -194,6 +199,8 @@ impl Engine {
             other @ (State::InitSent(_)
             | State::InitAnswered(_)
             | State::IntermediateSent(_)
+            | State::AuthSigning(_)
+            | State::AnswerSigning(_)
             | State::AuthSent(_)
             | State::Refused(_)
             | State::Closing(_)) => return self.keep(common, other),
@@ -231,6 +238,8 @@ impl Engine {
             other @ (State::InitSent(_)
             | State::InitAnswered(_)
             | State::IntermediateSent(_)
+            | State::AuthSigning(_)
+            | State::AnswerSigning(_)
             | State::AuthSent(_)
             | State::Refused(_)
             | State::Closing(_)) => self.keep(common, other),

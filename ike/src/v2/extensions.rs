@@ -1,6 +1,7 @@
 //! What two peers may use beyond RFC 7296, as they announce it in IKE_SA_INIT.
 
 use super::payloads;
+use crate::crypto::Hash;
 use crate::wire::Payload;
 use crate::wire::registry::{hash, notify};
 use crate::{Childless, Connection, Extension};
@@ -24,7 +25,7 @@ pub(crate) struct Extensions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Hashes([Option<u16>; HASHES.len()]);
 
-/// What we can sign and verify with.
+/// What we can sign and verify with, in the order of [`Hash::SHA2`].
 const HASHES: [u16; 3] = [hash::SHA2_256, hash::SHA2_384, hash::SHA2_512];
 
 impl Hashes {
@@ -32,6 +33,17 @@ impl Hashes {
     fn announced(data: &[u8]) -> Self {
         let theirs = |ours: &u16| data.chunks_exact(2).any(|id| id == ours.to_be_bytes());
         Self(HASHES.map(|ours| Some(ours).filter(theirs)))
+    }
+
+    /// The one that both sides want most.
+    pub(crate) fn common(self) -> Option<Hash> {
+        Hash::SHA2.into_iter().find(|hash| self.has(*hash))
+    }
+
+    /// Whether both sides have it.
+    pub(crate) fn has(self, hash: Hash) -> bool {
+        let mut ours = Hash::SHA2.into_iter().zip(self.0);
+        ours.any(|(ours, theirs)| ours == hash && theirs.is_some())
     }
 
     fn is_empty(self) -> bool {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::certificates;
 use super::extensions::{self, Extensions};
 use super::init::{NONCE, exchange_payloads, malformed};
 use super::nat::Path;
@@ -170,6 +171,7 @@ impl Engine {
         let (agreed, answers) = extensions::answered(announced, welcoming.iter().map(AsRef::as_ref));
         payloads.extend(extensions::announcements());
         payloads.extend(answers);
+        payloads.extend(certificates::request(welcoming.iter().map(AsRef::as_ref)));
         let header = Header::new(initiator_spi, spi, exchange::IKE_SA_INIT, Header::RESPONSE, 0);
         let answer = Message { header, payloads }.encode();
         self.send(path, answer.clone());

@@ -150,14 +150,15 @@ impl Engine {
         common: Common,
         mut state: Box<InitAnswered>,
         (payloads, datagram): (&[Payload], &Datagram),
-        now: Instant,
     ) {
         match self.exchange_further(&common, &mut state, payloads) {
             Ok(answer) => {
                 self.send(datagram.path(), answer);
                 self.keep(common, State::InitAnswered(state));
             }
-            Err(rejection) => self.auth_refused(common, *state, (rejection, datagram), now),
+            Err(rejection) => {
+                self.auth_refused(common, *state, (rejection, datagram.path(), datagram.exchange()));
+            }
         }
     }
 

@@ -202,6 +202,18 @@ impl SideKeys {
         prf.compute(pad.expose_secret(), &signed).expose_secret().to_vec()
     }
 
+    /// What this side signs, InitiatorSignedOctets or ResponderSignedOctets (§2.15).
+    pub fn signed_octets(&self, proven: &Proven<'_>) -> Vec<u8> {
+        let maced = self.maced_identity(proven);
+        let parts = [
+            proven.message,
+            proven.peer_nonce,
+            maced.expose_secret(),
+            proven.intermediate,
+        ];
+        parts.concat()
+    }
+
     /// Whether `claimed` is this side's AUTH value, in constant time.
     pub fn verify_shared_key(&self, secret: &Secret, proven: &Proven<'_>, claimed: &[u8]) -> bool {
         let expected = Zeroizing::new(self.shared_key_proof(secret, proven));

@@ -69,7 +69,11 @@ impl Engine {
             State::AuthSent(state) => state.request.tick(now),
             State::Established(state) => state.window.tick(now),
             State::Closing(state) => state.window.tick(now),
-            State::InitAnswered(_) | State::Answering(_) | State::Refused(_) => Overdue::Wait,
+            State::InitAnswered(_)
+            | State::AuthSigning(_)
+            | State::AnswerSigning(_)
+            | State::Answering(_)
+            | State::Refused(_) => Overdue::Wait,
         };
         match overdue {
             Overdue::Wait => self.keep(common, state),
@@ -112,7 +116,12 @@ impl Engine {
                 self.remove_children(&mut state, now);
                 self.ended(common, Some(gone(Reason::PeerSilent, Stage::Established)), now);
             }
-            State::Closing(_) | State::InitAnswered(_) | State::Answering(_) | State::Refused(_) => {}
+            State::Closing(_)
+            | State::InitAnswered(_)
+            | State::AuthSigning(_)
+            | State::AnswerSigning(_)
+            | State::Answering(_)
+            | State::Refused(_) => {}
         }
     }
 
@@ -121,6 +130,11 @@ impl Engine {
         match state {
             State::InitAnswered(_) | State::Refused(_) => {
                 self.half_open.remove(common.spi);
+            }
+            State::AuthSigning(_) => self.never_signed(&common, now),
+            State::AnswerSigning(state) => {
+                self.half_open.remove(common.spi);
+                self.unsigned(&state.peer.name, now);
             }
             State::Established(mut state) if !state.children.carry() => {
                 self.remove_children(&mut state, now);

@@ -2,6 +2,7 @@
 
 mod auth;
 mod auth_answer;
+mod certificates;
 mod channel;
 pub(crate) mod child;
 mod child_answer;
@@ -29,6 +30,7 @@ pub(crate) mod payloads;
 mod proof;
 pub(crate) mod redirect;
 mod rekey;
+mod signing;
 mod staging;
 pub(crate) mod state;
 mod succession;

@@ -26,6 +26,11 @@ impl Datagram {
             remote: self.remote,
         }
     }
+
+    /// The exchange and its id.
+    pub(crate) fn exchange(&self) -> (u8, u32) {
+        (self.header.exchange_type, self.header.message_id)
+    }
 }
 
 /// The gateway that the data of a REDIRECT names, in words (RFC 5685 §9.1).

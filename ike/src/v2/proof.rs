@@ -1,12 +1,19 @@
-//! The AUTH payload with a pre-shared key (RFC 7296 §2.15), and what a post-quantum preshared key adds (RFC 8784).
+//! The AUTH payload (RFC 7296 §2.15), and what a post-quantum preshared key adds (RFC 8784).
 
+use std::time::Instant;
+
+use super::certificates::{self, Unsigned};
 use super::channel::Channel;
+use super::extensions::Hashes;
 use super::keys::{Proven, SideKeys};
 use super::payloads;
+use crate::beliefs::Beliefs;
 use crate::identity;
 use crate::wire::registry::{authentication, notify};
 use crate::wire::{AuthPayload, IdentificationPayload, Payload};
-use crate::{Authentication, Connection, PostQuantumPresharedKey};
+use crate::{
+    Connection, LocalProof, Outage, PostQuantumPresharedKey, Reason, RemoteProof, Side, Stage, ToBeSigned,
+};
 
 /// The type of an id of a post-quantum preshared key that is the same octets for ever (RFC 8784 §5.1).
 const FIXED: u8 = 2;
@@ -22,45 +29,96 @@ pub(crate) struct Said<'a> {
     pub(crate) identity: &'a IdentificationPayload,
 }
 
-/// Whether the peer's proof is right; with the post-quantum preshared key, if there is one.
-pub(crate) fn proves(
-    channel: &Channel,
-    (proof, said): (&AuthPayload, Said<'_>),
-    settings: &Connection,
-    ppk: Option<&PostQuantumPresharedKey>,
-) -> bool {
-    let Authentication::PreSharedKey(secret) = &settings.authentication;
-    let (_, peer) = channel.sides();
-    let good = |peer: &SideKeys| {
-        let body = payloads::identity_body(said.identity);
-        peer.verify_shared_key(secret, &said.proven(&body, &channel.int_auth()), &proof.data)
-    };
-    proof.method == authentication::SHARED_KEY
-        && match ppk {
-            Some(ppk) => good(&peer.mixed(&ppk.secret)),
-            None => good(peer),
-        }
+/// What a peer says of itself, and how it proves that.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) proof: &'a AuthPayload,
+    pub(crate) said: Said<'a>,
+    /// All payloads of its message; its certificates stand there.
+    pub(crate) payloads: &'a [Payload],
 }
 
-/// Our AUTH payload; with the post-quantum preshared key, if there is one.
+/// Our AUTH payloads: one with each post-quantum preshared key.
+pub(crate) enum Proof {
+    /// They are made.
+    Ready(Vec<AuthPayload>),
+    /// They are to be signed.
+    Owed(Unsigned, ToBeSigned),
+}
+
+/// Judges the peer's proof; with the post-quantum preshared key, if there is one. What comes back is why it is not right.
+pub(crate) fn judge(
+    channel: &Channel,
+    claim: Claim<'_>,
+    remote: &RemoteProof,
+    ppk: Option<&PostQuantumPresharedKey>,
+    (beliefs, now): (&Beliefs, Instant),
+) -> Result<(), Outage> {
+    let (_, peer) = channel.sides();
+    let mixed = ppk.map(|ppk| peer.mixed(&ppk.secret));
+    let peer = mixed.as_ref().unwrap_or(peer);
+    let body = payloads::identity_body(claim.said.identity);
+    let int_auth = channel.int_auth();
+    let proven = claim.said.proven(&body, &int_auth);
+    match remote {
+        RemoteProof::PreSharedKey(secret) => {
+            let offered = identity::words(claim.said.identity);
+            let refused = Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::IkeAuth);
+            if claim.proof.method != authentication::SHARED_KEY {
+                let method = certificates::method_words(claim.proof.method);
+                return Err(Outage {
+                    offered: format!("{offered}, by {method}"),
+                    expected: "a pre-shared key".to_owned(),
+                    ..refused
+                });
+            }
+            let good = peer.verify_shared_key(&secret.0, &proven, &claim.proof.data);
+            good.then_some(()).ok_or(Outage { offered, ..refused })
+        }
+        RemoteProof::Certificate(expected) => {
+            let signed = peer.signed_octets(&proven);
+            certificates::judge(claim, expected, &signed, (beliefs, now))
+        }
+    }
+}
+
+/// Our AUTH payloads, one with each of these post-quantum preshared keys or without one, as they stand here.
 pub(crate) fn prove(
     channel: &Channel,
     said: Said<'_>,
-    settings: &Connection,
-    ppk: Option<&PostQuantumPresharedKey>,
-) -> AuthPayload {
-    let Authentication::PreSharedKey(secret) = &settings.authentication;
+    (local, hashes): (&LocalProof, Hashes),
+    keys: &[Option<&PostQuantumPresharedKey>],
+) -> Result<Proof, Outage> {
     let (ours, _) = channel.sides();
-    let value = |ours: &SideKeys| {
-        let body = payloads::identity_body(said.identity);
-        ours.shared_key_proof(secret, &said.proven(&body, &channel.int_auth()))
-    };
-    AuthPayload {
-        method: authentication::SHARED_KEY,
-        data: match ppk {
-            Some(ppk) => value(&ours.mixed(&ppk.secret)),
-            None => value(ours),
-        },
+    let body = payloads::identity_body(said.identity);
+    let int_auth = channel.int_auth();
+    let proven = said.proven(&body, &int_auth);
+    let sides = keys.iter().map(|ppk| match ppk {
+        Some(ppk) => ours.mixed(&ppk.secret),
+        None => ours.clone(),
+    });
+    match local {
+        LocalProof::PreSharedKey(secret) => {
+            let payload = |side: SideKeys| AuthPayload {
+                method: authentication::SHARED_KEY,
+                data: side.shared_key_proof(&secret.0, &proven),
+            };
+            Ok(Proof::Ready(sides.map(payload).collect()))
+        }
+        LocalProof::Certificate(own) => {
+            let messages = sides.map(|side| side.signed_octets(&proven)).collect();
+            let unsigned = Unsigned::choose(own, hashes)?;
+            let scheme = unsigned.scheme;
+            let key = own.key.clone();
+            Ok(Proof::Owed(
+                unsigned,
+                ToBeSigned {
+                    key,
+                    scheme,
+                    messages,
+                },
+            ))
+        }
     }
 }
 
@@ -69,23 +127,29 @@ pub(crate) fn our_identity(settings: &Connection) -> IdentificationPayload {
     identity::to_payload(&settings.local_identity)
 }
 
-/// The initiator's AUTH payload and what goes with it if both sides have a post-quantum preshared key: its name and,
-/// unless it is required, a proof without it (RFC 8784 §3).
-pub(crate) fn prove_first(
-    channel: &Channel,
-    said: Said<'_>,
-    settings: &Connection,
-    both: bool,
-) -> Vec<Payload> {
-    let ppk = settings.ppk.as_ref().filter(|_| both);
-    let mut payloads = vec![Payload::Authentication(prove(channel, said, settings, ppk))];
-    if let Some(ppk) = ppk {
-        payloads.push(payloads::status(notify::PPK_IDENTITY, name(ppk)));
-        let without = || prove(channel, said, settings, None).data;
-        let without = (!ppk.required).then(|| payloads::status(notify::NO_PPK_AUTH, without()));
-        payloads.extend(without);
+/// With which post-quantum preshared keys an initiator proves who it is if both sides have one: with its own and, unless it
+/// is required, without (RFC 8784 §3).
+pub(crate) fn keys_of_first(settings: &Connection, both: bool) -> Vec<Option<&PostQuantumPresharedKey>> {
+    match settings.ppk.as_ref().filter(|_| both) {
+        Some(ppk) if ppk.required => vec![Some(ppk)],
+        Some(ppk) => vec![Some(ppk), None],
+        None => vec![None],
     }
-    payloads
+}
+
+/// The initiator's AUTH payload and what goes with it: the name of its post-quantum preshared key, and a proof without that.
+pub(crate) fn first(
+    proofs: Vec<AuthPayload>,
+    keys: &[Option<&PostQuantumPresharedKey>],
+) -> impl Iterator<Item = Payload> {
+    let name = keys.first().copied().flatten().map(name);
+    let name = name.map(|name| payloads::status(notify::PPK_IDENTITY, name));
+    let mut proofs = proofs.into_iter();
+    let proof = proofs.next().map(Payload::Authentication);
+    let without = proofs
+        .next()
+        .map(|proof| payloads::status(notify::NO_PPK_AUTH, proof.data));
+    proof.into_iter().chain(name).chain(without)
 }
 
 /// Which post-quantum preshared key, if any, an initiator's proof is made with, and which proof that is; `None` if they

@@ -99,6 +99,8 @@ impl Engine {
             other @ (State::InitSent(_)
             | State::InitAnswered(_)
             | State::IntermediateSent(_)
+            | State::AuthSigning(_)
+            | State::AnswerSigning(_)
             | State::AuthSent(_)
             | State::Answering(_)
             | State::Established(_)

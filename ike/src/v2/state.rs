@@ -16,6 +16,7 @@ use super::lines::Lines;
 use super::mobike::Mobility;
 use super::nat::{Nat, Path};
 use super::rekey::Asked;
+use super::signing::{AnswerSigning, AuthSigning};
 use super::timers::{Lifetime, Timer, Timers};
 use super::window::Window;
 use crate::crypto::KeyAnswer;
@@ -41,6 +42,8 @@ pub(crate) struct Common {
     pub(crate) path: Path,
     /// Known from the start as initiator, after IKE_AUTH as responder.
     pub(crate) connection: Option<ConnectionName>,
+    /// Who the peer proved to be.
+    pub(crate) proved: Option<Identity>,
     /// When its first message was sent or arrived.
     pub(crate) begun: Instant,
     pub(crate) timers: Timers,
@@ -57,6 +60,10 @@ pub(crate) enum State {
     InitAnswered(Box<InitAnswered>),
     /// Initiator: an additional key exchange is under way.
     IntermediateSent(Box<IntermediateSent>),
+    /// Initiator: keys are agreed, and our proof is being signed.
+    AuthSigning(Box<AuthSigning>),
+    /// Responder: the peer is authenticated, and our proof is being signed.
+    AnswerSigning(Box<AnswerSigning>),
     /// Initiator: keys are agreed and IKE_AUTH was sent.
     AuthSent(Box<AuthSent>),
     /// Responder: the peer is authenticated; the answer is owed until the datapath carries the child.
@@ -208,6 +215,7 @@ impl Common {
             initiator,
             path,
             connection,
+            proved: None,
             begun,
             timers,
             mobility: None,
@@ -249,7 +257,11 @@ impl IkeSa {
                     .is_none()
                     .then(|| state.looking.unwrap_or(state.next_look()));
             }
-            State::InitAnswered(_) | State::Answering(_) | State::Refused(_) => {}
+            State::InitAnswered(_)
+            | State::AuthSigning(_)
+            | State::AnswerSigning(_)
+            | State::Answering(_)
+            | State::Refused(_) => {}
         }
         self.common.timers.set(Timer::Retransmission, retransmission);
         self.common.timers.set(Timer::Liveness, liveness);
@@ -264,6 +276,8 @@ impl IkeSa {
             State::InitSent(_)
             | State::InitAnswered(_)
             | State::IntermediateSent(_)
+            | State::AuthSigning(_)
+            | State::AnswerSigning(_)
             | State::AuthSent(_)
             | State::Refused(_)
             | State::Closing(_) => None,
@@ -285,11 +299,13 @@ impl IkeSa {
         announced.chain(mobility).collect()
     }
 
-    /// A view for status; `remote_identity` is what the peer proved if it is established.
-    pub(crate) fn snapshot(&self, remote_identity: &Identity) -> IkeSnapshot {
+    /// A view for status.
+    pub(crate) fn snapshot(&self) -> IkeSnapshot {
         let (initiator_spi, responder_spi) = self.common.spis();
         let (suite, nat) = match &self.state {
             State::IntermediateSent(state) => (Some(state.agreement.suite), state.agreement.nat),
+            State::AuthSigning(state) => (Some(state.agreement.suite), state.agreement.nat),
+            State::AnswerSigning(state) => (Some(state.state.suite), state.state.nat),
             State::AuthSent(state) => (Some(state.agreement.suite), state.agreement.nat),
             State::Answering(state) => (Some(state.established.suite), state.established.nat),
             State::Established(state) => (Some(state.suite), state.nat),
@@ -303,7 +319,7 @@ impl IkeSa {
             initiator: self.common.initiator,
             local: self.common.path.local,
             remote: self.common.path.remote,
-            remote_identity: self.established().map(|_| remote_identity.clone()),
+            remote_identity: self.established().and_then(|_| self.common.proved.clone()),
             algorithms: suite.map(|suite| suite.to_string()).unwrap_or_default(),
             nat_local: nat.local,
             nat_remote: nat.remote,

@@ -69,6 +69,7 @@ impl Succession {
         let mut common = Common::new((ours, theirs), old.path, now);
         (common.initiator, common.connection) = (self.initiator, old.connection.clone());
         (common.extensions, common.mobility) = (old.extensions, old.mobility.clone());
+        common.proved.clone_from(&old.proved);
         let (initiator_spi, responder_spi) = common.spis();
         let said = Said {
             initiator_nonce: &self.nonces.0,

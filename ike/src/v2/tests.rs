@@ -92,6 +92,7 @@ impl Two {
                     | Action::Watch(..)
                     | Action::MoveChild { .. }
                     | Action::Keepalive { .. }
+                    | Action::Sign(..)
                     | Action::Resolve(..)
                     | Action::Report(_) => {}
                 }
@@ -190,6 +191,7 @@ impl Two {
                 | Action::MoveChild { .. }
                 | Action::Keepalive { .. }
                 | Action::Resolve(..)
+                | Action::Sign(..)
                 | Action::Report(_) => {}
             }
         }
@@ -202,7 +204,7 @@ fn connection(side: usize) -> Connection {
     let encryption = Encryption::AesCbc(128);
     let integrity = Some(crypto::Integrity::HmacSha2_256_128);
     let mode = [Mode::InitiatorOnly, Mode::ResponderOnly][side];
-    let secret = Authentication::PreSharedKey(b"secret".to_vec().into());
+    let secret = Authentication::pre_shared_key(b"secret".to_vec().into());
     Connection {
         mode,
         ike_proposals: vec![IkeProposal {

@@ -73,7 +73,7 @@ mod tests {
 
     fn configured(octets: Option<u64>, packets: Option<u64>) -> Connection {
         let address = "192.0.2.1:500".parse().unwrap();
-        let secret = crate::Authentication::PreSharedKey(vec![1].into());
+        let secret = crate::Authentication::pre_shared_key(vec![1].into());
         Connection {
             child_octets: octets,
             child_packets: packets,

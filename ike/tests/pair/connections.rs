@@ -45,7 +45,7 @@ fn every_kind_of_identity_brings_a_tunnel_up() {
     for (said, expected) in kinds {
         let mut pair = Pair::with(|east, west| {
             east.local_identity = said.clone();
-            west.remote_identity = expected.clone();
+            west.remote_identity = expected.clone().into();
         });
         pair.run_until_quiet();
         pair.assert_up();
@@ -56,7 +56,7 @@ fn every_kind_of_identity_brings_a_tunnel_up() {
 fn another_distinguished_name_is_told_in_words() {
     let mut pair = Pair::with(|east, west| {
         east.local_identity = distinguished_name(12, b"Acme", b"gw 2");
-        west.remote_identity = distinguished_name(12, b"Acme", b"gw 1");
+        west.remote_identity = distinguished_name(12, b"Acme", b"gw 1").into();
     });
     pair.run_until_quiet();
     let outage = pair.west.outage();
@@ -204,8 +204,8 @@ fn a_peer_from_anywhere_is_found_by_its_identity() {
     let anywhere = |remote: Remote, id: &str, secret: &[u8]| Connection {
         remote,
         mode: Mode::Default,
-        remote_identity: Identity::Fqdn(id.to_owned()),
-        authentication: Authentication::PreSharedKey(secret.to_vec().into()),
+        remote_identity: Identity::Fqdn(id.to_owned()).into(),
+        authentication: Authentication::pre_shared_key(secret.to_vec().into()),
         ..connection("192.0.2.2", "192.0.2.1")
     };
     pair.configure_west([
@@ -219,7 +219,7 @@ fn a_peer_from_anywhere_is_found_by_its_identity() {
     for (known, id, secret) in [("b", "b.example", b"secret b"), ("c", "c.example", b"secret c")] {
         let east = Connection {
             local_identity: Identity::Fqdn(id.to_owned()),
-            authentication: Authentication::PreSharedKey(secret.to_vec().into()),
+            authentication: Authentication::pre_shared_key(secret.to_vec().into()),
             ..connection("192.0.2.1", "192.0.2.2")
         };
         pair.configure_east([("to-west", east)]);
@@ -236,9 +236,9 @@ fn a_peer_from_anywhere_is_found_by_its_identity() {
 fn a_peer_from_anywhere_must_prove_its_identity() {
     let mut pair = Pair::with(|east, west| {
         west.remote = Remote::Any;
-        west.remote_identity = Identity::Fqdn("east.example".to_owned());
+        west.remote_identity = Identity::Fqdn("east.example".to_owned()).into();
         east.local_identity = Identity::Fqdn("east.example".to_owned());
-        east.authentication = Authentication::PreSharedKey(b"another".to_vec().into());
+        east.authentication = Authentication::pre_shared_key(b"another".to_vec().into());
     });
     pair.run_until_quiet();
     assert!(!pair.west.is_up());
@@ -266,7 +266,7 @@ fn a_stranger_is_told_of_only_where_one_connection_can_be_meant() {
     let two = |pair: &mut Pair, names: &[&'static str]| {
         let anywhere = |id: &str| Connection {
             remote: Remote::Any,
-            remote_identity: Identity::Fqdn(id.to_owned()),
+            remote_identity: Identity::Fqdn(id.to_owned()).into(),
             ..connection("192.0.2.2", "192.0.2.1")
         };
         let connections = names.iter().map(|id| (name(id), anywhere(id))).collect();
@@ -299,7 +299,7 @@ fn a_peer_from_anywhere_is_answered_as_long_as_its_connection_is_there() {
     let anywhere = |id: &str, encryption: Encryption| {
         let settings = Connection {
             remote: Remote::Any,
-            remote_identity: Identity::Fqdn(id.to_owned()),
+            remote_identity: Identity::Fqdn(id.to_owned()).into(),
             ..connection("192.0.2.2", "192.0.2.1")
         };
         proposing(encryption, settings)

@@ -182,7 +182,7 @@ fn without_common_selectors_both_say_so() {
 #[test]
 fn different_secrets_are_found_by_the_responder() {
     let mut pair = Pair::with(|east, _| {
-        east.authentication = Authentication::PreSharedKey(b"another secret".to_vec().into());
+        east.authentication = Authentication::pre_shared_key(b"another secret".to_vec().into());
     });
     pair.run_for(Duration::from_millis(900));
     assert_eq!(
@@ -225,8 +225,8 @@ fn identity_decides_between_connections_of_the_same_addresses() {
     let side = |local: &str, remote: &str, ours: &str, theirs: &str, secret: &str| {
         let mut side = connection(local, remote);
         side.local_identity = Identity::Fqdn(ours.to_owned());
-        side.remote_identity = Identity::Fqdn(theirs.to_owned());
-        side.authentication = Authentication::PreSharedKey(secret.as_bytes().to_vec().into());
+        side.remote_identity = Identity::Fqdn(theirs.to_owned()).into();
+        side.authentication = Authentication::pre_shared_key(secret.as_bytes().to_vec().into());
         side.mode = if local == "192.0.2.2" {
             Mode::ResponderOnly
         } else {

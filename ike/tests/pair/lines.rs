@@ -99,7 +99,7 @@ fn the_datapath_watches_as_long_as_there_is_an_ike_sa() {
         connection("192.0.2.2", "192.0.2.1"),
     );
     one_on_demand(&mut east, &mut west);
-    west.remote_identity = east.local_identity.clone();
+    west.remote_identity = east.local_identity.clone().into();
     pair.configure_west([("to-east", west)]);
     pair.configure_east([("to-west", east)]);
     pair.run_for(Duration::from_secs(2));

@@ -169,7 +169,7 @@ fn a_new_mapping_is_told() {
     pair.east = Site::new("10.0.0.9", 1);
     pair.network.nat = Some(Nat::new("10.0.0.9", EAST));
     let (mut east, mut west) = (connection("10.0.0.9", WEST), connection(WEST, EAST));
-    west.remote_identity = east.local_identity.clone();
+    west.remote_identity = east.local_identity.clone().into();
     (east.mobike, west.mobike) = (Some(Vec::new()), Some(Vec::new()));
     (east.mode, west.mode) = (ike::Mode::InitiatorOnly, ike::Mode::ResponderOnly);
     pair.configure_west([("to-east", west)]);

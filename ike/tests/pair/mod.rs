@@ -10,6 +10,7 @@
 )]
 
 mod algorithms;
+mod certificates;
 mod child_collision;
 mod child_create;
 mod child_delete;
@@ -38,12 +39,14 @@ mod network;
 mod operator;
 mod pair;
 mod patience;
+mod pki;
 mod ppk;
 mod reasons;
 mod redirect;
 mod rekey;
 mod restart;
 mod selectors;
+mod signer;
 mod site;
 mod situation;
 mod table;

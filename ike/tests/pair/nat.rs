@@ -15,7 +15,7 @@ fn behind_a_nat() -> Pair {
     let mut west = connection("192.0.2.2", "192.0.2.1");
     west.mode = Mode::ResponderOnly;
     let mut east = connection("10.0.0.9", "192.0.2.2");
-    west.remote_identity = east.local_identity.clone();
+    west.remote_identity = east.local_identity.clone().into();
     east.mode = Mode::InitiatorOnly;
     pair.configure_west([("to-east", west)]);
     pair.configure_east([("to-west", east)]);

@@ -10,7 +10,7 @@ use crate::{Pair, name};
 
 type Ppk = Option<PostQuantumPresharedKey>;
 
-fn ppk(id: &str, secret: &str, required: bool) -> Ppk {
+pub(crate) fn ppk(id: &str, secret: &str, required: bool) -> Ppk {
     Some(PostQuantumPresharedKey {
         id: id.into(),
         secret: secret.as_bytes().to_vec().into(),

@@ -6,11 +6,11 @@ use ike::crypto::{Encryption, Group};
 use ike::wire::registry::notify;
 use ike::wire::{Header, Message, NotifyPayload, Payload};
 use ike::{
-    Authentication, ConnectionState, Event, Identity, Input, Limits, Mode, Outage, Reason, Settings, Side,
-    Stage, TrafficSelector,
+    Authentication, CertificateReason, ConnectionState, Event, Identity, Input, Limits, Mode, Outage, Reason,
+    Settings, Side, SignerReason, Stage, TrafficSelector,
 };
-use strum::VariantArray;
 
+use crate::certificates;
 use crate::connections::by_name;
 use crate::{Pair, connection, name, rekey};
 
@@ -19,33 +19,49 @@ const MOMENT: Duration = Duration::from_millis(900);
 /// Where a reason that the engine never gives is provoked: a file, and the test in it.
 type Elsewhere = (&'static str, &'static str);
 
+/// Where a reason is provoked that this engine alone does not give.
+fn elsewhere(reason: Reason) -> Option<Elsewhere> {
+    Some(match reason {
+        Reason::Clock => (
+            include_str!("../../../appliance/daemon/src/clock.rs"),
+            "jumps_are_told_both_ways_and_steady_time_is_not",
+        ),
+        Reason::NoAddress => (
+            include_str!("../../../appliance/daemon/src/outer.rs"),
+            "an_address_that_is_not_there_is_told",
+        ),
+        Reason::PortInUse => (
+            include_str!("../../../appliance/daemon/src/outer.rs"),
+            "a_taken_port_is_told_with_its_holder_and_had_once_it_is_free",
+        ),
+        Reason::SecretUnusable => (
+            include_str!("../../../appliance/daemon/src/http/tests/secrets.rs"),
+            "a_machine_that_lost_its_key_starts_and_takes_its_secrets_anew",
+        ),
+        Reason::Certificate(CertificateReason::Missing) => {
+            (include_str!("../../src/crypto/path.rs"), "nothing_is_missing")
+        }
+        Reason::Certificate(CertificateReason::Weak) => {
+            (include_str!("../../src/crypto/path.rs"), "a_short_key_is_weak")
+        }
+        Reason::Signer(SignerReason::KeyMissing | SignerReason::SignerSlow) => return None,
+        // Those of the providers of keys: their own tests provoke them, and the daemon takes each by its word.
+        Reason::Signer(_) => (
+            include_str!("../../../appliance/daemon/src/signer/fault.rs"),
+            "every_word_of_a_provider_is_a_reason",
+        ),
+        _ => return None,
+    })
+}
+
 /// Provokes a reason, each in its own way, and reads it back. A reason without a line here does not compile.
 fn provoked(reason: Reason) -> Result<Outage, Elsewhere> {
+    if let Some(elsewhere) = elsewhere(reason) {
+        return Err(elsewhere);
+    }
     let outage = match reason {
-        Reason::Clock => {
-            return Err((
-                include_str!("../../../appliance/daemon/src/clock.rs"),
-                "jumps_are_told_both_ways_and_steady_time_is_not",
-            ));
-        }
-        Reason::NoAddress => {
-            return Err((
-                include_str!("../../../appliance/daemon/src/outer.rs"),
-                "an_address_that_is_not_there_is_told",
-            ));
-        }
-        Reason::PortInUse => {
-            return Err((
-                include_str!("../../../appliance/daemon/src/outer.rs"),
-                "a_taken_port_is_told_with_its_holder_and_had_once_it_is_free",
-            ));
-        }
-        Reason::SecretUnusable => {
-            return Err((
-                include_str!("../../../appliance/daemon/src/http/tests/secrets.rs"),
-                "a_machine_that_lost_its_key_starts_and_takes_its_secrets_anew",
-            ));
-        }
+        Reason::Certificate(_) | Reason::Signer(_) => certificates::provoked(reason),
+        Reason::Clock | Reason::NoAddress | Reason::PortInUse | Reason::SecretUnusable => unreachable!(),
         Reason::Starting => starting(),
         Reason::IkeProposalMismatch => after(MOMENT, |pair| {
             pair.0.ike_proposals[0].encryption = Encryption::AesGcm16(256);
@@ -59,7 +75,7 @@ fn provoked(reason: Reason) -> Result<Outage, Elsewhere> {
         }),
         Reason::KeyExchangeGroupRefused => group_refused(),
         Reason::AuthenticationFailed => after(MOMENT, |pair| {
-            pair.0.authentication = Authentication::PreSharedKey(b"another".to_vec().into());
+            pair.0.authentication = Authentication::pre_shared_key(b"another".to_vec().into());
         }),
         Reason::PeerIdentityUnexpected => unexpected_identity(),
         Reason::NameDoesNotResolve => unresolved(),
@@ -249,14 +265,23 @@ fn configured() -> Outage {
     pair.west.outage()
 }
 
+/// As a test writes it.
+fn name_of(reason: Reason) -> String {
+    match reason {
+        Reason::Certificate(reason) => format!("{reason:?}"),
+        Reason::Signer(reason) => format!("{reason:?}"),
+        plain => format!("{plain:?}"),
+    }
+}
+
 /// The word that is read back is the reason's, and there is one thing to do.
 #[test]
 fn every_reason_is_provoked_and_read_back() {
-    for reason in Reason::VARIANTS {
-        match provoked(*reason) {
-            Ok(outage) => assert_eq!(outage.reason, *reason, "{outage:?}"),
+    for reason in Reason::all() {
+        match provoked(reason) {
+            Ok(outage) => assert_eq!(outage.reason, reason, "{outage:?}"),
             Err((file, test)) => assert!(
-                file.contains(&format!("fn {test}()")) && file.contains(&format!("{reason:?}")),
+                file.contains(&format!("fn {test}()")) && file.contains(&name_of(reason)),
                 "{reason:?} is not provoked by {test}"
             ),
         }
@@ -274,7 +299,7 @@ fn every_reason_is_provoked_and_read_back() {
 #[test]
 fn words_are_kebab_case_differ_and_are_written_down() {
     let readme = include_str!("../../README.md");
-    let mut words: Vec<_> = Reason::VARIANTS.iter().map(|reason| reason.word()).collect();
+    let mut words: Vec<_> = Reason::all().into_iter().map(Reason::word).collect();
     for word in &words {
         let kebab = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
         assert!(kebab, "{word}");
@@ -285,7 +310,7 @@ fn words_are_kebab_case_differ_and_are_written_down() {
     }
     words.sort_unstable();
     words.dedup();
-    assert_eq!(words.len(), Reason::VARIANTS.len());
+    assert_eq!(words.len(), Reason::all().len());
 }
 
 /// Both sides say what was offered and what was expected, as far as either can know.

@@ -103,7 +103,7 @@ fn two_of_one_pair(secret: &[u8]) -> [[(&'static str, Connection); 2]; 2] {
     let west = || Identity::Fqdn("west.example".to_owned());
     let east_side = ends.map(|(name, address)| {
         let mut east = connection("192.0.2.1", address);
-        east.remote_identity = west();
+        east.remote_identity = west().into();
         (name, east)
     });
     let west_side = ends.map(|(name, address)| {
@@ -112,7 +112,7 @@ fn two_of_one_pair(secret: &[u8]) -> [[(&'static str, Connection); 2]; 2] {
         (name, settings)
     });
     let [(a, mut first), second] = east_side;
-    first.authentication = Authentication::PreSharedKey(secret.to_vec().into());
+    first.authentication = Authentication::pre_shared_key(secret.to_vec().into());
     [[(a, first), second], west_side]
 }
 
@@ -269,7 +269,7 @@ fn a_changed_connection_is_closed_and_started_again() {
     let mut pair = Pair::established();
     let changed = |local, remote| {
         let mut changed = connection(local, remote);
-        changed.authentication = Authentication::PreSharedKey(b"a new secret".to_vec().into());
+        changed.authentication = Authentication::pre_shared_key(b"a new secret".to_vec().into());
         changed
     };
     pair.configure_east([("to-west", changed("192.0.2.1", "192.0.2.2"))]);

@@ -15,6 +15,7 @@ use ike::{
 use secrecy::ExposeSecret;
 
 use crate::network::{Network, Packet};
+use crate::signer::Signer;
 
 /// No octet.
 const ANY: u16 = 256;
@@ -43,6 +44,8 @@ pub(crate) struct Site {
     pub(crate) names: BTreeMap<&'static str, Vec<&'static str>>,
     /// The names that were asked for.
     pub(crate) asked: Vec<String>,
+    /// Who has its private keys.
+    pub(crate) signer: Signer,
     /// How often the last child was taken away.
     pub(crate) emptied: usize,
     /// By which child packets leave, by what they are (as the side with the lower address sees it).
@@ -98,6 +101,7 @@ impl Site {
             keepalives: 0,
             names: BTreeMap::new(),
             asked: Vec::new(),
+            signer: Signer::default(),
             emptied: 0,
             senders: BTreeMap::new(),
             kept: Vec::new(),
@@ -185,6 +189,7 @@ impl Site {
                 assert!(lines.is_empty() || self.watched.get(&connection) != Some(&lines));
                 self.watched.insert(connection, lines);
             }
+            Action::Sign(sa, to_be_signed) => return self.signer.sign(sa, &to_be_signed),
             Action::Resolve(connection, host) => return self.resolve(connection, host),
             Action::AskTraffic(children) => {
                 let received = self.received?;
@@ -376,7 +381,7 @@ pub(crate) fn connection(local: &str, remote: &str) -> Connection {
         groups: vec![Group::X25519],
         additional: Vec::new(),
     };
-    let secret = Authentication::PreSharedKey(b"a secret of both".to_vec().into());
+    let secret = Authentication::pre_shared_key(b"a secret of both".to_vec().into());
     let port = |address| SocketAddr::new(address, 500);
     Connection {
         ike_proposals: vec![ike],

@@ -219,7 +219,7 @@ impl Net {
                 .values_mut()
                 .for_each(|connection| connection.mode = Mode::ResponderOnly),
             2 => settings.connections.values_mut().for_each(|connection| {
-                connection.authentication = Authentication::PreSharedKey(vec![choice; 8].into());
+                connection.authentication = Authentication::pre_shared_key(vec![choice; 8].into());
             }),
             3 => settings
                 .connections
@@ -274,6 +274,7 @@ impl Net {
             Action::RemoveChild(child) => self.end(side).owed.retain(|owed| *owed != child),
             Action::SendBy(_)
             | Action::Resolve(..)
+            | Action::Sign(..)
             | Action::Watch(..)
             | Action::AskTraffic(_)
             | Action::MoveChild { .. }
@@ -313,7 +314,7 @@ fn name() -> ConnectionName {
 fn connection(local: Ipv4Addr, remote: Ipv4Addr) -> Connection {
     let encryption = Encryption::AesGcm16(128);
     let port = |address: Ipv4Addr| SocketAddr::new(address.into(), 500);
-    let secret = Authentication::PreSharedKey(b"fuzz".to_vec().into());
+    let secret = Authentication::pre_shared_key(b"fuzz".to_vec().into());
     Connection {
         ike_proposals: vec![IkeProposal {
             encryption,

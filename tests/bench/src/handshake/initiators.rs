@@ -192,6 +192,7 @@ impl Initiators {
                     | Action::RemoveChild(_)
                     | Action::SendBy(_)
                     | Action::Resolve(..)
+                    | Action::Sign(..)
                     | Action::Watch(..)
                     | Action::AskTraffic(_)
                     | Action::MoveChild { .. }
@@ -303,7 +304,7 @@ fn connection(site: Ipv4Addr, plan: &Plan) -> Connection {
         additional: Vec::new(),
     };
     let [.., high, low] = site.octets();
-    let secret = Authentication::PreSharedKey(plan.secret.clone().into_bytes().into());
+    let secret = Authentication::pre_shared_key(plan.secret.clone().into_bytes().into());
     // What a site has behind it; 10.1.0.0/24 is behind the responder.
     let ours = vec![selector([10, 64 + high, low, 0], [10, 64 + high, low, 255])];
     let theirs = vec![selector([10, 1, 0, 0], [10, 1, 0, 255])];

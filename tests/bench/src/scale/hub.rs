@@ -212,6 +212,7 @@ fn follow(by: End, action: Action) -> Option<(End, Input)> {
         | Action::SendBy(_)
         | Action::Watch(..)
         | Action::Resolve(..)
+        | Action::Sign(..)
         | Action::MoveChild { .. }
         | Action::Keepalive { .. }
         | Action::Report(_) => None,
@@ -250,7 +251,7 @@ fn connection(local: Ipv4Addr, remote: Ipv4Addr) -> Connection {
         groups: Vec::new(),
         additional: Vec::new(),
     };
-    let secret = Authentication::PreSharedKey(b"bench.only.not.a.secret".to_vec().into());
+    let secret = Authentication::pre_shared_key(b"bench.only.not.a.secret".to_vec().into());
     let port = |address: Ipv4Addr| SocketAddr::new(IpAddr::V4(address), 500);
     Connection {
         ike_proposals: vec![ike],

@@ -182,7 +182,7 @@ impl End {
                 let nothing = children.into_iter().map(|child| (child, 0));
                 return Outcome::Input(Input::Received(nothing.collect()));
             }
-            Action::Resolve(..) | Action::Keepalive { .. } | Action::Report(_) => {}
+            Action::Resolve(..) | Action::Sign(..) | Action::Keepalive { .. } | Action::Report(_) => {}
         }
         Outcome::Nothing
     }
@@ -213,7 +213,7 @@ pub(crate) fn name() -> ConnectionName {
 fn connection(local: Ipv4Addr, remote: Ipv4Addr) -> Connection {
     let encryption = Encryption::AesGcm16(128);
     let port = |address: Ipv4Addr| SocketAddr::new(address.into(), 500);
-    let secret = Authentication::PreSharedKey(b"fuzz".to_vec().into());
+    let secret = Authentication::pre_shared_key(b"fuzz".to_vec().into());
     let (ours, theirs) = (site(local), site(remote));
     let line = |number: u8, start| SelectorLine {
         local: network([10, ours, number, 0]),

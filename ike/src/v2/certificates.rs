@@ -1,0 +1,261 @@
+//! Proofs by certificate: CERT and CERTREQ (RFC 7296 §3.6, §3.7), AUTH by a signature (§2.15, RFC 4754, RFC 7427).
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::extensions::Hashes;
+use super::proof::Claim;
+use crate::beliefs::Beliefs;
+use crate::crypto::{Certificate, Disbelief, Hash, KeyKind, SignatureScheme, signature};
+use crate::identity;
+use crate::wire::registry::authentication;
+use crate::wire::{AuthPayload, CertificatePayload, Payload};
+use crate::{
+    CertificateReason, Connection, LocalProof, Outage, OwnCertificate, PeerCertificate, Reason, RemoteProof,
+    Side, Signatures, Stage,
+};
+
+/// X.509 Certificate - Signature (§3.6).
+const X509_SIGNATURE: u8 = 4;
+/// The most certificates of a peer that are looked at.
+const MOST: usize = 8;
+
+/// A proof of ours that is to be signed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unsigned {
+    method: u8,
+    pub(crate) scheme: SignatureScheme,
+    kind: KeyKind,
+}
+
+impl Unsigned {
+    /// How we sign: by method 14 if the peer has a hash for it, else by what comes with the key.
+    pub(crate) fn choose(own: &OwnCertificate, hashes: Hashes) -> Result<Self, Outage> {
+        let unusable = || Outage {
+            offered: "a certificate of ours that cannot be read".to_owned(),
+            ..Outage::plain(
+                Reason::Certificate(CertificateReason::Invalid),
+                Side::We,
+                Stage::IkeAuth,
+            )
+        };
+        let certificate = own.chain.first().and_then(|der| Certificate::read(der));
+        let kind = certificate.ok_or_else(unusable)?.kind();
+        let digital = hashes.common().filter(|_| own.signatures.digital);
+        let (method, scheme) = match (kind, digital) {
+            (KeyKind::Rsa(_), Some(hash)) if own.signatures.pss => {
+                (authentication::DIGITAL_SIGNATURE, SignatureScheme::RsaPss(hash))
+            }
+            (KeyKind::Rsa(_), Some(hash)) => {
+                (authentication::DIGITAL_SIGNATURE, SignatureScheme::RsaPkcs1(hash))
+            }
+            (KeyKind::Rsa(_), None) => {
+                let hash = own.signatures.rsa.first().copied().unwrap_or(Hash::Sha1);
+                (authentication::RSA_SIGNATURE, SignatureScheme::RsaPkcs1(hash))
+            }
+            (KeyKind::P256 | KeyKind::P384 | KeyKind::P521, Some(first)) => {
+                let fitting = kind.hash_of_curve().filter(|hash| hashes.has(*hash));
+                let scheme = SignatureScheme::Ecdsa(fitting.unwrap_or(first));
+                (authentication::DIGITAL_SIGNATURE, scheme)
+            }
+            (KeyKind::P256, None) => (authentication::ECDSA_256, SignatureScheme::Ecdsa(Hash::Sha256)),
+            (KeyKind::P384, None) => (authentication::ECDSA_384, SignatureScheme::Ecdsa(Hash::Sha384)),
+            (KeyKind::P521, None) => (authentication::ECDSA_521, SignatureScheme::Ecdsa(Hash::Sha512)),
+        };
+        Ok(Self { method, scheme, kind })
+    }
+
+    /// The AUTH payloads with these signatures; `None` if they are not what was asked for.
+    pub(crate) fn signed(self, signatures: Vec<Vec<u8>>) -> Option<Vec<AuthPayload>> {
+        let payload = |signature: Vec<u8>| {
+            let ecdsa = matches!(self.scheme, SignatureScheme::Ecdsa(_));
+            let as_der = ecdsa.then(|| signature::ecdsa_of(self.kind, &signature));
+            let data = match (self.method, as_der) {
+                (_, Some(None)) => return None,
+                (authentication::DIGITAL_SIGNATURE, der) => {
+                    let named = self.scheme.identifier()?;
+                    let length = u8::try_from(named.len()).ok()?;
+                    [&[length], named.as_slice(), &der.flatten().unwrap_or(signature)].concat()
+                }
+                _ => signature,
+            };
+            let method = self.method;
+            Some(AuthPayload { method, data })
+        };
+        signatures.into_iter().map(payload).collect()
+    }
+}
+
+/// Whether the peer has a certificate that is believed and names it, and signed this with its key.
+pub(crate) fn judge(
+    claim: Claim<'_>,
+    expected: &PeerCertificate,
+    signed: &[u8],
+    (beliefs, now): (&Beliefs, Instant),
+) -> Result<(), Outage> {
+    let refused = |reason, offered: String, expected: String| Outage {
+        offered,
+        expected,
+        ..Outage::plain(reason, Side::We, Stage::IkeAuth)
+    };
+    let unix_s = beliefs.unix_s(now).ok_or_else(|| {
+        let expected = "a clock that is set, to tell whether the peer's certificate is valid";
+        refused(Reason::Clock, "none".to_owned(), expected.to_owned())
+    })?;
+    let proof = claim.proof;
+    let methods = methods(&expected.signatures);
+    let not_allowed = || {
+        let offered = method_words(proof.method);
+        refused(
+            Reason::Certificate(CertificateReason::SignatureRefused),
+            offered,
+            methods.clone(),
+        )
+    };
+    if !is_signature(proof.method) {
+        return Err(not_allowed());
+    }
+    let sent: Vec<&[u8]> = certificates(claim.payloads).take(MOST).collect();
+    let certificate = expected.trust.judge(&sent, &beliefs.lists, unix_s);
+    let certificate = certificate.map_err(
+        |Disbelief {
+             reason,
+             found,
+             expected,
+         }| { refused(Reason::Certificate(reason), found, expected) },
+    )?;
+    if !certificate.is_of(claim.said.identity) {
+        let offered = identity::words(claim.said.identity);
+        let named = format!("a name in its certificate, that of {}", certificate.names().0);
+        return Err(refused(Reason::PeerIdentityUnexpected, offered, named));
+    }
+    let read = signatures(proof, &certificate, &expected.signatures).ok_or_else(not_allowed)?;
+    let key = (certificate.kind(), certificate.public_key());
+    let good = read
+        .iter()
+        .any(|(scheme, signature)| scheme.verifies(key, signed, signature));
+    good.then_some(()).ok_or_else(|| {
+        let offered = format!("a signature by {} that is wrong", method_words(proof.method));
+        let by = format!(
+            "a signature by the key of {}, {}",
+            certificate.names().0,
+            certificate.kind()
+        );
+        refused(Reason::AuthenticationFailed, offered, by)
+    })
+}
+
+fn is_signature(method: u8) -> bool {
+    matches!(
+        method,
+        authentication::RSA_SIGNATURE
+            | authentication::ECDSA_256
+            | authentication::ECDSA_384
+            | authentication::ECDSA_521
+            | authentication::DIGITAL_SIGNATURE
+    )
+}
+
+/// What an AUTH payload may be signed by, and its signature; `None` if that is not allowed.
+fn signatures(
+    proof: &AuthPayload,
+    certificate: &Certificate,
+    allowed: &Signatures,
+) -> Option<Vec<(SignatureScheme, Vec<u8>)>> {
+    let of_curve = |kind: KeyKind| {
+        let scheme = kind.hash_of_curve().map(SignatureScheme::Ecdsa)?;
+        let der = signature::ecdsa_of(kind, &proof.data).unwrap_or_default();
+        (certificate.kind() == kind).then(|| vec![(scheme, der)])
+    };
+    match proof.method {
+        authentication::RSA_SIGNATURE => {
+            let hashes = allowed.rsa.iter();
+            let all = hashes.map(|hash| (SignatureScheme::RsaPkcs1(*hash), proof.data.clone()));
+            Some(all.collect::<Vec<_>>()).filter(|all| !all.is_empty())
+        }
+        authentication::ECDSA_256 => of_curve(KeyKind::P256),
+        authentication::ECDSA_384 => of_curve(KeyKind::P384),
+        authentication::ECDSA_521 => of_curve(KeyKind::P521),
+        authentication::DIGITAL_SIGNATURE if allowed.digital => {
+            let (length, rest) = proof.data.split_first()?;
+            let (named, signature) = rest.split_at_checked(usize::from(*length))?;
+            let scheme = SignatureScheme::named(named).filter(|scheme| scheme.hash() != Hash::Sha1)?;
+            Some(vec![(scheme, signature.to_vec())])
+        }
+        _ => None,
+    }
+}
+
+/// The certificates of a message, in their order.
+fn certificates(payloads: &[Payload]) -> impl Iterator<Item = &[u8]> {
+    payloads.iter().filter_map(|payload| {
+        if let Payload::Certificate(found) = payload {
+            (found.encoding == X509_SIGNATURE).then_some(found.data.as_slice())
+        } else {
+            None
+        }
+    })
+}
+
+/// Our certificate and what leads from it to its root, if that is how we prove who we are.
+pub(crate) fn ours(settings: &Connection) -> Vec<Payload> {
+    let LocalProof::Certificate(own) = &settings.authentication.local else {
+        return Vec::new();
+    };
+    let payload = |der: &Vec<u8>| {
+        Payload::Certificate(CertificatePayload {
+            encoding: X509_SIGNATURE,
+            data: der.clone(),
+        })
+    };
+    own.chain.iter().map(payload).collect()
+}
+
+/// Which roots the certificates of the peers of these connections are to lead to, if any of them is to have one.
+pub(crate) fn request<'a>(all: impl Iterator<Item = &'a Connection>) -> Option<Payload> {
+    let mut hashes = BTreeSet::new();
+    let mut wanted = false;
+    for settings in all {
+        if let RemoteProof::Certificate(expected) = &settings.authentication.remote {
+            let roots = expected.trust.roots.iter();
+            hashes.extend(roots.filter_map(|root| Some(Certificate::read(root)?.key_hash())));
+            wanted = true;
+        }
+    }
+    wanted.then(|| {
+        Payload::CertificateRequest(CertificatePayload {
+            encoding: X509_SIGNATURE,
+            data: hashes.into_iter().flatten().collect(),
+        })
+    })
+}
+
+/// A method of authentication, in words.
+pub(crate) fn method_words(method: u8) -> String {
+    let known = match method {
+        authentication::RSA_SIGNATURE => "RSA signature",
+        authentication::SHARED_KEY => "pre-shared key",
+        authentication::ECDSA_256 => "ECDSA P-256",
+        authentication::ECDSA_384 => "ECDSA P-384",
+        authentication::ECDSA_521 => "ECDSA P-521",
+        authentication::NULL => "NULL",
+        authentication::DIGITAL_SIGNATURE => "digital signature",
+        _ => "unknown",
+    };
+    format!("{known} (method {method})")
+}
+
+/// How a peer may sign, in words.
+fn methods(allowed: &Signatures) -> String {
+    let rsa = allowed.rsa.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rsa = (!rsa.is_empty()).then(|| format!("RSA signature (method 1) with {}", rsa.join(", ")));
+    let ecdsa = Some("ECDSA (methods 9 to 11)".to_owned());
+    let digital = allowed
+        .digital
+        .then(|| "digital signature (method 14)".to_owned());
+    rsa.into_iter()
+        .chain(ecdsa)
+        .chain(digital)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
