@@ -21,6 +21,7 @@ mod bgp_restart;
 mod bgp_session;
 mod bgp_tcp_ao;
 mod certificate_peer;
+mod certificates;
 mod childless;
 mod claim;
 mod closed;

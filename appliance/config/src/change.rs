@@ -67,6 +67,9 @@ fn agree(old: &Connection, new: &Connection) -> bool {
     alike.mode = old.mode;
     alike.dpd_timeout = old.dpd_timeout;
     alike.mtu = old.mtu;
+    if new.authentication.is_served_by(&old.authentication) {
+        alike.authentication.clone_from(&old.authentication);
+    }
     alike.tcp_mss = old.tcp_mss;
     alike.addresses.clone_from(&old.addresses);
     alike.site_name.clone_from(&old.site_name);

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{Addressing, Authentication, Connection, InterfaceRole, Protocol, System};
+use crate::model::{Addressing, Connection, InterfaceRole, Protocol, System};
 use crate::routing_notices::routing_notices;
 use crate::{Reason, ValidConfig};
 
@@ -27,7 +27,7 @@ pub struct Hold {
 }
 
 /// What can hold a connection.
-const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, authentication];
+const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol];
 
 /// All that this version keeps and does not act on, by path.
 pub fn notices(config: &ValidConfig) -> Vec<Notice> {
@@ -45,25 +45,6 @@ pub fn notices(config: &ValidConfig) -> Vec<Notice> {
     });
     let others = of_system(&config.system).chain(interfaces);
     let mut found: Vec<Notice> = connections.chain(others).collect();
-    let collections = [
-        (
-            "certificates",
-            config.certificates.is_empty(),
-            "none is used, and no key is asked for",
-        ),
-        (
-            "trust",
-            config.trust.is_empty(),
-            "no certificate of a peer is checked against it",
-        ),
-        (
-            "key_providers",
-            config.key_providers.is_empty(),
-            "none is asked for anything",
-        ),
-    ];
-    let written = collections.into_iter().filter(|(_, is_empty, _)| !is_empty);
-    found.extend(written.map(|(key, _, detail)| notice(format!("/{key}"), detail.to_owned())));
     found.extend(routing_notices(config));
     found.sort_by(|one, other| one.path.cmp(&other.path));
     found
@@ -89,17 +70,6 @@ fn protocol(connection: &Connection) -> Option<Hold> {
     };
     Some(Hold {
         key: "protocol",
-        detail,
-    })
-}
-
-fn authentication(connection: &Connection) -> Option<Hold> {
-    let detail = match &connection.authentication {
-        Authentication::Certificate { .. } => "this version has no authentication by certificates".to_owned(),
-        Authentication::PreSharedKey { .. } => return None,
-    };
-    Some(Hold {
-        key: "authentication",
         detail,
     })
 }

@@ -45,6 +45,12 @@ impl Clock {
         (at.wall < self.built).then(|| fault(words(at.wall), format!("later than {}", words(self.built))))
     }
 
+    /// What it shows in seconds of UNIX time; `None` while that cannot be right.
+    pub(crate) fn unix_s(&self, at: Moment) -> Option<u64> {
+        let since = at.wall.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        self.amiss(at).is_none().then_some(since.as_secs())
+    }
+
     /// Looks at it; what happened to it since it was looked at last.
     pub(crate) fn look(&mut self, at: Moment) -> Option<Outage> {
         let Some(last) = self.last.replace(at) else {

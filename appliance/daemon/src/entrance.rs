@@ -12,13 +12,17 @@ use crate::control::{Channels, Order, Origin, View};
 use crate::derive::Addresses;
 use crate::http::{self, Published};
 use crate::https::{Https, Listeners};
+use crate::signer::{KeySnapshots, Signer};
+
+/// Who has private keys, and how they do.
+type Keys = (Signer, watch::Receiver<Arc<KeySnapshots>>);
 
 /// The API, and what control has to do with it and with others.
 pub(crate) fn api(
     published: Published,
     (orders, view): (mpsc::Receiver<Order>, watch::Sender<Arc<View>>),
     teller: &Teller,
-    addresses: watch::Receiver<Arc<Addresses>>,
+    (addresses, keys): (watch::Receiver<Arc<Addresses>>, Keys),
 ) -> (Router, Channels) {
     let router = http::router(published.clone());
     let Published { access, https, .. } = published;
@@ -28,6 +32,7 @@ pub(crate) fn api(
         network: published.refresh,
         teller: teller.clone(),
         addresses,
+        keys,
         orders,
         view,
         access: access.clone(),

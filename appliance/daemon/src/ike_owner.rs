@@ -20,6 +20,7 @@ use crate::history::Moment;
 use crate::journal::{Journal, Pages};
 use crate::outer::Outer;
 use crate::resolver::Resolver;
+use crate::signer::Signer;
 
 /// How often the wall clock is looked at.
 const CLOCK: Duration = Duration::from_secs(10);
@@ -66,6 +67,8 @@ pub(crate) struct IkeOwner {
     pub(crate) answers: mpsc::Sender<Input>,
     /// Where names of peers lead.
     pub(crate) resolver: Resolver,
+    /// Who has our private keys.
+    pub(crate) signer: Signer,
     /// What happened.
     pub(crate) journal: Journal,
     /// Where status looks.
@@ -100,7 +103,10 @@ impl IkeOwner {
                     let _gone = answer.send(self.outer.withheld());
                 }
                 Next::LookAtClock => {
-                    self.journal.look_at_clock(Moment::now());
+                    let now = Moment::now();
+                    self.journal.look_at_clock(now);
+                    let unix_s = self.journal.unix_s(now);
+                    self.feed(Input::Clock(unix_s)).await;
                     // Not every obstacle is told of when it goes.
                     self.look_at_addresses().await;
                 }
@@ -151,6 +157,7 @@ impl IkeOwner {
             Action::SendBy(child) => self.request(Request::SendBy(child)).await,
             Action::Watch(connection, lines) => self.request(Request::Watch(connection, lines)).await,
             Action::Resolve(connection, host) => self.resolver.ask(connection, host),
+            Action::Sign(sa, to_be_signed) => return self.signer.sign(sa, to_be_signed),
             Action::AskTraffic(children) => {
                 // Without room there is no answer, and the engine goes on without one.
                 if let Ok(answer) = self.answers.clone().try_reserve_owned() {

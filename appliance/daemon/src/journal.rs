@@ -52,7 +52,12 @@ impl Journal {
         self.histories.keep(names);
     }
 
-    /// Looks at the wall clock. Nothing but the journal depends on it.
+    /// What time it is in seconds of UNIX time, if the wall clock can be right.
+    pub(crate) fn unix_s(&self, at: Moment) -> Option<u64> {
+        self.clock.unix_s(at)
+    }
+
+    /// Looks at the wall clock.
     pub(crate) fn look_at_clock(&mut self, at: Moment) {
         if let Some(outage) = self.clock.look(at) {
             let word = outage.reason.word();

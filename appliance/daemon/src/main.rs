@@ -25,6 +25,7 @@ mod resolver;
 mod runtime_directory;
 mod sandbox;
 mod secrets;
+mod signer;
 mod sockets;
 mod status;
 mod store;

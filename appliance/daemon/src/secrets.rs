@@ -5,19 +5,41 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Authentication, Connection, KeyProvider, Name};
-use secrecy::SecretSlice;
+use appliance_config::model::{Authentication, Certificate, Connection, KeyProvider, KeyReference, Name};
+use ike::KeyName;
+use secrecy::{ExposeSecret, SecretSlice};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-/// Longer than any pre-shared key that is accepted; bounds what is read.
-const MAX_BYTES: u64 = 4096;
+use crate::signer::Chains;
 
-/// The secrets that a configuration names.
+/// Longer than any secret that is accepted; bounds what is read.
+const MAX_BYTES: u64 = 64 << 10;
+/// What a private key in PEM has, and no pre-shared key: it has spaces.
+const PEM: &[u8] = b"-----BEGIN ";
+
+/// What a configuration names and does not hold: secrets, and the certificates that providers of keys have.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Secrets(BTreeMap<Name, SecretSlice<u8>>);
+pub(crate) struct Secrets {
+    values: BTreeMap<Name, SecretSlice<u8>>,
+    chains: Arc<Chains>,
+}
+
+/// Checks a secret: a pre-shared key or a PIN, or a private key in PEM.
+///
+/// # Errors
+/// What is wrong with it, in words that tell nothing of it.
+pub(crate) fn check(secret: &SecretSlice<u8>) -> Result<(), String> {
+    let octets = secret.expose_secret();
+    if octets.windows(PEM.len()).any(|window| window == PEM) {
+        let opened = appliance_keys::file::FileKey::open(secret, None);
+        return opened.map(drop).map_err(|error| error.to_string());
+    }
+    appliance_config::check_pre_shared_key(octets).map_err(|fault| fault.to_string())
+}
 
 /// One secret that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,10 +61,30 @@ impl std::fmt::Display for SecretProblem {
 /// A reason word, and the same for a human.
 pub(crate) type SecretFault = (&'static str, String);
 
-/// The first secret without which a connection cannot be negotiated, and that could not be had.
-pub(crate) fn lacking<'c>(connection: &'c Connection, secrets: &Secrets) -> Option<&'c Name> {
+/// The first of what a connection cannot be negotiated without, and that could not be had.
+pub(crate) fn lacking(connection: &Connection, secrets: &Secrets) -> Option<Lack> {
     let mut proofs = proofs(connection).map(|(_, secret)| secret);
-    proofs.find(|secret| secrets.value(secret).is_none())
+    if let Some(secret) = proofs.find(|secret| secrets.value(secret).is_none()) {
+        return Some(Lack::Secret(secret.clone()));
+    }
+    match &connection.authentication {
+        Authentication::PreSharedKey { .. } => None,
+        Authentication::Certificate {
+            name, certificate, ..
+        } => {
+            let known = secrets.chain(name, certificate).is_some();
+            (!known).then(|| Lack::Certificate(name.clone()))
+        }
+    }
+}
+
+/// What a connection lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// This secret.
+    Secret(Name),
+    /// The certificate of ours with this name, which its provider has not told yet.
+    Certificate(Name),
 }
 
 /// Where a document names which secret, of every connection, enabled or not, and of every key provider.
@@ -63,13 +105,24 @@ pub(crate) fn uses(config: &ValidConfig) -> impl Iterator<Item = (String, &Name)
 fn proofs(settings: &Connection) -> impl Iterator<Item = (&'static str, &Name)> {
     let secret = match &settings.authentication {
         Authentication::PreSharedKey { secret, .. } => Some(("secret", secret)),
-        Authentication::Certificate { .. } => None,
+        Authentication::Certificate { certificate, .. } => {
+            opens(certificate).map(|secret| ("certificate", secret))
+        }
     };
     let ppk = settings
         .authentication
         .ppk()
         .map(|ppk| ("ppk/secret", &ppk.secret));
     [secret, ppk].into_iter().flatten()
+}
+
+/// The secret that is a private key or opens one.
+pub(crate) fn opens(certificate: &Certificate) -> Option<&Name> {
+    match (&certificate.key, &certificate.provider) {
+        (KeyReference::File(file), _) => Some(file),
+        (KeyReference::Pkcs11(_), KeyProvider::Pkcs11 { pin, .. }) => pin.as_ref(),
+        (KeyReference::Pkcs11(_) | KeyReference::KeyVault { .. }, _) => None,
+    }
 }
 
 fn named<'c>(connection: &Name, settings: &'c Connection) -> impl Iterator<Item = (String, &'c Name)> {
@@ -119,19 +172,44 @@ impl Secrets {
                 Err((reason, detail)) => problems.push(SecretProblem { path, reason, detail }),
             }
         }
-        (Self(secrets), problems)
+        let chains = Arc::default();
+        (
+            Self {
+                values: secrets,
+                chains,
+            },
+            problems,
+        )
+    }
+
+    /// The same, while providers have these certificates.
+    pub(crate) fn with_chains(self, chains: Chains) -> Self {
+        let chains = Arc::new(chains);
+        Self { chains, ..self }
+    }
+
+    /// A certificate of ours and those that lead from it to its root, if anybody knows them: the document, or who has its key.
+    pub(crate) fn chain(&self, name: &Name, certificate: &Certificate) -> Option<Vec<Vec<u8>>> {
+        if !certificate.chain.is_empty() {
+            return Some(certificate.chain.iter().map(|x509| x509.der().to_vec()).collect());
+        }
+        let known = self.chains.get(&KeyName(name.as_str().into()));
+        known.filter(|chain| !chain.is_empty()).cloned()
     }
 
     /// The value of a secret, if it could be had.
     pub(crate) fn value(&self, name: &Name) -> Option<&SecretSlice<u8>> {
-        self.0.get(name)
+        self.values.get(name)
     }
 
     /// Secrets as given, for tests.
     #[cfg(test)]
     pub(crate) fn of(secrets: &[(&str, &str)]) -> Self {
         let entry = |(name, value): &(&str, &str)| (name.parse().unwrap(), value.as_bytes().to_vec().into());
-        Self(secrets.iter().map(entry).collect())
+        Self {
+            values: secrets.iter().map(entry).collect(),
+            ..Self::default()
+        }
     }
 }
 
@@ -166,16 +244,14 @@ fn read(path: &Path) -> Result<SecretSlice<u8>, SecretFault> {
         .map_err(unreadable)?;
     let key = value.strip_suffix(b"\n").unwrap_or(&value);
     let key = key.strip_suffix(b"\r").unwrap_or(key);
-    appliance_config::check_pre_shared_key(key)
-        .map_err(|fault| ("secret-invalid", format!("{shown}: {fault}")))?;
-    Ok(key.to_vec().into())
+    let key = SecretSlice::from(key.to_vec());
+    check(&key).map_err(|fault| ("secret-invalid", format!("{shown}: {fault}")))?;
+    Ok(key)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-
-    use secrecy::ExposeSecret;
 
     use super::*;
 

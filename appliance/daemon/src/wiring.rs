@@ -15,6 +15,9 @@
 //! | news | all owners → chronicle | what finds no room is counted, and told as `events-lost` |
 //! | questions | API → chronicle | the API answers `busy` |
 //! | answers | resolver → IKE owner, among those | the resolver waits |
+//! | questions | IKE owner, control → who has private keys | the attempt fails; control waits |
+//! | signatures | who has private keys → IKE owner, among the answers | they wait |
+//! | how keys do | who has private keys → control, API | the last ones count |
 //! | leases | DHCP owner → kernel owner, among the requests | it waits; servers say it again |
 //! | links, addresses | kernel owner → DHCP owner, control | the last ones count |
 //! | one bell | kernel owner → IKE owner: addresses came or went | it rings once |
@@ -52,6 +55,7 @@ use crate::resolver::Resolver;
 use crate::runtime_directory::RuntimeDirectory;
 use crate::sandbox::{self, Reach};
 use crate::secrets::Secrets;
+use crate::signer::{self, Signer};
 use crate::sockets::ENCAPSULATION_PORT;
 use crate::store::Store;
 use crate::{Arguments, Datapath, privileges};
@@ -176,20 +180,19 @@ async fn serve(
     let (kind, why) = choose(arguments.datapath, &mut kernel).await?;
     confine(&origin, arguments, directory.path())?;
     let desired = derive(&running.config, &secrets, kind, &in_use, &addresses);
-    info!(datapath = kind.word(), why, "datapath chosen");
     let first = start(running.generation, kind, &why);
     let (teller, events, chronicle_task) = start_chronicle(&origin, &arguments.state, first);
-    let (inbox, messages) = ike_messages();
+    let ((inbox, messages), (answers, answered)) = (ike_messages(), mpsc::channel(ANSWERS));
     let (carrier, outer) = carrier(kind, outer, &inbox)?;
-    let (answers, answered) = mpsc::channel(ANSWERS);
-    let bell = Arc::new(Notify::new());
+    let (bell, speaker) = (Arc::new(Notify::new()), bgp_owner::speaker(&kernel, kind));
     let telling = (answers.clone(), bell.clone(), teller.clone());
-    let speaker = bgp_owner::speaker(&kernel, kind);
-    let carrier = (carrier, DatapathSnapshot::first(kind, why));
+    let (carrier, kernel) = ((carrier, DatapathSnapshot::first(kind, why)), (kernel, notices));
     let (network, (datapath, ground, dhcp), mut kernel_task) =
-        start_network((kernel, notices), machine, carrier, telling);
+        start_network(kernel, machine, carrier, telling);
     let (arrivals, answers) = ((outer, bell, inbox, messages), (answers, answered));
-    let (commands, (ike, pages), mut ike_task) = start_engine(arrivals, (&network, &teller), answers);
+    let keys = signer::start(answers.0.clone());
+    let owners = (&network, &teller, &keys.0);
+    let (commands, (ike, pages), mut ike_task) = start_engine(arrivals, owners, answers);
     let (bgp, mut bgp_task) = bgp_owner::start(speaker, &network, &teller, ground);
     let listener = directory.listen()?;
     let ((asked, orders), (view, configuration)) = (mpsc::channel(ORDERS), watch::channel(Arc::default()));
@@ -200,6 +203,7 @@ async fn serve(
         pages,
         datapath,
         dhcp,
+        keys: keys.1.clone(),
         configuration,
         refresh: network.clone(),
         commands: commands.clone(),
@@ -209,7 +213,7 @@ async fn serve(
         access,
         https,
     };
-    let (router, channels) = api(published, (orders, view), &teller, present);
+    let (router, channels) = api(published, (orders, view), &teller, (present, keys));
     let mut control = Control::new(origin, kind, running, channels);
     control.begin(desired).await;
     let mut api_task = tokio::spawn(http::serve(listener, router));
@@ -309,6 +313,7 @@ fn start_chronicle(
 
 /// What is told of a start.
 fn start(generation: u32, kind: Kind, why: &str) -> News {
+    info!(datapath = kind.word(), why, "datapath chosen");
     let (version, datapath) = (env!("CARGO_PKG_VERSION"), kind.word());
     let detail = format!("causewayd {version}, datapath {datapath}: {why}");
     News::new("started").generation(generation).detail(detail)
@@ -431,7 +436,7 @@ type Started = (
 
 fn start_engine(
     (outer, addresses, inbox, messages): (Outer, Arc<Notify>, IkeInbox, IkeMessages),
-    (network, teller): (&mpsc::Sender<Request>, &Teller),
+    (network, teller, signer): (&mpsc::Sender<Request>, &Teller, &Signer),
     (answers, answered): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
 ) -> Started {
     let (commands, heard) = mpsc::channel(COMMANDS);
@@ -446,6 +451,7 @@ fn start_engine(
         inbox,
         datapath: network.clone(),
         resolver: Resolver::new(answers.clone()),
+        signer: signer.clone(),
         answers,
         journal: Journal::new(teller.clone()),
         snapshot,

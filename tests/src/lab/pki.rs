@@ -234,6 +234,11 @@ impl Issued {
         &self.above
     }
 
+    /// The last of those above it.
+    pub fn root_der(&self) -> &[u8] {
+        self.above.last().map_or(&[], |root| root.der().as_ref())
+    }
+
     /// Its subject in words that strongSwan reads, in the order of the certificate.
     pub fn subject(&self) -> String {
         let parts = self.params.distinguished_name.iter();

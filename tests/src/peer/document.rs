@@ -9,7 +9,9 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
+use super::credentials::Credentials;
 use super::tunnel::{Bgp, Lines, Ppk, Tunnel};
+use crate::lab::pki::Issued;
 
 /// What a gateway is configured with: the document, and the secrets it names.
 #[derive(Clone, Debug)]
@@ -96,8 +98,21 @@ pub fn document(connections: &[(&str, &Tunnel)]) -> Document {
             json!({ "asn": first.local_asn, "addresses": ours }),
         );
     }
-    let json = json!({ "schema": 1, "gateway": gateway, "sites": sites, "policies": policies, "connections": items });
+    let mut json = json!({ "schema": 1, "gateway": gateway, "sites": sites, "policies": policies, "connections": items });
+    secrets.extend(certificates(&mut json, connections));
     Document { json, secrets }
+}
+
+/// Says what proves who both sides of each tunnel are where that is not a secret of both. Returns the private keys.
+fn certificates(json: &mut Value, connections: &[(&str, &Tunnel)]) -> Vec<(String, String)> {
+    let mut keys = Vec::new();
+    for (name, tunnel) in connections {
+        if let Some(credentials) = &tunnel.credentials {
+            certify(json, name, credentials);
+            keys.extend(credentials.own.iter().map(|own| (key_name(name), own.key_pem())));
+        }
+    }
+    keys
 }
 
 /// What the document calls our outer address of a tunnel: `default` is that of the last connection.
@@ -117,9 +132,64 @@ fn further_name(number: usize) -> String {
     format!("address-{number}")
 }
 
+/// What the document calls the key of a tunnel's certificate.
+fn key_name(tunnel: &str) -> String {
+    format!("key-{tunnel}")
+}
+
+/// The certificate of a tunnel, its key in a file, and whom its peer's is believed by.
+fn certify(json: &mut Value, name: &str, credentials: &Credentials) {
+    let collections = ["certificates", "trust", "key_providers"].map(|key| {
+        let known = json.get(key).cloned();
+        (key, known.unwrap_or_else(|| json!({})))
+    });
+    let [mut certificates, mut trust, mut providers] = collections;
+    if let Some(own) = &credentials.own {
+        let below_root = own
+            .above()
+            .iter()
+            .filter(|above| above.der().as_ref() != own.root_der());
+        let chain: Vec<String> = std::iter::once(own.pem())
+            .chain(below_root.map(|above| above.pem()))
+            .collect();
+        let key = json!({ "provider": "files", "reference": key_name(name) });
+        put(&mut certificates.1, name, json!({ "key": key, "chain": chain }));
+        put(&mut providers.1, "files", json!({ "kind": "file" }));
+    }
+    if !credentials.roots.is_empty() {
+        let believed = credentials.roots.iter().chain(&credentials.known);
+        let chain: Vec<String> = believed.map(Issued::pem).collect();
+        put(
+            &mut trust.1,
+            name,
+            json!({ "chain": chain, "crl": credentials.revocation }),
+        );
+    }
+    for (key, collection) in [certificates, trust, providers] {
+        put(json, key, collection);
+    }
+}
+
+/// How both sides of a tunnel prove who they are, and who they are.
+fn authentication(name: &str, tunnel: &Tunnel) -> Value {
+    if tunnel.credentials.is_none() {
+        return json!({ "method": "psk", "secret": format!("psk-{name}"),
+                       "local_id": tunnel.local_id, "remote_id": tunnel.remote_id });
+    }
+    let subject = tunnel.remote_id.strip_prefix("CN=");
+    let mut authentication = json!({ "method": "certificate", "certificate": name,
+                                     "peer": { "subject": subject.unwrap_or("gw-b"), "chain": name } });
+    // The subjects of the certificates, where nothing else is said.
+    for (key, id) in [("local_id", &tunnel.local_id), ("remote_id", &tunnel.remote_id)] {
+        if !id.starts_with("CN=") {
+            put(&mut authentication, key, json!(id));
+        }
+    }
+    authentication
+}
+
 fn connection(name: &str, tunnel: &Tunnel) -> Value {
-    let mut authentication = json!({ "method": "psk", "secret": format!("psk-{name}"),
-                                     "local_id": tunnel.local_id, "remote_id": tunnel.remote_id });
+    let mut authentication = authentication(name, tunnel);
     if let Some(Ppk { id, required, .. }) = tunnel.ppk {
         let secret = format!("ppk-{name}");
         let ppk = json!({ "id": id, "required": required, "secret": secret });

@@ -16,7 +16,7 @@ pub enum Authentication {
         /// Another secret, which is mixed into the keys.
         ppk: Option<PostQuantumPresharedKey>,
     },
-    /// A certificate on each side; held closed for now.
+    /// A certificate on each side.
     Certificate {
         /// The name of ours.
         name: Name,
@@ -98,6 +98,40 @@ impl Authentication {
         match self {
             Self::PreSharedKey { ppk, .. } | Self::Certificate { ppk, .. } => ppk.as_ref(),
         }
+    }
+
+    /// Whether what was authenticated by `old` stands: only how we prove who we are differs, under the same name, or more
+    /// certificates of the peer are believed.
+    pub(crate) fn is_served_by(&self, old: &Self) -> bool {
+        let (
+            Self::Certificate {
+                certificate,
+                peer,
+                local_identity,
+                remote_identity,
+                ppk,
+                ..
+            },
+            Self::Certificate {
+                certificate: old_certificate,
+                peer: old_peer,
+                local_identity: old_local,
+                remote_identity: old_remote,
+                ppk: old_ppk,
+                ..
+            },
+        ) = (self, old)
+        else {
+            return false;
+        };
+        // Who has the key tells the subject later, where the document has no certificate.
+        let subjects = certificate.chain.first().zip(old_certificate.chain.first());
+        let named = local_identity.is_some() || subjects.is_none_or(|(new, old)| new.name() == old.name());
+        let identities = (local_identity, remote_identity) == (old_local, old_remote);
+        named
+            && identities
+            && (ppk, &peer.subject) == (old_ppk, &old_peer.subject)
+            && peer.trust.believes_all_that(&old_peer.trust)
     }
 
     /// What the peer proves to be, for a human, and in a form that is the same for two that could not be told apart.

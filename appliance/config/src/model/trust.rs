@@ -64,6 +64,16 @@ fn octets(text: &str) -> Option<Vec<u8>> {
 }
 
 impl Trust {
+    /// Whether all that `old` believes is believed by this one.
+    pub(super) fn believes_all_that(&self, old: &Self) -> bool {
+        let known = old.chain.iter().all(|x509| self.chain.contains(x509));
+        let revoked = self
+            .revoked
+            .values()
+            .all(|thumbprint| old.revoked.values().any(|other| other == thumbprint));
+        known && revoked && (self.crl == Crl::Relaxed || old.crl == Crl::Strict)
+    }
+
     pub(crate) fn read(value: &Value<'_>) -> Option<Self> {
         let mut object = value.object()?;
         let chain = object.required("chain", trusted);

@@ -64,6 +64,8 @@ const RULES: &[Rule] = &[
     reads("/api/v1/status/system", Role::Viewer),
     reads("/api/v1/status/interfaces", Role::Viewer),
     reads("/api/v1/status/interfaces/{name}", Role::Viewer),
+    reads("/api/v1/status/keys", Role::Viewer),
+    reads("/api/v1/status/keys/{name}", Role::Viewer),
     reads("/api/v1/status/nat", Role::Viewer),
     rule_of(
         "POST",

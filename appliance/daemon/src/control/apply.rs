@@ -15,6 +15,7 @@ use crate::datapath::{Refused, Request};
 use crate::derive::{Desired, derive};
 use crate::ike_owner::Command;
 use crate::secrets::{SecretProblem, Secrets};
+use crate::signer::chains;
 
 impl Control {
     /// Hands out what the start begins with. What is refused then is in the log and in status, and tried again.
@@ -38,7 +39,25 @@ impl Control {
     /// What follows from a configuration.
     pub(super) fn derive(&self, config: &ValidConfig, secrets: &Secrets) -> Desired {
         let addresses = self.addresses.borrow().clone();
-        derive(config, secrets, self.datapath, &self.numbers, &addresses)
+        let secrets = secrets.clone().with_chains(self.chains.clone());
+        derive(config, &secrets, self.datapath, &self.numbers, &addresses)
+    }
+
+    /// Who has the key of a certificate tells the certificate, or a newer one: what uses it follows.
+    pub(super) async fn follow_keys(&mut self) {
+        let chains = chains(&self.keys.borrow_and_update());
+        if chains == self.chains {
+            return;
+        }
+        self.chains = chains;
+        match self.secrets_of_running().await {
+            Ok((secrets, _logged_before)) => {
+                let running = self.running.clone();
+                let desired = self.derive(&running.config, &secrets);
+                (self.refused, self.withheld) = self.hand_out(desired).await;
+            }
+            Err(refusal) => error!(%refusal, "connections cannot follow a certificate"),
+        }
     }
 
     /// An interface has another address: what uses it follows, and nothing else is touched.
@@ -108,6 +127,7 @@ impl Control {
             Ok(()) => tried.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
+        self.signer.configure(desired.keys).await;
         let (answer, configured) = oneshot::channel();
         let settings = Command::Configure(Box::new(desired.ike), answer);
         let withheld = match self.ike.send(settings).await {

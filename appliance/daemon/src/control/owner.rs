@@ -23,6 +23,7 @@ use crate::derive::{Addresses, InUse, Lacking};
 use crate::envelope::Secrets as Brought;
 use crate::https::Listeners;
 use crate::ike_owner::Command;
+use crate::signer::{Chains, KeySnapshots, Signer};
 use crate::store::Standing;
 
 /// Owns the running configuration.
@@ -46,6 +47,12 @@ pub(crate) struct Control {
     pub(super) addresses: watch::Receiver<Arc<Addresses>>,
     /// What of that each connection used when one last changed.
     pub(super) used: Vec<Used>,
+    /// Who has private keys.
+    pub(super) signer: Signer,
+    /// How they do.
+    pub(super) keys: watch::Receiver<Arc<KeySnapshots>>,
+    /// The certificates that their providers have, as they were handed out.
+    pub(super) chains: Chains,
     orders: mpsc::Receiver<Order>,
     view: watch::Sender<Arc<View>>,
     pub(super) access: Arc<Access>,
@@ -65,6 +72,8 @@ pub(crate) struct Channels {
     pub(crate) network: mpsc::Sender<Request>,
     /// From the owner of kernel and datapath.
     pub(crate) addresses: watch::Receiver<Arc<Addresses>>,
+    /// To who has private keys, and how they do.
+    pub(crate) keys: (Signer, watch::Receiver<Arc<KeySnapshots>>),
     /// From the API.
     pub(crate) orders: mpsc::Receiver<Order>,
     /// What happens to the configuration.
@@ -101,6 +110,9 @@ impl Control {
             teller: channels.teller,
             addresses: channels.addresses,
             used: Vec::new(),
+            signer: channels.keys.0,
+            keys: channels.keys.1,
+            chains: Chains::new(),
             orders: channels.orders,
             view: channels.view,
             access: channels.access,
@@ -136,6 +148,7 @@ impl Control {
                 }
                 Some(()) = signals.reload.recv() => self.reload().await,
                 Ok(()) = self.addresses.changed() => self.follow_addresses().await,
+                Ok(()) = self.keys.changed() => self.follow_keys().await,
                 () = Self::end_of(trial.as_ref()) => self.return_to_startup().await,
                 () = retry(self.listeners.as_ref()) => self.listen_again().await,
                 Some(order) = self.orders.recv() => self.serve(order).await,

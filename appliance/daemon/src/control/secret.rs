@@ -1,4 +1,4 @@
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::SecretSlice;
 use tracing::info;
 
 use super::order::{Said, SecretReport, SetSecret};
@@ -36,8 +36,7 @@ impl Control {
                 (fresh.clone(), Some(fresh))
             }
         };
-        appliance_config::check_pre_shared_key(value.expose_secret())
-            .map_err(|fault| Refusal::SecretInvalid(fault.to_string()))?;
+        crate::secrets::check(&value).map_err(Refusal::SecretInvalid)?;
         let (name, author) = (set.name.clone(), set.said.author);
         let changed = store
             .with(move |store| store.set_secret(&name, &value, &author))

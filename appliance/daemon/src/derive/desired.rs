@@ -2,13 +2,16 @@ use std::collections::BTreeMap;
 
 use appliance_config::ValidConfig;
 use appliance_config::model::Name;
+use ike::KeyName;
 
+use super::keys::keys;
 use super::{Addresses, BgpSettings, InUse, NetworkSettings, bgp, engine, negotiated, network::network};
 use crate::datapath::Kind;
-use crate::secrets::{Secrets, lacking};
+use crate::secrets::{Lack, Secrets, lacking};
+use crate::signer::KeySpec;
 
-/// Secrets that could not be had, by the connections that name them.
-pub(crate) type Lacking = BTreeMap<Name, Name>;
+/// What could not be had, by the connections that name it.
+pub(crate) type Lacking = BTreeMap<Name, Lack>;
 
 /// What each part should want.
 #[derive(Debug, Clone)]
@@ -19,7 +22,9 @@ pub(crate) struct Desired {
     pub(crate) bgp: BgpSettings,
     /// For the owner of kernel and datapath.
     pub(crate) network: NetworkSettings,
-    /// Connections that nobody negotiates because this secret of theirs could not be had.
+    /// For whoever has private keys.
+    pub(crate) keys: BTreeMap<KeyName, KeySpec>,
+    /// Connections that nobody negotiates because this of theirs could not be had.
     pub(crate) lacking: Lacking,
 }
 
@@ -36,11 +41,9 @@ pub(crate) fn derive(
         ike: engine::settings(config, secrets, datapath, addresses),
         bgp: bgp::settings(config, secrets, in_use, addresses),
         network: network(config, in_use, addresses),
+        keys: keys(config, secrets),
         lacking: negotiated(config, addresses)
-            .filter_map(|(name, connection)| {
-                let secret = lacking(connection, secrets)?;
-                Some((name.clone(), secret.clone()))
-            })
+            .filter_map(|(name, connection)| Some((name.clone(), lacking(connection, secrets)?)))
             .collect(),
     }
 }

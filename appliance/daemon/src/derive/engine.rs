@@ -4,12 +4,13 @@ use std::sync::Arc;
 use appliance_config::ValidConfig;
 use appliance_config::model::{self, UdpEncapsulation};
 use ike::{
-    Authentication, Childless, Connection, ConnectionName, Identity, Limits, LineStart, Mode,
-    PostQuantumPresharedKey, Remote, ResponderSelectors, SelectorLine, Settings, TrafficSelector,
+    Childless, Connection, ConnectionName, Identity, Limits, LineStart, Mode, PostQuantumPresharedKey,
+    Remote, ResponderSelectors, SelectorLine, Settings, TrafficSelector,
 };
 use ipnet::IpNet;
 
 use super::algorithms::{esp_proposal, ike_proposal};
+use super::authentication::proofs;
 use super::{Addresses, negotiated};
 use crate::datapath::Kind;
 use crate::secrets::Secrets;
@@ -34,26 +35,17 @@ pub(super) fn settings(
     }
 }
 
-/// `None` without its secret, which the loading of secrets has ruled out, or our address, without which it is held; and
-/// with certificates, which hold it.
+/// `None` without its secret, or the certificate that a provider has not told yet, which status tells; or our address,
+/// without which it is held.
 fn connection(
     settings: &model::Connection,
     secrets: &Secrets,
     datapath: Kind,
     addresses: &Addresses,
 ) -> Option<Connection> {
-    let model::Authentication::PreSharedKey {
-        secret,
-        local_identity,
-        remote_identity,
-        ppk,
-    } = &settings.authentication
-    else {
-        return None;
-    };
     let port = |address| SocketAddr::new(address, IKE_PORT);
     let local = addresses.of(&settings.local_address)?;
-    let local_identity = local_identity.as_ref().map_or(Identity::Address(local), identity);
+    let (authentication, local_identity, remote_identity) = proofs(&settings.authentication, secrets, local)?;
     let remote = match &settings.endpoint {
         model::Endpoint::Address(address) => Remote::Address(port(*address)),
         model::Endpoint::Name(host) => Remote::Name {
@@ -62,11 +54,10 @@ fn connection(
         },
         model::Endpoint::Any => Remote::Any,
     };
-    let authentication = Authentication::PreSharedKey(secrets.value(secret)?.clone());
     Some(Connection {
         mode: mode(settings.mode),
         local_identity,
-        ppk: match ppk {
+        ppk: match settings.authentication.ppk() {
             Some(ppk) => Some(post_quantum(ppk, secrets)?),
             None => None,
         },
@@ -87,7 +78,7 @@ fn connection(
         ike_lifetime: settings.policy.ike_lifetime,
         child_lifetime: settings.policy.ipsec_lifetime,
         child_octets: settings.policy.ipsec_bytes,
-        ..Connection::with_peer(port(local), remote, identity(remote_identity), authentication)
+        ..Connection::with_peer(port(local), remote, remote_identity, authentication)
     })
 }
 
@@ -137,7 +128,7 @@ fn mode(mode: model::Mode) -> Mode {
     }
 }
 
-fn identity(identity: &model::Identity) -> Identity {
+pub(super) fn identity(identity: &model::Identity) -> Identity {
     match identity {
         model::Identity::Address(address) => Identity::Address(*address),
         model::Identity::Fqdn(name) => Identity::Fqdn(name.clone()),

@@ -2,9 +2,11 @@
 
 mod addresses;
 mod algorithms;
+mod authentication;
 mod bgp;
 mod desired;
 mod engine;
+mod keys;
 mod network;
 mod numbering;
 mod resting;

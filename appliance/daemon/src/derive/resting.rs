@@ -4,6 +4,7 @@ use appliance_config::model::{Connection, LocalAddress, Name};
 use appliance_config::{ValidConfig, held};
 
 use super::{Addresses, Lacking};
+use crate::secrets::Lack;
 
 /// Why nobody negotiates a connection; its site stays closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) enum Rest {
     NoAddress(LocalAddress),
     /// A secret of it could not be had.
     NoSecret(Name),
+    /// Who has the key of this certificate has not told the certificate yet.
+    NoCertificate(Name),
 }
 
 /// The connections that are negotiated: the enabled ones, but for those that are held or have no address of
@@ -43,7 +46,10 @@ pub(crate) fn resting(
             None if addresses.of(&connection.local_address).is_none() => {
                 Rest::NoAddress(connection.local_address.clone())
             }
-            None => Rest::NoSecret(lacking.get(name)?.clone()),
+            None => match lacking.get(name)? {
+                Lack::Secret(secret) => Rest::NoSecret(secret.clone()),
+                Lack::Certificate(certificate) => Rest::NoCertificate(certificate.clone()),
+            },
         };
         Some((name.to_string(), rest))
     };

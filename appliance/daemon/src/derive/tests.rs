@@ -65,7 +65,10 @@ fn a_connection_becomes_what_the_engine_negotiates() {
         connection.local_identity,
         Identity::Address("192.0.2.1".parse().unwrap())
     );
-    assert_eq!(connection.remote_identity, Identity::Fqdn("b.example".to_owned()));
+    assert_eq!(
+        connection.remote_identity,
+        Identity::Fqdn("b.example".to_owned()).into()
+    );
     assert_eq!(connection.dpd_timeout, Duration::from_secs(30));
     let ppk = connection.ppk.as_ref().unwrap();
     assert_eq!((ppk.id.as_slice(), ppk.required), (&b"office"[..], true));
@@ -251,7 +254,10 @@ fn a_peer_may_be_a_name_or_come_from_anywhere() {
             .connections
             .remove(&name("to-b"))
             .unwrap();
-        assert_eq!(connection.remote_identity, Identity::Fqdn("b.example".to_owned()));
+        assert_eq!(
+            connection.remote_identity,
+            Identity::Fqdn("b.example".to_owned()).into()
+        );
         (connection.remote, connection.mode)
     };
     let host = "gw.b.example".to_owned();

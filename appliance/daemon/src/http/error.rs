@@ -27,6 +27,8 @@ pub(crate) enum Error {
     UnknownConnection(String),
     /// The document has no such interface.
     UnknownInterface(String),
+    /// No certificate of a connection has this name.
+    UnknownKey(String),
     /// No connection that runs has a BGP session by this name.
     UnknownPeer(String),
     /// No such action on a connection.
@@ -165,6 +167,7 @@ impl Error {
             Self::UnknownPath => (404, "unknown-path", "nothing lives at this path".to_owned()),
             Self::MethodNotAllowed => (405, "method-not-allowed", "this path has other verbs".to_owned()),
             Self::UnknownConnection(name) => (404, "unknown-connection", unnamed("connection", name)),
+            Self::UnknownKey(name) => (404, "unknown-key", unnamed("certificate with a key", name)),
             Self::UnknownInterface(name) => (404, "unknown-interface", unnamed("interface", name)),
             Self::UnknownPeer(name) => (404, "unknown-peer", unnamed("BGP session", name)),
             Self::UnknownAction(action) => (

@@ -24,6 +24,7 @@ use crate::dhcp::ClientSnapshot;
 use crate::https::Https;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
+use crate::signer::KeySnapshots;
 
 /// What the owners let be seen, and where requests go.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub(crate) struct Published {
     pub(crate) datapath: watch::Receiver<Arc<DatapathSnapshot>>,
     /// What the DHCP clients are doing.
     pub(crate) dhcp: watch::Receiver<Arc<BTreeMap<Name, ClientSnapshot>>>,
+    /// How private keys do.
+    pub(crate) keys: watch::Receiver<Arc<KeySnapshots>>,
     /// Which configuration runs.
     pub(crate) configuration: watch::Receiver<Arc<View>>,
     /// Asks for fresh counters.
@@ -65,6 +68,8 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status/system", get(status::system))
         .route("/api/v1/status/interfaces", get(status::interfaces))
         .route("/api/v1/status/interfaces/{name}", get(status::interface))
+        .route("/api/v1/status/keys", get(status::keys))
+        .route("/api/v1/status/keys/{name}", get(status::key))
         .route("/api/v1/status/nat", get(nat::rules))
         .route("/api/v1/explain/nat", post(nat::explain))
         .route("/api/v1/status/bgp/peers", get(bgp::all))

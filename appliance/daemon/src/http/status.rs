@@ -19,7 +19,7 @@ use crate::datapath::{DatapathSnapshot, Request};
 use crate::dhcp::ClientSnapshot;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
-use crate::status::{ConnectionStatus, InterfaceStatus, STATES, Status, SystemStatus};
+use crate::status::{self, ConnectionStatus, InterfaceStatus, KeyStatus, STATES, Status, SystemStatus};
 
 /// How long fresh views are waited for before the last ones are shown.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -130,6 +130,20 @@ pub(crate) async fn interface(
 ) -> Result<Json<InterfaceStatus>, Error> {
     let found = current(&published).await.interfaces.remove(&name);
     found.map(Json).ok_or(Error::UnknownInterface(name))
+}
+
+/// `GET /api/v1/status/keys`: private keys by the names of their certificates.
+pub(crate) async fn keys(State(published): State<Published>) -> Json<BTreeMap<String, KeyStatus>> {
+    Json(status::keys(&published.keys.borrow()))
+}
+
+/// `GET /api/v1/status/keys/{name}`.
+pub(crate) async fn key(
+    State(published): State<Published>,
+    Path(name): Path<String>,
+) -> Result<Json<KeyStatus>, Error> {
+    let found = status::keys(&published.keys.borrow()).remove(&name);
+    found.map(Json).ok_or(Error::UnknownKey(name))
 }
 
 async fn current(published: &Published) -> Status {

@@ -226,6 +226,7 @@ impl OutageStatus {
             Rest::Held(detail) => Some(Self::held(detail)),
             Rest::NoAddress(address) => Some(Self::no_address(address)),
             Rest::NoSecret(secret) => Some(Self::no_secret(secret)),
+            Rest::NoCertificate(certificate) => Some(Self::no_certificate(certificate)),
         }
     }
 
@@ -261,6 +262,17 @@ impl OutageStatus {
             String::new(),
             format!("the secret {secret}"),
             format!("Set it again: causeway secret set {secret}"),
+        )
+    }
+
+    /// That of a connection whose certificate its provider has not told.
+    fn no_certificate(certificate: &Name) -> Self {
+        let reason = ike::Reason::Signer(ike::SignerReason::KeyMissing);
+        Self::of_ours(
+            (reason.word(), Stage::Idle.word()),
+            String::new(),
+            format!("the certificate {certificate} from who has its key"),
+            "See why in the status of the keys; the connection then starts by itself.",
         )
     }
 

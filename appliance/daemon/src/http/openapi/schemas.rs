@@ -13,7 +13,7 @@ use crate::http::nat::Questioned;
 use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
 use crate::status::{
-    ConnectionStatus, ExplanationStatus, InterfaceStatus, NatExplanation, NatStatus, PeerStatus,
+    ConnectionStatus, ExplanationStatus, InterfaceStatus, KeyStatus, NatExplanation, NatStatus, PeerStatus,
     RoutesStatus, Status, SystemStatus, TrialStatus,
 };
 
@@ -37,6 +37,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<secret::WasSet>(&mut told);
     add::<ConnectionStatus>(&mut told);
     add::<InterfaceStatus>(&mut told);
+    add::<KeyStatus>(&mut told);
     add::<Status>(&mut told);
     add::<NatStatus>(&mut told);
     add::<NatExplanation>(&mut told);

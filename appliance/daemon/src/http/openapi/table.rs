@@ -130,6 +130,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/status/system", "What concerns all connections").tells(Answer::Json("SystemStatus")),
     get("/status/interfaces", "Interfaces by name").tells(Answer::ByName("InterfaceStatus")),
     get("/status/interfaces/{name}", "One interface").tells(Answer::Json("InterfaceStatus")),
+    get("/status/keys", "Private keys by certificate").tells(Answer::ByName("KeyStatus")),
+    get("/status/keys/{name}", "One private key").tells(Answer::Json("KeyStatus")),
     get("/status/connections", "Connections by name")
         .asks(&["state", "limit", "after_name"])
         .tells(Answer::ByName("ConnectionStatus")),

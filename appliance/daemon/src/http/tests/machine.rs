@@ -125,22 +125,19 @@ impl Machine {
         let (asked, orders) = mpsc::channel(8);
         let (published, view) = watch::channel(Arc::default());
         let (access, https) = entrance(&beginning.origin, &directory.path().join("state")).unwrap();
-        let desired = derive(
-            &beginning.running.config,
-            &beginning.secrets.unwrap(),
-            kind,
-            &InUse::new(),
-            &Addresses::default(),
-        );
+        let (secrets, nothing) = (beginning.secrets.unwrap(), (InUse::new(), Addresses::default()));
+        let desired = derive(&beginning.running.config, &secrets, kind, &nothing.0, &nothing.1);
         let (chronicle, teller, events) = Chronicle::new(Storage::open(directory.path()));
         let chronicle = tokio::spawn(chronicle.run());
         let (datapath, shown) = watch::channel(Arc::new(DatapathSnapshot::first(kind, String::new())));
         let (bgp, speaker) = speaking(&network, &teller);
+        let keys = crate::signer::start(mpsc::channel(8).0);
         let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
             datapath: shown,
             dhcp: watch::channel(Arc::default()).1,
+            keys: keys.1.clone(),
             configuration: view.clone(),
             refresh: network,
             commands: ike,
@@ -151,14 +148,14 @@ impl Machine {
             access: access.clone(),
             https: https.filter(|_| is_served),
         };
-        let addresses = watch::channel(Arc::default()).1;
-        let (router, channels) = api(views, (orders, published), &teller, addresses);
+        let found = (watch::channel(Arc::default()).1, keys);
+        let (router, channels) = api(views, (orders, published), &teller, found);
         let mut control = Control::new(beginning.origin, kind, beginning.running, channels);
         control.begin(desired).await;
         let control = tokio::spawn(async move { control.run().await.unwrap() });
         let socket = directory.path().join("socket");
         let _of_the_one_before = std::fs::remove_file(&socket);
-        let api = tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), router));
+        let api = tokio::spawn(serve(UnixListener::bind(socket).unwrap(), router));
         Self {
             directory,
             settings,

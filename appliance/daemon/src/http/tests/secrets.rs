@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use ike::{Authentication, ConnectionName};
+use ike::{ConnectionName, LocalProof, SharedSecret};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -12,7 +12,10 @@ const B: &str = "/api/v1/secrets/psk-b";
 fn key(machine: &Machine, connection: &str) -> String {
     let settings = machine.settings.lock().unwrap();
     let connections = &settings.last().unwrap().connections;
-    let Authentication::PreSharedKey(key) = &connections[&ConnectionName(connection.into())].authentication;
+    let authentication = &connections[&ConnectionName(connection.into())].authentication;
+    let LocalProof::PreSharedKey(SharedSecret(key)) = &authentication.local else {
+        panic!("not by a pre-shared key")
+    };
     String::from_utf8(key.expose_secret().to_vec()).unwrap()
 }
 

@@ -50,6 +50,7 @@ fn start() -> Rig {
             pages,
             datapath,
             dhcp: watch::channel(Arc::default()).1,
+            keys: tokio::sync::watch::channel(std::sync::Arc::default()).1,
             configuration: watch::channel(Arc::default()).1,
             bgp: speaking(&refresh, &Teller::to_nobody()).0,
             refresh,

@@ -1,0 +1,105 @@
+//! One private key and what became of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use appliance_keys::KeyError;
+use ike::SignerFault;
+
+use super::fault::fault;
+use super::open::Opened;
+use super::snapshot::{KeySnapshot, KeyState};
+use super::spec::KeySpec;
+
+/// How long after a failure a key is tried again.
+const AGAIN: Duration = Duration::from_secs(30);
+/// How often it is looked for a newer version.
+const NEWER: Duration = Duration::from_secs(600);
+
+/// One key.
+pub(super) struct Held {
+    pub(super) spec: KeySpec,
+    pub(super) opened: Option<Opened>,
+    /// It is being opened, or looked for a newer version.
+    pub(super) busy: bool,
+    /// Told apart from one of before under the same name.
+    pub(super) number: u64,
+    due: Option<Instant>,
+    fault: Option<SignerFault>,
+    signed: (u64, u64),
+}
+
+impl Held {
+    pub(super) fn new(spec: KeySpec, number: u64) -> Self {
+        Self {
+            spec,
+            opened: None,
+            busy: true,
+            number,
+            due: None,
+            fault: None,
+            signed: (0, 0),
+        }
+    }
+
+    /// It was opened, or has a newer version; or that failed.
+    pub(super) fn settled(&mut self, opened: Result<Option<Opened>, KeyError>, now: Instant) {
+        self.busy = false;
+        match opened {
+            Ok(newer) => {
+                self.opened = newer.or(self.opened.take());
+                self.fault = None;
+                self.due = Some(now + NEWER);
+            }
+            Err(error) => {
+                self.fault = Some(fault(&error));
+                // A PIN is tried once, and then not until it is another one.
+                let tried_again = !matches!(error, KeyError::PinWrong(_) | KeyError::PinLocked(_));
+                self.due = tried_again.then_some(now + AGAIN);
+            }
+        }
+    }
+
+    /// It signed, or did not.
+    pub(super) fn counted(&mut self, fault: Option<SignerFault>) {
+        match &fault {
+            None => self.signed.0 += 1,
+            Some(_) => self.signed.1 += 1,
+        }
+        self.fault = fault;
+    }
+
+    /// When it is to be looked at again.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.filter(|_| !self.busy)
+    }
+
+    /// Why it cannot sign.
+    pub(super) fn unusable(&self) -> SignerFault {
+        self.fault
+            .clone()
+            .unwrap_or_else(|| fault(&KeyError::SignerSlow("it is still being opened".to_owned())))
+    }
+
+    pub(super) fn snapshot(&self) -> KeySnapshot {
+        let state = match &self.opened {
+            Some(opened) => {
+                let key = opened.key();
+                KeyState::Ready {
+                    place: key.place(),
+                    kind: key.kind(),
+                    version: opened.version(),
+                    chain: Arc::new(key.chain().to_vec()),
+                }
+            }
+            None if self.busy && self.fault.is_none() => KeyState::Opening,
+            None => KeyState::Failed,
+        };
+        KeySnapshot {
+            provider: self.spec.provider(),
+            state,
+            signed: self.signed,
+            fault: self.fault.clone(),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use appliance_keys::pkcs11::Modules;
+use appliance_keys::{Key, KeyError, Scheme};
+use ike::{Input, KeyName, SaId, SignerFault, ToBeSigned};
+use tokio::select;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::fault::{fault, scheme};
+use super::held::Held;
+use super::open::{Opened, open};
+use super::snapshot::{KeySnapshots, KeyState};
+use super::spec::KeySpec;
+
+/// How long a signature may take; the engine would wait a little longer.
+const LIMIT: Duration = Duration::from_secs(18);
+/// So many questions may wait.
+const QUESTIONS: usize = 256;
+
+/// Asks for signatures.
+#[derive(Debug, Clone)]
+pub(crate) struct Signer(mpsc::Sender<Question>);
+
+#[derive(Debug)]
+enum Question {
+    Configure(BTreeMap<KeyName, KeySpec>),
+    Sign(SaId, ToBeSigned),
+}
+
+/// What became of something that was begun.
+enum Outcome {
+    Opened(KeyName, u64, Result<Option<Opened>, KeyError>),
+    Signed(KeyName, u64, Option<SignerFault>),
+}
+
+struct Owner {
+    keys: BTreeMap<KeyName, Held>,
+    last: u64,
+    modules: Arc<Modules>,
+    answers: mpsc::Sender<Input>,
+    outcomes: mpsc::Sender<Outcome>,
+    shown: watch::Sender<Arc<KeySnapshots>>,
+}
+
+/// Starts the owner of private keys, who answers the engine here.
+pub(crate) fn start(answers: mpsc::Sender<Input>) -> (Signer, watch::Receiver<Arc<KeySnapshots>>) {
+    let (questions, asked) = mpsc::channel(QUESTIONS);
+    let (outcomes, begun) = mpsc::channel(QUESTIONS);
+    let (shown, view) = watch::channel(Arc::default());
+    let owner = Owner {
+        keys: BTreeMap::new(),
+        last: 0,
+        modules: Arc::new(Modules::default()),
+        answers,
+        outcomes,
+        shown,
+    };
+    tokio::spawn(owner.run(asked, begun));
+    (Signer(questions), view)
+}
+
+impl Signer {
+    /// These are the keys from now on.
+    pub(crate) async fn configure(&self, keys: BTreeMap<KeyName, KeySpec>) {
+        // Only when everything stops.
+        let _stopped = self.0.send(Question::Configure(keys)).await;
+    }
+
+    /// Asks for a signature. There is one answer, in whatever time.
+    pub(crate) fn sign(&self, sa: SaId, to_be_signed: ToBeSigned) -> Option<Input> {
+        let asked = self.0.try_send(Question::Sign(sa, to_be_signed));
+        asked.err().map(|_| {
+            let busy = KeyError::SignerSlow("too many signatures are asked for".to_owned());
+            Input::Signed(sa, Err(fault(&busy)))
+        })
+    }
+}
+
+impl Owner {
+    async fn run(mut self, mut asked: mpsc::Receiver<Question>, mut begun: mpsc::Receiver<Outcome>) {
+        loop {
+            let due = self.keys.values().filter_map(Held::due).min();
+            select! {
+                Some(outcome) = begun.recv() => self.concluded(outcome),
+                question = asked.recv() => match question {
+                    Some(Question::Configure(keys)) => self.configure(keys),
+                    Some(Question::Sign(sa, to_be_signed)) => self.sign(sa, to_be_signed),
+                    None => return,
+                },
+                () = until(due) => self.look_again(Instant::now()),
+            }
+            self.show();
+        }
+    }
+
+    /// What did not change stays open.
+    fn configure(&mut self, wanted: BTreeMap<KeyName, KeySpec>) {
+        self.modules.forget_refused();
+        self.keys
+            .retain(|name, held| wanted.get(name) == Some(&held.spec));
+        for (name, spec) in wanted {
+            if self.keys.contains_key(&name) {
+                continue;
+            }
+            self.last += 1;
+            self.begin(&name, self.last, spec.clone());
+            self.keys.insert(name, Held::new(spec, self.last));
+        }
+    }
+
+    fn begin(&self, name: &KeyName, number: u64, spec: KeySpec) {
+        let (name, modules, outcomes) = (name.clone(), Arc::clone(&self.modules), self.outcomes.clone());
+        tokio::spawn(async move {
+            let opened = open(spec, modules).await.map(Some);
+            let _stopped = outcomes.send(Outcome::Opened(name, number, opened)).await;
+        });
+    }
+
+    /// Tries again what failed, and looks for newer versions.
+    fn look_again(&mut self, now: Instant) {
+        let mut closed = Vec::new();
+        for (name, held) in &mut self.keys {
+            if held.due().is_none_or(|due| due > now) {
+                continue;
+            }
+            held.busy = true;
+            match &held.opened {
+                None => closed.push((name.clone(), held.number, held.spec.clone())),
+                Some(opened) => {
+                    let (name, number, opened) = (name.clone(), held.number, opened.clone());
+                    let outcomes = self.outcomes.clone();
+                    tokio::spawn(async move {
+                        let newer = opened.newer().await;
+                        let _stopped = outcomes.send(Outcome::Opened(name, number, newer)).await;
+                    });
+                }
+            }
+        }
+        for (name, number, spec) in closed {
+            self.begin(&name, number, spec);
+        }
+    }
+
+    fn concluded(&mut self, outcome: Outcome) {
+        let (name, number) = match &outcome {
+            Outcome::Opened(name, number, _) | Outcome::Signed(name, number, _) => (name.clone(), *number),
+        };
+        let Some(held) = self.keys.get_mut(&name).filter(|held| held.number == number) else {
+            return;
+        };
+        match outcome {
+            Outcome::Opened(name, _, opened) => {
+                match &opened {
+                    Ok(Some(_)) => {
+                        info!(key = %name.0, provider = held.spec.provider(), "the private key is open")
+                    }
+                    Ok(None) => (),
+                    Err(error) => {
+                        warn!(key = %name.0, reason = error.word(), %error, "the private key is not open")
+                    }
+                }
+                held.settled(opened, Instant::now());
+            }
+            Outcome::Signed(_, _, fault) => held.counted(fault),
+        }
+    }
+
+    fn sign(&self, sa: SaId, asked: ToBeSigned) {
+        let held = self.keys.get(&asked.key);
+        let opened = held.and_then(|held| held.opened.as_ref()).map(Opened::key);
+        let number = held.map_or(0, |held| held.number);
+        let unusable = held.map_or_else(
+            || fault(&KeyError::KeyMissing(format!("no certificate {}", asked.key.0))),
+            Held::unusable,
+        );
+        let (answers, outcomes) = (self.answers.clone(), self.outcomes.clone());
+        tokio::spawn(async move {
+            let signed = match opened {
+                Some(key) => sign_all(&*key, scheme(asked.scheme), &asked.messages).await,
+                None => Err(unusable),
+            };
+            let outcome = Outcome::Signed(asked.key, number, signed.as_ref().err().cloned());
+            // Only when everything stops.
+            let _stopped = answers.send(Input::Signed(sa, signed)).await;
+            let _stopped = outcomes.send(outcome).await;
+        });
+    }
+
+    fn show(&self) {
+        let keys = self.keys.iter();
+        let shown: KeySnapshots = keys.map(|(name, held)| (name.clone(), held.snapshot())).collect();
+        self.shown.send_if_modified(|before| {
+            let changed = **before != shown;
+            if changed {
+                *before = Arc::new(shown);
+            }
+            changed
+        });
+    }
+}
+
+async fn sign_all(key: &dyn Key, scheme: Scheme, messages: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, SignerFault> {
+    let all = async {
+        let mut signed = Vec::new();
+        for message in messages {
+            signed.push(key.sign(scheme, message).await?);
+        }
+        Ok(signed)
+    };
+    let late = || KeyError::SignerSlow(format!("no signature within {} seconds", LIMIT.as_secs()));
+    let signed = tokio::time::timeout(LIMIT, all)
+        .await
+        .unwrap_or_else(|_| Err(late()));
+    signed.map_err(|error: KeyError| fault(&error))
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The chains that providers have.
+pub(crate) fn chains(keys: &KeySnapshots) -> super::Chains {
+    let ready = keys.iter().filter_map(|(name, key)| match &key.state {
+        KeyState::Ready { chain, .. } => Some((name.clone(), chain.to_vec())),
+        KeyState::Opening | KeyState::Failed => None,
+    });
+    ready.collect()
+}

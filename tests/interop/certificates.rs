@@ -1,0 +1,246 @@
+//! Causeway and strongSwan prove themselves to each other by certificates.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use system_tests::lab::pki::{Issued, Key, Name, Wanted};
+use system_tests::lab::run::Run;
+use system_tests::lab::sites::Sites;
+use system_tests::lab::traffic::Ping;
+use system_tests::lab::wait;
+use system_tests::peer::api::Api;
+use system_tests::peer::causeway::{Causeway, Document, SOON, document};
+use system_tests::peer::credentials::Credentials;
+use system_tests::peer::strongswan::StrongSwan;
+use system_tests::peer::tunnel::{Datapath, Tunnel};
+
+/// A root, an intermediate below it, and a certificate of Causeway and of strongSwan.
+struct Issuers {
+    root: Issued,
+    middle: Issued,
+    near: Issued,
+    far: Issued,
+}
+
+impl Issuers {
+    fn with(key: Key) -> Self {
+        let keyed = |wanted: Wanted| Wanted { key, ..wanted };
+        let root = Issued::root(&keyed(Wanted::authority("Lab root", 1))).unwrap();
+        let middle = root.issue(&keyed(Wanted::authority("Lab middle", 0))).unwrap();
+        let near = middle.issue(&keyed(Wanted::leaf("gw-a"))).unwrap();
+        let far = middle.issue(&keyed(Wanted::leaf("gw-b"))).unwrap();
+        Self {
+            root,
+            middle,
+            near,
+            far,
+        }
+    }
+
+    fn credentials(&self) -> [Credentials; 2] {
+        [
+            Credentials::new(&self.near, &self.root),
+            Credentials::new(&self.far, &self.root),
+        ]
+    }
+}
+
+/// Causeway, strongSwan and their networks. Fields are dropped in this order.
+struct Peers {
+    near: Causeway,
+    far: StrongSwan,
+    document: Document,
+    sites: Sites,
+    _run: Run,
+}
+
+/// Neither starts by itself but Causeway, if `change` does not say otherwise.
+fn peers([near, far]: [Credentials; 2], change: impl Fn(&mut Tunnel, &mut Tunnel)) -> Peers {
+    let run = Run::new().unwrap();
+    let sites = Sites::new(&run).unwrap();
+    let datapath = Datapath::of_this_run().unwrap();
+    let mut a = Tunnel::between(&sites.a, &sites.b);
+    let mut b = Tunnel::between(&sites.b, &sites.a);
+    if let (Some(ours), Some(theirs)) = (&near.own, &far.own) {
+        (a.local_id, b.remote_id) = (ours.subject(), ours.subject());
+        (a.remote_id, b.local_id) = (theirs.subject(), theirs.subject());
+    }
+    (a.credentials, b.credentials) = (Some(Box::new(near)), Some(Box::new(far)));
+    change(&mut a, &mut b);
+    let document = document(&[("peer", &a)]);
+    let far = StrongSwan::start(&run, &sites.b.gateway, &b, datapath).unwrap();
+    let near = Causeway::with_store(&run, &sites.a.gateway, &document, datapath).unwrap();
+    Peers {
+        near,
+        far,
+        document,
+        sites,
+        _run: run,
+    }
+}
+
+impl Peers {
+    fn ping(&self) -> Ping {
+        let every = Duration::from_millis(20);
+        Ping::start(&self.sites.a.host, self.sites.b.host_address, every).unwrap()
+    }
+
+    /// It carries packets.
+    fn carries(&self) {
+        self.near.wait_for("peer", "up").unwrap();
+        let ping = self.ping();
+        ping.wait_for(5, SOON).unwrap();
+        assert_eq!(ping.finish().lost, 0);
+    }
+
+    /// How the key of a certificate does.
+    fn key(&self, name: &str) -> Value {
+        let mut api = Api::connect(&self.near.socket()).unwrap();
+        api.ask("GET", &format!("/status/keys/{name}"), "").unwrap()
+    }
+}
+
+/// strongSwan takes each proof of ours, and we take its own, whoever starts.
+#[test]
+fn every_method_comes_up_from_either_side() {
+    for (key, digital, proof) in [
+        (Key::Rsa2048, true, "RSA_EMSA_PKCS1_SHA2_256 successful"),
+        (Key::Rsa2048, false, "RSA signature successful"),
+        (Key::P256, true, "ECDSA_WITH_SHA256_DER successful"),
+        (Key::P256, false, "ECDSA-256 signature successful"),
+        (Key::P384, false, "ECDSA-384 signature successful"),
+    ] {
+        for causeway_starts in [true, false] {
+            let [near, mut far] = Issuers::with(key).credentials();
+            far.signature_authentication = digital;
+            let peers = peers([near, far], |a, _| {
+                a.mode = if causeway_starts {
+                    "InitiatorOnly"
+                } else {
+                    "ResponderOnly"
+                };
+            });
+            if !causeway_starts {
+                peers.far.initiate().unwrap();
+            }
+            peers.carries();
+            let log = peers.far.log();
+            let taken = format!("authentication of 'CN=gw-a' with {proof}");
+            assert!(log.contains(&taken), "{taken} is not in {log}");
+            let keys = peers.key("peer");
+            assert_eq!(
+                (&keys["state"], &keys["place"]),
+                (&json!("ready"), &json!("memory")),
+                "{keys}"
+            );
+            assert_eq!(keys["signed"], json!(1), "{keys}");
+        }
+    }
+}
+
+/// Causeway expects gw-b, and tells this reason and whose fault it is once what both sides prove themselves by is altered like
+/// this.
+fn is_refused(reason: &str, side: &str, change: impl Fn(&Issuers, &mut Credentials, &mut Credentials)) {
+    let issuers = Issuers::with(Key::P256);
+    let [mut near, mut far] = issuers.credentials();
+    change(&issuers, &mut near, &mut far);
+    let peers = peers([near, far], |a, _| a.remote_id = "CN=gw-b".to_owned());
+    let told = wait::until(reason, SOON, || {
+        let told = peers.near.connection("peer")?;
+        anyhow::ensure!(told["outage"]["reason"] == reason, "{told}");
+        Ok(told)
+    });
+    let outage = &told.unwrap()["outage"];
+    assert_eq!(outage["side"], side, "{outage}");
+    let step = outage["next_step"].as_str().unwrap_or_default();
+    assert!(step.ends_with('.'), "{outage}");
+}
+
+/// What strongSwan proves itself by is not believed, and why is told.
+#[test]
+fn who_cannot_be_believed_is_refused_and_why_is_told() {
+    let of = |subject| Wanted {
+        key: Key::P256,
+        ..Wanted::leaf(subject)
+    };
+    let with = |wanted: Wanted| {
+        move |issuers: &Issuers, _: &mut Credentials, far: &mut Credentials| {
+            far.own = Some(issuers.middle.issue(&wanted).unwrap());
+        }
+    };
+    let another = || vec![Issued::root(&Wanted::authority("Another root", 1)).unwrap()];
+    is_refused("certificate-expired", "we", with(of("gw-b").expired()));
+    is_refused("certificate-not-yet-valid", "we", with(of("gw-b").early()));
+    is_refused("peer-identity-unexpected", "we", with(of("gw-c")));
+    // Ours is of the root itself, so that strongSwan does not learn from us what it does not have.
+    is_refused("certificate-untrusted", "we", |issuers, near, far| {
+        near.own = Some(issuers.root.issue(&of("gw-a")).unwrap());
+        far.own = Some(issuers.far.clone().alone());
+    });
+    is_refused("certificate-untrusted", "we", |_, near, _| near.roots = another());
+    is_refused("revocation-unknown", "we", |_, near, _| {
+        near.revocation = "strict"
+    });
+    is_refused("authentication-failed", "peer", |_, _, far| far.roots = another());
+}
+
+/// RFC 4945 §3.1: names beside the subject, of both sides.
+#[test]
+fn names_beside_the_subject_are_believed() {
+    let mut issuers = Issuers::with(Key::P256);
+    let named = |subject, name| Wanted {
+        names: vec![Name::Dns(name)],
+        key: Key::P256,
+        ..Wanted::leaf(subject)
+    };
+    issuers.near = issuers.middle.issue(&named("gw-a", "gw-a.example")).unwrap();
+    issuers.far = issuers.middle.issue(&named("gw-b", "gw-b.example")).unwrap();
+    let peers = peers(issuers.credentials(), |a, b| {
+        (a.local_id, b.remote_id) = ("gw-a.example".to_owned(), "gw-a.example".to_owned());
+        (a.remote_id, b.local_id) = ("gw-b.example".to_owned(), "gw-b.example".to_owned());
+    });
+    peers.carries();
+}
+
+/// A new certificate with a new key is committed while packets pass: none is lost, and the next authentication has it.
+#[test]
+fn a_certificate_is_replaced_without_a_lost_packet() {
+    let issuers = Issuers::with(Key::P256);
+    let peers = peers(issuers.credentials(), |_, _| ());
+    peers.near.wait_for("peer", "up").unwrap();
+    let ping = peers.ping();
+    ping.wait_for(5, SOON).unwrap();
+    let before = peers.near.connection("peer").unwrap();
+    let next = issuers
+        .middle
+        .issue(&Wanted {
+            key: Key::P384,
+            ..Wanted::leaf("gw-a")
+        })
+        .unwrap();
+    let mut api = Api::connect(&peers.near.socket()).unwrap();
+    api.ask("PUT", "/secrets/key-next", &next.key_pem()).unwrap();
+    let mut document = peers.document.json.clone();
+    document["certificates"]["next"] = json!({
+        "key": { "provider": "files", "reference": "key-next" },
+        "chain": [next.pem(), issuers.middle.pem()]
+    });
+    document["connections"]["peer"]["authentication"]["certificate"] = json!("next");
+    peers.near.commit(&document, &[]).unwrap();
+    peers.near.rekey("peer", false).unwrap();
+    ping.wait_for(25, SOON).unwrap();
+    assert_eq!(ping.finish().lost, 0);
+    let after = peers.near.connection("peer").unwrap();
+    assert_eq!(
+        after["ike"]["initiator_spi"], before["ike"]["initiator_spi"],
+        "{after}"
+    );
+    peers.near.causeway(&["reset", "peer"]).unwrap();
+    wait::until("the new certificate to be used", SOON, || {
+        let key = peers.key("next");
+        anyhow::ensure!(key["signed"] == 1, "{key}");
+        Ok(())
+    })
+    .unwrap();
+    peers.carries();
+}
