@@ -34,6 +34,7 @@ mod fragmentation;
 mod hostile;
 mod interfaces;
 mod ipv6;
+mod key_providers;
 mod lab;
 mod mobike;
 mod names;

@@ -199,7 +199,7 @@ fn rules_that_nft_refuses_are_taken_back() {
         (
             7006,
             "#!/bin/sh\necho 'Error: no room here' >&2\nexit 1\n",
-            "nft says \"Error: no room here\"; install the package nftables again, and report this if it stays",
+            "nft says: Error: no room here; install the package nftables again, and report this if it stays",
         ),
         (
             7007,

@@ -40,7 +40,10 @@ fn granted(key: &Key, output: io::Result<Result<String, String>>) -> Result<(), 
         object: key.to_string(),
         attribute: None,
         errno: 0,
-        detail: format!("nft says {said:?}; install the package nftables again, and report this if it stays"),
+        detail: format!(
+            "nft says: {}; install the package nftables again, and report this if it stays",
+            said.trim()
+        ),
     })
 }
 

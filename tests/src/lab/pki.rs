@@ -229,6 +229,11 @@ impl Issued {
         self.key.serialize_pem()
     }
 
+    /// The same in DER.
+    pub fn key_der(&self) -> Vec<u8> {
+        self.key.serialize_der()
+    }
+
     /// Those above it, its issuer first and the root last.
     pub fn above(&self) -> &[Certificate] {
         &self.above

@@ -1,10 +1,11 @@
 //! Causeway as a party: the release build of `causewayd`, spoken to through `causeway`.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -75,6 +76,27 @@ impl Causeway {
         datapath: Datapath,
     ) -> Result<Self> {
         Self::begin(run, gateway, document, (datapath, Source::Store))
+    }
+
+    /// Starts a gateway whose store begins with this document, with more in its environment; `prepare` is given the folder
+    /// of its state, which it may write to, and says what.
+    ///
+    /// # Errors
+    /// When it does not start; the error carries its log.
+    pub fn with_environment(
+        run: &Run,
+        gateway: &Namespace,
+        (document, datapath): (&Document, Datapath),
+        prepare: impl FnOnce(&Path) -> Result<Vec<(&'static str, String)>>,
+    ) -> Result<Self> {
+        let folder = run.folder().join(gateway.name());
+        let state = folder.join("state");
+        fs::create_dir_all(&state)?;
+        fs::set_permissions(&state, Permissions::from_mode(0o700))?;
+        let lines = prepare(&state)?.into_iter();
+        let lines: String = lines.map(|(name, value)| format!("{name}={value}\n")).collect();
+        fs::write(folder.join(ENVIRONMENT), lines)?;
+        Self::with_store(run, gateway, document, datapath)
     }
 
     fn begin(
@@ -357,6 +379,9 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{name} is not built: cargo build --release -p causewayd -p causeway"))
 }
 
+/// Lines of what is in the environment of a daemon, in its folder.
+const ENVIRONMENT: &str = "environment";
+
 /// Files that take the place of the system's if they are in a gateway's folder: their names there, and whose place it is.
 const RESOLVER: (&str, &str) = ("resolv.conf", "/etc/resolv.conf");
 const NFT: (&str, &str) = ("nft", "/usr/sbin/nft");
@@ -366,11 +391,7 @@ fn resolver(server: Ipv4Addr) -> String {
 }
 
 /// The daemon, with those files of its folder that take the place of the system's.
-fn daemon(
-    folder: &std::path::Path,
-    runtime: &str,
-    (datapath, source): (Datapath, Source),
-) -> Result<Command> {
+fn daemon(folder: &Path, runtime: &str, (datapath, source): (Datapath, Source)) -> Result<Command> {
     let program = binary("causewayd")?;
     let own = [RESOLVER, NFT].map(|(name, place)| (folder.join(name), place));
     let own: Vec<_> = own.into_iter().filter(|(file, _)| file.exists()).collect();
@@ -394,6 +415,8 @@ fn daemon(
     command.arg(folder.join("causeway.json"));
     command.arg("--secrets").arg(folder.join("secrets"));
     command.arg("--runtime").arg(folder.join(runtime));
+    let environment = fs::read_to_string(folder.join(ENVIRONMENT)).unwrap_or_default();
+    command.envs(environment.lines().filter_map(|line| line.split_once('=')));
     command
         .args(["--datapath", &datapath.to_string()])
         .env("RUST_LOG", "info")
@@ -402,7 +425,7 @@ fn daemon(
 }
 
 /// Starts the daemon and waits for its word to the service manager.
-fn start(gateway: &Namespace, folder: &std::path::Path, how: (Datapath, Source)) -> Result<Process> {
+fn start(gateway: &Namespace, folder: &Path, how: (Datapath, Source)) -> Result<Process> {
     let notify = folder.join("notify.sock");
     let _left_by_the_one_before = fs::remove_file(&notify);
     let socket = UnixDatagram::bind(&notify)?;

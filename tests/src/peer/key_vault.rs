@@ -7,13 +7,14 @@ mod sign;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::socket::{Shutdown, shutdown};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,11 +27,10 @@ pub const AUDIENCE: &str = "https://vault.azure.net";
 /// A running vault with its metadata service; it ends when dropped.
 pub struct KeyVault {
     state: Arc<Mutex<State>>,
-    stop: Arc<AtomicBool>,
     vault: SocketAddr,
     metadata: SocketAddr,
     root: Issued,
-    listeners: Vec<JoinHandle<()>>,
+    listeners: Vec<(TcpListener, JoinHandle<()>)>,
 }
 
 /// Who of both.
@@ -119,7 +119,7 @@ impl KeyVault {
     }
 
     /// Serves the vault and the metadata at these addresses, in the namespace of the caller. The vault proves itself by a
-    /// certificate with its address and these names.
+    /// certificate with its address and these names, of which it calls itself by the first.
     ///
     /// # Errors
     /// When an address is not there, or its port is taken.
@@ -133,15 +133,22 @@ impl KeyVault {
         wanted.names = vec![Name::Ip(vault_at.ip())];
         wanted.names.extend(names.iter().map(|name| Name::Dns(name)));
         let tls = Arc::new(secured(&root.issue(&wanted)?)?);
-        let state = Arc::new(Mutex::new(State::new(vault_at.to_string())));
-        let stop = Arc::new(AtomicBool::new(false));
+        let named = names.first().map(|name| format!("{name}:{}", vault_at.port()));
+        let authority = named.unwrap_or_else(|| vault_at.to_string());
+        let state = Arc::new(Mutex::new(State::new(authority)));
+        let sockets = (vault.try_clone()?, metadata.try_clone()?);
         let listeners = vec![
-            connection::listen(vault, Part::Vault, Some(tls), &state, &stop),
-            connection::listen(metadata, Part::Metadata, None, &state, &stop),
+            (
+                sockets.0,
+                connection::listen(vault, Part::Vault, Some(tls), &state),
+            ),
+            (
+                sockets.1,
+                connection::listen(metadata, Part::Metadata, None, &state),
+            ),
         ];
         Ok(Self {
             state,
-            stop,
             vault: vault_at,
             metadata: metadata_at,
             root,
@@ -243,13 +250,11 @@ impl KeyVault {
 
 impl Drop for KeyVault {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for address in [self.vault, self.metadata] {
-            // Wakes the listener.
-            let _ = std::net::TcpStream::connect(address);
-        }
-        for listener in self.listeners.drain(..) {
-            let _ = listener.join();
+        for (socket, listener) in self.listeners.drain(..) {
+            // No connection would wake it where it listens in another namespace.
+            if shutdown(socket.as_raw_fd(), Shutdown::Both).is_ok() {
+                let _ = listener.join();
+            }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
@@ -32,20 +31,16 @@ impl Request {
     }
 }
 
-/// Takes connections until it is told to stop.
+/// Takes connections until the socket is shut down.
 pub(super) fn listen(
     listener: TcpListener,
     part: Part,
     tls: Option<Arc<ServerConfig>>,
     state: &Arc<Mutex<State>>,
-    stop: &Arc<AtomicBool>,
 ) -> JoinHandle<()> {
-    let (state, stop) = (Arc::clone(state), Arc::clone(stop));
+    let state = Arc::clone(state);
     std::thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
             let (tls, state) = (tls.clone(), Arc::clone(&state));
             std::thread::spawn(move || {
                 // However a connection ends, it is the client that sees to it.

@@ -1,0 +1,204 @@
+//! Causeway proves itself to strongSwan by a certificate whose private key it never sees: in a PKCS#11 token, or in a key vault.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use system_tests::lab::pki::{Issued, Key, Wanted};
+use system_tests::lab::run::Run;
+use system_tests::lab::sites::Sites;
+use system_tests::lab::traffic::Ping;
+use system_tests::lab::wait;
+use system_tests::peer::api::Api;
+use system_tests::peer::causeway::{Causeway, Document, SOON, document};
+use system_tests::peer::credentials::Credentials;
+use system_tests::peer::key_vault::{Failure, KeyVault, Part, Secret, Version};
+use system_tests::peer::strongswan::StrongSwan;
+use system_tests::peer::tunnel::{Datapath, Tunnel};
+
+const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+const PIN: &str = "4711";
+
+/// Where Causeway and strongSwan are to be, with a certificate each; strongSwan runs.
+struct Scene {
+    far: StrongSwan,
+    near: Issued,
+    document: Document,
+    sites: Sites,
+    datapath: Datapath,
+    run: Run,
+}
+
+impl Scene {
+    fn new(key: Key) -> Self {
+        let run = Run::new().unwrap();
+        let sites = Sites::new(&run).unwrap();
+        let datapath = Datapath::of_this_run().unwrap();
+        let root = Issued::root(&Wanted::authority("Lab root", 1)).unwrap();
+        let leaf = |name| {
+            root.issue(&Wanted {
+                key,
+                ..Wanted::leaf(name)
+            })
+            .unwrap()
+        };
+        let (near, far) = (leaf("gw-a"), leaf("gw-b"));
+        let mut a = Tunnel::between(&sites.a, &sites.b);
+        let mut b = Tunnel::between(&sites.b, &sites.a);
+        (a.local_id, b.remote_id) = (near.subject(), near.subject());
+        (a.remote_id, b.local_id) = (far.subject(), far.subject());
+        a.credentials = Some(Box::new(Credentials::new(&near, &root)));
+        b.credentials = Some(Box::new(Credentials::new(&far, &root)));
+        let document = document(&[("peer", &a)]);
+        let far = StrongSwan::start(&run, &sites.b.gateway, &b, datapath).unwrap();
+        Self {
+            far,
+            near,
+            document,
+            sites,
+            datapath,
+            run,
+        }
+    }
+
+    /// The same with our key elsewhere, and no key in a file.
+    fn with_key(mut self, provider: Value, reference: &str, chain: &[&Issued]) -> Self {
+        let json = &mut self.document.json;
+        json["key_providers"] = json!({ "elsewhere": provider });
+        let chain: Vec<String> = chain.iter().map(|issued| issued.pem()).collect();
+        let key = json!({ "provider": "elsewhere", "reference": reference });
+        json["certificates"]["peer"] = json!({ "key": key, "chain": chain });
+        self.document
+            .secrets
+            .retain(|(name, _)| !name.starts_with("key-"));
+        self
+    }
+
+    fn start(&self, prepare: impl FnOnce(&Path) -> Result<Vec<(&'static str, String)>>) -> Causeway {
+        let gateway = &self.sites.a.gateway;
+        Causeway::with_environment(&self.run, gateway, (&self.document, self.datapath), prepare).unwrap()
+    }
+
+    fn carries(&self, gateway: &Causeway) {
+        gateway.wait_for("peer", "up").unwrap();
+        let every = Duration::from_millis(20);
+        let ping = Ping::start(&self.sites.a.host, self.sites.b.host_address, every).unwrap();
+        ping.wait_for(5, SOON).unwrap();
+        assert_eq!(ping.finish().lost, 0);
+        assert!(self.far.log().contains("authentication of 'CN=gw-a' with "));
+    }
+}
+
+fn key(gateway: &Causeway) -> Result<Value> {
+    Api::connect(&gateway.socket())?.ask("GET", "/status/keys/peer", "")
+}
+
+/// Until the key is in this state for this reason.
+fn wait_for_key(gateway: &Causeway, state: &str, reason: &str) {
+    wait::until(reason, SOON, || {
+        let key = key(gateway)?;
+        let told = key["state"] == state && key["outage"]["reason"].as_str().unwrap_or_default() == reason;
+        ensure!(told, "{key}");
+        Ok(())
+    })
+    .unwrap();
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+}
+
+/// A token with this key, in the folder of the state; what SoftHSM is to be told in the environment.
+fn token(state: &Path, key: &Issued) -> Result<Vec<(&'static str, String)>> {
+    let (tokens, settings, pem) = (
+        state.join("tokens"),
+        state.join("softhsm2.conf"),
+        state.join("key.pem"),
+    );
+    fs::create_dir_all(&tokens)?;
+    let lines = format!(
+        "directories.tokendir = {}\nobjectstore.backend = file\n",
+        tokens.display()
+    );
+    fs::write(&settings, lines)?;
+    fs::write(&pem, key.key_pem())?;
+    let tool = || {
+        let mut command = Command::new("softhsm2-util");
+        command.env("SOFTHSM2_CONF", &settings).args(["--pin", PIN]);
+        command
+    };
+    run(tool().args(["--init-token", "--free", "--label", "branch", "--so-pin", "0815"]));
+    run(tool()
+        .args(["--token", "branch", "--label", "edge", "--id", "a1", "--import"])
+        .arg(&pem));
+    fs::remove_file(pem)?;
+    Ok(vec![("SOFTHSM2_CONF", settings.to_string_lossy().into_owned())])
+}
+
+/// RSA by method 14 with the key in SoftHSM; a wrong PIN is tried once and told, and the right one helps at once.
+#[test]
+fn a_token_signs() {
+    for key in [Key::Rsa2048, Key::P256] {
+        let scene = Scene::new(key);
+        let near = scene.near.clone();
+        let provider = json!({ "kind": "pkcs11", "module": MODULE, "pin": "pin" });
+        let mut scene = scene.with_key(provider, "pkcs11:token=branch;object=edge", &[&near]);
+        scene.document.secrets.push(("pin".to_owned(), "1234".to_owned()));
+        let gateway = scene.start(|state| token(state, &near));
+        wait_for_key(&gateway, "failed", "pin-wrong");
+        let mut api = Api::connect(&gateway.socket()).unwrap();
+        api.ask("PUT", "/secrets/pin", PIN).unwrap();
+        wait_for_key(&gateway, "ready", "");
+        gateway.connect("peer").unwrap();
+        scene.carries(&gateway);
+        assert_eq!(self::key(&gateway).unwrap()["place"], "token");
+        assert!(!gateway.log().contains(PIN), "the PIN is in the log");
+    }
+}
+
+/// The vault signs, reached by the managed identity of the machine. Its certificate stands in no document; while it refuses, why
+/// is told, and the tunnel comes up by itself after that.
+#[test]
+fn a_vault_signs() {
+    let scene = Scene::new(Key::Rsa2048);
+    let gateway = &scene.sites.a.gateway;
+    gateway
+        .ip(&["link set lo up", "address add 169.254.169.254/32 dev lo"])
+        .unwrap();
+    let vault = {
+        let _inside = gateway.enter().unwrap();
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        KeyVault::start_at(at("127.0.0.1:8443"), at("169.254.169.254:80"), &["localhost"]).unwrap()
+    };
+    // The cloud of a vault is its name without the first part, and tokens are for that.
+    vault.want_audience("https://");
+    vault.put(
+        "edge",
+        Version {
+            certificate: scene.near.der().to_vec(),
+            key: scene.near.key_der(),
+            secret: Secret::Forbidden,
+            exportable: false,
+            enabled: true,
+        },
+    );
+    vault.fail(Part::Vault, Failure::Status(403, None), 1);
+    let provider = json!({ "kind": "key-vault", "identity": { "managed": "system-assigned" } });
+    let scene = scene.with_key(provider, "https://localhost:8443/certificates/edge", &[]);
+    let roots = vault.root().pem();
+    let gateway = scene.start(|state| {
+        let file = state.join("roots.pem");
+        fs::write(&file, roots)?;
+        Ok(vec![("SSL_CERT_FILE", file.to_string_lossy().into_owned())])
+    });
+    wait_for_key(&gateway, "failed", "vault-refused");
+    scene.carries(&gateway);
+    assert_eq!(key(&gateway).unwrap()["place"], "vault");
+    assert!(vault.asked("/sign") >= 1);
+}
