@@ -352,10 +352,13 @@ impl Reconciler {
             (Op::Create(key, object) | Op::Replace { key, to: object, .. }, Ok(())) => {
                 self.made(key, object.clone(), matches!(step, Op::Create(..)))
             }
-            (Op::Delete(key, _), Ok(())) => {
+            (Op::Delete(key, object), Ok(())) => {
                 self.doubt_after(key);
                 self.table.observe(key.clone(), None);
-                self.link_removed(key);
+                // One that we did not make is let go, and stays.
+                if matches!(object, Object::Link(link) if link.kind.is_made_by_us()) {
+                    self.link_removed(key);
+                }
             }
             (
                 Op::Create(key, Object::State(_))

@@ -116,3 +116,20 @@ fn an_address_that_somebody_removes_is_a_reason() {
     let reason = core.doubt().unwrap();
     assert!(reason.contains("an IPv4 address of ours went"), "{reason}");
 }
+
+/// A link of the machine that we let go stays: what is wanted on it next waits for nothing, and nobody has to look.
+#[test]
+fn a_link_that_is_let_go_is_still_there() {
+    let mut core = Reconciler::adopt(vec![], BTreeSet::from([name()]));
+    let device = Link {
+        kind: LinkKind::Device,
+        ..link(true)
+    };
+    core.request(Request::Want(device.into()));
+    perform(&mut core);
+    core.request(Request::Unwant(Key::Link(name())));
+    perform(&mut core);
+    core.request(Request::Want(address()));
+    assert_eq!((core.plan().len(), core.waiting()), (1, vec![]));
+    assert!(core.doubt().is_none());
+}
