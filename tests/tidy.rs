@@ -111,7 +111,14 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ),
     (
         "system-bench",
-        &["bgp", "ike", "appliance-esp", "appliance-nat", "system-tests"],
+        &[
+            "bgp",
+            "ike",
+            "appliance-esp",
+            "appliance-keys",
+            "appliance-nat",
+            "system-tests",
+        ],
     ),
     ("xtask", &["system-tests"]),
 ];

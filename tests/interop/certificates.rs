@@ -1,5 +1,7 @@
 //! Causeway and strongSwan prove themselves to each other by certificates.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -51,7 +53,7 @@ struct Peers {
     far: StrongSwan,
     document: Document,
     sites: Sites,
-    _run: Run,
+    run: Run,
 }
 
 /// Neither starts by itself but Causeway, if `change` does not say otherwise.
@@ -75,7 +77,7 @@ fn peers([near, far]: [Credentials; 2], change: impl Fn(&mut Tunnel, &mut Tunnel
         far,
         document,
         sites,
-        _run: run,
+        run,
     }
 }
 
@@ -243,4 +245,48 @@ fn a_certificate_is_replaced_without_a_lost_packet() {
     })
     .unwrap();
     peers.carries();
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let below = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
+    entries.flat_map(below).collect()
+}
+
+/// The key has signed; it is neither in the store, nor in the log, nor in anything that the API tells.
+#[test]
+fn no_octet_of_a_private_key_is_left_in_the_open() {
+    let issuers = Issuers::with(Key::Rsa2048);
+    let peers = peers(issuers.credentials(), |_, _| ());
+    peers.carries();
+    let pem = issuers.near.key_pem();
+    let line = pem.lines().nth(5).unwrap().to_owned();
+    let der = issuers.near.key_der();
+    let places = [line.as_bytes(), &der[600..632]];
+    let is_open = |octets: &[u8]| {
+        places
+            .iter()
+            .any(|place| octets.windows(place.len()).any(|part| part == *place))
+    };
+    assert!(
+        is_open(pem.as_bytes()) && is_open(&der),
+        "the test looks for the wrong thing"
+    );
+    let state = peers
+        .run
+        .folder()
+        .join(peers.sites.a.gateway.name())
+        .join("state");
+    let stored = files(&state);
+    assert!(stored.len() >= 2, "{stored:?}");
+    for file in stored {
+        assert!(!is_open(&fs::read(&file).unwrap()), "{}", file.display());
+    }
+    assert!(!is_open(peers.near.log().as_bytes()), "in the log");
+    let mut api = Api::connect(&peers.near.socket()).unwrap();
+    for path in ["/config", "/status", "/status/keys", "/secrets"] {
+        let told = api.ask("GET", path, "").unwrap().to_string();
+        assert!(!is_open(told.as_bytes()), "{path}");
+    }
 }
