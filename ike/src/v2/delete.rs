@@ -85,7 +85,13 @@ impl Engine {
 
     /// Forgets every SA that has not authenticated.
     pub(crate) fn drop_half_open(&mut self) {
-        let half_open = |sa: &IkeSa| matches!(sa.state, State::InitAnswered(_) | State::Refused(_));
+        let half_open = |sa: &IkeSa| {
+            let state = &sa.state;
+            matches!(
+                state,
+                State::InitAnswered(_) | State::AnswerSigning(_) | State::Refused(_)
+            )
+        };
         let spis: Vec<_> = self
             .sas
             .iter()

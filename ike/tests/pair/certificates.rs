@@ -424,3 +424,15 @@ fn certificates_rotate_without_an_outage() {
     pair.run_for(MOMENT);
     assert!(!pair.east.is_up());
 }
+
+#[test]
+fn stopping_waits_for_no_signature() {
+    for (east, west) in [(true, false), (false, true)] {
+        let mut pair = hesitating(east, west);
+        pair.run_for(MOMENT);
+        pair.tell_east(Input::Shutdown);
+        pair.tell_west(Input::Shutdown);
+        assert!(pair.east.engine.is_idle() || west, "east waits");
+        assert!(pair.west.engine.is_idle() || east, "west waits");
+    }
+}
