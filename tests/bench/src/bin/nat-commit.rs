@@ -1,6 +1,8 @@
 //! A commit that changes one of 500 rules of translation, all in use: from the request to the answer, which comes once the kernel has
 //! them; and how long `nft` alone takes for the same rules, by our program and by a list that somebody writes by hand.
 //!
+//! Then the same for a commit that brings all 500 where there was none.
+//!
 //! Every peer is silent. Commits go by the API, over one connection.
 //!
 //! Arguments: how many rules (500), how many connections have them (100), how many turns (9).
@@ -40,6 +42,14 @@ fn main() -> Result<()> {
     }
     let commit = median(commits).context("no turns")?.as_millis();
     print(&format!("nat-commit/{rules}-rules ours={commit}ms"));
+    let (with, without) = (changed.to_string(), without_rules(changed).to_string());
+    let mut commits = Vec::new();
+    for _ in 0..turns {
+        api.ask("PUT", "/config", &without)?;
+        commits.push(time(|| api.ask("PUT", "/config", &with))?);
+    }
+    let commit = median(commits).context("no turns")?.as_millis();
+    print(&format!("nat-commit/{rules}-rules-from-none ours={commit}ms"));
     let namespace = Namespace::new(&run, "nft")?;
     let [ours, theirs] = [program(rules)?.script, by_hand(rules).script].map(|script| {
         let mut times = Vec::new();
@@ -94,6 +104,22 @@ fn document(rules: u16, connections: u16) -> Document {
         "sites": sites, "connections": items, "nat_rules": all
     });
     Document { json, secrets }
+}
+
+/// The same document without any.
+fn without_rules(mut json: Value) -> Value {
+    let connections = json.get_mut("connections").and_then(Value::as_object_mut);
+    for (_, connection) in connections.into_iter().flatten() {
+        remove(connection, "nat");
+    }
+    remove(&mut json, "nat_rules");
+    json
+}
+
+fn remove(object: &mut Value, key: &str) {
+    if let Some(object) = object.as_object_mut() {
+        object.remove(key);
+    }
 }
 
 fn internal(rule: u16) -> String {
