@@ -46,7 +46,7 @@ enum Port {
 
 #[derive(Debug)]
 enum Source {
-    Netlink(Subscription),
+    Netlink(Box<Subscription>),
     Fake(FakeKernel),
 }
 
@@ -72,7 +72,10 @@ impl Kernel {
         let subscription = Subscription::open().await?;
         let mut port = Port::Netlink(Netlink::open().await?);
         let found = port.dump().await?;
-        Ok((Kernel::adopt(found, port), Notices(Source::Netlink(subscription))))
+        Ok((
+            Kernel::adopt(found, port),
+            Notices(Source::Netlink(Box::new(subscription))),
+        ))
     }
 
     /// The same over a kernel in memory, for tests.
