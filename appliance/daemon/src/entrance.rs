@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use tokio::sync::{mpsc, watch};
 
 use crate::access::Access;
+use crate::calendar;
 use crate::chronicle::Teller;
 use crate::control::{Channels, Order, Origin, View};
 use crate::derive::Addresses;
@@ -24,6 +26,9 @@ pub(crate) fn api(
     teller: &Teller,
     (addresses, keys): (watch::Receiver<Arc<Addresses>>, Keys),
 ) -> (Router, Channels) {
+    let shown = (published.configuration.clone(), keys.1.clone());
+    let told = (teller.clone(), published.events.clone());
+    tokio::spawn(calendar::run(shown, told, SystemTime::now));
     let router = http::router(published.clone());
     let Published { access, https, .. } = published;
     let channels = Channels {

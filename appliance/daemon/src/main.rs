@@ -2,6 +2,7 @@
 
 mod access;
 mod bgp_owner;
+mod calendar;
 mod chronicle;
 mod clock;
 mod control;

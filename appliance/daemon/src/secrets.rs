@@ -213,7 +213,8 @@ impl Secrets {
     }
 }
 
-fn read(path: &Path) -> Result<SecretSlice<u8>, SecretFault> {
+/// A secret that is a file of its own. May wait for the disk.
+pub(crate) fn read(path: &Path) -> Result<SecretSlice<u8>, SecretFault> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => ("secret-missing", format!("{shown} does not exist")),

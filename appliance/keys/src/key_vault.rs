@@ -206,6 +206,11 @@ impl Key for VaultKey {
     fn sign<'a>(&'a self, scheme: Scheme, message: &'a [u8]) -> Signing<'a> {
         Box::pin(self.sign_somewhere(scheme, message))
     }
+
+    /// What the vault cannot sign is signed by the key that is fetched for it.
+    fn would_leave(&self, scheme: Scheme) -> bool {
+        self.fetched.get().is_none() && algorithm(scheme, self.kind).is_none()
+    }
 }
 
 /// What Key Vault calls a scheme (RFC 7518 §3.1); none for what it cannot do: SHA-1, and a hash that is not the curve's.

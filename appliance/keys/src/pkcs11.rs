@@ -3,6 +3,7 @@
 mod failure;
 mod mechanism;
 mod module;
+mod probe;
 mod session;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::provider::{Key, KeyKind, Place, Scheme, Signing};
 use crate::uri::Pkcs11Uri;
 use failure::Failure;
 use module::{InUse, Module};
+pub use probe::Probed;
 use session::{Found, TokenSession};
 
 /// How many sessions there are with a token per key, and so threads in its module.
@@ -37,15 +39,7 @@ pub struct Modules(Mutex<BTreeMap<PathBuf, Arc<Module>>>);
 impl Modules {
     /// Opens the private key that a URI names. A PIN that the token refused before is not tried again.
     pub async fn open(&self, uri: Pkcs11Uri, pin: Option<SecretString>) -> Result<TokenKey, KeyError> {
-        let module = {
-            let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let path = uri.module_path.clone();
-            Arc::clone(
-                loaded
-                    .entry(path.clone())
-                    .or_insert_with(|| Arc::new(Module::new(path))),
-            )
-        };
+        let module = self.module(&uri);
         let token = Arc::new(Token {
             whose: format!("{} of {}", key_name(&uri), uri.module_path.display()),
             module,
@@ -66,6 +60,25 @@ impl Modules {
             found: Arc::new(found),
             outstanding: Outstanding::new(MOST_SESSIONS),
         })
+    }
+
+    fn module(&self, uri: &Pkcs11Uri) -> Arc<Module> {
+        let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = uri.module_path.clone();
+        let fresh = || Arc::new(Module::new(path.clone()));
+        Arc::clone(loaded.entry(path.clone()).or_insert_with(fresh))
+    }
+
+    /// Tries, of what a URI names, the module, the token and the PIN, in this order and as far as that comes; without a token only the module. A PIN that the
+    /// token refused before is not tried again.
+    pub async fn probe(&self, uri: Pkcs11Uri, pin: Option<SecretString>) -> Probed {
+        let module = self.module(&uri);
+        let turn = match module.opening.turn().await {
+            Ok(turn) => turn,
+            Err(error) => return Probed::failed(error),
+        };
+        let tried = apart(turn, move || Ok(Probed::of(&module, &uri, pin.as_ref()))).await;
+        tried.unwrap_or_else(Probed::failed)
     }
 
     /// Forgets which PINs tokens did not take: call it when a user sets a PIN, even to what it was.

@@ -74,6 +74,11 @@ pub trait Key: Send + Sync {
     /// Signs a message, which is hashed here. A signature of RSA is as long as the modulus; one of ECDSA is r and s, each
     /// as long as the order of the curve (RFC 4754 §7).
     fn sign<'a>(&'a self, scheme: Scheme, message: &'a [u8]) -> Signing<'a>;
+
+    /// Whether the private key would leave where it is to sign like this: a trial does not ask for that.
+    fn would_leave(&self, _scheme: Scheme) -> bool {
+        false
+    }
 }
 
 /// The shortest modulus of RSA that is taken, in bits.

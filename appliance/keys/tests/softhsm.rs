@@ -15,15 +15,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use appliance_keys::file::FileKey;
-use appliance_keys::pkcs11::Modules;
-use appliance_keys::{Hash, Key, KeyKind, Place, Scheme};
+use appliance_keys::pkcs11::{Modules, Probed};
+use appliance_keys::{Hash, Key, KeyError, KeyKind, Place, Scheme};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED,
     RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512,
     RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, UnparsedPublicKey,
     VerificationAlgorithm,
 };
-use secrecy::SecretSlice;
+use secrecy::{SecretSlice, SecretString};
 use token::{PIN, SOFTHSM_NEEDS, SPY_NEEDS, alone, block_on, direct, open, refusal, spied, vector};
 use x509_cert::der::Decode;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
@@ -80,6 +80,37 @@ fn rsa_signs() {
                 assert_eq!(signature.len(), 256, "{scheme}");
                 assert!(is_taken(&key, algorithm, &signature), "{scheme}");
             }
+        });
+    });
+}
+
+/// Module, token and PIN are tried in this order, without any key, and a PIN that was refused is not tried again.
+#[test]
+fn tokens_are_tried_without_a_key() {
+    alone("tokens_are_tried_without_a_key", SPY_NEEDS, |lab| {
+        lab.token("site a");
+        block_on(async {
+            let modules = Modules::default();
+            let probe = async |uri: String, pin: &str| {
+                let pin = Some(SecretString::from(pin));
+                modules.probe(uri.parse().unwrap(), pin).await
+            };
+            let words = |probed: Probed| {
+                let word = |tried: Result<(), KeyError>| tried.err().map_or("ok", |error| error.word());
+                (word(probed.module), probed.token.map(word), probed.pin.map(word))
+            };
+            let good = probe(spied("token=site%20a"), PIN).await;
+            assert_eq!(words(good), ("ok", Some("ok"), Some("ok")));
+            let elsewhere = probe(spied("token=site%20b"), PIN).await;
+            assert_eq!(words(elsewhere), ("ok", Some("token-missing"), None));
+            let none = "pkcs11:token=a?module-path=/nowhere/libmissing.so".to_owned();
+            assert_eq!(words(probe(none, PIN).await), ("module-missing", None, None));
+            let logins = lab.calls("C_Login");
+            for _ in 0..2 {
+                let wrong = probe(spied("token=site%20a"), "0000").await;
+                assert_eq!(words(wrong), ("ok", Some("ok"), Some("pin-wrong")));
+            }
+            assert_eq!(lab.calls("C_Login"), logins + 1);
         });
     });
 }

@@ -1,5 +1,6 @@
 //! Certificates as far as one of them can be judged alone (RFC 5280), and whose they are (RFC 4945 §3.1, §5.1).
 
+use x509_cert::TbsCertificate;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, SubjectAltName};
@@ -41,6 +42,16 @@ impl Certificate {
             key,
             kind,
         })
+    }
+
+    /// All that was read.
+    pub(super) fn parsed(&self) -> &x509_cert::Certificate {
+        &self.parsed
+    }
+
+    /// What its issuer signed.
+    pub(super) fn says(&self) -> &TbsCertificate {
+        self.parsed.tbs_certificate()
     }
 
     /// Its DER.

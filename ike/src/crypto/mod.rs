@@ -4,6 +4,7 @@ mod algorithms;
 mod certificate;
 mod cipher;
 mod exchange;
+mod explanation;
 mod mac;
 mod mlkem;
 mod modp;
@@ -17,8 +18,9 @@ pub use algorithms::{Encryption, Group, Integrity, Prf};
 pub use certificate::Certificate;
 pub use cipher::{OpenError, Opened, Protection, ProtectionError};
 pub use exchange::{ExchangeError, KeyAnswer, KeyExchange};
+pub use explanation::{Explanation, PathFault};
 pub use path::{Disbelief, RSA_BITS, RevocationList, Trust};
-pub use signature::{Hash, KeyKind, SignatureScheme};
+pub use signature::{Hash, KeyKind, SignatureScheme, is_signed_by};
 
 /// Octets that are wiped when dropped and never printed.
 pub type Secret = secrecy::SecretSlice<u8>;

@@ -45,7 +45,7 @@ pub struct Disbelief {
 }
 
 /// The most certificates that are looked at: those that a peer sends, and those that we know.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 /// The smallest RSA key, in bits.
 pub const RSA_BITS: usize = 2048;
 
@@ -321,7 +321,7 @@ fn reason_of(error: &PathError) -> CertificateReason {
 }
 
 /// What is wrong with the time of a certificate.
-fn untimely(certificate: &Certificate, unix_s: u64) -> Option<Disbelief> {
+pub(super) fn untimely(certificate: &Certificate, unix_s: u64) -> Option<Disbelief> {
     let (name, _) = certificate.names();
     let (from, until) = certificate.validity();
     if unix_s > until {

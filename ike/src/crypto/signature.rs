@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
 use x509_cert::der::{Decode, Encode, Reader, SliceReader, TagMode, TagNumber, Tagged};
-use x509_cert::spki::AlgorithmIdentifierRef;
+use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 /// The hash of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +139,19 @@ impl KeyKind {
         }
     }
 
+    /// All that a key of this kind may be asked for: SHA-1 of RSA by method 1 alone (RFC 7296 §2.15), the others by RFC 7427 too.
+    pub fn schemes(self) -> Vec<SignatureScheme> {
+        let sha2 = Hash::SHA2.into_iter();
+        match self {
+            Self::Rsa(_) => {
+                let pkcs1 = [Hash::Sha1].into_iter().chain(sha2.clone());
+                let pkcs1 = pkcs1.map(SignatureScheme::RsaPkcs1);
+                pkcs1.chain(sha2.map(SignatureScheme::RsaPss)).collect()
+            }
+            Self::P256 | Self::P384 | Self::P521 => sha2.map(SignatureScheme::Ecdsa).collect(),
+        }
+    }
+
     /// The length of each half of an ECDSA signature, in octets; `None` for RSA.
     fn half(self) -> Option<usize> {
         match self {
@@ -244,6 +257,25 @@ pub(crate) fn ecdsa_to_der(halves: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn ecdsa_of(kind: KeyKind, halves: &[u8]) -> Option<Vec<u8>> {
     let sound = kind.half().is_some_and(|half| halves.len() == 2 * half);
     sound.then(|| ecdsa_to_der(halves)).flatten()
+}
+
+/// Whether `signature`, as whoever has the private key gives it (r and s of ECDSA are each as long as the order of the curve,
+/// RFC 4754 §7), is one of `message` by this public key, a SubjectPublicKeyInfo in DER.
+pub fn is_signed_by(public_key: &[u8], scheme: SignatureScheme, message: &[u8], signature: &[u8]) -> bool {
+    let Some(kind) = kind_of(public_key) else {
+        return false;
+    };
+    let der = match kind {
+        KeyKind::Rsa(_) => Some(signature.to_vec()),
+        KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => ecdsa_of(kind, signature),
+    };
+    der.is_some_and(|der| scheme.verifies((kind, public_key), message, &der))
+}
+
+/// What kind of key a SubjectPublicKeyInfo in DER has.
+fn kind_of(public_key: &[u8]) -> Option<KeyKind> {
+    let info = SubjectPublicKeyInfoRef::try_from(public_key).ok()?;
+    KeyKind::of(&info.algorithm, info.subject_public_key.as_bytes()?)
 }
 
 fn pkcs1_identifier(hash: Hash) -> ObjectIdentifier {

@@ -102,6 +102,14 @@ fn module(value: &Value<'_>) -> Option<String> {
 }
 
 impl ManagedIdentity {
+    /// Its client id, if it is one that the machine was given.
+    pub fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::SystemAssigned => None,
+            Self::UserAssigned { client_id } => Some(client_id),
+        }
+    }
+
     fn read(value: &Value<'_>) -> Option<Self> {
         let mut object = value.object()?;
         let managed = object.required("managed", |value| value.word(MANAGED, &[]));

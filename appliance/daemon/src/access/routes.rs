@@ -66,6 +66,23 @@ const RULES: &[Rule] = &[
     reads("/api/v1/status/interfaces/{name}", Role::Viewer),
     reads("/api/v1/status/keys", Role::Viewer),
     reads("/api/v1/status/keys/{name}", Role::Viewer),
+    reads("/api/v1/certificates", Role::Viewer),
+    reads("/api/v1/certificates:timeline", Role::Viewer),
+    reads("/api/v1/certificates/{name}", Role::Viewer),
+    reads("/api/v1/trust", Role::Viewer),
+    reads("/api/v1/trust/{name}", Role::Viewer),
+    rule_of(
+        "POST",
+        "/api/v1/certificates/{name}",
+        Needs::Role(Role::Operator),
+        Log::Gate,
+    ),
+    rule_of(
+        "POST",
+        "/api/v1/key-providers/{action}",
+        Needs::Role(Role::Operator),
+        Log::Gate,
+    ),
     reads("/api/v1/status/nat", Role::Viewer),
     rule_of(
         "POST",

@@ -6,6 +6,7 @@ mod apply;
 mod commit;
 mod exchange;
 mod files;
+mod key;
 mod order;
 mod origin;
 mod owner;
@@ -17,6 +18,7 @@ mod view;
 mod weigh;
 
 pub(crate) use files::{Files, Invalid};
+pub(crate) use key::provider_word;
 pub(crate) use order::{
     Act, Action, Commit, Condition, Confirm, Exported, Order, PeerAct, PeerAction, Proposal, Said,
     SecretReport, SetSecret,

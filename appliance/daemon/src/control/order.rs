@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::running::Running;
 use super::weigh::Report;
 use crate::envelope::Secrets;
+use crate::signer::{KeyTrial, Refreshed, Step};
 use crate::store::{AuditPage, AuditQuery, Author, Generation, Head, SecretHead};
 
 /// Where the answer to an order goes.
@@ -33,6 +34,12 @@ pub(crate) enum Order {
     Act(Act, Answer<()>),
     /// Do something to a BGP session.
     ActOnPeer(PeerAct, Answer<()>),
+    /// Have the key of a certificate sign in every way that it may be asked for.
+    TryKey(String, Answer<KeyTrial>),
+    /// Try who has private keys.
+    TryProvider(String, Answer<Vec<Step>>),
+    /// Look for a newer version of the key of a certificate; `None` if no connection uses it.
+    RefreshKey(String, Answer<Option<Refreshed>>),
     /// Lines of the audit log, newest first.
     AuditLog(AuditQuery, Answer<AuditPage>),
     /// The generations that are kept, newest first.

@@ -71,6 +71,14 @@ impl Origin {
 }
 
 impl Origin {
+    /// The value of one secret. May wait for the disk.
+    pub(super) fn value(&self, name: &Name) -> Result<SecretSlice<u8>, SecretFault> {
+        match self {
+            Self::Files(files) => crate::secrets::read(&files.secrets.join(name.as_str())),
+            Self::Store(store) => store.at_once(|store| of_store(store, name)),
+        }
+    }
+
     /// Makes a seed the first generation: once the start has come so far that it can be lived with, for a file that was
     /// imported is not read again.
     pub(crate) fn import(&self, running: &mut Running, seed: &Seed) -> Result<(), StoreError> {

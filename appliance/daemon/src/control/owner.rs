@@ -196,6 +196,9 @@ impl Control {
                 self.conclude(&who, &what, &done);
                 tell(answer, done);
             }
+            Order::TryKey(name, answer) => self.try_key(name, answer).await,
+            Order::TryProvider(name, answer) => self.try_provider(name, answer).await,
+            Order::RefreshKey(name, answer) => self.refresh_key(&name, answer),
             Order::AuditLog(query, answer) => tell(answer, self.audit_log(query).await),
             Order::Generations(answer) => tell(answer, self.generations().await),
             Order::Generation(number, answer) => tell(answer, self.generation(number).await),
@@ -271,6 +274,7 @@ impl Control {
             .idle_after(generation, &self.running.config, found);
         self.view.send_replace(Arc::new(View {
             generation,
+            running: Some(self.running.clone()),
             idle: Some(idle),
             startup,
             trial,
@@ -292,6 +296,7 @@ impl Control {
     }
 }
 
-fn tell<T>(answer: Answer<T>, said: Result<T, Refusal>) {
+/// Answers; whoever asked may have given up.
+pub(super) fn tell<T>(answer: Answer<T>, said: Result<T, Refusal>) {
     let _gone = answer.send(said);
 }

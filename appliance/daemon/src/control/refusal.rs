@@ -45,6 +45,12 @@ pub(crate) enum Refusal {
     /// No connection has this name.
     #[error("no connection is named {0:?}")]
     UnknownConnection(String),
+    /// The document has no such certificate of ours.
+    #[error("no certificate is named {0:?}")]
+    UnknownCertificate(String),
+    /// The document has nobody by this name who has private keys.
+    #[error("no key provider is named {0:?}")]
+    UnknownKeyProvider(String),
     /// No connection that runs has a BGP session by this name.
     #[error(
         "no BGP session is named {0:?}: it has the name of its connection, which is to be enabled and to have bgp"
@@ -99,6 +105,8 @@ impl Refusal {
             Self::UnknownGeneration(_) => "unknown-generation",
             Self::UnknownSecret(_) => "unknown-secret",
             Self::UnknownConnection(_) => "unknown-connection",
+            Self::UnknownCertificate(_) => "unknown-certificate",
+            Self::UnknownKeyProvider(_) => "unknown-key-provider",
             Self::UnknownPeer(_) => "unknown-peer",
             Self::ConnectionDisabled(_) => "connection-disabled",
             Self::ConnectionHeld(_) => "connection-held",

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use appliance_config::{Notice, ValidConfig, notices};
 
+use super::running::Running;
 use crate::derive::{Addresses, Lacking, Rest, resting};
 use crate::store::Trial;
 
@@ -18,6 +19,8 @@ pub(crate) struct View {
     pub(crate) trial: Option<Trial>,
     /// What was found damaged at the start.
     pub(crate) damage: Option<String>,
+    /// Its document; `None` before anything runs.
+    pub(crate) running: Option<Arc<Running>>,
     /// What nothing is done for; `None` before anything runs.
     pub(crate) idle: Option<Arc<Idle>>,
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Authentication, Certificate, KeyProvider, KeyReference, ManagedIdentity};
+use appliance_config::model::{Authentication, Certificate, KeyProvider, KeyReference};
 use ike::{KeyName, SharedSecret};
 
 use crate::secrets::{Secrets, opens};
@@ -17,34 +17,44 @@ pub(super) fn keys(config: &ValidConfig, secrets: &Secrets) -> BTreeMap<KeyName,
         Authentication::PreSharedKey { .. } => None,
         Authentication::Certificate {
             name, certificate, ..
-        } => Some((KeyName(name.as_str().into()), spec(certificate, secrets)?)),
+        } => {
+            let secret = match opens(certificate) {
+                Some(name) => Some(SharedSecret(secrets.value(name)?.clone())),
+                None => None,
+            };
+            Some((KeyName(name.as_str().into()), key_spec(certificate, secret)?))
+        }
     });
     used.collect()
 }
 
-fn spec(certificate: &Certificate, secrets: &Secrets) -> Option<KeySpec> {
-    let secret = match opens(certificate) {
-        Some(name) => Some(SharedSecret(secrets.value(name)?.clone())),
-        None => None,
-    };
+/// Where the key of a certificate is; `secret` is that which it is, or which opens it.
+pub(crate) fn key_spec(certificate: &Certificate, secret: Option<SharedSecret>) -> Option<KeySpec> {
     match (&certificate.key, &certificate.provider) {
         (KeyReference::File(_), _) => secret.map(KeySpec::File),
         (KeyReference::Pkcs11(uri), KeyProvider::Pkcs11 { module, .. }) => Some(KeySpec::Token {
             uri: format!("{uri}?module-path={module}"),
             pin: secret,
         }),
-        (KeyReference::KeyVault { vault, name, version }, KeyProvider::KeyVault { identity }) => {
-            let version = version.iter().map(|version| format!("/{version}"));
-            let version: String = version.collect();
+        (reference @ KeyReference::KeyVault { .. }, KeyProvider::KeyVault { identity }) => {
             Some(KeySpec::Vault {
-                reference: format!("https://{vault}/certificates/{name}{version}"),
-                client_id: match identity {
-                    ManagedIdentity::SystemAssigned => None,
-                    ManagedIdentity::UserAssigned { client_id } => Some(client_id.clone()),
-                },
+                reference: vault_reference(reference)?,
+                client_id: identity.client_id().map(str::to_owned),
             })
         }
         // The document has no key of one kind at a provider of another.
         (KeyReference::Pkcs11(_) | KeyReference::KeyVault { .. }, _) => None,
+    }
+}
+
+/// The identifier of a certificate in a vault; `None` for what is elsewhere.
+pub(crate) fn vault_reference(key: &KeyReference) -> Option<String> {
+    match key {
+        KeyReference::KeyVault { vault, name, version } => {
+            let version = version.iter().map(|version| format!("/{version}"));
+            let version: String = version.collect();
+            Some(format!("https://{vault}/certificates/{name}{version}"))
+        }
+        KeyReference::Pkcs11(_) | KeyReference::File(_) => None,
     }
 }

@@ -29,6 +29,10 @@ pub(crate) enum Error {
     UnknownInterface(String),
     /// No certificate of a connection has this name.
     UnknownKey(String),
+    /// Nothing that certificates may lead to has this name.
+    UnknownTrust(String),
+    /// A newer version of this key is still being looked for.
+    LookLate(String),
     /// No connection that runs has a BGP session by this name.
     UnknownPeer(String),
     /// No such action on a connection.
@@ -168,12 +172,18 @@ impl Error {
             Self::MethodNotAllowed => (405, "method-not-allowed", "this path has other verbs".to_owned()),
             Self::UnknownConnection(name) => (404, "unknown-connection", unnamed("connection", name)),
             Self::UnknownKey(name) => (404, "unknown-key", unnamed("certificate with a key", name)),
+            Self::UnknownTrust(name) => (404, "unknown-trust", unnamed("trust", name)),
+            Self::LookLate(name) => (
+                503,
+                "signer-slow",
+                format!("a newer version of {name} is still being looked for: see /status/keys/{name}"),
+            ),
             Self::UnknownInterface(name) => (404, "unknown-interface", unnamed("interface", name)),
             Self::UnknownPeer(name) => (404, "unknown-peer", unnamed("BGP session", name)),
             Self::UnknownAction(action) => (
                 404,
                 "unknown-action",
-                format!("{action:?} is not an action of a connection or a BGP session"),
+                format!("{action:?} is not an action of what is named there"),
             ),
             Self::UnknownItem(place) => (404, "unknown-item", format!("the document has no {place:?}")),
             Self::InvalidQuery(detail) => (400, "invalid-query", detail.clone()),
@@ -233,6 +243,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownGeneration(_)
         | Refusal::UnknownSecret(_)
         | Refusal::UnknownPeer(_)
+        | Refusal::UnknownCertificate(_)
+        | Refusal::UnknownKeyProvider(_)
         | Refusal::UnknownConnection(_) => StatusCode::NOT_FOUND,
         Refusal::Stale { .. } => StatusCode::PRECONDITION_FAILED,
         Refusal::Violations(_) | Refusal::SecretInvalid(_) => StatusCode::UNPROCESSABLE_ENTITY,

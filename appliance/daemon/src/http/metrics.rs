@@ -1,3 +1,5 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -13,6 +15,8 @@ use super::error::Error;
 use super::router::Published;
 use super::status::{Views, fresh};
 use crate::bgp_owner::side;
+use crate::calendar::dated;
+use crate::derive::inventory;
 use crate::status::{drops, resident_bytes};
 
 /// OpenMetrics 1.0, which Prometheus reads.
@@ -33,6 +37,7 @@ pub(crate) async fn metrics(State(published): State<Published>) -> Result<impl I
     traffic(&mut registry, &views);
     sessions(&mut registry, &views);
     translation(&mut registry, &views);
+    certificates(&mut registry, &views);
     let mut text = String::new();
     // A string takes whatever is written to it.
     encode(&mut text, &registry).map_err(|_| Error::Busy)?;
@@ -297,6 +302,32 @@ fn translation(registry: &mut Registry, views: &Views) {
             set(&used, named(), dynamic.ports_in_use);
             set(&ports, named(), dynamic.ports);
         }
+    }
+}
+
+fn certificates(registry: &mut Registry, views: &Views) {
+    let expires = gauges(
+        registry,
+        "causeway_certificate_expires_seconds",
+        "In how many seconds a certificate ends, by the wall clock; negative once it has",
+    );
+    let Some(running) = &views.configuration.running else {
+        return;
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let seconds = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+    for dated in dated(&inventory(&running.config, &views.keys)) {
+        let labels = vec![
+            ("name", dated.place),
+            ("position", dated.position.to_owned()),
+            ("subject", dated.subject),
+            ("sha256", dated.sha256),
+        ];
+        let (_, until) = dated.validity;
+        set(&expires, labels, seconds(until).saturating_sub(seconds(now)));
     }
 }
 

@@ -6,6 +6,7 @@ mod bgp;
 mod body;
 mod caller;
 mod certificate;
+mod certificates;
 mod config;
 mod connection;
 mod error;

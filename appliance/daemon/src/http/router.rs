@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, audit, bgp, certificate, config, events, exchange, generation, metrics, mrt, nat, openapi,
-    recording, secret, session, status, token, trial, user,
+    action, audit, bgp, certificate, certificates, config, events, exchange, generation, metrics, mrt, nat,
+    openapi, recording, secret, session, status, token, trial, user,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -70,6 +70,15 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status/interfaces/{name}", get(status::interface))
         .route("/api/v1/status/keys", get(status::keys))
         .route("/api/v1/status/keys/{name}", get(status::key))
+        .route("/api/v1/certificates", get(certificates::all))
+        .route("/api/v1/certificates:timeline", get(certificates::timeline))
+        .route(
+            "/api/v1/certificates/{name}",
+            get(certificates::one).post(certificates::act),
+        )
+        .route("/api/v1/trust", get(certificates::trust))
+        .route("/api/v1/trust/{name}", get(certificates::trust_of))
+        .route("/api/v1/key-providers/{action}", post(certificates::try_provider))
         .route("/api/v1/status/nat", get(nat::rules))
         .route("/api/v1/explain/nat", post(nat::explain))
         .route("/api/v1/status/bgp/peers", get(bgp::all))

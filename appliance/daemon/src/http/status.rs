@@ -19,6 +19,7 @@ use crate::datapath::{DatapathSnapshot, Request};
 use crate::dhcp::ClientSnapshot;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
+use crate::signer::KeySnapshots;
 use crate::status::{self, ConnectionStatus, InterfaceStatus, KeyStatus, STATES, Status, SystemStatus};
 
 /// How long fresh views are waited for before the last ones are shown.
@@ -43,6 +44,7 @@ pub(super) struct Views {
     pub(super) dhcp: Arc<BTreeMap<Name, ClientSnapshot>>,
     pub(super) pages: Arc<Pages>,
     pub(super) configuration: Arc<View>,
+    pub(super) keys: Arc<KeySnapshots>,
 }
 
 /// `GET /api/v1/status`.
@@ -151,7 +153,7 @@ async fn current(published: &Published) -> Status {
     Status::new(
         (&views.ike, &views.bgp, &views.datapath, &views.dhcp),
         &views.pages,
-        &views.configuration,
+        (&views.configuration, &views.keys),
         (published.started, Instant::now()),
     )
 }
@@ -176,5 +178,6 @@ pub(super) async fn fresh(published: &Published) -> Views {
         dhcp: published.dhcp.borrow().clone(),
         pages: published.pages.borrow().clone(),
         configuration: published.configuration.borrow().clone(),
+        keys: published.keys.borrow().clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! What a provider of keys says, in the engine's words.
 
-use appliance_keys::{Hash, KeyError, Scheme};
+use appliance_keys::{Hash, KeyError, KeyKind, Scheme};
 use ike::crypto::SignatureScheme;
 use ike::{SignerFault, SignerReason};
 
@@ -18,6 +18,16 @@ pub(super) fn scheme(scheme: SignatureScheme) -> Scheme {
         SignatureScheme::RsaPkcs1(hash) => Scheme::RsaPkcs1(self::hash(hash)),
         SignatureScheme::RsaPss(hash) => Scheme::RsaPss(self::hash(hash)),
         SignatureScheme::Ecdsa(hash) => Scheme::Ecdsa(self::hash(hash)),
+    }
+}
+
+/// What kind of key it is.
+pub(super) fn kind(kind: KeyKind) -> ike::crypto::KeyKind {
+    match kind {
+        KeyKind::Rsa { bits } => ike::crypto::KeyKind::Rsa(usize::try_from(bits).unwrap_or(usize::MAX)),
+        KeyKind::EcdsaP256 => ike::crypto::KeyKind::P256,
+        KeyKind::EcdsaP384 => ike::crypto::KeyKind::P384,
+        KeyKind::EcdsaP521 => ike::crypto::KeyKind::P521,
     }
 }
 

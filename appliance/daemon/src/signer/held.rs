@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use appliance_keys::KeyError;
 use ike::SignerFault;
+use tokio::sync::oneshot;
 
 use super::fault::fault;
 use super::open::Opened;
+use super::owner::Refreshed;
 use super::snapshot::{KeySnapshot, KeyState};
 use super::spec::KeySpec;
 
@@ -16,12 +18,19 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// How often it is looked for a newer version.
 const NEWER: Duration = Duration::from_secs(600);
 
+/// Somebody who waits, and which version there was when they asked.
+type Waiting = (Option<String>, oneshot::Sender<Option<Refreshed>>);
+
 /// One key.
 pub(super) struct Held {
     pub(super) spec: KeySpec,
     pub(super) opened: Option<Opened>,
     /// It is being opened, or looked for a newer version.
     pub(super) busy: bool,
+    /// Who waits for what the next look says.
+    waiting: Vec<Waiting>,
+    /// What is under way began before somebody asked for a look.
+    once_more: bool,
     /// Told apart from one of before under the same name.
     pub(super) number: u64,
     due: Option<Instant>,
@@ -35,6 +44,8 @@ impl Held {
             spec,
             opened: None,
             busy: true,
+            waiting: Vec::new(),
+            once_more: false,
             number,
             due: None,
             fault: None,
@@ -58,6 +69,42 @@ impl Held {
                 self.due = tried_again.then_some(now + AGAIN);
             }
         }
+        if std::mem::take(&mut self.once_more) && self.due.is_some() {
+            self.due = Some(now);
+        } else {
+            self.tell();
+        }
+    }
+
+    /// It is to be looked at now, and what is found is told.
+    pub(super) fn look(&mut self, answer: oneshot::Sender<Option<Refreshed>>, now: Instant) {
+        self.waiting.push((self.version(), answer));
+        if self.busy {
+            self.once_more = true;
+        } else if self.due.is_some() {
+            self.due = Some(now);
+        } else {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        for (before, answer) in std::mem::take(&mut self.waiting) {
+            let _gone = answer.send(Some(Refreshed {
+                renewed: self.opened.is_some() && self.version() != before,
+                key: self.snapshot(),
+            }));
+        }
+    }
+
+    fn version(&self) -> Option<String> {
+        self.opened.as_ref().and_then(Opened::version)
+    }
+
+    /// Why it is not opened again, if it is not: its PIN is wrong.
+    pub(super) fn refused(&self) -> Option<&SignerFault> {
+        let is_final = self.opened.is_none() && !self.busy && self.due.is_none();
+        self.fault.as_ref().filter(|_| is_final)
     }
 
     /// It signed, or did not.

@@ -4,9 +4,13 @@ mod fault;
 mod held;
 mod open;
 mod owner;
+mod provider_trial;
 mod snapshot;
 mod spec;
+mod trial;
 
-pub(crate) use owner::{Signer, chains, start};
+pub(crate) use owner::{Refreshed, Signer, chains, start};
+pub(crate) use provider_trial::{Step, TryProvider};
 pub(crate) use snapshot::{Chains, KeySnapshot, KeySnapshots, KeyState};
 pub(crate) use spec::KeySpec;
+pub(crate) use trial::{KeyTrial, SchemeTrial, TRIAL, TrialFault, TryKey};

@@ -67,25 +67,30 @@ pub(super) async fn open(spec: KeySpec, modules: Arc<Modules>) -> Result<Opened,
             let reference: VaultReference = reference
                 .parse()
                 .map_err(|error| KeyError::KeyMissing(format!("{error}")))?;
-            let which = client_id.map_or(Which::Only, Which::Client);
-            let source = if std::path::Path::new(ARC).exists() {
-                Source::azure_arc()
-            } else {
-                Source::azure_vm(which)
-            };
-            let access = Access {
-                identity: ManagedIdentity::open(source, Limits::default())?,
-                roots: system_roots(),
-                audience: None,
-                limits: Limits::default(),
-            };
-            let opened = VaultKey::open(&reference, &access).await?;
+            let opened = VaultKey::open(&reference, &access(client_id)?).await?;
             Ok(Opened::Vault(Arc::new(opened)))
         }
     }
 }
 
-fn text(secret: &SharedSecret) -> SecretString {
+/// As whom vaults are asked.
+pub(super) fn access(client_id: Option<String>) -> Result<Access, KeyError> {
+    let which = client_id.map_or(Which::Only, Which::Client);
+    let source = if std::path::Path::new(ARC).exists() {
+        Source::azure_arc()
+    } else {
+        Source::azure_vm(which)
+    };
+    Ok(Access {
+        identity: ManagedIdentity::open(source, Limits::default())?,
+        roots: system_roots(),
+        audience: None,
+        limits: Limits::default(),
+    })
+}
+
+/// A PIN as modules take it.
+pub(super) fn text(secret: &SharedSecret) -> SecretString {
     String::from_utf8_lossy(secret.0.expose_secret())
         .into_owned()
         .into()

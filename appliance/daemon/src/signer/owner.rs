@@ -6,28 +6,48 @@ use appliance_keys::pkcs11::Modules;
 use appliance_keys::{Key, KeyError, Scheme};
 use ike::{Input, KeyName, SaId, SignerFault, ToBeSigned};
 use tokio::select;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use super::fault::{fault, scheme};
 use super::held::Held;
 use super::open::{Opened, open};
-use super::snapshot::{KeySnapshots, KeyState};
+use super::provider_trial::{Step, TryProvider, try_provider};
+use super::snapshot::{KeySnapshot, KeySnapshots, KeyState};
 use super::spec::KeySpec;
+use super::trial::{KeyTrial, TRIAL, TrialFault, TryKey, late, try_open};
 
 /// How long a signature may take; the engine would wait a little longer.
 const LIMIT: Duration = Duration::from_secs(18);
 /// So many questions may wait.
 const QUESTIONS: usize = 256;
 
+/// So many trials may be under way.
+const TRIALS: usize = 4;
+
 /// Asks for signatures.
 #[derive(Debug, Clone)]
-pub(crate) struct Signer(mpsc::Sender<Question>);
+pub(crate) struct Signer {
+    questions: mpsc::Sender<Question>,
+    trials: Arc<Semaphore>,
+}
+
+/// What a look for a newer version found.
+#[derive(Debug)]
+pub(crate) struct Refreshed {
+    /// There is another version than before.
+    pub(crate) renewed: bool,
+    /// How the key does now.
+    pub(crate) key: KeySnapshot,
+}
 
 #[derive(Debug)]
 enum Question {
     Configure(BTreeMap<KeyName, KeySpec>),
     Sign(SaId, ToBeSigned),
+    Try(Box<TryKey>, OwnedSemaphorePermit, oneshot::Sender<KeyTrial>),
+    TryProvider(TryProvider, OwnedSemaphorePermit, oneshot::Sender<Vec<Step>>),
+    Refresh(KeyName, oneshot::Sender<Option<Refreshed>>),
 }
 
 /// What became of something that was begun.
@@ -59,23 +79,49 @@ pub(crate) fn start(answers: mpsc::Sender<Input>) -> (Signer, watch::Receiver<Ar
         shown,
     };
     tokio::spawn(owner.run(asked, begun));
-    (Signer(questions), view)
+    let trials = Arc::new(Semaphore::new(TRIALS));
+    (Signer { questions, trials }, view)
 }
 
 impl Signer {
     /// These are the keys from now on.
     pub(crate) async fn configure(&self, keys: BTreeMap<KeyName, KeySpec>) {
         // Only when everything stops.
-        let _stopped = self.0.send(Question::Configure(keys)).await;
+        let _stopped = self.questions.send(Question::Configure(keys)).await;
     }
 
     /// Asks for a signature. There is one answer, in whatever time.
     pub(crate) fn sign(&self, sa: SaId, to_be_signed: ToBeSigned) -> Option<Input> {
-        let asked = self.0.try_send(Question::Sign(sa, to_be_signed));
+        let asked = self.questions.try_send(Question::Sign(sa, to_be_signed));
         asked.err().map(|_| {
             let busy = KeyError::SignerSlow("too many signatures are asked for".to_owned());
             Input::Signed(sa, Err(fault(&busy)))
         })
+    }
+
+    /// Has a key sign in every way that it may be asked for; `None` while too many trials are under way.
+    pub(crate) fn try_key(&self, asked: TryKey) -> Option<oneshot::Receiver<KeyTrial>> {
+        let turn = Arc::clone(&self.trials).try_acquire_owned().ok()?;
+        let (answer, tried) = oneshot::channel();
+        let question = Question::Try(Box::new(asked), turn, answer);
+        self.questions.try_send(question).ok()?;
+        Some(tried)
+    }
+
+    /// Tries who has keys; `None` while too many trials are under way.
+    pub(crate) fn try_provider(&self, asked: TryProvider) -> Option<oneshot::Receiver<Vec<Step>>> {
+        let turn = Arc::clone(&self.trials).try_acquire_owned().ok()?;
+        let (answer, tried) = oneshot::channel();
+        let question = Question::TryProvider(asked, turn, answer);
+        self.questions.try_send(question).ok()?;
+        Some(tried)
+    }
+
+    /// Looks for a newer version of a key now; what is answered is `None` if nobody uses it.
+    pub(crate) fn refresh(&self, name: KeyName) -> Option<oneshot::Receiver<Option<Refreshed>>> {
+        let (answer, looked) = oneshot::channel();
+        self.questions.try_send(Question::Refresh(name, answer)).ok()?;
+        Some(looked)
     }
 }
 
@@ -88,6 +134,11 @@ impl Owner {
                 question = asked.recv() => match question {
                     Some(Question::Configure(keys)) => self.configure(keys),
                     Some(Question::Sign(sa, to_be_signed)) => self.sign(sa, to_be_signed),
+                    Some(Question::Try(asked, turn, answer)) => self.try_key(*asked, turn, answer),
+                    Some(Question::TryProvider(asked, turn, answer)) => {
+                        self.try_provider(asked, turn, answer);
+                    }
+                    Some(Question::Refresh(name, answer)) => self.refresh(&name, answer),
                     None => return,
                 },
                 () = until(due) => self.look_again(Instant::now()),
@@ -98,7 +149,13 @@ impl Owner {
 
     /// What did not change stays open.
     fn configure(&mut self, wanted: BTreeMap<KeyName, KeySpec>) {
-        self.modules.forget_refused();
+        // What is handed out again as it was gives no PIN another try.
+        let is_new = |(name, spec): (&KeyName, &KeySpec)| {
+            self.keys.get(name).is_none_or(|held: &Held| held.spec != *spec)
+        };
+        if wanted.iter().any(is_new) {
+            self.modules.forget_refused();
+        }
         self.keys
             .retain(|name, held| wanted.get(name) == Some(&held.spec));
         for (name, spec) in wanted {
@@ -187,6 +244,76 @@ impl Owner {
             let _stopped = answers.send(Input::Signed(sa, signed)).await;
             let _stopped = outcomes.send(outcome).await;
         });
+    }
+
+    /// By the key that is open, where it is the same; a PIN that was wrong is not tried again.
+    fn try_key(&self, asked: TryKey, turn: OwnedSemaphorePermit, answer: oneshot::Sender<KeyTrial>) {
+        let held = self.keys.get(&asked.name).filter(|held| held.spec == asked.spec);
+        let opened = held.and_then(|held| held.opened.clone());
+        let refused = held.and_then(Held::refused).cloned();
+        let modules = Arc::clone(&self.modules);
+        tokio::spawn(async move {
+            let (begun, provider) = (tokio::time::Instant::now(), asked.spec.provider());
+            let deadline = begun + TRIAL;
+            let closed = |fault| KeyTrial::closed(provider, TrialFault::Signer(fault), begun.elapsed());
+            let opened = match (opened, refused) {
+                (Some(opened), _) => Ok(opened),
+                (None, Some(fault)) => Err(fault),
+                (None, None) => {
+                    let opened = tokio::time::timeout_at(deadline, open(asked.spec, modules)).await;
+                    opened
+                        .unwrap_or_else(|_| Err(late()))
+                        .map_err(|error| fault(&error))
+                }
+            };
+            let trial = match opened {
+                Ok(opened) => {
+                    let whose = (provider, opened.version());
+                    try_open(&*opened.key(), whose, asked.certificate, (begun, deadline)).await
+                }
+                Err(fault) => closed(fault),
+            };
+            drop(turn);
+            let _gone = answer.send(trial);
+        });
+    }
+
+    fn try_provider(
+        &self,
+        asked: TryProvider,
+        turn: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Vec<Step>>,
+    ) {
+        let refused = self.refused_by(&asked);
+        let modules = Arc::clone(&self.modules);
+        tokio::spawn(async move {
+            let deadline = tokio::time::Instant::now() + TRIAL;
+            let steps = try_provider(asked, modules, refused, deadline).await;
+            drop(turn);
+            let _gone = answer.send(steps);
+        });
+    }
+
+    /// The keys of this provider whose PIN was wrong, as the document names them.
+    fn refused_by(&self, asked: &TryProvider) -> Vec<(String, SignerFault)> {
+        let TryProvider::Tokens { module, pin, .. } = asked else {
+            return Vec::new();
+        };
+        let suffix = format!("?module-path={module}");
+        let refused = self.keys.values().filter_map(|held| match &held.spec {
+            KeySpec::Token { uri, pin: tried } if pin.as_ref().is_ok_and(|pin| pin == tried) => {
+                Some((uri.strip_suffix(&suffix)?.to_owned(), held.refused()?.clone()))
+            }
+            KeySpec::Token { .. } | KeySpec::File(_) | KeySpec::Vault { .. } => None,
+        });
+        refused.collect()
+    }
+
+    fn refresh(&mut self, name: &KeyName, answer: oneshot::Sender<Option<Refreshed>>) {
+        match self.keys.get_mut(name) {
+            Some(held) => held.look(answer, Instant::now()),
+            None => drop(answer.send(None)),
+        }
     }
 
     fn show(&self) {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::report::OutageStatus;
 use crate::bgp_owner::{BgpView, side};
 use crate::derive::RestingSession;
+use crate::signer::KeySnapshots;
 
 /// One BGP session, by the name of the connection that it passes.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -149,7 +150,7 @@ pub(crate) fn peers(view: &BgpView, now: Instant) -> BTreeMap<String, PeerStatus
 
 /// One that nobody opens, and why.
 fn resting(session: &RestingSession, since_s: u64) -> PeerStatus {
-    let outage = OutageStatus::of_rest(&session.rest);
+    let outage = OutageStatus::of_rest(&session.rest, &KeySnapshots::new());
     PeerStatus {
         state: if outage.is_some() { "idle" } else { "disabled" },
         since_s,

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use ike::crypto::Certificate;
-use ike::{Reason, Side, Stage};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -43,7 +42,8 @@ pub(crate) fn keys(snapshots: &KeySnapshots) -> BTreeMap<String, KeyStatus> {
 }
 
 impl KeyStatus {
-    fn new(key: &KeySnapshot) -> Self {
+    /// As the API tells it.
+    pub(super) fn new(key: &KeySnapshot) -> Self {
         let (place, kind, version, chain) = match &key.state {
             KeyState::Ready {
                 place,
@@ -72,15 +72,7 @@ impl KeyStatus {
             chain: chain.iter().filter_map(subject).collect(),
             signed: key.signed.0,
             failed: key.signed.1,
-            outage: key.fault.as_ref().map(|fault| {
-                let reason = Reason::Signer(fault.reason);
-                OutageStatus::of_ours(
-                    (reason.word(), Stage::Idle.word()),
-                    fault.detail.clone(),
-                    "a signature by our own key".to_owned(),
-                    reason.next_step(Side::We),
-                )
-            }),
+            outage: key.fault.as_ref().map(OutageStatus::of_signer),
         }
     }
 }

@@ -1,12 +1,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use appliance_config::Reason;
 use appliance_config::model::{LocalAddress, Name};
 use ike::{
-    ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, LineSnapshot,
-    LineStanding, Outage, Side, Snapshot, Stage, WeakAlgorithm,
+    ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, KeyName, LineSnapshot,
+    LineStanding, Outage, Side, SignerFault, SignerReason, Snapshot, Stage, WeakAlgorithm,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,12 +16,14 @@ use super::event::EventStatus;
 use super::interface::{Clients, InterfaceStatus, interfaces};
 use super::nat::NatStatus;
 use super::system::SystemStatus;
+use super::timeline::{WarningStatus, Warnings};
 use crate::bgp_owner::{BgpView, side};
 use crate::control::View;
 use crate::datapath::{Counters, DatapathSnapshot};
 use crate::derive::Rest;
 use crate::history::History;
 use crate::journal::Pages;
+use crate::signer::{KeySnapshots, KeyState};
 
 /// Everything configured, up or not.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -57,6 +59,8 @@ pub(crate) struct ConnectionStatus {
     children: Vec<ChildStatus>,
     lines: Vec<LineStatus>,
     weak: Vec<WeakStatus>,
+    /// What is to be seen to, although it works: certificates that end soon.
+    warnings: Vec<WarningStatus>,
     /// Told of a single connection only.
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<Vec<EventStatus>>,
@@ -122,20 +126,24 @@ impl Status {
     pub(crate) fn new(
         (ike, bgp, datapath, dhcp): (&Snapshot, &BgpView, &DatapathSnapshot, &Clients),
         pages: &Pages,
-        configuration: &View,
+        (configuration, keys): (&View, &KeySnapshots),
         (started, now): (Instant, Instant),
     ) -> Self {
+        let config = configuration.running.as_ref().map(|running| &running.config);
+        let warnings = Warnings::new(config, keys, SystemTime::now());
         let connection = |(name, snapshot): (&ike::ConnectionName, _)| {
             let session = in_a_line(bgp, &name.0, now);
             (
                 name.0.to_string(),
-                connection(snapshot, name, (session, datapath), now),
+                connection(snapshot, name, (session, datapath, &warnings), now),
             )
         };
         let connections = ike.connections.iter().map(connection);
         Self {
             system: SystemStatus::new((ike, datapath), pages, configuration, now - started),
-            connections: connections.chain(resting(configuration, now)).collect(),
+            connections: connections
+                .chain(resting(configuration, (keys, &warnings), now))
+                .collect(),
             interfaces: interfaces(&datapath.machine, dhcp, now),
             nat: datapath
                 .translation
@@ -148,7 +156,7 @@ impl Status {
 fn connection(
     snapshot: &ConnectionSnapshot,
     name: &ike::ConnectionName,
-    (bgp, datapath): (Option<String>, &DatapathSnapshot),
+    (bgp, datapath, warnings): (Option<String>, &DatapathSnapshot, &Warnings),
     now: Instant,
 ) -> ConnectionStatus {
     ConnectionStatus {
@@ -173,15 +181,20 @@ fn connection(
             .collect(),
         lines: snapshot.lines.iter().map(line).collect(),
         weak: snapshot.weak.iter().map(weak).collect(),
+        warnings: warnings.of(name),
         events: None,
     }
 }
 
 /// The connections that nobody negotiates.
-fn resting(view: &View, now: Instant) -> impl Iterator<Item = (String, ConnectionStatus)> {
+fn resting<'v>(
+    view: &'v View,
+    (keys, warnings): (&'v KeySnapshots, &'v Warnings),
+    now: Instant,
+) -> impl Iterator<Item = (String, ConnectionStatus)> + 'v {
     let connections = view.idle.iter().flat_map(|idle| &idle.connections);
     connections.map(move |(name, (rest, since))| {
-        let outage = OutageStatus::of_rest(rest);
+        let outage = OutageStatus::of_rest(rest, keys);
         let state = if outage.is_some() { "down" } else { "disabled" };
         let status = ConnectionStatus {
             state,
@@ -195,6 +208,7 @@ fn resting(view: &View, now: Instant) -> impl Iterator<Item = (String, Connectio
             children: Vec::new(),
             lines: Vec::new(),
             weak: Vec::new(),
+            warnings: warnings.of(&ike::ConnectionName(name.as_str().into())),
             events: None,
         };
         (name.clone(), status)
@@ -219,14 +233,25 @@ impl OutageStatus {
         }
     }
 
+    /// What whoever has our key says.
+    pub(super) fn of_signer(fault: &SignerFault) -> Self {
+        let reason = ike::Reason::Signer(fault.reason);
+        Self::of_ours(
+            (reason.word(), Stage::Idle.word()),
+            fault.detail.clone(),
+            "a signature by our own key".to_owned(),
+            reason.next_step(Side::We),
+        )
+    }
+
     /// That of what nobody negotiates, unless it is disabled.
-    pub(super) fn of_rest(rest: &Rest) -> Option<Self> {
+    pub(super) fn of_rest(rest: &Rest, keys: &KeySnapshots) -> Option<Self> {
         match rest {
             Rest::Disabled => None,
             Rest::Held(detail) => Some(Self::held(detail)),
             Rest::NoAddress(address) => Some(Self::no_address(address)),
             Rest::NoSecret(secret) => Some(Self::no_secret(secret)),
-            Rest::NoCertificate(certificate) => Some(Self::no_certificate(certificate)),
+            Rest::NoCertificate(certificate) => Some(Self::no_certificate(certificate, keys)),
         }
     }
 
@@ -265,14 +290,36 @@ impl OutageStatus {
         )
     }
 
-    /// That of a connection whose certificate its provider has not told.
-    fn no_certificate(certificate: &Name) -> Self {
-        let reason = ike::Reason::Signer(ike::SignerReason::KeyMissing);
+    /// That of a connection whose certificate its provider has not told: what it says of the key, where that is the reason.
+    fn no_certificate(certificate: &Name, keys: &KeySnapshots) -> Self {
+        let expected = format!("the certificate {certificate} from who has its key");
+        let key = keys.get(&KeyName(certificate.as_str().into()));
+        let fault = key.and_then(|key| match &key.state {
+            KeyState::Failed => key.fault.clone(),
+            KeyState::Opening => Some(key.fault.clone().unwrap_or_else(|| SignerFault {
+                reason: SignerReason::SignerSlow,
+                detail: "the key is being opened".to_owned(),
+            })),
+            KeyState::Ready { .. } => None,
+        });
+        if let Some(fault) = fault {
+            return Self {
+                expected,
+                ..Self::of_signer(&fault)
+            };
+        }
+        let next_step = format!(
+            "Store the certificate beside its key, or write it to \"chain\" of the certificate {certificate}; the \
+             connection then starts by itself."
+        );
         Self::of_ours(
-            (reason.word(), Stage::Idle.word()),
-            String::new(),
-            format!("the certificate {certificate} from who has its key"),
-            "See why in the status of the keys; the connection then starts by itself.",
+            (
+                ike::Reason::Signer(SignerReason::KeyMissing).word(),
+                Stage::Idle.word(),
+            ),
+            "a key without a certificate".to_owned(),
+            expected,
+            next_step,
         )
     }
 

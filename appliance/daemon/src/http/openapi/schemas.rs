@@ -13,8 +13,9 @@ use crate::http::nat::Questioned;
 use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
 use crate::status::{
-    ConnectionStatus, ExplanationStatus, InterfaceStatus, KeyStatus, NatExplanation, NatStatus, PeerStatus,
-    RoutesStatus, Status, SystemStatus, TrialStatus,
+    CertificateStatus, ConnectionStatus, ExplanationStatus, InterfaceStatus, KeyStatus, KeyTrialStatus,
+    NatExplanation, NatStatus, PeerStatus, ProviderTrialStatus, RefreshStatus, RoutesStatus, Status,
+    SystemStatus, TimelineStatus, TrialStatus, TrustEntryStatus,
 };
 
 /// Where the schemas are, and a reference to each.
@@ -38,6 +39,12 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<ConnectionStatus>(&mut told);
     add::<InterfaceStatus>(&mut told);
     add::<KeyStatus>(&mut told);
+    add::<CertificateStatus>(&mut told);
+    add::<TrustEntryStatus>(&mut told);
+    add::<TimelineStatus>(&mut told);
+    add::<KeyTrialStatus>(&mut told);
+    add::<ProviderTrialStatus>(&mut told);
+    add::<RefreshStatus>(&mut told);
     add::<Status>(&mut told);
     add::<NatStatus>(&mut told);
     add::<NatExplanation>(&mut told);

@@ -132,6 +132,34 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/status/interfaces/{name}", "One interface").tells(Answer::Json("InterfaceStatus")),
     get("/status/keys", "Private keys by certificate").tells(Answer::ByName("KeyStatus")),
     get("/status/keys/{name}", "One private key").tells(Answer::Json("KeyStatus")),
+    get(
+        "/certificates",
+        "Certificates of ours: what they say, where the key is, who uses them",
+    )
+    .tells(Answer::ByName("CertificateStatus")),
+    get("/certificates/{name}", "One certificate of ours").tells(Answer::Json("CertificateStatus")),
+    get(
+        "/certificates:timeline",
+        "All certificates, those of authorities too, by when they end",
+    )
+    .tells(Answer::Json("TimelineStatus")),
+    get("/trust", "What certificates of others may lead to").tells(Answer::ByName("TrustEntryStatus")),
+    get("/trust/{name}", "One of them").tells(Answer::Json("TrustEntryStatus")),
+    post(
+        "/certificates/{name}:test-sign",
+        "Have the key of a certificate sign in every way that it may be asked for, and check the signatures",
+    )
+    .tells(Answer::Json("KeyTrialStatus")),
+    post(
+        "/certificates/{name}:refresh",
+        "Look for a newer version of the key of a certificate now",
+    )
+    .tells(Answer::Json("RefreshStatus")),
+    post(
+        "/key-providers/{name}:self-test",
+        "Try who has private keys, without any key where that is possible",
+    )
+    .tells(Answer::Json("ProviderTrialStatus")),
     get("/status/connections", "Connections by name")
         .asks(&["state", "limit", "after_name"])
         .tells(Answer::ByName("ConnectionStatus")),

@@ -39,6 +39,10 @@ fn routed() -> BTreeSet<String> {
             "/bgp/peers/{action}" => ["clear", "refresh"]
                 .map(|verb| format!("/bgp/peers/{{name}}:{verb}"))
                 .into(),
+            "/certificates/{name}" => ["", ":test-sign", ":refresh"]
+                .map(|verb| format!("/certificates/{{name}}{verb}"))
+                .into(),
+            "/key-providers/{action}" => vec!["/key-providers/{name}:self-test".to_owned()],
             "/generations/{which}" => ["{number}", "{from}..{to}"]
                 .map(|which| format!("/generations/{which}"))
                 .into(),
@@ -113,6 +117,17 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, String)> {
         ("post", "/bgp/recording:stop", "/bgp/recording:stop", ""),
         ("get", "/events", "/events", ""),
         ("get", "/audit", "/audit", ""),
+        ("get", "/certificates", "/certificates", ""),
+        ("get", "/certificates/{name}", "/certificates/nope", ""),
+        ("get", "/certificates:timeline", "/certificates:timeline", ""),
+        ("get", "/trust", "/trust", ""),
+        ("get", "/trust/{name}", "/trust/nope", ""),
+        (
+            "post",
+            "/certificates/{name}:test-sign",
+            "/certificates/nope:test-sign",
+            "",
+        ),
         ("get", "/openapi.json", "/openapi.json", ""),
         ("post", "/config:check", "/config:check", "{}"),
         ("post", "/config:check", "/config:check", DOCUMENT),

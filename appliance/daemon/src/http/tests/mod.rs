@@ -1,6 +1,7 @@
 mod access;
 mod actions;
 mod bgp;
+mod certificates;
 mod client;
 mod configuration;
 mod crowd;
