@@ -71,6 +71,11 @@ pub(crate) fn secrets(begun: &OsStr) -> Vec<CompletionCandidate> {
     names("/api/v1/secrets", begun)
 }
 
+/// Names of certificates of ours.
+pub(crate) fn certificates(begun: &OsStr) -> Vec<CompletionCandidate> {
+    names("/api/v1/config/certificates", begun)
+}
+
 /// Names of users.
 pub(crate) fn users(begun: &OsStr) -> Vec<CompletionCandidate> {
     names("/api/v1/users", begun)

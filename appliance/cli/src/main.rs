@@ -4,6 +4,7 @@ mod answer;
 mod audit;
 mod bgp;
 mod certificate;
+mod certificates;
 mod changes;
 mod client;
 mod completion;
@@ -13,6 +14,7 @@ mod credential;
 mod events;
 mod exchange;
 mod interface;
+mod keys;
 mod logs;
 mod mrt;
 mod nat;
@@ -30,6 +32,7 @@ mod user;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clap_complete::ArgValueCompleter;
@@ -38,6 +41,9 @@ use answer::Done;
 use completion::Shell;
 use outcome::Outcome;
 use target::Target;
+
+/// How long an answer is waited for where a token or a vault is asked.
+const TRIALS: Duration = Duration::from_secs(30);
 
 /// Shows, configures, starts and rekeys the tunnels of a causewayd, on this machine or elsewhere.
 #[derive(Debug, Parser)]
@@ -132,6 +138,12 @@ enum Request {
     ClaimCode,
     /// Print the certificate that the API shows over TLS, and before it its fingerprint, to compare and to trust.
     Certificate,
+    /// Show the certificates of connections, say whether one would be believed, and have keys sign on trial.
+    #[command(args_conflicts_with_subcommands = true)]
+    Certificates(certificates::Certificates),
+    /// Show how private keys do, look for newer versions, and try who has them.
+    #[command(args_conflicts_with_subcommands = true)]
+    Keys(keys::Keys),
     /// Show who may sign in, and set passwords.
     #[command(subcommand)]
     User(user::Command),
@@ -184,7 +196,10 @@ fn main() -> ExitCode {
 }
 
 fn run(target: Target, request: Request, json: bool) -> Done {
-    let client = &target.client()?;
+    let client = target.client()?;
+    // Tokens and vaults may be slow.
+    let is_trial = matches!(request, Request::Certificates(_) | Request::Keys(_));
+    let client = &if is_trial { client.within(TRIALS) } else { client };
     match request {
         Request::Status {
             name,
@@ -206,6 +221,8 @@ fn run(target: Target, request: Request, json: bool) -> Done {
         Request::Show { part } => show::run(client, &part),
         Request::ClaimCode => connection::claim_code(client),
         Request::Certificate => certificate::run(client),
+        Request::Certificates(wanted) => certificates::run(client, &wanted),
+        Request::Keys(wanted) => keys::run(client, &wanted),
         Request::User(command) => user::run(client, command),
         Request::Token(command) => token::run(client, command),
         Request::Audit { wanted } => audit::run(client, &wanted),

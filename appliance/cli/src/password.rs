@@ -13,6 +13,15 @@ pub(crate) fn asked(question: &str) -> Result<String, Error> {
     }
 }
 
+/// What is typed at the terminal, once, and not shown; else the first line of standard input.
+pub(crate) fn asked_once(question: &str) -> Result<String, Error> {
+    if io::stdin().is_terminal() {
+        typed(question)
+    } else {
+        line()
+    }
+}
+
 /// What is typed at the terminal, twice the same, and not shown.
 pub(crate) fn typed_twice(question: &str) -> Result<String, Error> {
     let first = typed(question)?;

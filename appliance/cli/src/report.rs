@@ -1,7 +1,7 @@
 use crate::events;
 use crate::status::{
     ChildSa, Configuration, Connection, IkeSa, Line, LineState, Notice, Outage, Refusal, Side, State, Status,
-    Weak,
+    Warning, Weak,
 };
 
 /// So many of the last events are shown with a connection.
@@ -157,6 +157,20 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
     }
     if !connection.weak.is_empty() {
         push(&mut text, &format!("  weak     {}", weak(&connection.weak)));
+    }
+    for warning in &connection.warnings {
+        let Warning {
+            reason,
+            subject,
+            place,
+            not_after,
+            next_step,
+        } = warning;
+        push(
+            &mut text,
+            &format!("  warning  {reason}: {subject} ({place}) ends {not_after}"),
+        );
+        push(&mut text, &format!("  do next  {next_step}"));
     }
     let skipped = connection.events.len().saturating_sub(RECENT);
     for (place, event) in connection.events.iter().skip(skipped).enumerate() {

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use base64ct::{Base64, Encoding};
 use clap::Subcommand;
 use clap_complete::ArgValueCompleter;
 use hyper::Method;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::answer::{Answer, Done};
 use crate::client::{Client, Error};
@@ -22,6 +23,10 @@ pub(crate) enum Command {
         /// The secret.
         #[arg(value_parser = name, add = ArgValueCompleter::new(completion::secrets))]
         name: String,
+        /// Set it to the private key in this file (PKCS#12); what is typed, or the first line of standard input, is its password,
+        /// which is not kept.
+        #[arg(long)]
+        pkcs12: Option<PathBuf>,
     },
     /// Set a secret to one that nobody knows yet, and print it, this once.
     Generate {
@@ -42,7 +47,18 @@ pub(crate) enum Command {
 /// Does it.
 pub(crate) fn run(client: &Client, command: Command) -> Done {
     let (answer, text) = match command {
-        Command::Set { name } => {
+        Command::Set {
+            name,
+            pkcs12: Some(file),
+        } => {
+            let octets = read(&file)?;
+            let password = password::asked_once(&format!("Password of {}: ", file.display()))?;
+            let body = json!({ "pkcs12": Base64::encode_string(&octets), "password": password });
+            let answer = client.put_json(&path(&name), &body)?;
+            let text = set(&name, &client.read(&answer)?) + &chain(&answer);
+            (answer, text)
+        }
+        Command::Set { name, pkcs12: None } => {
             let answer = client.send(Method::PUT, &path(&name), None, value(&name)?)?;
             let text = set(&name, &client.read(&answer)?);
             (answer, text)
@@ -98,6 +114,16 @@ fn set(name: &str, secret: &Secret) -> String {
     };
     push(&mut text, &line);
     text
+}
+
+/// The certificates that came with a key, as the document takes them.
+fn chain(answer: &Value) -> String {
+    let chain = answer
+        .get("chain")
+        .filter(|chain| chain.as_array().is_some_and(|all| !all.is_empty()));
+    chain.map_or_else(String::new, |chain| {
+        format!("Its certificates, for \"chain\" in the document:\n{chain:#}\n")
+    })
 }
 
 fn list(secrets: &BTreeMap<String, Secret>) -> String {

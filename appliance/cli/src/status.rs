@@ -76,6 +76,16 @@ pub(crate) struct Refusal {
     pub(crate) detail: String,
 }
 
+/// What is to be seen to, although it works.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Warning {
+    pub(crate) reason: String,
+    pub(crate) subject: String,
+    pub(crate) place: String,
+    pub(crate) not_after: String,
+    pub(crate) next_step: String,
+}
+
 /// One connection.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Connection {
@@ -83,6 +93,9 @@ pub(crate) struct Connection {
     pub(crate) since_s: Option<u64>,
     pub(crate) outage: Option<Outage>,
     pub(crate) interface: Option<String>,
+    /// What is to be seen to, although it works.
+    #[serde(default)]
+    pub(crate) warnings: Vec<Warning>,
     /// Another connection has the routes of its site.
     #[serde(default)]
     pub(crate) standby: bool,

@@ -145,7 +145,7 @@ impl Calendar {
         let read = events.filter(|text| text.contains(SOON) || text.contains(EXPIRED));
         let told = read.filter_map(|text| {
             let event: Value = serde_json::from_str(text).ok()?;
-            let detail = event["detail"].as_str()?;
+            let detail = event.get("detail")?.as_str()?;
             Some(detail.split("; ").next()?.to_owned())
         });
         Self { told: told.collect() }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use aws_lc_sys as lc;
@@ -11,6 +12,9 @@ use zeroize::Zeroizing;
 use crate::digest;
 use crate::fixed;
 use crate::provider::{Hash, KeyKind, Scheme};
+
+/// More than the PrivateKeyInfo of the longest key that we take: RSA with 8,192 bits has 4,700 octets.
+const MOST_PKCS8: usize = 8192;
 
 /// A key of AWS-LC, private or public. The memory of a private one is wiped when it goes.
 pub(crate) struct Evp(NonNull<lc::EVP_PKEY>);
@@ -80,6 +84,26 @@ impl Evp {
         // SAFETY: the key is alive; AWS-LC allocates the octets, which are then ours.
         let length = unsafe { lc::i2d_PUBKEY(self.0.as_ptr(), &mut octets) };
         owned(octets, length)
+    }
+
+    /// PrivateKeyInfo of a private key (RFC 5958 §2), in memory that is wiped.
+    pub(crate) fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let mut octets = Zeroizing::new(vec![0; MOST_PKCS8]);
+        let mut builder = MaybeUninit::<lc::CBB>::zeroed();
+        let mut length = 0;
+        // SAFETY: the octets are alive and have this length; the key is alive and is only read. A builder of fixed size
+        // allocates nothing, so nothing is left of it whether it fails or not.
+        let written = unsafe {
+            lc::CBB_init_fixed(builder.as_mut_ptr(), octets.as_mut_ptr(), octets.len()) == 1
+                && lc::EVP_marshal_private_key(builder.as_mut_ptr(), self.0.as_ptr()) == 1
+                && lc::CBB_finish(builder.as_mut_ptr(), ptr::null_mut(), &mut length) == 1
+        };
+        if !written {
+            forget_errors();
+            return None;
+        }
+        octets.truncate(length);
+        Some(octets)
     }
 
     /// What kind of key it is; `None` for one that is not used for IKE.

@@ -94,6 +94,37 @@ impl Key for FileKey {
     }
 }
 
+/// What a password protected, without it.
+pub struct Unlocked {
+    /// The private key in PKCS#8, and its certificates: PEM that [`FileKey::open`] takes.
+    pub pem: SecretSlice<u8>,
+    /// The certificates in DER, that of the key first and each certified by the next.
+    pub chain: Vec<Vec<u8>>,
+}
+
+/// Opens a file as [`FileKey::open`] does, once, so that it can be kept without its password. Takes long where a key is derived in
+/// many rounds: call it where one may block.
+///
+/// # Errors
+/// As of [`FileKey::open`]: `pin-wrong` for another password.
+pub fn unlock(octets: &SecretSlice<u8>, password: &SecretString) -> Result<Unlocked, KeyError> {
+    let whose = "the file";
+    let key = FileKey::open(octets, Some(password))?;
+    let unwritable = || KeyError::KeyWrongKind(format!("the private key of {whose} cannot be written"));
+    let octets = key.key.to_pkcs8().ok_or_else(unwritable)?;
+    let mut sections = vec![pem::written("PRIVATE KEY", &octets)];
+    sections.extend(key.chain.iter().map(|der| pem::written("CERTIFICATE", der)));
+    let length = sections.iter().map(|section| section.len()).sum();
+    let mut whole = Vec::with_capacity(length);
+    for section in &sections {
+        whole.extend_from_slice(section.as_bytes());
+    }
+    Ok(Unlocked {
+        pem: SecretSlice::from(whole),
+        chain: key.chain,
+    })
+}
+
 /// The certificates of octets that may have no key.
 pub(crate) fn certificates_of(octets: &[u8], whose: &str) -> Result<Vec<Vec<u8>>, KeyError> {
     read(octets, None, whose).map(|bag| bag.certificates)

@@ -45,6 +45,22 @@ pub(crate) fn sections(text: &str) -> Option<Vec<Section<'_>>> {
     Some(sections)
 }
 
+/// A section, with 64 characters in a line.
+pub(crate) fn written(label: &str, octets: &[u8]) -> Zeroizing<String> {
+    let encoded = Zeroizing::new(Base64::encode_string(octets));
+    // Large enough, so that it does not move and leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(2 * encoded.len() + 4 * label.len() + 80));
+    text.push_str(&format!("{BEGIN}{label}{DASHES}\n"));
+    for (place, character) in encoded.chars().enumerate() {
+        if place > 0 && place % 64 == 0 {
+            text.push('\n');
+        }
+        text.push(character);
+    }
+    text.push_str(&format!("\n{END}{label}{DASHES}\n"));
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

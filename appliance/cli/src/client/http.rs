@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, ETAG, HOST, HeaderValue, IF_MATCH};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_MATCH};
 use hyper::http::request;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -96,6 +96,13 @@ impl Client {
         if answer.body().is_empty() {
             return Ok(Value::Null);
         }
+        serde_json::from_slice(answer.body()).map_err(|cause| self.incomprehensible(&cause))
+    }
+
+    /// Puts JSON there, and returns the JSON that comes back.
+    pub(crate) fn put_json(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        let request = Request::put(path).header(CONTENT_TYPE, "application/json");
+        let answer = self.request(request, body.to_string().into_bytes().into())?;
         serde_json::from_slice(answer.body()).map_err(|cause| self.incomprehensible(&cause))
     }
 

@@ -38,6 +38,11 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<Read>, Error> {
     })
 }
 
+/// The same in DER.
+pub(crate) fn ders(file: &Path) -> Result<Vec<Vec<u8>>, Error> {
+    Ok(certificates(file)?.into_iter().map(|one| one.der).collect())
+}
+
 /// The first certificate of a file.
 pub(super) fn certificate(file: &Path) -> Result<Read, Error> {
     let first = certificates(file)?.into_iter().next();

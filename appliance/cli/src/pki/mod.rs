@@ -9,3 +9,4 @@ mod revoke;
 mod show;
 
 pub(crate) use command::{Command, run};
+pub(crate) use file::ders;

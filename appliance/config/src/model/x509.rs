@@ -53,18 +53,37 @@ impl X509 {
     /// Base64 of its DER, in one line or as PEM. What is written is never repeated: it may be a key in the wrong place.
     pub(super) fn read(value: &Value<'_>) -> Option<Self> {
         let text = value.text()?;
-        let parsed = if text.contains("PRIVATE KEY") {
-            let detail =
-                "is a private key, which does not belong here and is to be replaced: documents are kept";
-            Err((Reason::PrivateKeyInDocument, detail))
-        } else {
-            let detail = "expected one certificate: base64 of its DER, or PEM";
-            parse(text).ok_or((Reason::InvalidCertificate, detail))
-        };
-        parsed
-            .map_err(|(reason, detail)| value.problem(reason, detail))
-            .ok()
+        let parsed = Self::parse(text).map_err(|reason| match reason {
+            Reason::PrivateKeyInDocument => {
+                let detail =
+                    "is a private key, which does not belong here and is to be replaced: documents are kept";
+                value.problem(reason, detail);
+            }
+            other => value.problem(other, "expected one certificate: base64 of its DER, or PEM"),
+        });
+        parsed.ok()
     }
+
+    /// Base64 of its DER, in one line or as PEM.
+    ///
+    /// # Errors
+    /// [`Reason::PrivateKeyInDocument`] for a private key, [`Reason::InvalidCertificate`] for all else that is none.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        if text.contains("PRIVATE KEY") {
+            return Err(Reason::PrivateKeyInDocument);
+        }
+        parse(text).ok_or(Reason::InvalidCertificate)
+    }
+
+    /// One in DER; `None` if it is none.
+    pub fn from_der(der: &[u8]) -> Option<Self> {
+        of_der(der)
+    }
+
+    /// The longest text of one, in octets.
+    pub const LONGEST: usize = LONGEST;
+    /// The most of one chain.
+    pub const MOST: usize = MOST;
 }
 
 fn parse(text: &str) -> Option<X509> {
@@ -80,8 +99,11 @@ fn parse(text: &str) -> Option<X509> {
         .chars()
         .filter(|character| !character.is_ascii_whitespace())
         .collect();
-    let der = Base64::decode_vec(&digits).ok()?;
-    let certificate = Certificate::from_der(&der).ok()?;
+    X509::from_der(&Base64::decode_vec(&digits).ok()?)
+}
+
+fn of_der(der: &[u8]) -> Option<X509> {
+    let certificate = Certificate::from_der(der).ok()?;
     let (subject, issuer) = (
         certificate.tbs_certificate().subject(),
         certificate.tbs_certificate().issuer(),
@@ -90,7 +112,7 @@ fn parse(text: &str) -> Option<X509> {
         subject: subject.to_der().ok()?,
         issuer: issuer.to_der().ok()?,
         name: subject.to_string(),
-        der,
+        der: der.to_vec(),
     })
 }
 

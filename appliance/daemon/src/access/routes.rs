@@ -67,6 +67,12 @@ const RULES: &[Rule] = &[
     reads("/api/v1/status/keys", Role::Viewer),
     reads("/api/v1/status/keys/{name}", Role::Viewer),
     reads("/api/v1/certificates", Role::Viewer),
+    rule_of(
+        "POST",
+        "/api/v1/certificates:verify",
+        Needs::Role(Role::Viewer),
+        Log::Nothing,
+    ),
     reads("/api/v1/certificates:timeline", Role::Viewer),
     reads("/api/v1/certificates/{name}", Role::Viewer),
     reads("/api/v1/trust", Role::Viewer),

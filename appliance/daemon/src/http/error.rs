@@ -29,6 +29,8 @@ pub(crate) enum Error {
     UnknownInterface(String),
     /// No certificate of a connection has this name.
     UnknownKey(String),
+    /// Something in the body is not what it should be.
+    Wrong(Violation),
     /// Nothing that certificates may lead to has this name.
     UnknownTrust(String),
     /// A newer version of this key is still being looked for.
@@ -137,7 +139,7 @@ impl IntoResponse for Error {
         };
         let violations = if let Self::Refused(Refusal::Violations(violations)) = self {
             violations
-        } else if let Self::NotJson(violation) = self {
+        } else if let Self::NotJson(violation) | Self::Wrong(violation) = self {
             vec![violation]
         } else {
             Vec::new()
@@ -172,12 +174,9 @@ impl Error {
             Self::MethodNotAllowed => (405, "method-not-allowed", "this path has other verbs".to_owned()),
             Self::UnknownConnection(name) => (404, "unknown-connection", unnamed("connection", name)),
             Self::UnknownKey(name) => (404, "unknown-key", unnamed("certificate with a key", name)),
+            Self::Wrong(violation) => at_place(violation),
             Self::UnknownTrust(name) => (404, "unknown-trust", unnamed("trust", name)),
-            Self::LookLate(name) => (
-                503,
-                "signer-slow",
-                format!("a newer version of {name} is still being looked for: see /status/keys/{name}"),
-            ),
+            Self::LookLate(name) => late(name),
             Self::UnknownInterface(name) => (404, "unknown-interface", unnamed("interface", name)),
             Self::UnknownPeer(name) => (404, "unknown-peer", unnamed("BGP session", name)),
             Self::UnknownAction(action) => (
@@ -225,6 +224,16 @@ impl Error {
 
 fn unnamed(kind: &str, name: &str) -> String {
     format!("no {kind} is named {name:?}")
+}
+
+fn at_place(violation: &Violation) -> (u16, &'static str, String) {
+    let Violation { path, reason, detail } = violation;
+    (422, reason, format!("{path}: {detail}"))
+}
+
+fn late(name: &str) -> (u16, &'static str, String) {
+    let detail = format!("a newer version of {name} is still being looked for: see /status/keys/{name}");
+    (503, "signer-slow", detail)
 }
 
 fn words_of(fault: &CertificateFault) -> (u16, &'static str) {

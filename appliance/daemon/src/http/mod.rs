@@ -29,6 +29,7 @@ mod tests;
 mod token;
 mod trial;
 mod user;
+mod verification;
 mod write;
 
 pub(crate) use connection::{serve, serve_connection};

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::gate::gate;
 use super::{
     action, audit, bgp, certificate, certificates, config, events, exchange, generation, metrics, mrt, nat,
-    openapi, recording, secret, session, status, token, trial, user,
+    openapi, recording, secret, session, status, token, trial, user, verification,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -71,6 +71,7 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status/keys", get(status::keys))
         .route("/api/v1/status/keys/{name}", get(status::key))
         .route("/api/v1/certificates", get(certificates::all))
+        .route("/api/v1/certificates:verify", post(verification::verify))
         .route("/api/v1/certificates:timeline", get(certificates::timeline))
         .route(
             "/api/v1/certificates/{name}",

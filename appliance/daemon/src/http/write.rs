@@ -51,6 +51,8 @@ pub(crate) struct Write {
     pub(super) approach: Option<Approach>,
     /// The body is a merge patch by its type.
     pub(super) is_patch: bool,
+    /// The body is JSON by its type.
+    pub(super) is_json: bool,
     /// What was sent.
     pub(super) body: Bytes,
 }
@@ -87,6 +89,7 @@ impl FromRequest<Published> for Write {
             confirm,
             approach: caller.approach(&state.access.policy()),
             is_patch: media.is_some_and(|media| media.starts_with("application/merge-patch+json")),
+            is_json: media.is_some_and(|media| media.starts_with("application/json")),
             body,
         })
     }

@@ -181,3 +181,22 @@ fn damaged_files_are_refused() {
     longer.push(0);
     assert_eq!(refusal(&longer, None).0, "key-wrong-kind");
 }
+
+/// What was opened by its password once is opened without one from then on, and is the same key with the same certificates.
+#[test]
+fn files_are_unlocked_once() {
+    for (file, password) in [(vector!("modern.p12"), "käse"), (vector!("legacy.p12"), "secret")] {
+        let locked = SecretSlice::from(file.to_vec());
+        let password = SecretString::from(password);
+        let unlocked = unlock(&locked, &password).unwrap();
+        let before = FileKey::open(&locked, Some(&password)).unwrap();
+        let after = FileKey::open(&unlocked.pem, None).unwrap();
+        assert_eq!(after.public_key(), before.public_key());
+        assert_eq!(
+            (after.chain(), unlocked.chain.as_slice()),
+            (before.chain(), before.chain())
+        );
+        let wrong = unlock(&locked, &SecretString::from("another")).err().unwrap();
+        assert_eq!(wrong.word(), "pin-wrong");
+    }
+}

@@ -142,5 +142,6 @@ fn sent(body: Body) -> Option<Value> {
         Body::MergePatch => json!({ MERGE_PATCH: of("MergePatch") }),
         Body::DocumentOrPatch => json!({ JSON: of("Document"), MERGE_PATCH: of("MergePatch") }),
         Body::Octets => json!({ "application/octet-stream": {} }),
+        Body::OctetsOrJson(schema) => json!({ "application/octet-stream": {}, JSON: of(schema) }),
     })
 }

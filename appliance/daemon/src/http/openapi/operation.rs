@@ -43,6 +43,8 @@ pub(super) enum Body {
     DocumentOrPatch,
     /// Octets that are taken as they are.
     Octets,
+    /// The same, or JSON of this schema.
+    OctetsOrJson(&'static str),
 }
 
 /// What comes back.

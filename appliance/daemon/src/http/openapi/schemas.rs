@@ -12,6 +12,7 @@ use crate::http::generation::{Between, Generations, WholeGeneration};
 use crate::http::nat::Questioned;
 use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
+use crate::http::verification::{Verdict, Verifiable};
 use crate::status::{
     CertificateStatus, ConnectionStatus, ExplanationStatus, InterfaceStatus, KeyStatus, KeyTrialStatus,
     NatExplanation, NatStatus, PeerStatus, ProviderTrialStatus, RefreshStatus, RoutesStatus, Status,
@@ -42,6 +43,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<CertificateStatus>(&mut told);
     add::<TrustEntryStatus>(&mut told);
     add::<TimelineStatus>(&mut told);
+    add::<Verdict>(&mut told);
     add::<KeyTrialStatus>(&mut told);
     add::<ProviderTrialStatus>(&mut told);
     add::<RefreshStatus>(&mut told);
@@ -60,6 +62,8 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<Import>(&mut asked);
     add::<Recordable>(&mut asked);
     add::<Questioned>(&mut asked);
+    add::<Verifiable>(&mut asked);
+    add::<secret::Protected>(&mut asked);
     let mut schemas = told.take_definitions(true);
     for (name, schema) in asked.take_definitions(true) {
         schemas.entry(name).or_insert(schema);

@@ -116,7 +116,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Set a secret; those who use it take it at once",
     )
     .under(Condition::Optional)
-    .takes(Body::Octets)
+    .takes(Body::OctetsOrJson("Protected"))
     .tells(Answer::Json("SecretThatWasSet")),
     Operation::new("delete", "/secrets/{name}", "Remove a secret that nothing uses")
         .under(Condition::Optional),
@@ -138,6 +138,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     )
     .tells(Answer::ByName("CertificateStatus")),
     get("/certificates/{name}", "One certificate of ours").tells(Answer::Json("CertificateStatus")),
+    post(
+        "/certificates:verify",
+        "Whether a certificate would be believed, and which one is to blame by which rule if not",
+    )
+    .takes(Body::Json("Verifiable"))
+    .tells(Answer::Json("Verdict")),
     get(
         "/certificates:timeline",
         "All certificates, those of authorities too, by when they end",

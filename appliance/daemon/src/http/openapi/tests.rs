@@ -87,6 +87,27 @@ async fn every_route_is_described_and_every_description_is_a_route() {
     }
 }
 
+/// The same of certificates.
+const CERTIFICATES: [(&str, &str, &str, &str); 7] = [
+    ("get", "/certificates", "/certificates", ""),
+    ("get", "/certificates/{name}", "/certificates/nope", ""),
+    ("get", "/certificates:timeline", "/certificates:timeline", ""),
+    (
+        "post",
+        "/certificates:verify",
+        "/certificates:verify",
+        "{\"certificate\": \"x\"}",
+    ),
+    ("get", "/trust", "/trust", ""),
+    ("get", "/trust/{name}", "/trust/nope", ""),
+    (
+        "post",
+        "/certificates/{name}:test-sign",
+        "/certificates/nope:test-sign",
+        "",
+    ),
+];
+
 /// Verb, path as it is described, path and body as they are asked.
 fn requests() -> Vec<(&'static str, &'static str, &'static str, String)> {
     let requests = [
@@ -117,17 +138,6 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, String)> {
         ("post", "/bgp/recording:stop", "/bgp/recording:stop", ""),
         ("get", "/events", "/events", ""),
         ("get", "/audit", "/audit", ""),
-        ("get", "/certificates", "/certificates", ""),
-        ("get", "/certificates/{name}", "/certificates/nope", ""),
-        ("get", "/certificates:timeline", "/certificates:timeline", ""),
-        ("get", "/trust", "/trust", ""),
-        ("get", "/trust/{name}", "/trust/nope", ""),
-        (
-            "post",
-            "/certificates/{name}:test-sign",
-            "/certificates/nope:test-sign",
-            "",
-        ),
         ("get", "/openapi.json", "/openapi.json", ""),
         ("post", "/config:check", "/config:check", "{}"),
         ("post", "/config:check", "/config:check", DOCUMENT),
@@ -144,7 +154,7 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, String)> {
         body => body.to_owned(),
     };
     let asked = |(verb, path, uri, sent)| (verb, path, uri, body(sent));
-    requests.into_iter().map(asked).collect()
+    requests.into_iter().chain(CERTIFICATES).map(asked).collect()
 }
 
 #[tokio::test]

@@ -162,3 +162,41 @@ async fn a_machine_that_lost_its_key_starts_and_takes_its_secrets_anew() {
     let other = machine.get("/api/v1/status/connections/to-c").await.body;
     assert_eq!(other["outage"]["reason"], json!(unusable));
 }
+
+/// PKCS#12 with a password is opened once: what is kept needs none, and its certificates are told for the document.
+#[tokio::test]
+async fn a_private_key_comes_with_its_password_once() {
+    use base64ct::{Base64, Encoding};
+    let machine = Machine::configured().await;
+    let file = include_bytes!("../../../../keys/tests/vectors/legacy.p12");
+    let body = |password: &str| json!({ "pkcs12": Base64::encode_string(file), "password": password });
+    let put = async |body: Value| {
+        let media = "Content-Type: application/json\r\n";
+        let path = "/api/v1/secrets/edge-key";
+        machine
+            .send("PUT", path, media, body.to_string().as_bytes())
+            .await
+    };
+    let wrong = put(body("another")).await;
+    assert_eq!(wrong.reason(), (422, "pin-wrong"));
+    assert_eq!(wrong.violations(), [("/password", "pin-wrong")]);
+    let garbage = put(json!({ "pkcs12": "AAAA", "password": "secret" })).await;
+    assert_eq!(garbage.violations(), [("/pkcs12", "key-wrong-kind")]);
+    assert_eq!(
+        put(json!({ "pkcs12": "*" , "password": "" })).await.reason(),
+        (400, "invalid-body")
+    );
+    let set = put(body("secret")).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    let chain = set.body["chain"].as_array().unwrap();
+    assert!(!set.body.to_string().contains("PRIVATE") && set.body.get("value").is_none());
+    let mut document = super::machine::document();
+    document["key_providers"] = json!({ "files": { "kind": "file" } });
+    let key = json!({ "provider": "files", "reference": "edge-key" });
+    document["certificates"] = json!({ "edge": { "key": key, "chain": chain } });
+    assert_eq!(machine.put(1, &document).await.status, 200);
+    let trial = machine
+        .ask("POST", "/api/v1/certificates/edge:test-sign", None, "")
+        .await;
+    assert_eq!(trial.body["ok"], json!(true), "{trial:?}");
+}
