@@ -158,7 +158,18 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
     if !connection.weak.is_empty() {
         push(&mut text, &format!("  weak     {}", weak(&connection.weak)));
     }
-    for warning in &connection.warnings {
+    push_warnings(&mut text, &connection.warnings);
+    let skipped = connection.events.len().saturating_sub(RECENT);
+    for (place, event) in connection.events.iter().skip(skipped).enumerate() {
+        let label = if place == 0 { "lately  " } else { "        " };
+        push(&mut text, &format!("  {label} {}", events::brief(event)));
+    }
+    text
+}
+
+/// What is to be seen to, although it works.
+fn push_warnings(text: &mut String, warnings: &[Warning]) {
+    for warning in warnings {
         let Warning {
             reason,
             subject,
@@ -167,17 +178,11 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
             next_step,
         } = warning;
         push(
-            &mut text,
+            text,
             &format!("  warning  {reason}: {subject} ({place}) ends {not_after}"),
         );
-        push(&mut text, &format!("  do next  {next_step}"));
+        push(text, &format!("  do next  {next_step}"));
     }
-    let skipped = connection.events.len().saturating_sub(RECENT);
-    for (place, event) in connection.events.iter().skip(skipped).enumerate() {
-        let label = if place == 0 { "lately  " } else { "        " };
-        push(&mut text, &format!("  {label} {}", events::brief(event)));
-    }
-    text
 }
 
 /// The lines that no child carries, if there is more than one line.

@@ -179,11 +179,10 @@ impl Error {
             Self::LookLate(name) => late(name),
             Self::UnknownInterface(name) => (404, "unknown-interface", unnamed("interface", name)),
             Self::UnknownPeer(name) => (404, "unknown-peer", unnamed("BGP session", name)),
-            Self::UnknownAction(action) => (
-                404,
-                "unknown-action",
-                format!("{action:?} is not an action of what is named there"),
-            ),
+            Self::UnknownAction(action) => {
+                let detail = format!("{action:?} is not an action of what is named there");
+                (404, "unknown-action", detail)
+            }
             Self::UnknownItem(place) => (404, "unknown-item", format!("the document has no {place:?}")),
             Self::InvalidQuery(detail) => (400, "invalid-query", detail.clone()),
             Self::InvalidBody(detail) => (400, "invalid-body", detail.clone()),

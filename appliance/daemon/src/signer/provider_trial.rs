@@ -128,13 +128,9 @@ fn tokens(module: &str, uris: BTreeSet<String>) -> Vec<(String, Result<Pkcs11Uri
     tokens
 }
 
-async fn try_tokens(
-    module: &str,
-    (pin, uris): (Result<Option<SharedSecret>, String>, BTreeSet<String>),
-    (modules, refused): (&Arc<Modules>, RefusedTokens),
-    deadline: Instant,
-) -> Vec<Step> {
-    let alone = Pkcs11Uri {
+/// A module, and none of its tokens.
+fn alone(module: &str) -> Pkcs11Uri {
+    Pkcs11Uri {
         module_path: PathBuf::from(module),
         token: None,
         serial: None,
@@ -143,9 +139,17 @@ async fn try_tokens(
         slot: None,
         object: None,
         id: None,
-    };
+    }
+}
+
+async fn try_tokens(
+    module: &str,
+    (pin, uris): (Result<Option<SharedSecret>, String>, BTreeSet<String>),
+    (modules, refused): (&Arc<Modules>, RefusedTokens),
+    deadline: Instant,
+) -> Vec<Step> {
     let (mut steps, begun) = (Vec::new(), Instant::now());
-    let loaded = timeout_at(deadline, modules.probe(alone, None)).await;
+    let loaded = timeout_at(deadline, modules.probe(alone(module), None)).await;
     let loaded = loaded.map_or_else(|_| Err(late()), |probed| probed.module);
     let is_loaded = loaded.is_ok();
     steps.push(step("module", module.to_owned(), begun, loaded));
