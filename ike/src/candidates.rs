@@ -7,7 +7,10 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::proposal::{self, IkeSuite};
 use crate::v2::nat::Path;
-use crate::{Connection, ConnectionName, Mode, Remote, RemoteProof};
+use crate::{Connection, ConnectionName, Mode, Remote, RemoteProof, Version};
+
+/// Of how many connections the secrets are tried at a proof of main mode.
+const TRIED: usize = 32;
 
 /// The names of connections by where their peers may come from.
 #[derive(Default)]
@@ -98,13 +101,15 @@ fn comes_from_anywhere(settings: &Connection) -> bool {
 fn same_way(one: &Connection, other: &Connection) -> bool {
     let way = |settings: &Connection| {
         let Connection {
+            version,
             force_encapsulation,
             fragment_size,
             childless,
             ppk,
             ..
         } = settings;
-        (*force_encapsulation, *fragment_size, *childless, ppk.is_some())
+        let how = (*force_encapsulation, *fragment_size, *childless, ppk.is_some());
+        (*version, how)
     };
     let roots = |settings: &Connection| match &settings.authentication.remote {
         RemoteProof::Certificate(expected) => Some(expected.trust.roots.clone()),
@@ -120,9 +125,41 @@ impl Engine {
         !self.stopping && (places.at(path).next().is_some() || places.those_anywhere(path).is_some())
     }
 
+    /// What may answer the first message of main mode on this path.
+    pub(crate) fn welcomes_v1(&self, path: Path) -> Vec<Arc<Connection>> {
+        let mut all = self.welcoming(path);
+        all.retain(|settings| settings.version == Version::V1 && settings.mode != Mode::InitiatorOnly);
+        all
+    }
+
+    /// Whether a connection of IKEv1 may be on this path.
+    pub(crate) fn is_version_1(&self, path: Path) -> bool {
+        let mut all = self.welcoming(path).into_iter();
+        all.any(|settings| settings.version == Version::V1)
+    }
+
+    /// The connections of IKEv1 that may be on this path: the same address first, and of those from anywhere so many as may be
+    /// tried.
+    pub(crate) fn candidates_v1(&self, path: Path) -> Vec<(ConnectionName, Arc<Connection>)> {
+        let places = &self.connections.places;
+        let anywhere = places.those_anywhere(path).into_iter();
+        let anywhere = anywhere.flat_map(|anywhere| &anywhere.names);
+        let names = places.at(path).chain(anywhere).filter(|_| !self.stopping);
+        let all = names.filter_map(|name| Some((name.clone(), self.settings_of(name)?)));
+        all.filter(|(_, settings)| settings.version == Version::V1)
+            .take(TRIED)
+            .collect()
+    }
+
     /// What may answer an IKE_SA_INIT on this path: those whose peer is at its other end, then one for each way in
     /// which those answer whose peers may come from anywhere. None once we stop.
     pub(crate) fn welcomes(&self, path: Path) -> Vec<Arc<Connection>> {
+        let mut all = self.welcoming(path);
+        all.retain(|settings| settings.version == Version::V2);
+        all
+    }
+
+    fn welcoming(&self, path: Path) -> Vec<Arc<Connection>> {
         if self.stopping {
             return Vec::new();
         }
@@ -151,6 +188,7 @@ impl Engine {
             .filter_map(|name| Some((name, self.settings_of(name)?)));
         let (name, settings) = found.find(|(_, settings)| {
             settings.mode != Mode::InitiatorOnly
+                && settings.version == Version::V2
                 && proposal::allows(&settings.ike_proposals, suite)
                 && expects(settings)
         })?;

@@ -12,7 +12,7 @@ use crate::v2::state::{Common, IkeSa, State};
 use crate::weak;
 use crate::{
     Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, LineSnapshot,
-    LineStanding, Outage, Reason, Settings, Side, Stage,
+    LineStanding, Outage, Reason, Settings, Side, Stage, Version,
 };
 
 /// The wait after the first failure; it doubles with each further one.
@@ -36,7 +36,7 @@ impl Engine {
         self.carries_on = settings.carries_on;
         let kept = |name: &ConnectionName, standing: &Standing| {
             let wanted = settings.connections.get(name);
-            wanted.is_some_and(|wanted| wanted.is_served_by(&standing.settings))
+            wanted.is_some_and(|wanted| wanted.clone().in_pairs().is_served_by(&standing.settings))
         };
         let standings = self.connections.standings.iter();
         let gone: Vec<_> = standings
@@ -51,11 +51,12 @@ impl Engine {
             self.out.extend(standing.watch.end(&name));
             if standing.state == ConnectionState::Up {
                 let outage = Outage::plain(Reason::Configuration, Side::We, Stage::Established);
-                self.out.push(Action::Report(Event::Down(name, outage)));
+                self.out.push(Action::Report(Event::Down(name.clone(), outage)));
             }
-            self.retire(standing.sa, false, now);
+            self.close_connection(&name, standing.sa, now);
         }
         for (name, wanted) in settings.connections {
+            let wanted = wanted.in_pairs();
             match self.connections.get(&name) {
                 None => {
                     self.connections.insert(name.clone(), Standing::new(wanted, now));
@@ -77,6 +78,7 @@ impl Engine {
         standing.settings = Arc::new(wanted);
         standing.revive();
         self.connections.insert(name.clone(), standing);
+        self.adapt_v1(name, dpd_timeout);
         match sa.and_then(|spi| self.take(spi)) {
             Some(IkeSa { common, mut state }) => {
                 if let State::Established(state) = &mut state {
@@ -95,7 +97,11 @@ impl Engine {
             && self.connections.get(name).is_some_and(Standing::may_initiate)
             && let Some(remote) = self.destination(name, now)
         {
-            self.initiate(name, remote, now);
+            if self.is_v1(name) {
+                self.begin_phase(name, remote, now);
+            } else {
+                self.initiate(name, remote, now);
+            }
         }
     }
 
@@ -113,7 +119,7 @@ impl Engine {
             if sa.is_some() {
                 let outage = Outage::plain(Reason::Configuration, Side::We, Stage::Established);
                 self.lost(&name, Some(outage), now);
-                self.retire(sa, false, now);
+                self.close_connection(&name, sa, now);
             }
         }
         let replaced = |sa: &IkeSa| matches!(sa.state, State::Established(_) | State::Closing(_));
@@ -127,6 +133,7 @@ impl Engine {
             self.retire(Some(spi), false, now);
         }
         self.drop_half_open();
+        self.drop_half_open_v1();
     }
 
     /// What a connection is configured to be.
@@ -353,7 +360,10 @@ impl Engine {
 
     /// One connection, for status.
     pub(crate) fn standings(&self) -> BTreeMap<ConnectionName, ConnectionSnapshot> {
-        let view = |standing: &Standing| {
+        let view = |(name, standing): (&ConnectionName, &Standing)| {
+            if standing.settings.version == Version::V1 {
+                return self.view_v1(name, standing);
+            }
             let sa = standing.sa.and_then(|spi| self.sas.get(&spi));
             let established = sa.and_then(IkeSa::established);
             let carried = || established.into_iter().flat_map(|sa| sa.children.iter());
@@ -377,7 +387,7 @@ impl Engine {
         self.connections
             .standings
             .iter()
-            .map(|(name, standing)| (name.clone(), view(standing)))
+            .map(|(name, standing)| (name.clone(), view((name, standing))))
             .collect()
     }
 

@@ -42,7 +42,11 @@ impl Engine {
     /// started and none says so just now.
     pub(crate) fn first_contact(&mut self, settings: &Connection, spi: u64) -> Option<Payload> {
         let pair = pair(settings);
-        let pending = |spi| matches!(self.sas.get(&spi), Some(sa) if matches!(sa.state, State::AuthSent(_)));
+        let pending = |spi| {
+            let phase = self.v1.sas.get(&spi);
+            matches!(self.sas.get(&spi), Some(sa) if matches!(sa.state, State::AuthSent(_)))
+                || phase.is_some_and(|phase| phase.is_attempt())
+        };
         let first = match self.connections.contacts.0.get(&pair) {
             None => true,
             Some(Contact::Claimed(spi)) => !pending(*spi),

@@ -10,6 +10,7 @@ use crate::beliefs::Beliefs;
 use crate::half_open::HalfOpen;
 use crate::rejection::{Rejection, error};
 use crate::standing::Connections;
+use crate::v1::phases::Phases;
 use crate::v2::nat::Path;
 use crate::v2::payloads::Datagram;
 use crate::v2::state::{Common, IkeSa, State};
@@ -38,6 +39,8 @@ pub struct Engine {
     pub(crate) beliefs: Beliefs,
     /// By our SPI.
     pub(crate) sas: BTreeMap<u64, IkeSa>,
+    /// All that there is of IKEv1.
+    pub(crate) v1: Phases,
     /// What is to be done when, in order.
     pub(crate) agenda: BTreeSet<(Instant, Task)>,
     pub(crate) stopping: bool,
@@ -55,6 +58,10 @@ pub struct Engine {
 pub(crate) enum Task {
     /// The next timer of the IKE SA with this SPI of ours.
     Sa(u64),
+    /// What is due for the phase 1 SA with this cookie of ours.
+    Phase(u64),
+    /// What is due for the Child SAs of a connection of IKEv1.
+    Tunnel(ConnectionName),
     /// The next attempt of a connection.
     Retry(ConnectionName),
 }
@@ -72,6 +79,7 @@ impl Engine {
             half_open: HalfOpen::default(),
             beliefs: Beliefs::default(),
             sas: BTreeMap::new(),
+            v1: Phases::default(),
             agenda: BTreeSet::new(),
             stopping: false,
             children: BTreeMap::new(),
@@ -87,6 +95,13 @@ impl Engine {
         match input {
             Input::Settings(settings) => self.configure(*settings, now),
             Input::Datagram { local, remote, bytes } => self.received(local, remote, bytes, now),
+            Input::ChildInstalled(child) if self.is_child_v1(child) => self.installed_v1(child, now),
+            Input::ChildRefused(child, why) if self.is_child_v1(child) => self.refused_v1(child, why, now),
+            Input::ChildSpent(child, spent) if self.is_child_v1(child) => self.spent_v1(child, spent, now),
+            Input::Wanted(name, line) if self.is_v1(&name) => self.wanted_v1(&name, line, now),
+            Input::RekeyChild(name) if self.is_v1(&name) => self.rekey_v1(&name, false, now),
+            Input::RekeyIke(name) if self.is_v1(&name) => self.rekey_v1(&name, true, now),
+            Input::Orphaned { connection, .. } if self.is_v1(&connection) => {}
             Input::ChildInstalled(child) => self.installed(child, now),
             Input::ChildRefused(child, why) => self.refused(child, why, now),
             Input::ChildSpent(child, spent) => self.spent(child, spent, now),
@@ -118,6 +133,8 @@ impl Engine {
         let (at, task) = self.agenda.first()?;
         let timer = match task {
             Task::Retry(_) => "retry",
+            Task::Phase(_) => "phase-1",
+            Task::Tunnel(_) => "child-sas",
             Task::Sa(spi) => self.sas.get(spi)?.common.timers.next()?.1.word(),
         };
         Some(Deadline { at: *at, timer })
@@ -135,7 +152,7 @@ impl Engine {
 
     /// Whether nothing is left to close after [`Input::Shutdown`].
     pub fn is_idle(&self) -> bool {
-        self.stopping && self.sas.is_empty()
+        self.stopping && self.sas.is_empty() && self.v1.sas.is_empty()
     }
 
     fn received(&mut self, local: SocketAddr, remote: SocketAddr, bytes: Vec<u8>, now: Instant) {
@@ -151,6 +168,9 @@ impl Engine {
             header,
             bytes,
         };
+        if header.major_version() == 1 {
+            return self.received_v1(&datagram, now);
+        }
         if header.major_version() != 2 {
             return self.foreign_version(&datagram, now);
         }
@@ -275,7 +295,8 @@ impl Engine {
         self.send(datagram.path(), bytes);
     }
 
-    fn may_answer_stranger(&mut self, now: Instant) -> bool {
+    /// Whether it is time again for an unprotected answer.
+    pub(crate) fn may_answer_stranger(&mut self, now: Instant) -> bool {
         let recent = |last: Instant| now.saturating_duration_since(last) < ANSWERS_TO_STRANGERS;
         if self.answered_stranger.is_some_and(recent) {
             return false;
@@ -291,6 +312,8 @@ impl Engine {
         {
             match task {
                 Task::Retry(name) => self.connect(&name, now),
+                Task::Phase(spi) => self.phase_is_due(spi, now),
+                Task::Tunnel(name) => self.attend(&name, now),
                 Task::Sa(spi) => {
                     if let Some(IkeSa { mut common, state }) = self.take(spi) {
                         match common.timers.take(now) {
@@ -357,7 +380,7 @@ impl Engine {
             let mut octets = [0; 8];
             self.random.fill(&mut octets);
             let spi = u64::from_be_bytes(octets);
-            if spi != 0 && !self.sas.contains_key(&spi) {
+            if spi != 0 && !self.sas.contains_key(&spi) && !self.v1.sas.contains_key(&spi) {
                 return spi;
             }
         }

@@ -109,6 +109,28 @@ impl HalfOpen {
         }
     }
 
+    /// Whether a peer of IKEv1 may have a half-open SA. It cannot be asked for a cookie, so there is room only as long as
+    /// nobody is: others still find theirs.
+    pub(crate) fn has_room(&self, address: SocketAddr, limits: Limits) -> Result<(), Crowd> {
+        let of_source = self.sources.get(&source(address)).copied().unwrap_or_default();
+        let (most, of_source_most) = (
+            limits.cookie_threshold.min(limits.half_open),
+            limits.half_open_per_source,
+        );
+        let crowd = |present, most, of_one| Crowd {
+            found: present + 1,
+            most,
+            of_one,
+        };
+        if of_source >= of_source_most {
+            Err(crowd(of_source, of_source_most, true))
+        } else if self.len() >= most {
+            Err(crowd(self.len(), most, false))
+        } else {
+            Ok(())
+        }
+    }
+
     /// Judges a newcomer without keeping anything of it.
     pub(crate) fn admit(
         &mut self,

@@ -30,6 +30,7 @@ mod settings;
 mod snapshot;
 mod standing;
 mod suite;
+mod v1;
 pub mod v2;
 mod watch;
 mod weak;
@@ -50,7 +51,7 @@ pub use reason::{Outage, Reason, Side, Stage};
 pub use selector::TrafficSelector;
 pub use settings::{
     Childless, Connection, ConnectionName, EspProposal, ExpectedIdentity, Identity, IkeProposal, Limits,
-    LineStart, Mode, Remote, ResponderSelectors, SelectorLine, Settings,
+    LineStart, Mode, Remote, ResponderSelectors, SelectorLine, Settings, Version,
 };
 pub use snapshot::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, LineSnapshot,

@@ -42,6 +42,6 @@ impl Engine {
         let outage = Outage::plain(reason, Side::We, Stage::Established);
         self.lost(name, Some(outage), now);
         self.unschedule(name);
-        self.retire(sa, false, now);
+        self.close_connection(name, sa, now);
     }
 }

@@ -79,6 +79,10 @@ pub enum Stage {
     IkeIntermediate,
     /// IKE_AUTH.
     IkeAuth,
+    /// Main mode, phase 1 of IKEv1.
+    MainMode,
+    /// Quick mode, phase 2 of IKEv1.
+    QuickMode,
     /// Programming the datapath.
     Datapath,
     /// CREATE_CHILD_SA: replacing an SA, or making one more.
@@ -268,6 +272,8 @@ impl Stage {
             Self::IkeSaInit => "ike-sa-init",
             Self::IkeIntermediate => "ike-intermediate",
             Self::IkeAuth => "ike-auth",
+            Self::MainMode => "main-mode",
+            Self::QuickMode => "quick-mode",
             Self::Datapath => "datapath",
             Self::CreateChildSa => "create-child-sa",
             Self::Established => "established",

@@ -28,6 +28,8 @@ pub struct Settings {
 /// One connection to one site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
+    /// The version of IKE that it speaks: for good, and no other.
+    pub version: Version,
     /// Our address and IKE port, normally 500; from there NAT traversal moves to 4500 of the same address.
     pub local: SocketAddr,
     /// Where the peer is.
@@ -99,6 +101,7 @@ impl Connection {
     ) -> Self {
         let any = vec![TrafficSelector::any_ipv4()];
         Self {
+            version: Version::V2,
             local,
             remote,
             mode: Mode::Default,
@@ -135,10 +138,38 @@ impl Connection {
         alike == *other && self.authentication.is_served_by(&other.authentication)
     }
 
+    /// The same with one pair of selectors in each line, as a quick mode has (RFC 2409 §5.5); IKEv2 needs no such thing.
+    pub(crate) fn in_pairs(mut self) -> Self {
+        let pair = |line: &SelectorLine, local: &TrafficSelector, remote: &TrafficSelector| SelectorLine {
+            local: vec![*local],
+            remote: vec![*remote],
+            start: line.start,
+        };
+        if self.version == Version::V1 {
+            let mut pairs = Vec::new();
+            for line in &self.lines {
+                for local in &line.local {
+                    pairs.extend(line.remote.iter().map(|remote| pair(line, local, remote)));
+                }
+            }
+            self.lines = pairs;
+        }
+        self
+    }
+
     /// Whether we may start its first IKE SA.
     pub(crate) fn may_start(&self) -> bool {
         self.mode != Mode::ResponderOnly && self.remote != Remote::Any
     }
+}
+
+/// A version of IKE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// IKEv1 (RFC 2409): main mode with a pre-shared key. What of a connection only IKEv2 has is left out.
+    V1,
+    /// IKEv2 (RFC 7296).
+    V2,
 }
 
 /// Where a peer is.

@@ -1,6 +1,7 @@
 //! The primitives as IKE uses them, on AWS-LC; DES and MD5, which it does not offer, on RustCrypto.
 
 mod algorithms;
+mod cbc;
 mod certificate;
 mod cipher;
 mod exchange;
@@ -15,6 +16,7 @@ pub(crate) mod signature;
 mod weakness;
 
 pub use algorithms::{Encryption, Group, Integrity, Prf};
+pub(crate) use cbc::Cbc;
 pub use certificate::Certificate;
 pub use cipher::{OpenError, Opened, Protection, ProtectionError};
 pub use exchange::{ExchangeError, KeyAnswer, KeyExchange};

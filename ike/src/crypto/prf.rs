@@ -1,4 +1,5 @@
-use aws_lc_rs::{constant_time, hmac};
+use aws_lc_rs::{constant_time, digest, hmac};
+use md5::{Digest, Md5};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
@@ -44,6 +45,18 @@ impl Prf {
     pub fn verify(self, key: &[u8], parts: &[&[u8]], claimed: &[u8]) -> bool {
         let expected = self.compute(key, parts);
         constant_time::verify_slices_are_equal(expected.expose_secret(), claimed).is_ok()
+    }
+
+    /// The hash that the function is made of, of parts one after the other.
+    pub(crate) fn digest(self, parts: &[&[u8]]) -> Vec<u8> {
+        let algorithm = match self {
+            Self::HmacMd5 => return Md5::digest(parts.concat()).to_vec(),
+            Self::HmacSha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            Self::HmacSha2_256 => &digest::SHA256,
+            Self::HmacSha2_384 => &digest::SHA384,
+            Self::HmacSha2_512 => &digest::SHA512,
+        };
+        digest::digest(algorithm, &parts.concat()).as_ref().to_vec()
     }
 
     fn keyed(self, key: &[u8]) -> Mac {

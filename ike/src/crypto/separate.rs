@@ -21,7 +21,8 @@ pub(super) struct Separate {
     mac: Mac,
 }
 
-enum Cipher {
+/// A cipher in CBC mode, made ready.
+pub(super) enum Cipher {
     Aes(Box<(EncryptingKey, DecryptingKey)>),
     TripleDes(Secret),
     Des(Secret),
@@ -89,7 +90,7 @@ impl Integrity {
 }
 
 impl Cipher {
-    fn new(encryption: Encryption, material: &[u8]) -> Result<Self, ProtectionError> {
+    pub(super) fn new(encryption: Encryption, material: &[u8]) -> Result<Self, ProtectionError> {
         let algorithm = match encryption {
             Encryption::AesCbc(128) => &AES_128,
             Encryption::AesCbc(192) => &AES_192,
@@ -109,7 +110,7 @@ impl Cipher {
     }
 
     /// Encrypts whole blocks in place.
-    fn encrypt(&self, iv: &[u8], body: &mut [u8]) -> Result<(), ProtectionError> {
+    pub(super) fn encrypt(&self, iv: &[u8], body: &mut [u8]) -> Result<(), ProtectionError> {
         let failed = ProtectionError::Failed;
         match self {
             Self::Aes(keys) => {
@@ -126,7 +127,7 @@ impl Cipher {
     }
 
     /// What the ciphertext after the IV says. A part of a block is the peer's mistake: it proved to have the keys.
-    fn decrypt(&self, body: &[u8]) -> Result<Vec<u8>, OpenError> {
+    pub(super) fn decrypt(&self, body: &[u8]) -> Result<Vec<u8>, OpenError> {
         let octets = if matches!(self, Self::Aes(_)) { 16 } else { 8 };
         let (iv, ciphertext) = body.split_at_checked(octets).ok_or(OpenError::Malformed)?;
         let mut plaintext = ciphertext.to_vec();

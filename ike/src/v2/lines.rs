@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::child_wish::Purpose;
+use super::children::Children;
 use super::rekey::Asked;
 use super::state::{Common, Established, IkeSa, State};
 use crate::connection::wait;
@@ -58,7 +59,7 @@ impl Lines {
     }
 
     /// The line whose child is to be asked for now.
-    fn next(&mut self, now: Instant) -> Option<usize> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<usize> {
         let due = self.troubled.iter_mut();
         let due = due.filter(|(_, trouble)| trouble.wanted && trouble.at <= now);
         let (line, trouble) = due.min_by_key(|(line, trouble)| (trouble.at, **line))?;
@@ -75,7 +76,13 @@ impl Lines {
     }
 
     /// A child of this line could not be made, or did not last: it is asked for `again` after a while. How long is drawn.
-    fn failed(&mut self, line: usize, (outage, again): (Option<Outage>, bool), now: Instant, drawn: u8) {
+    pub(crate) fn failed(
+        &mut self,
+        line: usize,
+        (outage, again): (Option<Outage>, bool),
+        now: Instant,
+        drawn: u8,
+    ) {
         let trouble = self.troubled.entry(line).or_insert(Trouble {
             wanted: false,
             at: now,
@@ -109,6 +116,25 @@ impl Lines {
         self.troubled.get(&line)?.outage.as_ref()
     }
 
+    /// Where each line stands.
+    pub(crate) fn snapshots(&self, children: &Children, settings: &Connection) -> Vec<LineSnapshot> {
+        let standing = |place| {
+            if children.carry_line(place) {
+                LineStanding::Up
+            } else if let Some(outage) = self.outage(place) {
+                LineStanding::Refused(outage.clone())
+            } else if comes_with_tunnel(settings, place) || children.serve(place) {
+                LineStanding::Pending
+            } else {
+                LineStanding::Waiting
+            }
+        };
+        let lines = settings.lines.iter().enumerate();
+        lines
+            .map(|(place, line)| LineSnapshot::new(line, standing(place)))
+            .collect()
+    }
+
     /// Why the first line that has no child has none.
     pub(crate) fn first_outage(&self) -> Option<&Outage> {
         self.troubled.values().find_map(|trouble| trouble.outage.as_ref())
@@ -135,21 +161,7 @@ impl Established {
 
     /// Where each line stands.
     pub(crate) fn line_snapshots(&self, settings: &Connection) -> Vec<LineSnapshot> {
-        let standing = |place| {
-            if self.children.carry_line(place) {
-                LineStanding::Up
-            } else if let Some(outage) = self.lines.outage(place) {
-                LineStanding::Refused(outage.clone())
-            } else if comes_with_tunnel(settings, place) || self.children.serve(place) {
-                LineStanding::Pending
-            } else {
-                LineStanding::Waiting
-            }
-        };
-        let lines = settings.lines.iter().enumerate();
-        lines
-            .map(|(place, line)| LineSnapshot::new(line, standing(place)))
-            .collect()
+        self.lines.snapshots(&self.children, settings)
     }
 }
 

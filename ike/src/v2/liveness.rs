@@ -177,6 +177,9 @@ impl Engine {
 
     /// What came by the children of an IKE SA until now.
     pub(crate) fn received_by(&mut self, counts: &[(ChildId, u64)], now: Instant) {
+        if let Some((id, _)) = counts.first().filter(|(id, _)| self.is_child_v1(*id)) {
+            return self.received_v1_by(*id, counts, now);
+        }
         let known = counts.iter().find_map(|(id, _)| self.take_child(*id));
         let Some(IkeSa { common, mut state }) = known else {
             return;

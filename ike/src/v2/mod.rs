@@ -38,6 +38,6 @@ mod successor;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests;
-mod timers;
-mod volume;
-mod window;
+pub(crate) mod timers;
+pub(crate) mod volume;
+pub(crate) mod window;

@@ -20,6 +20,7 @@ mod selector;
 #[cfg(test)]
 mod tests;
 mod unknown;
+pub mod v1;
 mod vendor;
 
 pub use auth::AuthPayload;

@@ -26,4 +26,6 @@ pub use mrt::mrt_record;
 pub use pair::pair;
 pub use speaker::bgp_speaker;
 pub use target::{TARGETS, Target, replay};
-pub use wire::{chain, configuration, delete, message, notify, payload, security_association, selectors};
+pub use wire::{
+    chain, configuration, delete, message, message_v1, notify, payload, security_association, selectors,
+};

@@ -3,7 +3,7 @@ use std::{fs, io};
 
 use crate::{
     bgp_message, bgp_speaker, chain, configuration, configuration_document, delete, dhcp, engine, esp,
-    insider, message, mrt_record, notify, pair, payload, security_association, selectors,
+    insider, message, message_v1, mrt_record, notify, pair, payload, security_association, selectors,
 };
 
 /// One fuzz target.
@@ -60,6 +60,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "message",
         body: message,
+    },
+    Target {
+        name: "message_v1",
+        body: message_v1,
     },
     Target {
         name: "mrt_record",

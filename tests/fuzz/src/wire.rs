@@ -1,6 +1,7 @@
 use std::fmt::Debug;
 
 use ike::wire::chain as payload_chain;
+use ike::wire::v1;
 use ike::wire::{
     AuthPayload, CertificatePayload, ConfigurationPayload, DecodeError, DeletePayload, EapPayload,
     FragmentPayload, Header, IdentificationPayload, KeyExchangePayload, Message, NoncePayload, NotifyPayload,
@@ -26,6 +27,26 @@ pub fn message(datagram: &[u8]) {
     let again = again.map(|message| (message.encode(), message.payloads.len()));
     // What was decoded stays decodable, and writing it a second time changes nothing.
     assert_eq!(again, Ok((std::mem::take(&mut written), message.payloads.len())));
+}
+
+/// A whole datagram of IKEv1: in clear text, and what follows its header as it stands after decryption.
+pub fn message_v1(datagram: &[u8]) {
+    if let Ok(message) = v1::Message::decode(datagram) {
+        let written = message.encode();
+        assert!(written.len() <= datagram.len(), "nothing is made up");
+        let again = v1::Message::decode(&written).map(|message| message.encode());
+        assert_eq!(again, Ok(written), "writing it a second time changes nothing");
+    }
+    let (Ok(header), Some(body)) = (Header::decode(datagram), datagram.get(Header::LENGTH..)) else {
+        return;
+    };
+    if let Ok((payloads, octets)) = v1::chain::decode(header.next_payload, body) {
+        assert!(octets <= body.len(), "only what is there is read");
+        let (first, written) = v1::chain::encode(&payloads);
+        let again = v1::chain::decode(first, &written);
+        let again = again.map(|(payloads, _)| v1::chain::encode(&payloads));
+        assert_eq!(again, Ok((first, written)));
+    }
 }
 
 /// The inside of SK: the type of the first payload, then the payloads.

@@ -1,0 +1,393 @@
+//! Main mode as responder (RFC 2409 §5.4).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::channel::{self, Opened};
+use super::keys::{Keys, Said};
+use super::main_mode::{
+    NONCE, exchanged, identification, is_first_contact, is_proof, malformed, secret, security_association,
+};
+use super::state::{Agreement, Done, State, digest};
+use super::vendor::{self, Announced};
+use super::{identity, nat, proposal};
+use crate::crypto::{KeyAnswer, Secret};
+use crate::engine::Engine;
+use crate::rejection::Rejection;
+use crate::v2::nat::{Nat, Path};
+use crate::v2::payloads::Datagram;
+use crate::v2::state::Common;
+use crate::v2::timers::Timer;
+use crate::wire::Header;
+use crate::wire::v1::registry::{exchange, notify, payload, protocol};
+use crate::wire::v1::{Message, NotifyPayload, Payload, chain};
+use crate::{Connection, ConnectionName, DropCause, Mode, Outage, Reason, Side, Stage};
+
+/// Responder: message 1 was answered.
+pub(crate) struct ProposalAnswered {
+    agreed: proposal::Phase1,
+    announced: Announced,
+    /// The body of the peer's SA payload.
+    offer: Vec<u8>,
+    pub(crate) answer: Vec<u8>,
+}
+
+/// Responder: message 3 was answered. The shared secret is calculated when message 5 arrives.
+pub(crate) struct ExchangeAnswered {
+    agreement: Agreement,
+    secret: Shared,
+    /// SHA-256 of message 3.
+    request: Vec<u8>,
+    answer: Vec<u8>,
+    /// The peer was told that its proof cannot be read.
+    complained: bool,
+}
+
+/// A shared secret, or what it is calculated from.
+enum Shared {
+    Owed(KeyAnswer),
+    Made(Secret),
+    /// The peer's public value is no good.
+    Impossible,
+}
+
+impl ExchangeAnswered {
+    fn shared(&mut self) -> Option<&Secret> {
+        if let Shared::Owed(_) = self.secret
+            && let Shared::Owed(exchange) = std::mem::replace(&mut self.secret, Shared::Impossible)
+        {
+            self.secret = exchange.finish().map_or(Shared::Impossible, Shared::Made);
+        }
+        match &self.secret {
+            Shared::Made(secret) => Some(secret),
+            Shared::Owed(_) | Shared::Impossible => None,
+        }
+    }
+}
+
+/// A peer that proved who it is.
+struct Proved {
+    name: ConnectionName,
+    settings: Arc<Connection>,
+    keys: Keys,
+    opened: Opened,
+}
+
+/// Why no proof is good.
+enum Unproved {
+    /// No secret of ours opens it.
+    Unreadable,
+    /// It is good, but nobody expects who it is of.
+    Unexpected(Box<(Keys, Opened)>),
+}
+
+impl Engine {
+    /// Message 1, from somebody who has no SA with us yet.
+    pub(super) fn newcomer_v1(&mut self, datagram: &Datagram, now: Instant) {
+        let welcomes = self.welcomes_v1(datagram.path());
+        if welcomes.is_empty() {
+            let foreign = self.expects(datagram.path());
+            let cause = if foreign {
+                DropCause::UnsupportedVersion
+            } else {
+                DropCause::NoConnection
+            };
+            return self.dropped(datagram.remote, Some(cause));
+        }
+        if let Some(spi) = self.half_open.started(datagram.remote, &datagram.bytes) {
+            return self.repeat_proposal(spi, datagram);
+        }
+        let room = self.half_open.has_room(datagram.remote, self.limits);
+        let answered = room.map_err(crowded).and_then(|()| {
+            let message = Message::decode(&datagram.bytes).map_err(|_| malformed())?;
+            self.answer_proposal(&message, (datagram, &welcomes), now)
+        });
+        if let Err(rejection) = answered {
+            self.reject_v1(datagram, &rejection, now);
+        }
+    }
+
+    /// The same message again gets the same answer, unless its sender has gone further.
+    fn repeat_proposal(&mut self, spi: u64, datagram: &Datagram) {
+        let known = self.v1.sas.get(&spi).and_then(|phase| {
+            if let State::ProposalAnswered(state) = &phase.state {
+                Some(state.answer.clone())
+            } else {
+                None
+            }
+        });
+        match known {
+            Some(answer) => self.send(datagram.path(), answer),
+            None => self.dropped(datagram.remote, Some(DropCause::UnexpectedMessageId)),
+        }
+    }
+
+    /// Refuses message 1: the outage is told of who may have been meant, and the peer hears why, now and then.
+    fn reject_v1(&mut self, datagram: &Datagram, rejection: &Rejection, now: Instant) {
+        self.dropped(datagram.remote, rejection.cause);
+        let Some(outage) = &rejection.outage else { return };
+        for name in self.suspects(datagram.path()) {
+            self.noted(&name, outage, now);
+        }
+        if outage.reason == Reason::IkeProposalMismatch && self.may_answer_stranger(now) {
+            self.complain(datagram, notify::NO_PROPOSAL_CHOSEN);
+        }
+    }
+
+    /// Says without protection what is wrong.
+    fn complain(&mut self, datagram: &Datagram, kind: u16) {
+        let cookies = (datagram.header.initiator_spi, datagram.header.responder_spi);
+        let id = self.drawn_id();
+        let header = Message::header(cookies, exchange::INFORMATIONAL, id);
+        let payloads = vec![Payload::Notify(NotifyPayload {
+            protocol: protocol::ISAKMP,
+            spi: Vec::new(),
+            kind,
+            data: Vec::new(),
+        })];
+        self.send(datagram.path(), Message { header, payloads }.encode());
+    }
+
+    fn answer_proposal(
+        &mut self,
+        message: &Message,
+        (datagram, welcomes): (&Datagram, &[Arc<Connection>]),
+        now: Instant,
+    ) -> Result<(), Rejection> {
+        let offered = security_association(&message.payloads).ok_or_else(malformed)?;
+        let theirs = message.header.initiator_spi;
+        (theirs != 0).then_some(()).ok_or_else(malformed)?;
+        let chosen = welcomes
+            .iter()
+            .find_map(|settings| proposal::choose_phase1(offered, &settings.ike_proposals));
+        let Some((agreed, answer)) = chosen else {
+            let expected = welcomes
+                .iter()
+                .map(|settings| proposal::words(&proposal::offer_phase1(settings), None));
+            return Err(Rejection {
+                cause: None,
+                answer: None,
+                outage: Some(Outage {
+                    offered: proposal::words(offered, None),
+                    expected: expected.collect::<Vec<_>>().join(", "),
+                    ..Outage::plain(Reason::IkeProposalMismatch, Side::We, Stage::MainMode)
+                }),
+            });
+        };
+        let bytes = datagram.bytes.get(Header::LENGTH..).unwrap_or_default();
+        let offer = channel::body(datagram.header.next_payload, bytes, payload::SA);
+        let spi = self.fresh_spi();
+        let mut payloads = vec![Payload::SecurityAssociation(answer)];
+        payloads.extend(vendor::announcements());
+        let header = Message::header((theirs, spi), exchange::MAIN_MODE, 0);
+        let answer = Message { header, payloads }.encode();
+        self.send(datagram.path(), answer.clone());
+        let mut common = Common::new((spi, theirs), datagram.path(), now);
+        let expiry = now + self.limits.half_open_timeout;
+        common.timers.set(Timer::Expiry, Some(expiry));
+        self.half_open.insert(datagram.remote, &datagram.bytes, spi);
+        let state = ProposalAnswered {
+            agreed,
+            announced: Announced::of(&message.payloads),
+            offer: offer.unwrap_or_default(),
+            answer,
+        };
+        self.keep_phase(common, State::ProposalAnswered(Box::new(state)));
+        Ok(())
+    }
+
+    /// Message 3 arrived.
+    pub(super) fn answer_exchange(
+        &mut self,
+        common: Common,
+        state: Box<ProposalAnswered>,
+        datagram: &Datagram,
+    ) {
+        let message = Message::decode(&datagram.bytes).ok();
+        let said = message.as_ref().and_then(|message| exchanged(&message.payloads));
+        let (suite, random) = (state.agreed.suite, self.random.as_mut());
+        let answered = said.and_then(|(public, nonce)| {
+            let exchange = KeyAnswer::new(suite.group, public, random).ok()?;
+            Some((exchange, public.clone(), nonce.clone()))
+        });
+        let (Some(message), Some((exchange, public, theirs))) = (&message, answered) else {
+            self.dropped(datagram.remote, Some(DropCause::Malformed));
+            return self.keep_phase(common, State::ProposalAnswered(state));
+        };
+        let welcomes = self.welcomes_v1(datagram.path());
+        let forced = welcomes.iter().any(|settings| settings.force_encapsulation);
+        let nonce = self.drawn(NONCE);
+        let mut payloads = vec![
+            Payload::KeyExchange(exchange.public().to_vec()),
+            Payload::Nonce(nonce.clone()),
+        ];
+        let mut nat = Nat::default();
+        if let Some(traversal) = state.announced.traversal {
+            let (cookies, path) = (common.spis(), datagram.path());
+            payloads.extend(nat::payloads((suite.prf, traversal), cookies, path, forced));
+            nat = nat::detect(suite.prf, cookies, path, (&message.payloads, forced));
+        }
+        let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
+        let answer = Message { header, payloads }.encode();
+        self.send(datagram.path(), answer.clone());
+        let agreement = Agreement {
+            suite,
+            seconds: state.agreed.seconds,
+            announced: state.announced,
+            nat,
+            said: Said {
+                cookies: common.spis(),
+                nonces: (theirs, nonce),
+                publics: (public, exchange.public().to_vec()),
+                offer: state.offer,
+            },
+        };
+        let state = ExchangeAnswered {
+            agreement,
+            secret: Shared::Owed(exchange),
+            request: digest(&datagram.bytes),
+            answer,
+            complained: false,
+        };
+        self.keep_phase(common, State::ExchangeAnswered(Box::new(state)));
+    }
+
+    /// Message 5 arrived, or message 3 again.
+    pub(super) fn answer_proof(
+        &mut self,
+        mut common: Common,
+        mut state: Box<ExchangeAnswered>,
+        datagram: &Datagram,
+        now: Instant,
+    ) {
+        if state.request == digest(&datagram.bytes) {
+            self.send(datagram.path(), state.answer.clone());
+            return self.keep_phase(common, State::ExchangeAnswered(state));
+        }
+        match self.proved(&mut state, datagram) {
+            Ok(proved) => {
+                common.path = datagram.path();
+                self.half_open.remove(common.spi);
+                common.timers.set(Timer::Expiry, None);
+                self.answer_proved(common, *state, proved, (datagram, now));
+            }
+            Err(Unproved::Unreadable) => {
+                self.dropped(datagram.remote, Some(DropCause::IntegrityFailed));
+                self.blame(Reason::AuthenticationFailed, String::new(), datagram.path(), now);
+                if !state.complained && self.may_answer_stranger(now) {
+                    state.complained = true;
+                    self.complain(datagram, notify::PAYLOAD_MALFORMED);
+                }
+                self.keep_phase(common, State::ExchangeAnswered(state));
+            }
+            Err(Unproved::Unexpected(found)) => {
+                let (keys, opened) = *found;
+                let said = identification(&opened.payloads).and_then(identity::of_peer);
+                let words = said.as_ref().map(crate::identity::words).unwrap_or_default();
+                self.blame(Reason::PeerIdentityUnexpected, words, datagram.path(), now);
+                self.half_open.remove(common.spi);
+                common.path = datagram.path();
+                self.notify_phase(&common, (&keys, &opened.next_iv), notify::AUTHENTICATION_FAILED);
+            }
+        }
+    }
+
+    /// Tells of those who may have been meant why somebody was refused.
+    fn blame(&mut self, reason: Reason, offered: String, path: Path, now: Instant) {
+        for name in self.suspects(path) {
+            let expected = self
+                .settings_of(&name)
+                .map(|settings| settings.remote_identity.to_string());
+            let outage = Outage {
+                offered: offered.clone(),
+                expected: expected.unwrap_or_default(),
+                ..Outage::plain(reason, Side::We, Stage::MainMode)
+            };
+            self.noted(&name, &outage, now);
+        }
+    }
+
+    /// Whose proof a message is: each connection that may be meant has a secret, by which it can be read or not.
+    fn proved(&mut self, state: &mut ExchangeAnswered, datagram: &Datagram) -> Result<Proved, Unproved> {
+        let candidates = self.candidates_v1(datagram.path());
+        let suite = state.agreement.suite;
+        if state.shared().is_none() {
+            return Err(Unproved::Unreadable);
+        }
+        let Shared::Made(shared) = &state.secret else {
+            return Err(Unproved::Unreadable);
+        };
+        let said = &state.agreement.said;
+        let mut unexpected = None;
+        for (name, settings) in candidates {
+            let possible =
+                settings.mode != Mode::InitiatorOnly && proposal::is_among(&settings.ike_proposals, suite);
+            let Some(secret) = secret(&settings).filter(|_| possible) else {
+                continue;
+            };
+            let keys = Keys::of_secret(suite, said, shared, &secret.0);
+            let iv = keys.first_iv(said);
+            let opened = Opened::of(&keys, (&datagram.header, &datagram.bytes), &iv);
+            let Some(opened) = opened.filter(|opened| is_proof(&keys, said, true, opened)) else {
+                continue;
+            };
+            let identification = identification(&opened.payloads);
+            if identification.is_some_and(|said| identity::is_expected(said, &settings.remote_identity)) {
+                return Ok(Proved {
+                    name,
+                    settings,
+                    keys,
+                    opened,
+                });
+            }
+            unexpected = Some((keys, opened));
+        }
+        Err(unexpected.map_or(Unproved::Unreadable, |found| {
+            Unproved::Unexpected(Box::new(found))
+        }))
+    }
+
+    /// Sends message 6.
+    fn answer_proved(
+        &mut self,
+        mut common: Common,
+        state: ExchangeAnswered,
+        proved: Proved,
+        (datagram, now): (&Datagram, Instant),
+    ) {
+        let Proved {
+            name,
+            settings,
+            keys,
+            opened,
+        } = proved;
+        let peer = identification(&opened.payloads).and_then(identity::of_peer);
+        common.proved = peer.as_ref().and_then(crate::identity::from_payload);
+        common.connection = Some(name);
+        let ours = identity::ours(&settings);
+        let mut body = Vec::new();
+        ours.encode(&mut body);
+        let proof = keys.proof(&state.agreement.said, false, &body);
+        let payloads = [Payload::Identification(ours), Payload::Hash(proof)];
+        let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
+        let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &opened.next_iv);
+        self.send(common.path, bytes.clone());
+        let mut established = self.established_phase((keys, iv), state.agreement, &settings, now);
+        established.done.push(Done::new(&datagram.bytes, bytes, now));
+        let contact = is_first_contact(&opened.payloads);
+        self.settle(common, established, contact, now);
+    }
+}
+
+fn crowded(crowd: crate::half_open::Crowd) -> Rejection {
+    let whose = if crowd.of_one { " of one address" } else { "" };
+    let outage = Outage {
+        offered: format!("{} half-open IKE SAs{whose}", crowd.found),
+        expected: format!("at most {}", crowd.most),
+        ..Outage::plain(Reason::HalfOpenLimit, Side::We, Stage::MainMode)
+    };
+    Rejection {
+        outage: Some(outage),
+        ..Rejection::silent(DropCause::HalfOpenLimit)
+    }
+}

@@ -1,0 +1,66 @@
+//! What peers announce by vendor ids.
+
+use hex_literal::hex;
+
+use crate::wire::VendorIdPayload;
+use crate::wire::v1::Payload;
+
+/// RFC 3947 §3.1: MD5 of "RFC 3947".
+const NAT_TRAVERSAL: [u8; 16] = hex!("4a131c81070358455c5728f20e95452f");
+/// draft-ietf-ipsec-nat-t-ike-03.
+const NAT_TRAVERSAL_03: [u8; 16] = hex!("7d9419a65310ca6f2c179d9215529d56");
+/// draft-ietf-ipsec-nat-t-ike-02 with a line feed, as most hash it.
+const NAT_TRAVERSAL_02: [u8; 16] = hex!("90cb80913ebb696e086381b5ec427b1f");
+/// RFC 3706 §5.1.
+const DEAD_PEER_DETECTION: [u8; 16] = hex!("afcad71368a1f1c96b8696fc77570100");
+
+/// What a peer understands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// NAT traversal, in the numbers of RFC 3947 or of its drafts.
+    pub(crate) traversal: Option<Traversal>,
+    /// Dead peer detection.
+    pub(crate) dead_peers: bool,
+}
+
+/// Which numbers NAT traversal has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Traversal {
+    /// Those of RFC 3947.
+    Standard,
+    /// Those of its drafts 02 and 03.
+    Draft,
+}
+
+impl Announced {
+    /// What the vendor ids of a message say.
+    pub(crate) fn of(payloads: &[Payload]) -> Self {
+        let says = |id: &[u8]| {
+            let mut all = payloads.iter();
+            all.any(|payload| matches!(payload, Payload::VendorId(found) if found.data == id))
+        };
+        let traversal = if says(&NAT_TRAVERSAL) {
+            Some(Traversal::Standard)
+        } else if says(&NAT_TRAVERSAL_03) || says(&NAT_TRAVERSAL_02) {
+            Some(Traversal::Draft)
+        } else {
+            None
+        };
+        Self {
+            traversal,
+            dead_peers: says(&DEAD_PEER_DETECTION),
+        }
+    }
+}
+
+/// What we announce.
+pub(crate) fn announcements() -> Vec<Payload> {
+    let all = [
+        NAT_TRAVERSAL,
+        NAT_TRAVERSAL_03,
+        NAT_TRAVERSAL_02,
+        DEAD_PEER_DETECTION,
+    ];
+    let payload = |id: [u8; 16]| Payload::VendorId(VendorIdPayload { data: id.to_vec() });
+    all.map(payload).into()
+}
