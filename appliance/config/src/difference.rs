@@ -28,6 +28,7 @@ pub fn difference(before: &Value, after: &Value) -> Vec<Difference> {
 
 fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
     match (before, after) {
+        (before, after) if before == after => (),
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
             let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             for key in keys {
@@ -35,7 +36,6 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
                 compare(&path, old.get(key), new.get(key), found);
             }
         }
-        (before, after) if before == after => (),
         (before, after) => found.push(Difference {
             path: path.to_owned(),
             before: before.cloned(),

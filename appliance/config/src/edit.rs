@@ -14,18 +14,31 @@ pub enum Edit {
 /// The document after an edit at the place that these keys lead to: none is the whole document, one a collection, two an
 /// item. `None` where there is nothing to be changed or removed; a collection that is not there is an empty one.
 pub fn edit(document: &Value, place: &[&str], edit: Edit) -> Option<Value> {
+    let Some((last, parents)) = place.split_last() else {
+        return Some(whole(document, edit));
+    };
     let mut edited = document.clone();
-    match (place.split_last(), edit) {
-        (None, Edit::Put(value)) => edited = value,
-        (None, Edit::Merge(patch)) => json_patch::merge(&mut edited, &patch),
-        (None, Edit::Remove) => edited = Value::Object(Map::new()),
-        (Some((collection, [])), Edit::Merge(patch)) => {
+    match (parents, edit) {
+        ([], Edit::Merge(patch)) => {
             let object = reach(&mut edited, &[])?;
-            json_patch::merge(object.entry(*collection).or_insert(Value::Null), &patch);
+            json_patch::merge(object.entry(*last).or_insert(Value::Null), &patch);
         }
-        (Some((last, parents)), edit) => apply(reach(&mut edited, parents)?, last, edit)?,
+        (parents, edit) => apply(reach(&mut edited, parents)?, last, edit)?,
     }
     Some(edited)
+}
+
+/// The document after an edit of all of it.
+fn whole(document: &Value, edit: Edit) -> Value {
+    match edit {
+        Edit::Put(value) => value,
+        Edit::Merge(patch) => {
+            let mut edited = document.clone();
+            json_patch::merge(&mut edited, &patch);
+            edited
+        }
+        Edit::Remove => Value::Object(Map::new()),
+    }
 }
 
 /// The object that these keys lead to; those that are not there are made.

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use crate::ValidConfig;
 use crate::model::nat::{overlap, without};
 use crate::model::{Connection, Name, Site, Translation};
+use crate::prefixes::Prefixes;
 
 /// What leads to each site as we see it, when rules of translation are in force.
 pub(crate) struct Spaces<'c> {
@@ -45,6 +46,7 @@ impl<'c> Spaces<'c> {
         if nets.is_empty() {
             return whole.collect();
         }
+        let nets = Prefixes::of(&nets);
         // Two prefixes, one inside the other, may have the same pieces.
         let mut pieces = BTreeMap::new();
         for (index, net) in whole {
@@ -66,9 +68,10 @@ impl Connection {
             .filter(|rule| rule.is_whole())
             .map(|rule| rule.internal)
             .collect();
-        if whole.is_empty() && self.nat.ingress.is_empty() {
+        if self.nat.ingress.is_empty() {
             return self.site.address_space.clone();
         }
+        let whole = Prefixes::of(&whole);
         let space = self.site.address_space.iter();
         let mut reached: Vec<IpNet> = space.flat_map(|net| without(*net, &whole)).collect();
         reached.extend(ingress.map(|rule| rule.external));
@@ -128,7 +131,7 @@ impl ValidConfig {
             let egress = connection.nat.egress.values();
             theirs.chain(egress.map(|rule| rule.external))
         });
-        let ours = &self.gateway.address_space;
-        rules.flat_map(|net| without(net, ours)).collect()
+        let ours = Prefixes::of(&self.gateway.address_space);
+        rules.flat_map(|net| without(net, &ours)).collect()
     }
 }

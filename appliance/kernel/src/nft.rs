@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use appliance_nat::Counted;
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 use crate::object::Key;
@@ -24,14 +24,34 @@ pub(crate) async fn apply(key: &Key, script: &str) -> Result<(), Refusal> {
     granted(key, output)
 }
 
-/// The same, if a dry run finds no fault with it.
+/// The same, if a dry run finds no fault with it. Another `nft` reads the script meanwhile.
 pub(crate) async fn apply_after_trial(key: &Key, script: &str) -> Result<(), Refusal> {
-    let output = run(&["-c", "-f", "-"], script).await;
-    granted(key, output)?;
-    apply(key, script).await
+    let (most, last) = but_for_the_last_word(script);
+    let trial = Started::new(&["-c", "-f", "-"]);
+    // By this name it reads what comes as it comes, and not all of it first.
+    let mut ready = Started::new(&["-f", "/proc/self/fd/0"]);
+    let (trial, ()) = tokio::join!(async { trial?.end(script).await }, async {
+        if let Ok(ready) = &mut ready {
+            ready.read(most).await;
+        }
+    });
+    granted(key, trial)?;
+    match async { ready?.end(last).await }.await {
+        Ok(Ok(_)) => Ok(()),
+        // It may be one that reads by no such name.
+        Ok(Err(_)) | Err(_) => apply(key, script).await,
+    }
 }
 
-fn granted(key: &Key, output: io::Result<Result<String, String>>) -> Result<(), Refusal> {
+/// Without its last word, such as a closing brace or the name of a chain, a script is none: should we die before that is
+/// said, `nft` does nothing.
+fn but_for_the_last_word(script: &str) -> (&str, &str) {
+    let script = script.trim_end();
+    let place = script.rfind(char::is_whitespace).map_or(0, |before| before + 1);
+    script.split_at(place)
+}
+
+fn granted(key: &Key, output: Said) -> Result<(), Refusal> {
     let said = output.map_err(|error| Refusal {
         detail: format!("nft cannot be run ({error}); install the package nftables again"),
         ..Refusal::from_io(key, &error)
@@ -70,29 +90,80 @@ pub(crate) async fn translate(
     Ok(())
 }
 
-/// Runs `nft`: what it prints, or what it complains about.
-async fn run(arguments: &[&str], input: &str) -> io::Result<Result<String, String>> {
-    let mut child = Command::new("nft")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let finished = timeout(LIMIT, async {
-        if let Some(mut stdin) = child.stdin.take() {
-            // A failing nft may close its input early; its exit tells why.
-            let _ = stdin.write_all(input.as_bytes()).await;
+/// What it prints, or what it complains about.
+type Said = io::Result<Result<String, String>>;
+
+/// Runs `nft`.
+async fn run(arguments: &[&str], input: &str) -> Said {
+    Started::new(arguments)?.end(input).await
+}
+
+/// `nft` at work. It ends if this is dropped, before it knows that there is no more to read.
+struct Started {
+    child: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Started {
+    fn new(arguments: &[&str]) -> io::Result<Self> {
+        let mut child = Command::new("nft")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let input = child.stdin.take();
+        Ok(Self { child, input })
+    }
+
+    /// Gives it this to read, and more is to come.
+    async fn read(&mut self, text: &str) {
+        if let Some(input) = &mut self.input {
+            // A failing nft may close its input early, and one that hangs is found to do so; its exit tells why.
+            let _ = timeout(LIMIT, input.write_all(text.as_bytes())).await;
         }
-        child.wait_with_output().await
-    });
-    let output = finished
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-    Ok(if output.status.success() {
-        Ok(text(&output.stdout))
-    } else {
-        Err(text(&output.stderr))
-    })
+    }
+
+    /// Gives it this to read at last.
+    async fn end(mut self, text: &str) -> Said {
+        let finished = timeout(LIMIT, async {
+            self.read(text).await;
+            drop(self.input);
+            self.child.wait_with_output().await
+        });
+        let output = finished
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        Ok(if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both kinds of scripts end with something without which they are none.
+    #[test]
+    fn a_script_is_held_back_by_its_last_word() {
+        for (script, most, last) in [
+            (
+                "table inet a {\n\tchain b {\n\t}\n}\n",
+                "table inet a {\n\tchain b {\n\t}\n",
+                "}",
+            ),
+            (
+                "delete chain inet a b\nadd chain inet a c\n",
+                "delete chain inet a b\nadd chain inet a ",
+                "c",
+            ),
+        ] {
+            assert_eq!(but_for_the_last_word(script), (most, last));
+        }
+    }
 }

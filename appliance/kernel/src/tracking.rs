@@ -42,7 +42,7 @@ pub struct Flow {
 }
 
 /// Which flows: those whose mark has this value in these bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Marked {
     /// The value.
     pub(crate) value: u32,

@@ -98,6 +98,9 @@ impl Change {
         if (before.key, before.data, &before.about) != (after.key, after.data, &after.about) {
             return None;
         }
+        if before.elements == after.elements {
+            return Some(String::new());
+        }
         let known: BTreeMap<&Element, &Value> = before.written().collect();
         let wanted: BTreeMap<&Element, &Value> = after.written().collect();
         let gone = known

@@ -70,12 +70,12 @@ impl Display for Map {
             Key::Route => ("typeof", "fib daddr oifname".to_owned(), false),
             Key::Address(near, family) => (
                 "type",
-                format!("{}{}", near_type(near), address_type(family)),
+                format!("{} . {}", address_type(family), near_type(near)),
                 true,
             ),
             Key::Port(near, family) => {
-                let address = format!("{}{}", near_type(near), address_type(family));
-                ("type", format!("{address} . inet_service"), true)
+                let port = format!("{} . inet_service", address_type(family));
+                ("type", format!("{port} . {}", near_type(near)), true)
             }
             Key::Mark => ("type", "mark".to_owned(), false),
             Key::Pair => ("typeof", "meta priority".to_owned(), false),
@@ -104,8 +104,8 @@ impl Map {
 
 fn near_type(near: Near) -> &'static str {
     match near {
-        Near::Link => "ifname . ",
-        Near::Mark => "mark . ",
+        Near::Link => "ifname",
+        Near::Mark => "mark",
     }
 }
 
@@ -148,9 +148,10 @@ impl Display for Element {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Link(name) => write!(f, "\"{}\"", quotable(name)),
+            // The address first: it tells elements apart, so the kernel looks no further at most of them when it removes one.
             // One address is written as a prefix, too: nftables 1.0.6 does not find it again otherwise to delete it.
-            Self::Net(place, net) => write!(f, "{place} . {}", net.trunc()),
-            Self::Port(place, net, _, port) => write!(f, "{place} . {} . {port}", net.trunc()),
+            Self::Net(place, net) => write!(f, "{} . {place}", net.trunc()),
+            Self::Port(place, net, _, port) => write!(f, "{} . {port} . {place}", net.trunc()),
             Self::Number(number) => write!(f, "{number:#x}"),
         }
     }
@@ -242,13 +243,13 @@ impl Display for Field {
             Self::OutLink => write!(f, "oifname"),
             Self::RouteLink => write!(f, "fib daddr oifname"),
             Self::Address(by, side, family) => {
-                write!(f, "{by} . {} {}", ip(*family), end(side, "saddr", "daddr"))
+                write!(f, "{} {} . {by}", ip(*family), end(side, "saddr", "daddr"))
             }
             Self::Port(by, side, family) => {
                 let (address, port) = (end(side, "saddr", "daddr"), end(side, "sport", "dport"));
                 write!(
                     f,
-                    "meta l4proto {{ {TCP}, {UDP} }} {by} . {} {address} . th {port}",
+                    "meta l4proto {{ {TCP}, {UDP} }} {} {address} . th {port} . {by}",
                     ip(*family)
                 )
             }

@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::Name;
 use super::address::prefix;
 use crate::Reason;
+use crate::prefixes::Prefixes;
 use crate::reader::{Collection, Object, Value, shown};
 
 /// A rule of translation. It says what becomes of source addresses; answers, and what comes to the external prefix of a
@@ -124,13 +125,6 @@ impl NatRule {
         }
     }
 
-    /// Whether it decides about part of what another is for: of the same port, or of all, the longest prefix counts.
-    fn comes_before(&self, other: &Self) -> bool {
-        self.internal != other.internal
-            && other.internal.contains(&self.internal)
-            && self.internal_port() == other.internal_port()
-    }
-
     /// Whether it says the same as another, for another address of ours.
     pub(crate) fn is_twin(&self, other: &Self) -> bool {
         self.ip_configuration.is_some()
@@ -236,12 +230,14 @@ fn distinct(value: &Value<'_>, named: Vec<(Name, NatRule)>) -> Option<BTreeMap<N
         found.insert(name, rule);
     }
     for (name, rule) in &found {
-        let (names, nets): (Vec<&str>, Vec<IpNet>) = found
-            .iter()
-            .filter(|(_, other)| other.comes_before(rule))
-            .map(|(name, other)| (name.as_str(), other.internal))
+        let inside = known.range((rule.internal, None)..);
+        let inside = inside.take_while(|((net, _), _)| rule.internal.contains(net));
+        let (mut names, nets): (Vec<&str>, Vec<IpNet>) = inside
+            .filter(|((net, port), _)| *net != rule.internal && *port == rule.internal_port())
+            .map(|((net, _), name)| (name.as_str(), *net))
             .unzip();
-        if apart && !nets.is_empty() && without(rule.internal, &nets).is_empty() {
+        names.sort_unstable();
+        if apart && !nets.is_empty() && without(rule.internal, &Prefixes::of(&nets)).is_empty() {
             let detail = format!(
                 "{name} never translates: {} say all of {}, and the longest prefix counts; leave it out",
                 names.join(" and "),
@@ -437,12 +433,10 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 }
 
 /// What is left of `prefix` without all of `taken`.
-pub(crate) fn without(prefix: IpNet, taken: &[IpNet]) -> Vec<IpNet> {
-    let mut left = vec![prefix];
-    for net in taken.iter().filter(|net| overlap(net, &prefix)) {
-        left = left.into_iter().flat_map(|piece| carve(piece, net)).collect();
-    }
-    left
+pub(crate) fn without(prefix: IpNet, taken: &Prefixes) -> Vec<IpNet> {
+    taken.common(&prefix).fold(vec![prefix], |left, net| {
+        left.into_iter().flat_map(|piece| carve(piece, &net)).collect()
+    })
 }
 
 /// What is left of `piece` without `net`.

@@ -1,6 +1,7 @@
 //! What concerns rules of translation together with the connections that they are for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use ipnet::IpNet;
 
@@ -108,27 +109,37 @@ fn check_ways(connections: &Collection<Connection>, report: &Report) {
             used.on.insert(connection_name, &connection.site_name);
         }
     }
-    for (index, (name, one)) in all.iter().enumerate() {
-        let share = |other: &Used<'_>| {
-            overlap(&one.rule.external, &other.rule.external) && one.rule.goes_with(other.rule)
+    for (name, other_name) in overlapping(&all) {
+        let (Some(one), Some(other)) = (all.get(name), all.get(other_name)) else {
+            continue;
         };
-        for (other_name, other) in all.iter().skip(index + 1).filter(|(_, other)| share(other)) {
-            let twins = one.rule.is_twin(other.rule) && one.on.values().eq(other.on.values());
-            let Some((connection, _)) = other
-                .on
-                .first_key_value()
-                .filter(|_| !twins && one.on != other.on)
-            else {
-                continue;
-            };
-            let detail = format!(
-                "{name} and {other_name} share {}, so both are for the same connections",
-                other.rule.external
-            );
-            let path = format!("/connections/{connection}/nat/ingress");
-            report.add(&path, Reason::NatMappingOverlap, detail);
-        }
+        let twins = one.rule.is_twin(other.rule) && one.on.values().eq(other.on.values());
+        let Some((connection, _)) = other
+            .on
+            .first_key_value()
+            .filter(|_| one.rule.goes_with(other.rule) && !twins && one.on != other.on)
+        else {
+            continue;
+        };
+        let detail = format!(
+            "{name} and {other_name} share {}, so both are for the same connections",
+            other.rule.external
+        );
+        let path = format!("/connections/{connection}/nat/ingress");
+        report.add(&path, Reason::NatMappingOverlap, detail);
     }
+}
+
+/// Every two rules whose external prefixes have an address in common, by name.
+fn overlapping<'c>(all: &BTreeMap<&'c Name, Used<'c>>) -> BTreeSet<(&'c Name, &'c Name)> {
+    let sorted = all.iter().map(|(name, used)| (used.rule.external, *name));
+    let sorted: BTreeSet<(IpNet, &Name)> = sorted.collect();
+    let pairs = sorted.iter().flat_map(|one| {
+        let after = sorted.range((Bound::Excluded(one), Bound::Unbounded));
+        let inside = after.take_while(|(net, _)| one.0.contains(net));
+        inside.map(|(_, other)| (one.1.min(other), one.1.max(other)))
+    });
+    pairs.collect()
 }
 
 /// BGP speaks of addresses as they are, so none of its ends is translated.

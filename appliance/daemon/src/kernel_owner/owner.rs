@@ -59,6 +59,8 @@ pub(crate) struct KernelOwner {
     addresses: Arc<Notify>,
     pub(super) traffic: Traffic,
     pub(super) teller: Teller,
+    /// When the snapshot is to be made anew.
+    pub(super) outdated: Option<Instant>,
     pub(super) snapshot: watch::Sender<Arc<DatapathSnapshot>>,
     learnt: Learnt,
     /// What BGP stands on, as it was told last.
@@ -94,6 +96,7 @@ impl KernelOwner {
             addresses,
             traffic: Traffic::default(),
             teller,
+            outdated: None,
             snapshot,
             learnt: Learnt::default(),
             ground,
@@ -109,7 +112,7 @@ impl KernelOwner {
         let mut exhaustion = interval(EXHAUSTION);
         loop {
             let release = self.releases.iter().map(|(due, _)| *due).min();
-            let retry = self.retry.due();
+            let (retry, outdated) = (self.retry.due(), self.outdated);
             select! {
                 biased;
                 request = requests.recv() => match request {
@@ -132,6 +135,7 @@ impl KernelOwner {
                 () = self.telling.room() => (),
                 () = sleep_until(release.unwrap_or_else(Instant::now)), if release.is_some() => self.release().await,
                 () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => self.try_again().await,
+                () = sleep_until(outdated.unwrap_or_else(Instant::now)), if outdated.is_some() => self.publish().await,
                 _ = orphans.tick() => self.tell_of_orphans(),
                 _ = exhaustion.tick() => self.look_for_exhaustion().await,
                 _ = audit.tick() => self.audit().await,
@@ -149,8 +153,7 @@ impl KernelOwner {
                 self.apply(*network).await;
                 self.reroute().await;
                 let _gone = answer.send(self.refused());
-                // What has been counted is asked for when nobody waits.
-                self.publish().await;
+                self.publish_soon();
             }
             Request::Install(child, pair, answer) => {
                 answer.send(self.install(child, *pair).await);

@@ -1,12 +1,24 @@
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::learnt;
 use super::owner::KernelOwner;
 use crate::datapath::DatapathSnapshot;
 
+/// How long what has been counted is not asked for: somebody waits for what follows from a new configuration.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 impl KernelOwner {
+    /// Shows how things stand as soon as nobody waits; who wants to know before asks for it.
+    pub(super) fn publish_soon(&mut self) {
+        self.outdated = Some(Instant::now() + PATIENCE);
+    }
+
     /// Shows how things stand.
     pub(super) async fn publish(&mut self) {
+        self.outdated = None;
         let counters = self.carrier.counters(&mut self.kernel).await;
         for (id, counted) in &counters {
             self.traffic.counted(*id, *counted);

@@ -318,6 +318,16 @@ async fn a_child_is_states_and_policies_and_goes_without_a_trace() {
     assert_eq!(classes(&kernel), before);
 }
 
+/// What became of a new configuration is shown by itself, once whoever asked for it has the answer.
+#[tokio::test(start_paused = true)]
+async fn a_new_configuration_is_shown_soon() {
+    let mut rig = Rig::start(&FakeKernel::new()).await;
+    assert!(!rig.snapshot.has_changed().unwrap());
+    let shown = tokio::time::timeout(Duration::from_secs(1), rig.snapshot.changed());
+    shown.await.unwrap().unwrap();
+    assert!(rig.snapshot.borrow().interfaces.contains_key(&name()));
+}
+
 #[tokio::test]
 async fn policies_stay_while_another_child_needs_them() {
     let kernel = FakeKernel::new();
@@ -629,6 +639,7 @@ async fn a_killed_daemons_states_carry_on_until_the_new_child_has_taken_over() {
     let mut second = Rig::start(&kernel).await;
     assert_eq!(kernel.performed().len(), before, "all of it was adopted");
     assert!(kernel.objects().contains_key(&inbound(0x100)));
+    second.ask(Request::Refresh).await;
     assert_eq!(second.snapshot.borrow().carried_over, [name()].into());
     second.install(1, 0x200).await;
     assert!(
@@ -1367,6 +1378,7 @@ async fn what_becomes_of_a_packet_is_foreseen() {
     let appliance_nat::Outcome::Passed(passed) = foreseen.verdict.outcome else {
         panic!("{foreseen:?}")
     };
+    rig.ask(Request::Refresh).await;
     let link = Some(rig.snapshot.borrow().interfaces[&name()].clone());
     assert_eq!((&passed.link, passed.destination), (&link, end("10.0.0.5", 443)));
     assert!(passed.source.allows(end("100.64.9.1", 1024)));
@@ -1400,6 +1412,7 @@ async fn without_rules_a_packet_passes_as_it_is() {
     };
     let foreseen = rig.ask(|answer| Request::Foresee(packet, answer)).await.unwrap();
     assert_eq!(foreseen.verdict.fired, []);
+    rig.ask(Request::Refresh).await;
     let link = Some(rig.snapshot.borrow().interfaces[&name()].clone());
     let ways = [("10.1.0.1", None), ("10.2.0.7", link)];
     let ways = ways.map(|(to, link)| (to.parse().unwrap(), link));

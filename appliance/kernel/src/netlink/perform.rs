@@ -65,10 +65,6 @@ impl Netlink {
             Op::Create(key, object @ Object::Address(_)) => {
                 self.create(key, object, NLM_F_CREATE | NLM_F_REPLACE).await
             }
-            // One that lost a link on the way may still be there.
-            Op::Create(key, object @ Object::Route(route)) if route.is_learnt() => {
-                self.create(key, object, NLM_F_CREATE | NLM_F_REPLACE).await
-            }
             Op::Create(key, object) => self.create(key, object, NLM_F_CREATE | NLM_F_EXCL).await,
             Op::Replace {
                 key,
@@ -124,11 +120,7 @@ impl Netlink {
                 self.send(key, &Outgoing::route(&address.create(index), flags))
                     .await
             }
-            Object::Route(route) => {
-                let indices = self.route_indices(key, route).await?;
-                self.send(key, &Outgoing::route(&route.create(&indices), flags))
-                    .await
-            }
+            Object::Route(_) => Err(goes_with_others(key)),
             Object::Rule(rule) => self.create_rule(key, rule, flags).await,
             Object::State(state) => {
                 let Some(mut message) = state.create() else {
@@ -243,11 +235,7 @@ impl Netlink {
                 Ok(index) => Outgoing::route(&address.delete(index), 0),
                 Err(_) => return Ok(()),
             },
-            Object::Route(route) if route.is_learnt() => Outgoing::route(&route.delete(&[]), 0),
-            Object::Route(route) => match self.route_indices(key, route).await {
-                Ok(indices) => Outgoing::route(&route.delete(&indices), 0),
-                Err(_) => return Ok(()),
-            },
+            Object::Route(_) => return Err(goes_with_others(key)),
             Object::Rule(rule) => {
                 self.give_back(key, rule).await?;
                 Outgoing::route(&rule.delete(), 0)
@@ -276,14 +264,6 @@ impl Netlink {
             Some(key) => self.send(key, &Outgoing::route(&Link::delete_doomed(), 0)).await,
             None => Ok(()),
         }
-    }
-
-    async fn route_indices(&mut self, key: &Key, route: &Route) -> Result<Vec<u32>, Refusal> {
-        let mut indices = Vec::new();
-        for link in route.links() {
-            indices.push(self.index(key, link).await?);
-        }
-        Ok(indices)
     }
 
     /// The index of a link, asked anew each time: names are ours, indices come and go.
@@ -452,6 +432,11 @@ fn ours(message: RouteNetlinkMessage, names: &LinkNames) -> Option<Object> {
         RouteNetlinkMessage::NewRule(rule) => Rule::from_message(&rule).map(Object::Rule),
         _ => None,
     }
+}
+
+/// What is done together with others is never a step of its own.
+fn goes_with_others(key: &Key) -> Refusal {
+    refused(key, libc::EINVAL, "routes are changed together")
 }
 
 pub(super) fn refused(object: impl fmt::Display, errno: i32, detail: &str) -> Refusal {

@@ -1,5 +1,7 @@
 //! Flows that the kernel follows, by netfilter's own netlink.
 
+use std::collections::BTreeSet;
+
 use super::message::{Outgoing, Protocol};
 use super::perform::{Netlink, refusal};
 use super::socket::{RequestError, Socket};
@@ -44,8 +46,31 @@ impl Netlink {
 
     /// The same of those whose bindings went. They would go on as they began.
     pub(super) async fn forget_outdated(&mut self, marked: &[Marked]) {
-        if let Err(refusal) = self.forget_flows(marked).await {
+        let known = if marked.len() > TOGETHER {
+            self.known(marked).await
+        } else {
+            marked.to_vec()
+        };
+        if let Err(refusal) = self.forget_flows(&known).await {
             tracing::warn!(%refusal, "flows of rules of translation that are gone go on");
+        }
+    }
+
+    /// Those of them that some flow has, found by looking at all flows once; all, if that cannot be told.
+    async fn known(&mut self, marked: &[Marked]) -> Vec<Marked> {
+        let all: BTreeSet<Marked> = marked.iter().copied().collect();
+        let masks: BTreeSet<u32> = marked.iter().map(|one| one.mask).collect();
+        let mut known = BTreeSet::new();
+        let told = self.flows(|flow| {
+            let of = |mask: &u32| Marked {
+                value: flow.mark & mask,
+                mask: *mask,
+            };
+            known.extend(masks.iter().map(of).filter(|one| all.contains(one)));
+        });
+        match told.await {
+            Ok(()) => known.into_iter().collect(),
+            Err(_) => marked.to_vec(),
         }
     }
 

@@ -224,6 +224,25 @@ fn conflicts_are_named_and_tried_again() {
     });
 }
 
+/// Many go with one request, and one that the kernel refuses among them keeps none of the others back.
+#[test]
+fn a_route_is_refused_among_many() {
+    isolated(|| async {
+        ip("link add cw-a type veth peer name other");
+        ip("link set cw-a up");
+        ip("route add 10.2.77.0/24 dev cw-a metric 10 proto static");
+        let (mut kernel, _) = Kernel::open().await.unwrap();
+        let routes = (0..200).map(|number| route(&format!("10.2.{number}.0/24")));
+        let objects = [external("cw-a")].into_iter().chain(routes);
+        let refusal = kernel.apply(want(objects)).await.unwrap_err();
+        let taken = "route 10.2.77.0/24 metric 10";
+        assert_eq!(refusal.object, taken);
+        let refused: Vec<String> = kernel.refusals().keys().map(ToString::to_string).collect();
+        assert_eq!(refused, [taken]);
+        assert_eq!(ip("route show proto 67").lines().count(), 199);
+    });
+}
+
 /// The extended acknowledgement's text and attribute come through: a link cannot have an MTU that small.
 #[test]
 fn refusals_say_what_is_at_fault() {

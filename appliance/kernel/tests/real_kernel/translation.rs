@@ -132,6 +132,35 @@ fn translation_is_found_again_and_goes_on() {
     });
 }
 
+/// Where many rules go at once, too, the flows of each are forgotten, and the others go on.
+#[test]
+fn flows_of_many_rules_are_forgotten() {
+    isolated(|| async {
+        overlap();
+        let (mut kernel, _) = Kernel::open().await.unwrap();
+        let named: Vec<(String, String)> = (0..50)
+            .map(|place| (format!("rule-{place:02}"), format!("100.64.{}.0/24", place + 2)))
+            .collect();
+        let sites: Vec<(&str, &str)> = named.iter().map(|(name, net)| (&**name, &**net)).collect();
+        let first = translation(&sites, &Numbers::default());
+        let objects = leading()
+            .into_iter()
+            .chain([external("cw-a"), first.clone().into()]);
+        kernel.apply(want(objects)).await.unwrap();
+        send_by_the_tunnel();
+        let followed = flows(&mut kernel).await;
+        assert_eq!(followed.len(), 1);
+
+        let stays = translation(&sites[..1], first.numbers());
+        kernel.apply(want([stays.into()])).await.unwrap();
+        assert_eq!(flows(&mut kernel).await, followed);
+        kernel.apply(want([first.clone().into()])).await.unwrap();
+        let moved = translation(&[("else", "100.64.99.0/24")], first.numbers());
+        kernel.apply(want([moved.into()])).await.unwrap();
+        assert_eq!(flows(&mut kernel).await, []);
+    });
+}
+
 /// Another table in its place goes on with the counters and the flows of rules that stay; without a table nothing is counted.
 #[test]
 fn counters_go_on_in_the_next_table() {
@@ -214,7 +243,7 @@ fn one_rule_changes_among_others() {
         assert!(stays(&counts).is_some());
         assert_eq!(stays(&counts), stays(&counted));
 
-        nft("delete element inet causeway_nat ingress_external4 { 0x43570001 . 100.64.5.0/24 }");
+        nft("delete element inet causeway_nat ingress_external4 { 100.64.5.0/24 . 0x43570001 }");
         let third = next("100.64.6.0/24", &second);
         kernel.apply(want([third.clone().into()])).await.unwrap();
         assert_eq!(kernel.refusals(), &BTreeMap::new());

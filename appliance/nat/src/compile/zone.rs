@@ -83,6 +83,9 @@ impl Compiler<'_> {
         for (site, class) in &self.numbers.sites {
             self.chain(format!("class_{class}"), site, pair(*class));
         }
+        if !self.numbers.sites.is_empty() {
+            self.chain("between".into(), "the zone of two classes", between());
+        }
     }
 
     /// Prefixes of a tunnel's rules, whatever the rules say of them.
@@ -224,6 +227,13 @@ fn pair(class: u8) -> Vec<Line> {
             vec![Condition::PairFrom(both + 1)],
             vec![Action::PairWith(0xff00, class)],
         ),
+        Line::of(Action::Jump("between".into())),
+    ]
+}
+
+/// A chain of its own, since the kernel goes through a whole map for each chain that looks something up in it.
+fn between() -> Vec<Line> {
+    vec![
         Line::of(Action::ZoneFrom(Field::Pair, "zones".into())),
         when(Vec::new(), vec![Action::Pair(0), Action::Accept]),
     ]
