@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use crate::crypto::WantedList;
 use crate::{ChildId, ConnectionName, DropCause, Encapsulation, EspPair, Outage, SaId, ToBeSigned, Watched};
 
 /// All that the engine can ask for. What can fail or take time returns as an [`crate::Input`].
@@ -50,6 +51,9 @@ pub enum Action {
     },
     /// Find out the addresses of this host name and answer with [`crate::Input::Resolved`].
     Resolve(ConnectionName, String),
+    /// Fetch these lists of revoked certificates, and tell of them with [`crate::Input::RevocationLists`]. Each address is told
+    /// once. Needs no answer.
+    FetchLists(Vec<WantedList>),
     /// Something an operator or a user would want to know.
     Report(Event),
 }

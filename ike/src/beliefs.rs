@@ -1,9 +1,18 @@
 //! What has to be known of the world to believe a certificate.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::crypto::RevocationList;
 use crate::engine::Engine;
+use crate::v2::certificates;
+use crate::wire::Payload;
+use crate::{
+    Action, CertificateReason, Connection, ConnectionName, Outage, Reason, RemoteProof, Side, Stage,
+};
+
+/// The most lists whose addresses peers' certificates may tell.
+const MOST_LISTS: usize = 64;
 
 /// What time it is, and what was revoked.
 #[derive(Default)]
@@ -12,6 +21,8 @@ pub(crate) struct Beliefs {
     clock: Option<(Instant, u64)>,
     /// Lists of revoked certificates.
     pub(crate) lists: Vec<RevocationList>,
+    /// Where others are, as certificates of peers say.
+    wanted: BTreeSet<String>,
 }
 
 impl Beliefs {
@@ -27,4 +38,66 @@ impl Engine {
     pub(crate) fn clock(&mut self, unix_s: Option<u64>, now: Instant) {
         self.beliefs.clock = unix_s.map(|unix_s| (now, unix_s));
     }
+
+    /// These lists are there. Whoever was believed and stands on one of them is believed no longer.
+    pub(crate) fn revocation_lists(&mut self, lists: Vec<RevocationList>, now: Instant) {
+        self.beliefs.lists = lists;
+        let revoked: Vec<(ConnectionName, Outage)> = self
+            .sas
+            .values()
+            .filter_map(|sa| {
+                let name = sa.common.connection.as_ref()?;
+                let outage = self.revoked(name, &sa.common.shown, now)?;
+                (self.current_sa(name) == Some(sa.common.spi)).then(|| (name.clone(), outage))
+            })
+            .collect();
+        for (name, outage) in revoked {
+            self.close_with(&name, outage, now);
+        }
+    }
+
+    fn revoked(&self, name: &ConnectionName, shown: &[Vec<u8>], now: Instant) -> Option<Outage> {
+        let settings = self.settings_of(name)?;
+        let RemoteProof::Certificate(expected) = &settings.authentication.remote else {
+            return None;
+        };
+        let shown: Vec<&[u8]> = shown.iter().map(Vec::as_slice).collect();
+        let unix_s = self.beliefs.unix_s(now).filter(|_| !shown.is_empty())?;
+        let disbelief = expected.trust.judge(&shown, &self.beliefs.lists, unix_s).err()?;
+        let reason = Some(disbelief.reason).filter(|reason| *reason == CertificateReason::Revoked)?;
+        Some(Outage {
+            offered: disbelief.found,
+            expected: disbelief.expected,
+            ..Outage::plain(Reason::Certificate(reason), Side::We, Stage::Established)
+        })
+    }
+
+    /// Asks for the lists that may say whether a certificate of a peer is revoked; its chain was judged, and good but for
+    /// those lists. Each address is told once.
+    pub(crate) fn ask_for_lists(&mut self, payloads: &[Payload], settings: &Connection, now: Instant) {
+        let RemoteProof::Certificate(expected) = &settings.authentication.remote else {
+            return;
+        };
+        let Some(unix_s) = self.beliefs.unix_s(now) else {
+            return;
+        };
+        let sent = certificates::sent(payloads);
+        let mut unknown = Vec::new();
+        for list in expected.trust.lists(&sent, unix_s) {
+            if self.beliefs.wanted.len() < MOST_LISTS && self.beliefs.wanted.insert(list.address.clone()) {
+                unknown.push(list);
+            }
+        }
+        if !unknown.is_empty() {
+            self.out.push(Action::FetchLists(unknown));
+        }
+    }
+}
+
+/// Whether a peer's certificates led to a root, whatever else was found of them.
+pub(crate) fn leads<T>(judged: &Result<T, Outage>) -> bool {
+    judged
+        .as_ref()
+        .err()
+        .is_none_or(|outage| outage.reason == Reason::Certificate(CertificateReason::RevocationUnknown))
 }

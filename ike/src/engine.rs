@@ -114,7 +114,7 @@ impl Engine {
             } => self.disown(&connection, Path { local, remote }, spi),
             Input::Signed(id, signed) => self.signed(id, signed, now),
             Input::Clock(unix_s) => self.clock(unix_s, now),
-            Input::RevocationLists(lists) => self.beliefs.lists = lists,
+            Input::RevocationLists(lists) => self.revocation_lists(lists, now),
             Input::Wanted(name, line) => self.wanted(&name, line, now),
             Input::Resolved(name, host, found) => self.resolved(&name, &host, found, now),
             Input::Connect(name) => self.connect_again(&name, now),

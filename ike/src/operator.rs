@@ -37,11 +37,16 @@ impl Engine {
     }
 
     fn close_by_hand(&mut self, name: &ConnectionName, reason: Reason, now: Instant) {
+        let outage = Outage::plain(reason, Side::We, Stage::Established);
+        self.close_with(name, outage, now);
+        self.unschedule(name);
+    }
+
+    /// Closes a connection for this reason, and tries it again as after any other.
+    pub(crate) fn close_with(&mut self, name: &ConnectionName, outage: Outage, now: Instant) {
         let standing = self.connections.standings.get_mut(name);
         let sa = standing.and_then(|standing| standing.sa.take());
-        let outage = Outage::plain(reason, Side::We, Stage::Established);
         self.lost(name, Some(outage), now);
-        self.unschedule(name);
         self.close_connection(name, sa, now);
     }
 }

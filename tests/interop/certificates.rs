@@ -1,11 +1,14 @@
 //! Causeway and strongSwan prove themselves to each other by certificates.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use system_tests::lab::pki::{Issued, Key, Name, Wanted};
+use system_tests::lab::pki::{Issued, Key, Name, Revocations, Wanted};
+use system_tests::lab::process::Process;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
 use system_tests::lab::traffic::Ping;
@@ -184,6 +187,156 @@ fn who_cannot_be_believed_is_refused_and_why_is_told() {
         near.revocation = "strict"
     });
     is_refused("authentication-failed", "peer", |_, _, far| far.roots = another());
+}
+
+/// Lists of what was revoked, at a web server on the network behind Causeway.
+struct Lists {
+    folder: PathBuf,
+    host: Ipv4Addr,
+    server: Process,
+}
+
+impl Lists {
+    fn new(peers: &Peers) -> Self {
+        let (folder, host) = (peers.run.folder().join("lists"), peers.sites.a.host_address);
+        fs::create_dir(&folder).unwrap();
+        let mut httpd = Command::new("busybox");
+        httpd
+            .args(["httpd", "-f", "-p", &format!("{host}:80"), "-h"])
+            .arg(&folder);
+        let server = peers.sites.a.host.spawn("httpd", &mut httpd).unwrap();
+        Self { folder, host, server }
+    }
+
+    fn publish(&self, name: &str, list: &Revocations) {
+        fs::write(self.folder.join(name), list.der()).unwrap();
+    }
+
+    fn address(&self, name: &str) -> String {
+        format!("http://{}/{name}", self.host)
+    }
+}
+
+impl Peers {
+    /// Has all lists fetched anew, and returns what came of that.
+    fn refresh_lists(&self) -> Value {
+        let mut api = Api::connect(&self.near.socket()).unwrap();
+        api.ask("POST", "/revocation-lists:refresh", "").unwrap()
+    }
+
+    fn is_down_because(&self, reason: &str) {
+        wait::until(reason, SOON, || {
+            let told = self.near.connection("peer")?;
+            anyhow::ensure!(
+                told["state"] != "up" && told["outage"]["reason"] == reason,
+                "{told}"
+            );
+            Ok(())
+        })
+        .unwrap();
+    }
+}
+
+/// Who insists on lists believes nobody without them; once a list has the peer, its tunnel goes down, and that outlives a
+/// restart while no server answers.
+#[test]
+fn a_peer_that_its_issuer_revokes_is_cut_off() {
+    let issuers = Issuers::with(Key::P256);
+    let [mut near, far] = issuers.credentials();
+    near.revocation = "strict";
+    let mut peers = peers([near, far], |_, _| ());
+    peers.is_down_because("revocation-unknown");
+    let mut lists = Lists::new(&peers);
+    lists.publish("root.crl", &issuers.root.revoke(&[]).unwrap());
+    lists.publish("middle.crl", &issuers.middle.revoke(&[]).unwrap());
+    let mut document = peers.document.json.clone();
+    let chain = json!([issuers.root.pem(), issuers.middle.pem()]);
+    document["trust"]["peer"]["chain"] = chain;
+    document["trust"]["peer"]["crl_sources"] =
+        json!([lists.address("root.crl"), lists.address("middle.crl")]);
+    peers.near.commit(&document, &[]).unwrap();
+    peers.carries();
+
+    lists.publish("middle.crl", &issuers.middle.revoke(&[&issuers.far]).unwrap());
+    let told = peers.refresh_lists();
+    assert_eq!(told[lists.address("middle.crl")]["revoked"], 1, "{told}");
+    peers.is_down_because("certificate-revoked");
+
+    lists.server.kill().unwrap();
+    peers.near.stop().unwrap();
+    peers.near.restart().unwrap();
+    peers.is_down_because("certificate-revoked");
+    let told = peers.refresh_lists();
+    let list = &told[lists.address("middle.crl")];
+    assert_eq!(
+        (&list["state"], &list["outage"]["reason"]),
+        (&json!("good"), &json!("list-unreachable")),
+        "{told}"
+    );
+}
+
+/// Nobody has to write down where lists are: certificates say it, those of the peer among them.
+#[test]
+fn lists_are_fetched_from_where_certificates_say() {
+    let host = "10.1.0.10";
+    let listed = |wanted: Wanted, name: &str| Wanted {
+        key: Key::P256,
+        list: Some(format!("http://{host}/{name}")),
+        ..wanted
+    };
+    let mut issuers = Issuers::with(Key::P256);
+    issuers.middle = issuers
+        .root
+        .issue(&listed(Wanted::authority("Lab middle", 0), "root.crl"))
+        .unwrap();
+    issuers.near = issuers
+        .middle
+        .issue(&listed(Wanted::leaf("gw-a"), "middle.crl"))
+        .unwrap();
+    issuers.far = issuers
+        .middle
+        .issue(&listed(Wanted::leaf("gw-b"), "middle.crl"))
+        .unwrap();
+    let [mut near, far] = issuers.credentials();
+    near.revocation = "strict";
+    let peers = peers([near, far], |_, _| ());
+    assert_eq!(peers.sites.a.host_address.to_string(), host);
+    let lists = Lists::new(&peers);
+    lists.publish("root.crl", &issuers.root.revoke(&[]).unwrap());
+    lists.publish("middle.crl", &issuers.middle.revoke(&[&issuers.near]).unwrap());
+    wait::until("both lists to be asked for", SOON, || {
+        let told = peers.refresh_lists();
+        let good = |name: &str| told[lists.address(name)]["state"] == "good";
+        anyhow::ensure!(good("root.crl") && good("middle.crl"), "{told}");
+        Ok(())
+    })
+    .unwrap();
+    peers.carries();
+    let told = peers.refresh_lists();
+    assert_eq!(
+        told[lists.address("middle.crl")]["named_by"],
+        "certificate",
+        "{told}"
+    );
+}
+
+/// One side has a certificate and the other a pre-shared key, each way.
+#[test]
+fn each_side_may_prove_itself_in_its_own_way() {
+    for causeway_has_certificate in [true, false] {
+        let [mut near, mut far] = Issuers::with(Key::P256).credentials();
+        if causeway_has_certificate {
+            (near.roots, far.own) = (Vec::new(), None);
+        } else {
+            (near.own, far.roots) = (None, Vec::new());
+        }
+        let peers = peers([near, far], |a, b| {
+            let (certified, other) = if causeway_has_certificate { (a, b) } else { (b, a) };
+            (certified.local_id, other.remote_id) = ("CN=gw-a".to_owned(), "CN=gw-a".to_owned());
+            (certified.remote_id, other.local_id) = ("gw-x.example".to_owned(), "gw-x.example".to_owned());
+        });
+        peers.carries();
+    }
 }
 
 /// RFC 4945 §3.1: names beside the subject, of both sides.

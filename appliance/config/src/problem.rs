@@ -83,6 +83,12 @@ reasons! {
     PrivateKeyInDocument = "private-key-in-document",
     /// The same certificate twice.
     DuplicateCertificate = "duplicate-certificate",
+    /// Not a time that can be read.
+    InvalidMoment = "invalid-moment",
+    /// Nowhere that a list of revoked certificates can be had from.
+    InvalidListSource = "invalid-list-source",
+    /// A certificate that is not what its profile asks for.
+    CertificateUnfit = "certificate-unfit",
     /// A certificate that is not from the one before or after it.
     ChainBroken = "chain-broken",
     /// A chain that does not begin with its root.

@@ -30,6 +30,11 @@ pub(crate) fn words(at: SystemTime) -> String {
     words.unwrap_or_else(|| format!("{seconds} s after 1970-01-01T00:00:00Z"))
 }
 
+/// What time it is in seconds of UNIX time; `None` while the clock cannot be right.
+pub(crate) fn unix_s() -> Option<u64> {
+    Clock::new().unix_s(Moment::now())
+}
+
 impl Clock {
     /// A clock that has not been looked at.
     pub(crate) fn new() -> Self {

@@ -38,6 +38,7 @@ pub(crate) fn api(
         teller: teller.clone(),
         addresses,
         keys,
+        lists: published.lists.librarian,
         orders,
         view,
         access: access.clone(),

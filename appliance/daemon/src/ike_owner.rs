@@ -20,6 +20,7 @@ use crate::history::Moment;
 use crate::journal::{Journal, Pages};
 use crate::outer::Outer;
 use crate::resolver::Resolver;
+use crate::revocation::Librarian;
 use crate::signer::Signer;
 
 /// How often the wall clock is looked at.
@@ -69,6 +70,8 @@ pub(crate) struct IkeOwner {
     pub(crate) resolver: Resolver,
     /// Who has our private keys.
     pub(crate) signer: Signer,
+    /// Who fetches lists of revoked certificates.
+    pub(crate) librarian: Librarian,
     /// What happened.
     pub(crate) journal: Journal,
     /// Where status looks.
@@ -157,6 +160,7 @@ impl IkeOwner {
             Action::SendBy(child) => self.request(Request::SendBy(child)).await,
             Action::Watch(connection, lines) => self.request(Request::Watch(connection, lines)).await,
             Action::Resolve(connection, host) => self.resolver.ask(connection, host),
+            Action::FetchLists(lists) => self.librarian.add(lists),
             Action::Sign(sa, to_be_signed) => return self.signer.sign(sa, to_be_signed),
             Action::AskTraffic(children) => {
                 // Without room there is no answer, and the engine goes on without one.

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Authentication, Certificate, Connection, KeyProvider, KeyReference, Name};
+use appliance_config::model::{
+    Certificate, Connection, KeyProvider, KeyReference, Name, OwnProof, PeerProof,
+};
 use ike::KeyName;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Serialize;
@@ -21,11 +23,12 @@ const MAX_BYTES: u64 = 64 << 10;
 /// What a private key in PEM has, and no pre-shared key: it has spaces.
 const PEM: &[u8] = b"-----BEGIN ";
 
-/// What a configuration names and does not hold: secrets, and the certificates that providers of keys have.
+/// What a configuration names and does not hold: secrets, the certificates that providers of keys have, and what time it is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Secrets {
     values: BTreeMap<Name, SecretSlice<u8>>,
     chains: Arc<Chains>,
+    unix_s: Option<u64>,
 }
 
 /// Checks a secret: a pre-shared key or a PIN, or a private key in PEM.
@@ -67,15 +70,9 @@ pub(crate) fn lacking(connection: &Connection, secrets: &Secrets) -> Option<Lack
     if let Some(secret) = proofs.find(|secret| secrets.value(secret).is_none()) {
         return Some(Lack::Secret(secret.clone()));
     }
-    match &connection.authentication {
-        Authentication::PreSharedKey { .. } => None,
-        Authentication::Certificate {
-            name, certificate, ..
-        } => {
-            let known = secrets.chain(name, certificate).is_some();
-            (!known).then(|| Lack::Certificate(name.clone()))
-        }
-    }
+    let (name, certificate) = connection.authentication.certificate(secrets.unix_s)?;
+    let known = secrets.chain(name, certificate).is_some();
+    (!known).then(|| Lack::Certificate(name.clone()))
 }
 
 /// What a connection lacks.
@@ -103,17 +100,19 @@ pub(crate) fn uses(config: &ValidConfig) -> impl Iterator<Item = (String, &Name)
 
 /// The secrets that prove who both sides are, with their keys in `authentication`.
 fn proofs(settings: &Connection) -> impl Iterator<Item = (&'static str, &Name)> {
-    let secret = match &settings.authentication {
-        Authentication::PreSharedKey { secret, .. } => Some(("secret", secret)),
-        Authentication::Certificate { certificate, .. } => {
-            opens(certificate).map(|secret| ("certificate", secret))
+    let authentication = &settings.authentication;
+    let secret = match (&authentication.local, &authentication.remote) {
+        (OwnProof::PreSharedKey { secret, .. }, _) => Some(("secret", secret)),
+        (OwnProof::Certificate { .. }, PeerProof::PreSharedKey { secret, .. }) => {
+            Some(("peer/secret", secret))
         }
+        (OwnProof::Certificate { .. }, PeerProof::Certificate { .. }) => None,
     };
-    let ppk = settings
-        .authentication
-        .ppk()
-        .map(|ppk| ("ppk/secret", &ppk.secret));
-    [secret, ppk].into_iter().flatten()
+    let places = ["certificate", "transition/certificate"];
+    let keys = places.into_iter().zip(authentication.certificates());
+    let keys = keys.filter_map(|(place, (_, certificate))| Some((place, opens(certificate)?)));
+    let ppk = authentication.ppk.as_ref().map(|ppk| ("ppk/secret", &ppk.secret));
+    secret.into_iter().chain(keys).chain(ppk)
 }
 
 /// The secret that is a private key or opens one.
@@ -172,14 +171,21 @@ impl Secrets {
                 Err((reason, detail)) => problems.push(SecretProblem { path, reason, detail }),
             }
         }
-        let chains = Arc::default();
-        (
-            Self {
-                values: secrets,
-                chains,
-            },
-            problems,
-        )
+        let secrets = Self {
+            values: secrets,
+            ..Self::default()
+        };
+        (secrets, problems)
+    }
+
+    /// The same at this time, in seconds of UNIX time, if anybody knows it.
+    pub(crate) fn at(self, unix_s: Option<u64>) -> Self {
+        Self { unix_s, ..self }
+    }
+
+    /// What time it is, in seconds of UNIX time, if anybody knows it.
+    pub(crate) fn unix_s(&self) -> Option<u64> {
+        self.unix_s
     }
 
     /// The same, while providers have these certificates.

@@ -18,6 +18,8 @@
 //! | questions | IKE owner, control → who has private keys | the attempt fails; control waits |
 //! | signatures | who has private keys → IKE owner, among the answers | they wait |
 //! | how keys do | who has private keys → control, API | the last ones count |
+//! | wishes | IKE owner, control → who has lists of revoked certificates | the engine's are dropped; control waits |
+//! | lists | who has lists of revoked certificates → IKE owner, among the answers | they wait |
 //! | leases | DHCP owner → kernel owner, among the requests | it waits; servers say it again |
 //! | links, addresses | kernel owner → DHCP owner, control | the last ones count |
 //! | one bell | kernel owner → IKE owner: addresses came or went | it rings once |
@@ -40,6 +42,8 @@ use tracing::{info, warn};
 
 use crate::bgp_owner::{self, Speaking};
 use crate::chronicle::{Chronicle, News, Question, Storage, Teller};
+use crate::clock;
+use crate::confinement::confine;
 use crate::control::{Beginning, Control, Files, Origin, Running, Seed, begin};
 use crate::datapath::{DatapathSnapshot, Ground, Kind, Request};
 use crate::derive::{self, Addresses, NetworkSettings, derive, network};
@@ -52,10 +56,10 @@ use crate::kernel_owner::{self, Carrier, Interfaces, KernelOwner};
 use crate::outer::Outer;
 use crate::randomness::SystemRandom;
 use crate::resolver::Resolver;
+use crate::revocation::{self, Librarian, Lists};
 use crate::runtime_directory::RuntimeDirectory;
-use crate::sandbox::{self, Reach};
 use crate::secrets::Secrets;
-use crate::signer::{self, Signer};
+use crate::signer::{self, KeySnapshots, Signer};
 use crate::sockets::ENCAPSULATION_PORT;
 use crate::store::Store;
 use crate::{Arguments, Datapath, privileges};
@@ -86,7 +90,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let directory = RuntimeDirectory::lock(&arguments.runtime)?;
     runtime()?.block_on(async {
         match secrets {
-            Ok(secrets) => serve(arguments, (origin, running, secrets, seed), directory).await,
+            Ok(secrets) => {
+                let secrets = secrets.at(clock::unix_s());
+                serve(arguments, (origin, running, secrets, seed), directory).await
+            }
             Err(invalid) => close_only(&running.config).await.and(Err(invalid.into())),
         }
     })
@@ -169,7 +176,6 @@ async fn serve(
     (origin, mut running, secrets, seed): (Origin, Running, Secrets, Option<Seed>),
     directory: RuntimeDirectory,
 ) -> anyhow::Result<()> {
-    let started = Instant::now();
     let (mut kernel, notices) = Kernel::open().await?;
     let in_use = derive::found(kernel.present());
     let remembered = memory(&origin, &arguments.state, directory.path());
@@ -190,8 +196,8 @@ async fn serve(
     let (network, (datapath, ground, dhcp), mut kernel_task) =
         start_network(kernel, machine, carrier, telling);
     let (arrivals, answers) = ((outer, bell, inbox, messages), (answers, answered));
-    let keys = signer::start(answers.0.clone());
-    let owners = (&network, &teller, &keys.0);
+    let (keys, lists) = start_keepers(&origin, &arguments.state, (&answers.0, &teller));
+    let owners = (&network, &teller, (&keys.0, &lists.librarian));
     let (commands, (ike, pages), mut ike_task) = start_engine(arrivals, owners, answers);
     let (bgp, mut bgp_task) = bgp_owner::start(speaker, &network, &teller, ground);
     let listener = directory.listen()?;
@@ -204,12 +210,13 @@ async fn serve(
         datapath,
         dhcp,
         keys: keys.1.clone(),
+        lists,
         configuration,
         refresh: network.clone(),
         commands: commands.clone(),
         orders: asked,
         events: events.clone(),
-        started,
+        started: Instant::now(),
         access,
         https,
     };
@@ -255,6 +262,23 @@ fn memory(origin: &Origin, state: &Path, runtime_directory: &Path) -> Memory {
         Origin::Files(_) => runtime_directory,
         Origin::Store(_) => state,
     })
+}
+
+/// Who has private keys, and how they do.
+type Keys = (Signer, watch::Receiver<Arc<KeySnapshots>>);
+
+/// Who has private keys, and who lists of revoked certificates; these are kept beside the store, where there is one.
+fn start_keepers(
+    origin: &Origin,
+    state: &Path,
+    (answers, teller): (&mpsc::Sender<Input>, &Teller),
+) -> (Keys, Lists) {
+    let cache = revocation::Cache::new(match origin {
+        Origin::Files(_) => None,
+        Origin::Store(_) => Some(state.join("revocation-lists")),
+    });
+    let lists = revocation::start(answers.clone(), cache, teller.clone());
+    (signer::start(answers.clone()), lists)
 }
 
 fn machine(memory: Memory, config: &ValidConfig, kernel: &Kernel) -> Machine {
@@ -328,44 +352,6 @@ async fn save_events(teller: &Teller, events: &mpsc::Sender<Question>, chronicle
     }
 }
 
-/// Gives up what is no longer needed. Must come before the first worker: a thread passes its confinement on to those that
-/// it starts.
-fn confine(origin: &Origin, arguments: &Arguments, runtime_directory: &Path) -> anyhow::Result<()> {
-    privileges::reduce()?;
-    let (read, mut write) = (folders_of(origin), vec![runtime_directory]);
-    match origin {
-        Origin::Files(_) => (),
-        Origin::Store(_) => write.push(&arguments.state),
-    }
-    let read: Vec<&Path> = read.iter().map(PathBuf::as_path).collect();
-    let lacking = sandbox::enter(&Reach {
-        read: &read,
-        write: &write,
-    })?;
-    if !lacking.is_empty() {
-        warn!(lacking, "confined only in part");
-    }
-    Ok(())
-}
-
-/// The folders of the files that are read again.
-fn folders_of(origin: &Origin) -> Vec<PathBuf> {
-    let Origin::Files(files) = origin else {
-        return Vec::new();
-    };
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for path in [&files.config, &files.secrets] {
-        // What lies behind a link, too; and beside it, since whoever replaces it whole puts another in its place.
-        for path in [path.clone(), path.canonicalize().unwrap_or_default()] {
-            let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            folders.push(parent.unwrap_or(Path::new(".")).to_owned());
-        }
-    }
-    folders.retain(|folder| folder.parent().is_some());
-    folders.push(files.secrets.clone());
-    folders
-}
-
 /// Which datapath, and why.
 async fn choose(choice: Datapath, kernel: &mut Kernel) -> anyhow::Result<(Kind, String)> {
     let tun = Path::new("/dev/net/tun");
@@ -436,7 +422,7 @@ type Started = (
 
 fn start_engine(
     (outer, addresses, inbox, messages): (Outer, Arc<Notify>, IkeInbox, IkeMessages),
-    (network, teller, signer): (&mpsc::Sender<Request>, &Teller, &Signer),
+    (network, teller, (signer, librarian)): (&mpsc::Sender<Request>, &Teller, (&Signer, &Librarian)),
     (answers, answered): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
 ) -> Started {
     let (commands, heard) = mpsc::channel(COMMANDS);
@@ -452,6 +438,7 @@ fn start_engine(
         datapath: network.clone(),
         resolver: Resolver::new(answers.clone()),
         signer: signer.clone(),
+        librarian: librarian.clone(),
         answers,
         journal: Journal::new(teller.clone()),
         snapshot,

@@ -2,8 +2,8 @@
 
 use x509_cert::TbsCertificate;
 use x509_cert::der::{Decode, Encode};
-use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{CrlDistributionPoints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::signature::KeyKind;
@@ -20,6 +20,8 @@ pub struct Certificate {
     kind: KeyKind,
 }
 
+/// The longest address of a list of revoked certificates.
+const LONGEST_URI: usize = 1024;
 /// What a certificate may be used for, by its extended key usage.
 pub(super) const PURPOSES: [&str; 4] = [
     // id-kp-serverAuth, id-kp-clientAuth, id-kp-ipsecIKE (RFC 4945 §5.1.3.12), anyExtendedKeyUsage.
@@ -87,6 +89,17 @@ impl Certificate {
         )
     }
 
+    /// Whether this name, the content of its DER, is that of its issuer.
+    pub(super) fn is_issued_by(&self, name: &[u8]) -> bool {
+        let issuer = self
+            .parsed
+            .tbs_certificate()
+            .issuer()
+            .to_der()
+            .unwrap_or_default();
+        issuer.ends_with(name)
+    }
+
     /// From when until when it is valid, in seconds of UNIX time.
     pub fn validity(&self) -> (u64, u64) {
         let validity = self.parsed.tbs_certificate().validity();
@@ -111,6 +124,36 @@ impl Certificate {
         let usage = self.parsed.tbs_certificate().get_extension::<ExtendedKeyUsage>();
         let (_, usage) = usage.ok()??;
         Some(usage.0.iter().map(ToString::to_string).collect())
+    }
+
+    /// Where lists say whether it is revoked (RFC 5280 §4.2.1.13), of what is fetched by HTTP.
+    pub fn distribution_points(&self) -> Vec<String> {
+        let points = self
+            .parsed
+            .tbs_certificate()
+            .get_extension::<CrlDistributionPoints>();
+        let points = points
+            .ok()
+            .flatten()
+            .map(|(_, points)| points.0)
+            .unwrap_or_default();
+        let names = points
+            .into_iter()
+            .filter_map(|point| match point.distribution_point? {
+                DistributionPointName::FullName(names) => Some(names),
+                DistributionPointName::NameRelativeToCRLIssuer(_) => None,
+            });
+        let address = |name: GeneralName| match name {
+            GeneralName::UniformResourceIdentifier(uri) => Some(uri.as_str().to_owned()),
+            _ => None,
+        };
+        let by_http = |uri: &String| {
+            uri.len() <= LONGEST_URI
+                && uri
+                    .get(..7)
+                    .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+        };
+        names.flatten().filter_map(address).filter(by_http).collect()
     }
 
     /// Whether what somebody says of itself stands in its certificate: the subject, or an alternative name of the same type.

@@ -4,7 +4,8 @@ use x509_cert::der::Encode;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, NameConstraints};
 
 use super::certificate::Certificate;
-use super::path::{Disbelief, MOST, RSA_BITS, RevocationList, Trust, untimely};
+use super::path::{Disbelief, MOST, RSA_BITS, Trust, untimely};
+use super::revocation_list::RevocationList;
 use super::signature::{KeyKind, SignatureScheme};
 use crate::CertificateReason;
 

@@ -11,6 +11,7 @@ mod mlkem;
 mod modp;
 mod path;
 mod prf;
+mod revocation_list;
 mod separate;
 pub(crate) mod signature;
 mod weakness;
@@ -21,7 +22,8 @@ pub use certificate::Certificate;
 pub use cipher::{OpenError, Opened, Protection, ProtectionError};
 pub use exchange::{ExchangeError, KeyAnswer, KeyExchange};
 pub use explanation::{Explanation, PathFault};
-pub use path::{Disbelief, RSA_BITS, RevocationList, Trust};
+pub use path::{Disbelief, RSA_BITS, Trust, WantedList};
+pub use revocation_list::RevocationList;
 pub use signature::{Hash, KeyKind, SignatureScheme, is_signed_by};
 
 /// Octets that are wiped when dropped and never printed.

@@ -1,18 +1,18 @@
 //! Whether a certificate leads to one that is believed (RFC 5280 §6), and may be used for IKE (RFC 4945 §5.1).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use webpki::aws_lc_rs as algorithms;
 use webpki::{
     CertRevocationList, EndEntityCert, Error as PathError, ExpirationPolicy, ExtendedKeyUsageValidator,
-    KeyPurposeIdIter, OwnedCertRevocationList, RevocationCheckDepth, RevocationOptions,
-    RevocationOptionsBuilder, UnknownStatusPolicy, anchor_from_trusted_cert,
+    KeyPurposeIdIter, RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
+    anchor_from_trusted_cert,
 };
 
 use super::certificate::{Certificate, PURPOSES};
+use super::revocation_list::RevocationList;
 use super::signature::KeyKind;
 use crate::CertificateReason;
 
@@ -29,9 +29,14 @@ pub struct Trust {
     pub strict: bool,
 }
 
-/// A list of revoked certificates (RFC 5280 §5) that can be read; nobody has looked at its signature.
-#[derive(Debug, Clone)]
-pub struct RevocationList(Arc<CertRevocationList<'static>>);
+/// A list of revoked certificates that may say something of a peer's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedList {
+    /// Where it is (`http:`).
+    pub address: String,
+    /// One of these must have signed it, in DER.
+    pub issuers: Vec<Vec<u8>>,
+}
 
 /// Why a certificate is not believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,17 +75,6 @@ const SIGNATURES: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::ECDSA_P521_SHA384,
     algorithms::ECDSA_P521_SHA512,
 ];
-
-impl RevocationList {
-    /// Reads one in DER.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn read(der: &[u8]) -> Result<Self, String> {
-        let read = OwnedCertRevocationList::from_der(der).map_err(|error| error.to_string())?;
-        Ok(Self(Arc::new(read.into())))
-    }
-}
 
 /// One of the purposes that fit, or none said at all.
 struct ForIke;
@@ -124,10 +118,7 @@ impl Trust {
             Disbelief::new(CertificateReason::Invalid, "something else", expected.to_owned())
         })?;
         self.alone(&certificate, unix_s)?;
-        let others = sent.iter().skip(1).copied();
-        let others = others.chain(self.intermediates.iter().map(Vec::as_slice));
-        let others: Vec<CertificateDer<'_>> = others.take(MOST).map(CertificateDer::from).collect();
-        self.leads(&certificate, &others, (lists, unix_s))?;
+        self.leads(&certificate, &self.others(sent), (lists, unix_s))?;
         Ok(certificate)
     }
 
@@ -164,7 +155,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Whether there is a path to a root.
+    /// Whether there is a path to a root, and nothing on it is revoked.
     fn leads(
         &self,
         certificate: &Certificate,
@@ -173,60 +164,58 @@ impl Trust {
     ) -> Result<(), Disbelief> {
         let refused = |error: &PathError| self.refused(certificate, others, (error, unix_s));
         let roots = self.valid_roots(unix_s)?;
-        let roots: Vec<CertificateDer<'_>> = roots.into_iter().map(CertificateDer::from).collect();
-        let anchors = roots
-            .iter()
-            .filter_map(|root| anchor_from_trusted_cert(root).ok());
-        let anchors: Vec<TrustAnchor<'_>> = anchors.collect();
-        let der = CertificateDer::from(certificate.der());
-        let leaf = EndEntityCert::try_from(&der).map_err(|error| refused(&error))?;
-        let lists: Vec<&CertRevocationList<'_>> = lists.iter().map(|list| list.0.as_ref()).collect();
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(unix_s));
-        let verified = |lists: &[&CertRevocationList<'_>]| {
-            let revocation = self.revocation(lists)?;
-            let path = leaf.verify_for_usage(SIGNATURES, &anchors, others, time, ForIke, revocation, None);
-            path.map(|_| ())
+        let verify = |lists: &[&CertRevocationList<'_>], policy| {
+            let revocation = revocation(lists, policy)?;
+            verified(certificate, others, (&roots, unix_s), revocation)
         };
-        let unknown = |error: &PathError| reason_of(error) == CertificateReason::RevocationUnknown;
-        let verified = match verified(&lists) {
-            // A list that is forged or cannot be used is none.
-            Err(error) if unknown(&error) && !self.strict => verified(&[]),
-            verified => verified,
-        };
-        verified.map_err(|error| refused(&error))?;
-        let known = |der: &CertificateDer<'_>| Certificate::read(der);
-        let revoked = others.iter().filter_map(known).find(|other| {
+        let path = verified(certificate, others, (&roots, unix_s), None).map_err(|error| refused(&error))?;
+        let listed = |on_path: &&Certificate| {
             self.revoked
                 .iter()
-                .any(|thumbprint| other.has_thumbprint(thumbprint))
-        });
-        revoked.map_or(Ok(()), |_| Err(refused(&PathError::CertRevoked)))
+                .any(|thumbprint| on_path.has_thumbprint(thumbprint))
+        };
+        if path.iter().any(|on_path| listed(&on_path)) {
+            return Err(refused(&PathError::CertRevoked));
+        }
+        // A list that is forged, or that nobody can use, is none.
+        let lists = lists.iter().map(RevocationList::list);
+        let usable = lists.filter(|list| path.iter().any(|on_path| on_path.is_issued_by(list.issuer())));
+        let usable: Vec<&CertRevocationList<'_>> = usable
+            .filter(|list| !verify(&[list], Policy::Lenient).is_err_and(|error| is_unknown(&error)))
+            .collect();
+        let policy = if self.strict {
+            Policy::Strict
+        } else {
+            Policy::Lenient
+        };
+        verify(&usable, policy).map(drop).map_err(|error| refused(&error))
     }
 
-    /// How lists of revoked certificates are to be taken.
-    fn revocation<'l>(
-        &self,
-        lists: &'l [&'l CertRevocationList<'l>],
-    ) -> Result<Option<RevocationOptions<'l>>, PathError> {
-        let Ok(options) = RevocationOptionsBuilder::new(lists) else {
-            return if self.strict {
-                Err(PathError::UnknownRevocationStatus)
-            } else {
-                Ok(None)
-            };
+    /// The lists that say whether any certificate between the first of these and its root is revoked: those of the path alone,
+    /// for nobody vouches for what else a peer sends.
+    pub(crate) fn lists(&self, sent: &[&[u8]], unix_s: u64) -> Vec<WantedList> {
+        let path = self.path(sent, unix_s).unwrap_or_default();
+        let above = path.iter().map(|found| found.der().to_vec());
+        let above: Vec<Vec<u8>> = above.skip(1).chain(self.roots.iter().cloned()).collect();
+        let addresses = path.iter().flat_map(Certificate::distribution_points);
+        let wanted = |address| WantedList {
+            address,
+            issuers: above.clone(),
         };
-        let (status, expiration) = if self.strict {
-            (UnknownStatusPolicy::Deny, ExpirationPolicy::Enforce)
-        } else {
-            (UnknownStatusPolicy::Allow, ExpirationPolicy::Ignore)
-        };
-        let options = options.with_depth(RevocationCheckDepth::Chain);
-        Ok(Some(
-            options
-                .with_status_policy(status)
-                .with_expiration_policy(expiration)
-                .build(),
-        ))
+        addresses.map(wanted).collect()
+    }
+
+    fn path(&self, sent: &[&[u8]], unix_s: u64) -> Option<Vec<Certificate>> {
+        let leaf = Certificate::read(sent.first()?)?;
+        let roots = self.valid_roots(unix_s).ok()?;
+        verified(&leaf, &self.others(sent), (&roots, unix_s), None).ok()
+    }
+
+    /// What may lead from the first of these certificates to a root.
+    fn others<'a>(&'a self, sent: &[&'a [u8]]) -> Vec<CertificateDer<'a>> {
+        let others = sent.iter().skip(1).copied();
+        let others = others.chain(self.intermediates.iter().map(Vec::as_slice));
+        others.take(MOST).map(CertificateDer::from).collect()
     }
 
     /// The roots that are valid now.
@@ -286,6 +275,60 @@ impl Trust {
             | CertificateReason::Weak => Disbelief::new(reason, &because, self.words()),
         }
     }
+}
+
+/// What it means that no list, or none that is still good, says whether a certificate is revoked.
+#[derive(Clone, Copy)]
+enum Policy {
+    /// That it is not believed.
+    Strict,
+    /// Nothing.
+    Lenient,
+}
+
+/// The certificate and what leads from it to one of the roots, without that.
+fn verified(
+    certificate: &Certificate,
+    others: &[CertificateDer<'_>],
+    (roots, unix_s): (&[&[u8]], u64),
+    revocation: Option<RevocationOptions<'_>>,
+) -> Result<Vec<Certificate>, PathError> {
+    let roots: Vec<CertificateDer<'_>> = roots.iter().map(|root| CertificateDer::from(*root)).collect();
+    let anchors = roots
+        .iter()
+        .filter_map(|root| anchor_from_trusted_cert(root).ok());
+    let anchors: Vec<TrustAnchor<'_>> = anchors.collect();
+    let der = CertificateDer::from(certificate.der());
+    let leaf = EndEntityCert::try_from(&der)?;
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(unix_s));
+    let path = leaf.verify_for_usage(SIGNATURES, &anchors, others, time, ForIke, revocation, None)?;
+    let between = path.intermediate_certificates();
+    let between = between.filter_map(|found| Certificate::read(&found.der()));
+    Ok(std::iter::once(certificate.clone()).chain(between).collect())
+}
+
+/// How lists of revoked certificates are to be taken.
+fn revocation<'l>(
+    lists: &'l [&'l CertRevocationList<'l>],
+    policy: Policy,
+) -> Result<Option<RevocationOptions<'l>>, PathError> {
+    let options = match (RevocationOptionsBuilder::new(lists), policy) {
+        (Ok(options), _) => options.with_depth(RevocationCheckDepth::Chain),
+        (Err(_), Policy::Strict) => return Err(PathError::UnknownRevocationStatus),
+        (Err(_), Policy::Lenient) => return Ok(None),
+    };
+    let (status, expiration) = match policy {
+        Policy::Strict => (UnknownStatusPolicy::Deny, ExpirationPolicy::Enforce),
+        Policy::Lenient => (UnknownStatusPolicy::Allow, ExpirationPolicy::Ignore),
+    };
+    let options = options
+        .with_status_policy(status)
+        .with_expiration_policy(expiration);
+    Ok(Some(options.build()))
+}
+
+fn is_unknown(error: &PathError) -> bool {
+    reason_of(error) == CertificateReason::RevocationUnknown
 }
 
 /// The reason word for what is wrong with a path.

@@ -16,7 +16,7 @@ use super::signing::{AuthSigning, SIGNING};
 use super::state::{Closing, Common, Established, State};
 use super::timers::Timer;
 use super::window::{Retransmission, Window};
-use crate::beliefs::Beliefs;
+use crate::beliefs::{self, Beliefs};
 use crate::engine::Engine;
 use crate::identity;
 use crate::proposal::Keying;
@@ -219,7 +219,11 @@ impl Engine {
                 return self.childless(common, *state, outage, now);
             }
         };
-        match state.check(&common, &payloads, &settings, (&self.beliefs, now)) {
+        let checked = state.check(&common, &payloads, &settings, (&self.beliefs, now));
+        if beliefs::leads(&checked) {
+            self.ask_for_lists(&payloads, &settings, now);
+        }
+        match checked {
             Ok(ppk) => {
                 common.extensions.ppk = ppk.is_some();
                 ppk.into_iter()
@@ -227,6 +231,7 @@ impl Engine {
             }
             Err(outage) => return self.auth_failed(common, *state, outage, now),
         }
+        common.shown = certificates::shown(&payloads, &settings);
         common.proved = payloads::responder_identity(&payloads).and_then(identity::from_payload);
         if let Some(to) = redirect::wanted(&payloads, &common, &settings) {
             return self.redirected_after_proof(common, *state, to, now);

@@ -16,7 +16,7 @@ use super::signing::AnswerSigning;
 use super::state::{Answering, Common, Established, InitAnswered, Refused, State};
 use super::timers::Timer;
 use super::window::Window;
-use crate::beliefs::Beliefs;
+use crate::beliefs::{self, Beliefs};
 use crate::engine::Engine;
 use crate::identity;
 use crate::proposal::{IkeSuite, Keying};
@@ -188,12 +188,14 @@ impl Engine {
             payloads::responder_identity(payloads),
             now,
         )?;
-        let ppk = state
-            .proven(common, (payloads, said), &settings, (&self.beliefs, now))
-            .map_err(|outage| {
-                self.noted(&name, &outage, now);
-                Rejection::refused(notify::AUTHENTICATION_FAILED, outage)
-            })?;
+        let proven = state.proven(common, (payloads, said), &settings, (&self.beliefs, now));
+        if beliefs::leads(&proven) {
+            self.ask_for_lists(payloads, &settings, now);
+        }
+        let ppk = proven.map_err(|outage| {
+            self.noted(&name, &outage, now);
+            Rejection::refused(notify::AUTHENTICATION_FAILED, outage)
+        })?;
         let says = |kind| payloads::notify(payloads, kind).is_some();
         let (initial_contact, carries_on) = (says(notify::INITIAL_CONTACT), says(notify::CARRIES_ON));
         if self.rival_wins(&name, common, &state.initiator_nonce) {
@@ -288,6 +290,7 @@ impl Engine {
         (common.extensions.ppk, common.extensions.childless) = (ppk.is_some(), false);
         self.half_open.remove(common.spi);
         (common.path, common.proved, common.connection) = (path, identity, Some(name.clone()));
+        common.shown = certificates::shown(payloads, &settings);
         common.timers.set(Timer::Expiry, Some(now + child::PATIENCE));
         let mut proof = vec![Payload::IdentificationResponder(proof::our_identity(&settings))];
         let proofs = proofs.into_iter().map(Payload::Authentication);
@@ -298,12 +301,11 @@ impl Engine {
         if common.mobility.is_some() {
             proof.extend(mobike::announcements(&settings));
         }
-        let lifetime = self.lifetime(settings.ike_lifetime, now);
         let mut established = Established::new(
             (channel, suite),
             Window::new(0, id),
             nat,
-            (lifetime, settings.dpd_timeout),
+            (self.lifetime(settings.ike_lifetime, now), settings.dpd_timeout),
             now,
         );
         established.initiator_nonce = nonces.0.clone().into();

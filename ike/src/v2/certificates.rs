@@ -115,7 +115,7 @@ pub(crate) fn judge(
     if !is_signature(proof.method) {
         return Err(not_allowed());
     }
-    let sent: Vec<&[u8]> = certificates(claim.payloads).take(MOST).collect();
+    let sent = sent(claim.payloads);
     let certificate = expected.trust.judge(&sent, &beliefs.lists, unix_s);
     let certificate = certificate.map_err(
         |Disbelief {
@@ -187,14 +187,23 @@ fn signatures(
 }
 
 /// The certificates of a message, in their order.
-fn certificates(payloads: &[Payload]) -> impl Iterator<Item = &[u8]> {
-    payloads.iter().filter_map(|payload| {
+pub(crate) fn sent(payloads: &[Payload]) -> Vec<&[u8]> {
+    let certificates = payloads.iter().filter_map(|payload| {
         if let Payload::Certificate(found) = payload {
             (found.encoding == X509_SIGNATURE).then_some(found.data.as_slice())
         } else {
             None
         }
-    })
+    });
+    certificates.take(MOST).collect()
+}
+
+/// The certificates of a message by which its sender is believed, to be kept.
+pub(crate) fn shown(payloads: &[Payload], settings: &Connection) -> Vec<Vec<u8>> {
+    match &settings.authentication.remote {
+        RemoteProof::Certificate(_) => sent(payloads).into_iter().map(<[u8]>::to_vec).collect(),
+        RemoteProof::PreSharedKey(_) => Vec::new(),
+    }
 }
 
 /// Our certificate and what leads from it to its root, if that is how we prove who we are.

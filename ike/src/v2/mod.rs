@@ -2,7 +2,7 @@
 
 mod auth;
 mod auth_answer;
-mod certificates;
+pub(crate) mod certificates;
 mod channel;
 pub(crate) mod child;
 mod child_answer;

@@ -44,6 +44,8 @@ pub(crate) struct Common {
     pub(crate) connection: Option<ConnectionName>,
     /// Who the peer proved to be.
     pub(crate) proved: Option<Identity>,
+    /// The certificates that the peer proved that by, in DER.
+    pub(crate) shown: Vec<Vec<u8>>,
     /// When its first message was sent or arrived.
     pub(crate) begun: Instant,
     pub(crate) timers: Timers,
@@ -216,6 +218,7 @@ impl Common {
             path,
             connection,
             proved: None,
+            shown: Vec::new(),
             begun,
             timers,
             mobility: None,

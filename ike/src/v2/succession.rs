@@ -70,6 +70,7 @@ impl Succession {
         (common.initiator, common.connection) = (self.initiator, old.connection.clone());
         (common.extensions, common.mobility) = (old.extensions, old.mobility.clone());
         common.proved.clone_from(&old.proved);
+        common.shown.clone_from(&old.shown);
         let (initiator_spi, responder_spi) = common.spis();
         let said = Said {
             initiator_nonce: &self.nonces.0,

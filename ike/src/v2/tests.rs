@@ -93,6 +93,7 @@ impl Two {
                     | Action::MoveChild { .. }
                     | Action::Keepalive { .. }
                     | Action::Sign(..)
+                    | Action::FetchLists(_)
                     | Action::Resolve(..)
                     | Action::Report(_) => {}
                 }
@@ -192,6 +193,7 @@ impl Two {
                 | Action::Keepalive { .. }
                 | Action::Resolve(..)
                 | Action::Sign(..)
+                | Action::FetchLists(_)
                 | Action::Report(_) => {}
             }
         }

@@ -15,7 +15,7 @@ use rcgen::{
 use crate::pki::{self, Authority, Issued, Kind, TODAY, own, peer};
 use crate::{Pair, connection};
 
-const MOMENT: Duration = Duration::from_secs(1);
+pub(crate) const MOMENT: Duration = Duration::from_secs(1);
 
 /// East and west with a certificate each, of the same root.
 pub(crate) struct Certified {
@@ -25,7 +25,7 @@ pub(crate) struct Certified {
 }
 
 impl Certified {
-    fn new(kind: Kind, change: impl Fn(&mut CertificateParams)) -> Self {
+    pub(crate) fn new(kind: Kind, change: impl Fn(&mut CertificateParams)) -> Self {
         let root = Authority::root("Root");
         Self {
             east: root.issue(("east", kind), |_| ()),
@@ -51,7 +51,7 @@ impl Certified {
     }
 
     /// The two of them, changed like this, before anything is sent.
-    fn pair(&self, change: impl FnOnce(&mut Connection, &mut Connection)) -> Pair {
+    pub(crate) fn pair(&self, change: impl FnOnce(&mut Connection, &mut Connection)) -> Pair {
         let (mut east, mut west) = self.connections();
         change(&mut east, &mut west);
         let mut pair = Pair::new();
@@ -72,7 +72,7 @@ impl Certified {
     }
 
     /// The same, after a while.
-    fn run(&self, change: impl FnOnce(&mut Connection, &mut Connection)) -> Pair {
+    pub(crate) fn run(&self, change: impl FnOnce(&mut Connection, &mut Connection)) -> Pair {
         let mut pair = self.pair(change);
         pair.run_until_quiet();
         pair
@@ -112,7 +112,7 @@ fn on_a_list(list: impl Fn(&Authority) -> Vec<u8>, strict: bool) -> Pair {
     pair
 }
 
-fn trust(connection: &mut Connection) -> &mut ike::crypto::Trust {
+pub(crate) fn trust(connection: &mut Connection) -> &mut ike::crypto::Trust {
     match &mut connection.authentication.remote {
         RemoteProof::Certificate(peer) => &mut peer.trust,
         RemoteProof::PreSharedKey(_) => panic!("not by a certificate"),

@@ -47,6 +47,7 @@ mod reasons1;
 mod redirect;
 mod rekey;
 mod restart;
+mod revocation;
 mod selectors;
 mod signer;
 mod site;

@@ -30,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) datapath: BTreeMap<ChildId, EspPair>,
     pub(crate) events: Vec<Event>,
+    /// Where lists of revoked certificates are that were asked for.
+    pub(crate) wanted_lists: Vec<String>,
     /// What the datapath is to watch.
     pub(crate) watched: BTreeMap<ConnectionName, Vec<Watched>>,
     /// The datapath refuses with these words.
@@ -93,6 +95,7 @@ impl Site {
             engine: Engine::new(Box::new(random)),
             datapath: BTreeMap::new(),
             events: Vec::new(),
+            wanted_lists: Vec::new(),
             watched: BTreeMap::new(),
             refuses: None,
             hesitates: false,
@@ -209,6 +212,9 @@ impl Site {
                 self.keepalives += 1;
                 self.send((local, remote), vec![0xff], network, now);
             }
+            Action::FetchLists(lists) => self
+                .wanted_lists
+                .extend(lists.into_iter().map(|list| list.address)),
             Action::Report(event) => self.events.push(event),
         }
         None

@@ -275,6 +275,7 @@ impl Net {
             Action::SendBy(_)
             | Action::Resolve(..)
             | Action::Sign(..)
+            | Action::FetchLists(_)
             | Action::Watch(..)
             | Action::AskTraffic(_)
             | Action::MoveChild { .. }

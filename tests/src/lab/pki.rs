@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateRevocationList,
-    CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RevocationReason, RevokedCertParams,
-    RsaKeySize, SanType, SerialNumber,
+    CertificateRevocationListParams, CrlDistributionPoint, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RevocationReason,
+    RevokedCertParams, RsaKeySize, SanType, SerialNumber,
 };
 pub use rcgen::{CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, NameConstraints};
 
@@ -60,6 +60,8 @@ pub struct Wanted {
     pub authority: Option<u8>,
     /// Which names may stand below it.
     pub constraints: Option<NameConstraints>,
+    /// Where a list says whether it is revoked.
+    pub list: Option<String>,
 }
 
 /// A certificate with its key and the certificates above it.
@@ -89,6 +91,7 @@ impl Wanted {
             key: Key::Rsa2048,
             authority: None,
             constraints: None,
+            list: None,
         }
     }
 
@@ -128,6 +131,10 @@ impl Wanted {
         (params.not_before, params.not_after) = (day(from)?.into(), day(until)?.into());
         params.extended_key_usages.clone_from(&self.purposes);
         params.name_constraints.clone_from(&self.constraints);
+        let points = self.list.iter().map(|address| CrlDistributionPoint {
+            uris: vec![address.clone()],
+        });
+        params.crl_distribution_points = points.collect();
         params.use_authority_key_identifier_extension = true;
         for name in &self.names {
             params.subject_alt_names.push(match *name {

@@ -172,13 +172,20 @@ fn certify(json: &mut Value, name: &str, credentials: &Credentials) {
 
 /// How both sides of a tunnel prove who they are, and who they are.
 fn authentication(name: &str, tunnel: &Tunnel) -> Value {
-    if tunnel.credentials.is_none() {
-        return json!({ "method": "psk", "secret": format!("psk-{name}"),
+    let secret = format!("psk-{name}");
+    let Some(credentials) = &tunnel.credentials else {
+        return json!({ "method": "psk", "secret": secret,
                        "local_id": tunnel.local_id, "remote_id": tunnel.remote_id });
-    }
+    };
     let subject = tunnel.remote_id.strip_prefix("CN=");
-    let mut authentication = json!({ "method": "certificate", "certificate": name,
-                                     "peer": { "subject": subject.unwrap_or("gw-b"), "chain": name } });
+    let certified = json!({ "subject": subject.unwrap_or("gw-b"), "chain": name });
+    let mut authentication = match (&credentials.own, credentials.roots.is_empty()) {
+        (Some(_), false) => json!({ "method": "certificate", "certificate": name, "peer": certified }),
+        (Some(_), true) => {
+            json!({ "method": "certificate", "certificate": name, "peer": { "secret": secret } })
+        }
+        (None, _) => json!({ "method": "psk", "secret": secret, "peer": certified }),
+    };
     // The subjects of the certificates, where nothing else is said.
     for (key, id) in [("local_id", &tunnel.local_id), ("remote_id", &tunnel.remote_id)] {
         if !id.starts_with("CN=") {

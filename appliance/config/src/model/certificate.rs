@@ -1,5 +1,6 @@
+use super::certificate_profile::PROFILE;
 use super::x509::{Order, X509, chain};
-use super::{KeyProvider, KeyReference, Name};
+use super::{CertificateProfile, KeyProvider, KeyReference, Name};
 use crate::Reason;
 use crate::reader::{Collection, Value};
 
@@ -14,6 +15,8 @@ pub struct Certificate {
     pub key: KeyReference,
     /// The certificate, then that of its issuer and so on; none where the provider has them.
     pub chain: Vec<X509>,
+    /// What it has to be.
+    pub profile: CertificateProfile,
 }
 
 impl Certificate {
@@ -21,10 +24,19 @@ impl Certificate {
         let mut object = value.object()?;
         let key = object.required("key", |value| key(value, providers));
         let chain = object.optional("chain", Vec::new(), |value| chain(value, Order::LeafFirst));
+        let profile = object.optional("profile", CertificateProfile::General, |value| {
+            value.word(PROFILE, &[])
+        });
         let ((provider_name, provider), key) = key?;
-        let chain = chain?;
+        let (chain, profile) = (chain?, profile?);
         if provider == KeyProvider::File && chain.is_empty() {
             object.lacks("chain", "\"chain\" must be given: a file has the key alone");
+            return None;
+        }
+        // Where the document has no certificate, who has the key tells it later.
+        if let Some(unfit) = profile.check(&chain).err().filter(|_| !chain.is_empty()) {
+            let detail = format!("{} ({})", unfit.detail, unfit.azure);
+            object.faulty("chain", Reason::CertificateUnfit, &detail);
             return None;
         }
         Some(Self {
@@ -32,6 +44,7 @@ impl Certificate {
             provider,
             key,
             chain,
+            profile,
         })
     }
 }

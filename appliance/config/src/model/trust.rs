@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::Name;
+use super::list_source::{self, ListSource};
 use super::x509::{Order, X509, chain};
 use crate::Reason;
 use crate::reader::Value;
@@ -14,6 +15,8 @@ pub struct Trust {
     pub revoked: BTreeMap<Name, Thumbprint>,
     /// What a list of revoked certificates that cannot be had means.
     pub crl: Crl,
+    /// Where such lists are, besides where certificates say.
+    pub lists: Vec<ListSource>,
 }
 
 /// The hash of a certificate: SHA-1 or SHA-256 of its DER.
@@ -79,10 +82,12 @@ impl Trust {
         let chain = object.required("chain", trusted);
         let revoked = object.collection("revoked_thumbprints", Thumbprint::read);
         let crl = object.optional("crl", Crl::Relaxed, |value| value.word(CRL, &[]));
+        let lists = object.optional("crl_sources", Vec::new(), list_source::sources);
         Some(Self {
             chain: chain?,
             revoked: revoked.all()?,
             crl: crl?,
+            lists: lists?,
         })
     }
 }

@@ -2,7 +2,9 @@ use std::fmt;
 
 use base64ct::{Base64, Encoding};
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
+use x509_cert::der::{Decode, Encode, Reader, SliceReader};
+use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use crate::Reason;
 use crate::reader::Value;
@@ -24,12 +26,28 @@ impl fmt::Debug for X509 {
 
 /// The most certificates of one chain.
 pub(crate) const MOST: usize = 5;
+/// The kind of an RSA key.
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// The smallest RSA key that anybody should take, in bits.
+pub(super) const RSA_BITS: usize = 2048;
 /// The longest text of one certificate.
 pub(crate) const LONGEST: usize = 16 << 10;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
 impl X509 {
+    /// One in DER; `None` if it is none.
+    pub fn from_der(der: &[u8]) -> Option<Self> {
+        let certificate = Certificate::from_der(der).ok()?;
+        let tbs = certificate.tbs_certificate();
+        Some(Self {
+            subject: tbs.subject().to_der().ok()?,
+            issuer: tbs.issuer().to_der().ok()?,
+            name: tbs.subject().to_string(),
+            der: der.to_vec(),
+        })
+    }
+
     /// Its DER.
     pub fn der(&self) -> &[u8] {
         &self.der
@@ -48,6 +66,36 @@ impl X509 {
     /// Its subject, for a human.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The bits of its key, if that is RSA (RFC 3279 §2.3.1).
+    pub(super) fn rsa_bits(&self) -> Option<usize> {
+        let certificate = Certificate::from_der(&self.der).ok()?;
+        let info = certificate.tbs_certificate().subject_public_key_info();
+        if info.algorithm.oid != RSA_ENCRYPTION {
+            return None;
+        }
+        let mut reader = SliceReader::new(info.subject_public_key.as_bytes()?).ok()?;
+        let modulus = reader.sequence(|inner| {
+            let modulus = UintRef::decode(inner)?;
+            inner.drain(inner.remaining_len())?;
+            Ok::<_, x509_cert::der::Error>(modulus)
+        });
+        let modulus = modulus.ok()?.as_bytes();
+        let unused = usize::try_from(modulus.first()?.leading_zeros()).ok()?;
+        (modulus.len() * 8).checked_sub(unused)
+    }
+
+    /// Whether it says what it is for (RFC 5280 §4.2.1.12), and this is all among it.
+    pub(super) fn is_for(&self, purposes: &[ObjectIdentifier]) -> bool {
+        let usage = Certificate::from_der(&self.der).ok().and_then(|certificate| {
+            let (_, usage) = certificate
+                .tbs_certificate()
+                .get_extension::<ExtendedKeyUsage>()
+                .ok()??;
+            Some(usage)
+        });
+        usage.is_some_and(|usage| purposes.iter().all(|purpose| usage.0.contains(purpose)))
     }
 
     /// Base64 of its DER, in one line or as PEM. What is written is never repeated: it may be a key in the wrong place.
@@ -75,11 +123,6 @@ impl X509 {
         parse(text).ok_or(Reason::InvalidCertificate)
     }
 
-    /// One in DER; `None` if it is none.
-    pub fn from_der(der: &[u8]) -> Option<Self> {
-        of_der(der)
-    }
-
     /// The longest text of one, in octets.
     pub const LONGEST: usize = LONGEST;
     /// The most of one chain.
@@ -100,20 +143,6 @@ fn parse(text: &str) -> Option<X509> {
         .filter(|character| !character.is_ascii_whitespace())
         .collect();
     X509::from_der(&Base64::decode_vec(&digits).ok()?)
-}
-
-fn of_der(der: &[u8]) -> Option<X509> {
-    let certificate = Certificate::from_der(der).ok()?;
-    let (subject, issuer) = (
-        certificate.tbs_certificate().subject(),
-        certificate.tbs_certificate().issuer(),
-    );
-    Some(X509 {
-        subject: subject.to_der().ok()?,
-        issuer: issuer.to_der().ok()?,
-        name: subject.to_string(),
-        der: der.to_vec(),
-    })
 }
 
 /// At most five certificates, none twice, of which each is from the one `order` says.

@@ -15,6 +15,10 @@ pub(super) struct Certificate {
     #[serde(default)]
     #[schemars(schema_with = "limits::chain")]
     chain: Vec<String>,
+    /// What it has to be: anything that IKE takes, or what Azure VPN Gateway asks of its own.
+    #[serde(default = "general")]
+    #[schemars(schema_with = "limits::certificate_profile")]
+    profile: String,
 }
 
 /// A private key.
@@ -43,6 +47,10 @@ pub(super) struct Trust {
     #[serde(default = "relaxed")]
     #[schemars(schema_with = "limits::crl")]
     crl: String,
+    /// Where such lists are, besides where certificates say: `http:` addresses, `file:` and a path.
+    #[serde(default)]
+    #[schemars(schema_with = "limits::list_sources")]
+    crl_sources: Vec<String>,
 }
 
 /// Who holds private keys and signs with them.
@@ -74,6 +82,10 @@ struct ManagedIdentity {
     /// With `user-assigned` only: its client id, a UUID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+}
+
+fn general() -> String {
+    "general".to_owned()
 }
 
 fn relaxed() -> String {

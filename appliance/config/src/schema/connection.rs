@@ -5,6 +5,7 @@ use super::bgp::ConnectionBgp;
 use super::limits;
 use super::nat::ConnectionNat;
 use crate::model::connection::{DPD_TIMEOUT_S, FRAGMENT_SIZE, MTU, PRIORITY};
+use crate::model::signatures::RSA_HASH;
 
 /// One tunnel to one site.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -101,29 +102,77 @@ pub(super) struct Authentication {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::name")]
     pub(super) certificate: Option<String>,
-    /// With `certificate` only, and required there: what the peer must have.
+    /// What the peer must have; required with `certificate`, the same secret if left out with `psk`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) peer: Option<CertificatePeer>,
+    pub(super) peer: Option<Peer>,
     /// Who we say we are; our address if left out, or the subject of our certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) local_id: Option<String>,
     /// Who the peer must prove to be; the endpoint if left out, or the subject of its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) remote_id: Option<String>,
+    /// How certificates are proved, where a side has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) signatures: Option<Signatures>,
+    /// When both sides go over to other certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) transition: Option<Transition>,
     /// A second secret, mixed into the keys (RFC 8784).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ppk: Option<PostQuantumPresharedKey>,
 }
 
-/// The certificate that a peer must have.
+/// What a peer must have: a certificate, or a secret where we have a certificate.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CertificatePeer {
-    /// The common name of its subject, with `CN=` before it or without.
-    pub(super) subject: String,
-    /// The name of what it must lead to, under `trust`.
+pub(super) struct Peer {
+    /// The common name of the subject of its certificate, with `CN=` before it or without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) subject: Option<String>,
+    /// The name of what its certificate must lead to, under `trust`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::name")]
-    pub(super) chain: String,
+    pub(super) chain: Option<String>,
+    /// With `certificate` only: the name of the secret that the peer has in place of a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::name")]
+    pub(super) secret: Option<String>,
+}
+
+/// A time in which both sides go over to other certificates.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Transition {
+    /// When it begins: RFC 3339, in UTC, to the second.
+    #[schemars(schema_with = "limits::moment")]
+    pub(super) from: String,
+    /// When it is over.
+    #[schemars(schema_with = "limits::moment")]
+    pub(super) until: String,
+    /// The name of the certificate by which we prove who we are from its beginning on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::name")]
+    pub(super) certificate: Option<String>,
+    /// The name of what the peer's certificate may lead to from its beginning on, and must lead to once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::name")]
+    pub(super) chain: Option<String>,
+}
+
+/// How certificates are proved: which signatures we make, and which of the peer's we take.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signatures {
+    /// RFC 7427's method 14 where the peer has it too.
+    #[serde(default = "yes")]
+    pub(super) digital_signature: bool,
+    /// The hashes of RSA with method 1; we sign with the first.
+    #[serde(default = "rsa_hashes")]
+    #[schemars(schema_with = "limits::rsa_hashes")]
+    pub(super) rsa_hashes: Vec<String>,
+    /// With method 14 and an RSA key we sign by PSS and not by PKCS#1.
+    #[serde(default)]
+    pub(super) pss: bool,
 }
 
 /// A secret that a quantum computer cannot find.
@@ -192,6 +241,10 @@ impl Default for Selectors {
 
 fn yes() -> bool {
     true
+}
+
+fn rsa_hashes() -> Vec<String> {
+    RSA_HASH.iter().map(|(word, _)| (*word).to_owned()).collect()
 }
 
 fn priority() -> u16 {

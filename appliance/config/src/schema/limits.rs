@@ -4,12 +4,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::model::addressing::{IPV4_METHOD, IPV6_METHOD};
 use crate::model::asn::ASNS;
-use crate::model::authentication::{LONGEST_ID, METHOD};
+use crate::model::authentication::METHOD;
 use crate::model::bfd::{INTERVALS_MS, MULTIPLIERS};
 use crate::model::bgp::{HOLD_TIMES_S, KEEPALIVES_S};
 use crate::model::bgp_capabilities::{FAMILY, ROLE as BGP_ROLE};
 use crate::model::bgp_session::{HOPS, PREFIX_LIMITS, RESTARTS_S};
 use crate::model::bgp_signing::{ALGORITHM as TCP_AO, MOST_KEYS};
+use crate::model::certificate_profile::PROFILE;
 use crate::model::connection::{
     CHILDLESS, DPD_TIMEOUTS_S, FRAGMENT_SIZES, MODE, MTUS, PRIORITIES, PROTOCOL, SMALLEST_TCP_MSS,
     UDP_ENCAPSULATION,
@@ -17,12 +18,15 @@ use crate::model::connection::{
 use crate::model::interface;
 use crate::model::key_provider::{KIND as KIND_OF_PROVIDER, MANAGED};
 use crate::model::limits::NAT_RULE_LIMITS;
+use crate::model::list_source;
 use crate::model::management::CONFIRM_WITHINS_S;
 use crate::model::nat;
 use crate::model::policy::algorithm::{ADDITIONAL, GROUP, IKE_ENCRYPTION, INTEGRITY, IPSEC_ENCRYPTION, PFS};
 use crate::model::policy::reading::{IKE_LIFETIME_S, IPSEC_LIFETIMES_KB, IPSEC_LIFETIMES_S, MOST_ADDITIONAL};
+use crate::model::ppk::LONGEST_ID;
 use crate::model::route_policy::{self, PATH_LENGTHS, PREFERENCES, PREPENDS, TERMS};
 use crate::model::selectors::{ACCEPT, KIND, LINES};
+use crate::model::signatures::RSA_HASH;
 use crate::model::system::MOST_HOURS;
 use crate::model::trust::CRL;
 use crate::model::user;
@@ -74,6 +78,12 @@ pub(super) fn trusted_chain(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = chain(generator);
     schema.insert("minItems".to_owned(), 1.into());
     schema
+}
+
+/// Where lists of revoked certificates are.
+pub(super) fn list_sources(_: &mut SchemaGenerator) -> Schema {
+    let source = json_schema!({ "type": "string", "minLength": 1, "maxLength": list_source::LONGEST });
+    json_schema!({ "type": "array", "items": source, "maxItems": list_source::MOST, "uniqueItems": true })
 }
 
 /// IPv4 or IPv6 addresses, at least one.
@@ -128,6 +138,7 @@ limits! {
     confirm_within_s = whole(&CONFIRM_WITHINS_S);
     maintenance_hours = whole(&MOST_HOURS);
     crl = word(CRL);
+    certificate_profile = word(PROFILE);
     provider_kind = word(KIND_OF_PROVIDER);
     managed = word(MANAGED);
     priority = whole(&PRIORITIES);
@@ -188,6 +199,17 @@ pub(super) fn tcp_ao<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 /// Key exchanges after the first, in their order.
 pub(super) fn additional(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": word(ADDITIONAL), "maxItems": MOST_ADDITIONAL, "uniqueItems": true })
+}
+
+/// A time in UTC, to the second.
+pub(super) fn moment(_: &mut SchemaGenerator) -> Schema {
+    let pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
+    json_schema!({ "type": "string", "pattern": pattern })
+}
+
+/// Hashes of RSA, at least one, the one we sign with first.
+pub(super) fn rsa_hashes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": word(RSA_HASH), "minItems": 1, "uniqueItems": true })
 }
 
 /// What both sides call a post-quantum preshared key.

@@ -5,8 +5,7 @@ use serde_json::json;
 
 use super::sample::{check, faults, identities, sample, with, without};
 use crate::model::{
-    Accept, Authentication, Connection, Endpoint, Family, Group, Identity, LocalAddress, Mode, Protocol,
-    UdpEncapsulation,
+    Accept, Connection, Endpoint, Family, Group, Identity, LocalAddress, Mode, Protocol, UdpEncapsulation,
 };
 use crate::{Change, Reason, changes, refusals};
 
@@ -24,18 +23,10 @@ fn every_default_is_filled_in() {
     let remote = IpAddr::from([192, 0, 2, 3]);
     assert_eq!(found.endpoint, Endpoint::Address(remote));
     assert_eq!((found.protocol, found.priority), (Protocol::IkeV2, 100));
-    let Authentication::PreSharedKey {
-        secret,
-        local_identity,
-        remote_identity,
-        ppk: None,
-    } = found.authentication
-    else {
-        panic!("a post-quantum preshared key that nobody named")
-    };
-    assert_eq!(secret.as_str(), "psk-c");
-    assert_eq!(local_identity, Some(Identity::Address(local)));
-    assert_eq!(remote_identity, Identity::Address(remote));
+    assert_eq!(found.authentication.pre_shared_key().unwrap().as_str(), "psk-c");
+    assert_eq!(found.authentication.ppk, None);
+    let expected = (Some(Identity::Address(local)), Identity::Address(remote));
+    assert_eq!(identities(&found), expected);
     assert_eq!(found.dpd_timeout, Duration::from_secs(45));
     assert_eq!((found.mtu, found.tcp_mss), (1400, 1350));
     assert_eq!(found.udp_encapsulation, UdpEncapsulation::Auto);

@@ -1,7 +1,10 @@
 use serde_json::json;
 
 use super::sample::{certified, check, faults, sample, with, with_certificates, without};
-use crate::model::{Authentication, Crl, Identity, KeyProvider, KeyReference, ManagedIdentity};
+use crate::model::{
+    CertificatePeer, CertificateProfile, Connection, Crl, Hash, Identity, KeyProvider, KeyReference,
+    ManagedIdentity, OwnProof, PeerProof, X509,
+};
 use crate::{Change, Reason, changes, held, notices};
 
 #[test]
@@ -32,6 +35,15 @@ fn certificates_and_what_they_refer_to_are_read() {
     assert!(
         matches!(&found.key_providers["hsm"], KeyProvider::Pkcs11 { pin: Some(pin), .. } if pin.as_str() == "hsm-pin")
     );
+    let sources = json!(["http://pki.example/root.crl", "file:///etc/causeway/root.crl"]);
+    let listed = check(&with(certified(), "/trust/roots/crl_sources", sources.clone())).unwrap();
+    let written: Vec<String> = listed.trust["roots"]
+        .lists
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(json!(written), sources);
+    assert_eq!(changes(&found, &listed)["to-c"], Change::InPlace);
     let trust = &found.trust["roots"];
     assert_eq!((trust.chain.len(), trust.crl), (2, Crl::Strict));
     assert!(trust.chain[0].is_root() && !trust.chain[1].is_root());
@@ -57,20 +69,14 @@ fn a_key_may_have_a_version_and_a_vault_a_port() {
 fn a_connection_by_certificates_is_read() {
     let found = check(&certified()).unwrap();
     let connection = &found.connections["to-c"];
-    let Authentication::Certificate {
-        name,
-        peer,
-        local_identity,
-        remote_identity,
-        ..
-    } = &connection.authentication
-    else {
+    let OwnProof::Certificate { name, identity, .. } = &connection.authentication.local else {
         panic!("no certificate")
     };
+    let (peer, remote_identity) = certificate_peer(connection);
     assert_eq!((name.as_str(), peer.subject.as_str()), ("edge", "AzOutboundCert"));
     assert_eq!((peer.trust_name.as_str(), peer.trust.chain.len()), ("roots", 2));
     assert_eq!(
-        (local_identity, remote_identity),
+        (identity, remote_identity),
         (&None, &None),
         "the subjects of the certificates"
     );
@@ -82,12 +88,117 @@ fn a_connection_by_certificates_is_read() {
         "/connections/to-c/authentication/remote_id",
         json!("gw.example"),
     );
-    let Authentication::Certificate { remote_identity, .. } =
-        &check(&named).unwrap().connections["to-c"].authentication
-    else {
+    let named = check(&named).unwrap();
+    let (_, remote_identity) = certificate_peer(&named.connections["to-c"]);
+    assert_eq!(remote_identity, &Some(Identity::Fqdn("gw.example".to_owned())));
+}
+
+fn certificate_peer(connection: &Connection) -> (&CertificatePeer, &Option<Identity>) {
+    let PeerProof::Certificate { peer, identity } = &connection.authentication.remote else {
         panic!("no certificate")
     };
-    assert_eq!(remote_identity, &Some(Identity::Fqdn("gw.example".to_owned())));
+    (peer, identity)
+}
+
+/// Each side proves itself in its own way, and with what goes with that.
+#[test]
+fn one_side_may_have_a_certificate_and_the_other_a_secret() {
+    let of = |authentication: serde_json::Value| {
+        let document = with(certified(), "/connections/to-c/authentication", authentication);
+        check(&document).unwrap().connections["to-c"]
+            .authentication
+            .clone()
+    };
+    let ours = of(json!({ "method": "certificate", "certificate": "edge", "peer": { "secret": "psk-c" } }));
+    assert!(matches!(ours.local, OwnProof::Certificate { identity: None, .. }));
+    let (secret, identity) = (
+        "psk-c".parse().unwrap(),
+        Identity::Address("192.0.2.3".parse().unwrap()),
+    );
+    assert_eq!(ours.remote, PeerProof::PreSharedKey { secret, identity });
+    assert_eq!(ours.pre_shared_key().unwrap().as_str(), "psk-c");
+
+    let peer = json!({ "subject": "gw", "chain": "roots" });
+    let theirs = of(json!({ "method": "psk", "secret": "psk-c", "peer": peer }));
+    let identity = Some(Identity::Address("192.0.2.1".parse().unwrap()));
+    assert!(matches!(&theirs.local, OwnProof::PreSharedKey { identity: found, .. } if *found == identity));
+    assert!(
+        matches!(&theirs.remote, PeerProof::Certificate { peer, identity: None } if peer.subject == "gw")
+    );
+    assert!(theirs.certificate(None).is_none());
+    assert!(!ours.is_served_by(&theirs) && !theirs.is_served_by(&ours));
+}
+
+/// From a day on we have another certificate and believe two roots, and from another day on only the new one.
+#[test]
+fn both_sides_go_over_to_other_certificates_by_date() {
+    let transition = json!({ "from": "2026-12-01T00:00:00Z", "until": "2027-01-31T00:00:00Z",
+                             "certificate": "edge-hsm", "chain": "next" });
+    let next = json!({ "chain": [with_certificates("$azure-root")] });
+    let document = with(certified(), "/trust/next", next);
+    let document = with(
+        document,
+        "/connections/to-c/authentication/transition",
+        transition,
+    );
+    let found = check(&document).unwrap();
+    let authentication = &found.connections["to-c"].authentication;
+    let roots = &found.trust["roots"];
+    let next = &found.trust["next"];
+    let first_of_december = 1_796_083_200;
+    for (unix_s, certificate, believed) in [
+        (None, "edge", vec![roots]),
+        (Some(first_of_december - 1), "edge", vec![roots]),
+        (Some(first_of_december), "edge-hsm", vec![roots, next]),
+        (
+            Some(first_of_december + 61 * 86_400 - 1),
+            "edge-hsm",
+            vec![roots, next],
+        ),
+        (Some(first_of_december + 61 * 86_400), "edge-hsm", vec![next]),
+    ] {
+        let (name, _) = authentication.certificate(unix_s).unwrap();
+        assert_eq!(
+            (name.as_str(), authentication.believed(unix_s)),
+            (certificate, believed),
+            "{unix_s:?}"
+        );
+    }
+    let names: Vec<&str> = authentication
+        .certificates()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(names, ["edge", "edge-hsm"]);
+    assert_eq!(
+        changes(&check(&certified()).unwrap(), &found)["to-c"],
+        Change::InPlace
+    );
+}
+
+/// SHA-1 by RFC 7296, unless the document says how else; from the next authentication on.
+#[test]
+fn signatures_are_chosen_by_connection() {
+    let usual = check(&certified()).unwrap();
+    let signatures = &usual.connections["to-c"].authentication.signatures;
+    assert_eq!((signatures.digital_signature, signatures.pss), (true, false));
+    assert_eq!(
+        signatures.rsa_hashes,
+        [Hash::Sha1, Hash::Sha256, Hash::Sha384, Hash::Sha512]
+    );
+
+    let chosen = json!({ "digital_signature": true, "rsa_hashes": ["SHA256"], "pss": true });
+    let chosen = check(&with(
+        certified(),
+        "/connections/to-c/authentication/signatures",
+        chosen,
+    ))
+    .unwrap();
+    let signatures = &chosen.connections["to-c"].authentication.signatures;
+    assert_eq!(
+        (signatures.pss, &*signatures.rsa_hashes),
+        (true, &[Hash::Sha256][..])
+    );
+    assert_eq!(changes(&usual, &chosen)["to-c"], Change::InPlace);
 }
 
 /// Another key of ours is for the next authentication, and one more revoked certificate takes the tunnel down.
@@ -140,6 +251,28 @@ fn other_ways_to_write_it_are_no_change() {
         check(&without(none.clone(), "/trust/roots/revoked_thumbprints")),
         check(&none)
     );
+}
+
+/// RSA of 2,048 bits for both purposes of TLS, with its root; where the provider has the certificate, that is known later.
+#[test]
+fn a_certificate_may_have_to_be_what_azure_asks_for() {
+    let chain = |text: &str| -> serde_json::Value { serde_json::from_str(&with_certificates(text)).unwrap() };
+    let azure = with(certified(), "/certificates/edge-file/profile", json!("azure"));
+    let fit = with(
+        azure,
+        "/certificates/edge-file/chain",
+        chain(r#"["$azure", "$azure-root"]"#),
+    );
+    let found = &check(&fit).unwrap().certificates["edge-file"];
+    assert_eq!(found.profile, CertificateProfile::Azure);
+    let unknown = with(certified(), "/certificates/edge/profile", json!("azure"));
+    let profile = check(&unknown).unwrap().certificates["edge"].profile;
+    let empty = profile.check(&[]).unwrap_err();
+    assert_eq!(
+        empty.azure,
+        "VpnConnectionOutBoundAuthenticationCertificateIsEmpty"
+    );
+    assert!(X509::from_der(found.chain[0].der()).is_some_and(|read| profile.check(&[read]).is_err()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::model::{Authentication, Connection, Identity};
+use crate::model::{Connection, Identity, OwnProof, PeerProof};
 use crate::{Problem, Reason, ValidConfig, parse};
 
 /// A document with two sites, in which most fields are written out.
@@ -69,14 +69,19 @@ pub(super) fn machine() -> Value {
     )
 }
 
-/// Base64 of the certificates of the tests: a root, one that is from it, and one that is from that.
-const CERTIFICATES: [(&str, &str); 3] = [
+/// Base64 of the certificates of the tests: a root, one that is from it, and one that is from that; another root, and what
+/// is from that: as Azure VPN Gateway wants it, with one purpose alone, with a key of 1,024 bits.
+const CERTIFICATES: [(&str, &str); 7] = [
     ("$root", include_str!("certificates/root.pem")),
     ("$intermediate", include_str!("certificates/intermediate.pem")),
     ("$leaf", include_str!("certificates/leaf.pem")),
+    ("$azure-root", include_str!("certificates/azure_root.pem")),
+    ("$azure", include_str!("certificates/azure.pem")),
+    ("$one-purpose", include_str!("certificates/one_purpose.pem")),
+    ("$short", include_str!("certificates/short.pem")),
 ];
 
-/// `text` with every `$root`, `$intermediate` and `$leaf` made what it stands for.
+/// `text` with every `$` and name of a certificate made what it stands for.
 pub(super) fn with_certificates(text: &str) -> String {
     CERTIFICATES.iter().fold(text.to_owned(), |text, (word, pem)| {
         let lines = pem.lines().filter(|line| !line.starts_with('-'));
@@ -160,13 +165,15 @@ pub(super) fn without(mut document: Value, pointer: &str) -> Value {
 
 /// Our identity and the peer's of a connection with a pre-shared key.
 pub(super) fn identities(connection: &Connection) -> (Option<Identity>, Identity) {
-    match &connection.authentication {
-        Authentication::PreSharedKey {
-            local_identity,
-            remote_identity,
-            ..
-        } => (local_identity.clone(), remote_identity.clone()),
-        other @ Authentication::Certificate { .. } => panic!("{other:?}"),
+    match (
+        &connection.authentication.local,
+        &connection.authentication.remote,
+    ) {
+        (
+            OwnProof::PreSharedKey { identity: local, .. },
+            PeerProof::PreSharedKey { identity: remote, .. },
+        ) => (local.clone(), remote.clone()),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -89,6 +89,13 @@ const RULES: &[Rule] = &[
         Needs::Role(Role::Operator),
         Log::Gate,
     ),
+    reads("/api/v1/status/revocation-lists", Role::Viewer),
+    rule_of(
+        "POST",
+        "/api/v1/revocation-lists:refresh",
+        Needs::Role(Role::Operator),
+        Log::Gate,
+    ),
     reads("/api/v1/status/nat", Role::Viewer),
     rule_of(
         "POST",

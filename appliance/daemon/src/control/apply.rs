@@ -1,4 +1,4 @@
-use appliance_config::model::Connection;
+use appliance_config::model::{Connection, Phase};
 use appliance_config::{Change, ValidConfig, changes, refusals};
 use tokio::sync::oneshot;
 use tracing::{error, info};
@@ -11,6 +11,7 @@ use super::running::Running;
 use crate::access::Policy;
 use crate::bgp_owner;
 use crate::chronicle::News;
+use crate::clock;
 use crate::datapath::{Refused, Request};
 use crate::derive::{Desired, derive};
 use crate::ike_owner::Command;
@@ -39,7 +40,10 @@ impl Control {
     /// What follows from a configuration.
     pub(super) fn derive(&self, config: &ValidConfig, secrets: &Secrets) -> Desired {
         let addresses = self.addresses.borrow().clone();
-        let secrets = secrets.clone().with_chains(self.chains.clone());
+        let secrets = secrets
+            .clone()
+            .with_chains(self.chains.clone())
+            .at(clock::unix_s());
         derive(config, &secrets, self.datapath, &self.numbers, &addresses)
     }
 
@@ -57,6 +61,23 @@ impl Control {
                 (self.refused, self.withheld) = self.hand_out(desired).await;
             }
             Err(refusal) => error!(%refusal, "connections cannot follow a certificate"),
+        }
+    }
+
+    /// A transition to other certificates begins, or is over: what it is about follows.
+    pub(super) async fn follow_calendar(&mut self) {
+        let phases = phases(&self.running.config);
+        if phases == self.phases {
+            return;
+        }
+        match self.secrets_of_running().await {
+            Ok((secrets, _logged_before)) => {
+                let running = self.running.clone();
+                let desired = self.derive(&running.config, &secrets);
+                (self.refused, self.withheld) = self.hand_out(desired).await;
+                self.phases = phases;
+            }
+            Err(refusal) => error!(%refusal, "connections cannot follow a transition"),
         }
     }
 
@@ -128,6 +149,7 @@ impl Control {
             Err(_) => Vec::new(),
         };
         self.signer.configure(desired.keys).await;
+        self.lists.configure(desired.lists).await;
         let (answer, configured) = oneshot::channel();
         let settings = Command::Configure(Box::new(desired.ike), answer);
         let withheld = match self.ike.send(settings).await {
@@ -196,4 +218,13 @@ impl Control {
         self.admit().await;
         Ok(())
     }
+}
+
+/// Where each transition to other certificates stands.
+fn phases(config: &ValidConfig) -> Vec<Phase> {
+    let connections = config.connections.values();
+    let transitions = connections.filter_map(|connection| connection.authentication.transition.as_ref());
+    transitions
+        .map(|transition| transition.phase(clock::unix_s()))
+        .collect()
 }

@@ -1,8 +1,10 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use appliance_config::Approach;
+use appliance_config::model::Phase;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -23,6 +25,7 @@ use crate::derive::{Addresses, InUse, Lacking};
 use crate::envelope::Secrets as Brought;
 use crate::https::Listeners;
 use crate::ike_owner::Command;
+use crate::revocation::Librarian;
 use crate::signer::{Chains, KeySnapshots, Signer};
 use crate::store::Standing;
 
@@ -47,10 +50,14 @@ pub(crate) struct Control {
     pub(super) addresses: watch::Receiver<Arc<Addresses>>,
     /// What of that each connection used when one last changed.
     pub(super) used: Vec<Used>,
+    /// Where transitions to other certificates stood then.
+    pub(super) phases: Vec<Phase>,
     /// Who has private keys.
     pub(super) signer: Signer,
     /// How they do.
     pub(super) keys: watch::Receiver<Arc<KeySnapshots>>,
+    /// Who fetches lists of revoked certificates.
+    pub(super) lists: Librarian,
     /// The certificates that their providers have, as they were handed out.
     pub(super) chains: Chains,
     orders: mpsc::Receiver<Order>,
@@ -58,6 +65,9 @@ pub(crate) struct Control {
     pub(super) access: Arc<Access>,
     pub(super) listeners: Option<Listeners>,
 }
+
+/// How often transitions to other certificates are looked at.
+const CALENDAR: Duration = Duration::from_secs(10);
 
 /// Our address of a connection, and those that it may move to.
 pub(super) type Used = (Option<IpAddr>, Option<Vec<IpAddr>>);
@@ -74,6 +84,8 @@ pub(crate) struct Channels {
     pub(crate) addresses: watch::Receiver<Arc<Addresses>>,
     /// To who has private keys, and how they do.
     pub(crate) keys: (Signer, watch::Receiver<Arc<KeySnapshots>>),
+    /// To who fetches lists of revoked certificates.
+    pub(crate) lists: Librarian,
     /// From the API.
     pub(crate) orders: mpsc::Receiver<Order>,
     /// What happens to the configuration.
@@ -110,8 +122,10 @@ impl Control {
             teller: channels.teller,
             addresses: channels.addresses,
             used: Vec::new(),
+            phases: Vec::new(),
             signer: channels.keys.0,
             keys: channels.keys.1,
+            lists: channels.lists,
             chains: Chains::new(),
             orders: channels.orders,
             view: channels.view,
@@ -135,6 +149,7 @@ impl Control {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         };
+        let mut calendar = tokio::time::interval(CALENDAR);
         loop {
             let trial = self.standing().trial;
             select! {
@@ -150,6 +165,7 @@ impl Control {
                 Ok(()) = self.addresses.changed() => self.follow_addresses().await,
                 Ok(()) = self.keys.changed() => self.follow_keys().await,
                 () = Self::end_of(trial.as_ref()) => self.return_to_startup().await,
+                _ = calendar.tick() => self.follow_calendar().await,
                 () = retry(self.listeners.as_ref()) => self.listen_again().await,
                 Some(order) = self.orders.recv() => self.serve(order).await,
             }

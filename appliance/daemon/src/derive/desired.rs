@@ -5,8 +5,10 @@ use appliance_config::model::Name;
 use ike::KeyName;
 
 use super::keys::keys;
+use super::lists::lists;
 use super::{Addresses, BgpSettings, InUse, NetworkSettings, bgp, engine, negotiated, network::network};
 use crate::datapath::Kind;
+use crate::revocation::ListSpecs;
 use crate::secrets::{Lack, Secrets, lacking};
 use crate::signer::KeySpec;
 
@@ -24,6 +26,8 @@ pub(crate) struct Desired {
     pub(crate) network: NetworkSettings,
     /// For whoever has private keys.
     pub(crate) keys: BTreeMap<KeyName, KeySpec>,
+    /// For whoever fetches lists of revoked certificates.
+    pub(crate) lists: ListSpecs,
     /// Connections that nobody negotiates because this of theirs could not be had.
     pub(crate) lacking: Lacking,
 }
@@ -42,6 +46,7 @@ pub(crate) fn derive(
         bgp: bgp::settings(config, secrets, in_use, addresses),
         network: network(config, in_use, addresses),
         keys: keys(config, secrets),
+        lists: lists(config, secrets.unix_s()),
         lacking: negotiated(config, addresses)
             .filter_map(|(name, connection)| Some((name.clone(), lacking(connection, secrets)?)))
             .collect(),

@@ -57,7 +57,7 @@ fn connection(
     Some(Connection {
         mode: mode(settings.mode),
         local_identity,
-        ppk: match settings.authentication.ppk() {
+        ppk: match &settings.authentication.ppk {
             Some(ppk) => Some(post_quantum(ppk, secrets)?),
             None => None,
         },

@@ -1,5 +1,5 @@
 use appliance_config::ValidConfig;
-use appliance_config::model::{Authentication, Connection, Name};
+use appliance_config::model::{Connection, Name, PeerProof};
 use ike::KeyName;
 
 use crate::signer::{KeySnapshots, KeyState};
@@ -75,18 +75,14 @@ pub(crate) fn inventory(config: &ValidConfig, keys: &KeySnapshots) -> Vec<Entry>
         };
         Entry {
             collection: Collection::Certificates,
-            users: users(config, |connection| own(connection) == Some(name), "certificate"),
+            users: users(config, name, own),
             name: name.clone(),
             source,
             chain,
         }
     });
     let others = config.trust.iter().map(|(name, trust)| {
-        let mut users = users(
-            config,
-            |connection| trusted(connection) == Some(name),
-            "peer/chain",
-        );
+        let mut users = users(config, name, trusted);
         if config.system.management.client_trust.as_ref() == Some(name) {
             users.push(User {
                 path: "/system/management/client_trust".to_owned(),
@@ -113,29 +109,40 @@ fn told(keys: &KeySnapshots, name: &Name) -> Vec<Vec<u8>> {
     }
 }
 
-fn users(config: &ValidConfig, uses: impl Fn(&Connection) -> bool, place: &str) -> Vec<User> {
+/// Where a connection names what, below its `authentication`.
+type Named<'c> = Vec<(&'static str, &'c Name)>;
+
+fn users(config: &ValidConfig, name: &Name, named: fn(&Connection) -> Named<'_>) -> Vec<User> {
     let connections = config.connections.iter();
-    let users = connections.filter(|(_, connection)| uses(connection));
-    users
-        .map(|(name, connection)| User {
-            path: format!("/connections/{name}/authentication/{place}"),
-            connection: connection.enabled.then(|| name.clone()),
+    let users = connections.flat_map(|(connection, settings)| {
+        let places = named(settings).into_iter().filter(|(_, found)| *found == name);
+        places.map(move |(place, _)| User {
+            path: format!("/connections/{connection}/authentication/{place}"),
+            connection: settings.enabled.then(|| connection.clone()),
         })
+    });
+    users.collect()
+}
+
+/// The names of our certificates of a connection.
+fn own(connection: &Connection) -> Named<'_> {
+    let certificates = connection.authentication.certificates();
+    let names = certificates.map(|(name, _)| name);
+    ["certificate", "transition/certificate"]
+        .into_iter()
+        .zip(names)
         .collect()
 }
 
-/// The name of our certificate, if a connection has one.
-fn own(connection: &Connection) -> Option<&Name> {
-    match &connection.authentication {
-        Authentication::PreSharedKey { .. } => None,
-        Authentication::Certificate { name, .. } => Some(name),
-    }
-}
-
-/// The name of what the peer's certificate must lead to, if it must have one.
-fn trusted(connection: &Connection) -> Option<&Name> {
-    match &connection.authentication {
-        Authentication::PreSharedKey { .. } => None,
-        Authentication::Certificate { peer, .. } => Some(&peer.trust_name),
-    }
+/// The names of what the peer's certificate must lead to, if it must have one.
+fn trusted(connection: &Connection) -> Named<'_> {
+    let authentication = &connection.authentication;
+    let now = match &authentication.remote {
+        PeerProof::PreSharedKey { .. } => None,
+        PeerProof::Certificate { peer, .. } => Some(("peer/chain", &peer.trust_name)),
+    };
+    let transition = authentication.transition.as_ref();
+    let next = transition.and_then(|transition| transition.trust.as_ref());
+    let next = next.map(|(name, _)| ("transition/chain", name));
+    now.into_iter().chain(next).collect()
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use appliance_config::ValidConfig;
-use appliance_config::model::{Authentication, Certificate, KeyProvider, KeyReference};
+use appliance_config::model::{Certificate, KeyProvider, KeyReference};
 use ike::{KeyName, SharedSecret};
 
 use crate::secrets::{Secrets, opens};
@@ -13,17 +13,13 @@ pub(super) fn keys(config: &ValidConfig, secrets: &Secrets) -> BTreeMap<KeyName,
         .connections
         .values()
         .filter(|connection| connection.enabled);
-    let used = enabled.filter_map(|connection| match &connection.authentication {
-        Authentication::PreSharedKey { .. } => None,
-        Authentication::Certificate {
-            name, certificate, ..
-        } => {
-            let secret = match opens(certificate) {
-                Some(name) => Some(SharedSecret(secrets.value(name)?.clone())),
-                None => None,
-            };
-            Some((KeyName(name.as_str().into()), key_spec(certificate, secret)?))
-        }
+    let certificates = enabled.flat_map(|connection| connection.authentication.certificates());
+    let used = certificates.filter_map(|(name, certificate)| {
+        let secret = match opens(certificate) {
+            Some(name) => Some(SharedSecret(secrets.value(name)?.clone())),
+            None => None,
+        };
+        Some((KeyName(name.as_str().into()), key_spec(certificate, secret)?))
     });
     used.collect()
 }

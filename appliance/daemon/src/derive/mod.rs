@@ -8,6 +8,7 @@ mod desired;
 mod engine;
 mod inventory;
 mod keys;
+mod lists;
 mod network;
 mod numbering;
 mod resting;

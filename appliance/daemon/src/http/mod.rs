@@ -20,6 +20,7 @@ mod nat;
 mod openapi;
 mod query;
 mod recording;
+mod revocation;
 mod router;
 mod secret;
 mod session;

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::gate::gate;
 use super::{
     action, audit, bgp, certificate, certificates, config, events, exchange, generation, metrics, mrt, nat,
-    openapi, recording, secret, session, status, token, trial, user, verification,
+    openapi, recording, revocation, secret, session, status, token, trial, user, verification,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -24,6 +24,7 @@ use crate::dhcp::ClientSnapshot;
 use crate::https::Https;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
+use crate::revocation::Lists;
 use crate::signer::KeySnapshots;
 
 /// What the owners let be seen, and where requests go.
@@ -41,6 +42,8 @@ pub(crate) struct Published {
     pub(crate) dhcp: watch::Receiver<Arc<BTreeMap<Name, ClientSnapshot>>>,
     /// How private keys do.
     pub(crate) keys: watch::Receiver<Arc<KeySnapshots>>,
+    /// Lists of revoked certificates.
+    pub(crate) lists: Lists,
     /// Which configuration runs.
     pub(crate) configuration: watch::Receiver<Arc<View>>,
     /// Asks for fresh counters.
@@ -80,6 +83,8 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/trust", get(certificates::trust))
         .route("/api/v1/trust/{name}", get(certificates::trust_of))
         .route("/api/v1/key-providers/{action}", post(certificates::try_provider))
+        .route("/api/v1/status/revocation-lists", get(revocation::told))
+        .route("/api/v1/revocation-lists:refresh", post(revocation::refresh))
         .route("/api/v1/status/nat", get(nat::rules))
         .route("/api/v1/explain/nat", post(nat::explain))
         .route("/api/v1/status/bgp/peers", get(bgp::all))

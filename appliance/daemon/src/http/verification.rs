@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use appliance_config::Reason;
-use appliance_config::model::X509;
+use appliance_config::model::{Crl, X509};
 use axum::Json;
 use axum::extract::{Request, State};
 use ike::CertificateReason;
-use ike::crypto::{Certificate, KeyKind, Trust};
+use ike::crypto::{Certificate, KeyKind, RevocationList, Trust};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -90,7 +90,7 @@ pub(crate) struct Verdict {
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<Fault>,
     /// What was not looked at.
-    not_asked: [&'static str; 1],
+    not_asked: Vec<&'static str>,
 }
 
 /// Which certificate is to blame, and by which rule.
@@ -125,7 +125,9 @@ pub(crate) async fn verify(
     let at = moment(asked.at.as_deref())?;
     let case = asked.case(&published)?;
     let sent: Vec<&[u8]> = case.sent.iter().map(X509::der).collect();
-    let explanation = case.trust.explain(&sent, &[], at);
+    let known = published.lists.shown.borrow().clone();
+    let lists: Vec<RevocationList> = known.values().filter_map(|known| known.list.clone()).collect();
+    let explanation = case.trust.explain(&sent, &lists, at);
     let subject = |der: &Vec<u8>| Certificate::read(der).map(|one| one.names().0);
     let fault = explanation.fault.map(|fault| Fault {
         certificate: fault.certificate,
@@ -147,7 +149,11 @@ pub(crate) async fn verify(
         at: time.map_or_else(String::new, clock::words),
         path: explanation.path.iter().filter_map(subject).collect(),
         fault,
-        not_asked: [NOT_ASKED],
+        not_asked: if lists.is_empty() {
+            vec![NOT_ASKED]
+        } else {
+            Vec::new()
+        },
     }))
 }
 
@@ -207,7 +213,7 @@ fn ours(published: &Published, running: &Running, name: &str) -> Result<Vec<X509
     Ok(chain)
 }
 
-/// What the document has in trust; lists of revoked certificates are not asked for here.
+/// What the document has in trust.
 fn of_document(running: &Running, name: &str) -> Result<Trust, Error> {
     let mut all = running.config.trust.iter();
     let found = all.find(|(known, _)| known.as_str() == name);
@@ -215,6 +221,7 @@ fn of_document(running: &Running, name: &str) -> Result<Trust, Error> {
     let revoked = trust.revoked.values().map(|print| print.octets().to_vec());
     Ok(Trust {
         revoked: revoked.collect(),
+        strict: trust.crl == Crl::Strict,
         ..believed(&trust.chain)
     })
 }

@@ -8,6 +8,7 @@ mod event;
 mod interface;
 mod key;
 mod key_trial;
+mod list;
 mod nat;
 mod nat_explanation;
 mod report;
@@ -22,6 +23,7 @@ pub(crate) use certificate::{CertificateStatus, TrustEntryStatus, certificates, 
 pub(crate) use interface::InterfaceStatus;
 pub(crate) use key::{KeyStatus, keys};
 pub(crate) use key_trial::{KeyTrialStatus, ProviderTrialStatus, RefreshStatus};
+pub(crate) use list::{ListStatus, lists};
 pub(crate) use nat::NatStatus;
 pub(crate) use nat_explanation::NatExplanation;
 pub(crate) use report::{ConnectionStatus, OutageStatus, STATES, Status, outage};

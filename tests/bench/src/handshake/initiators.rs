@@ -193,6 +193,7 @@ impl Initiators {
                     | Action::SendBy(_)
                     | Action::Resolve(..)
                     | Action::Sign(..)
+                    | Action::FetchLists(_)
                     | Action::Watch(..)
                     | Action::AskTraffic(_)
                     | Action::MoveChild { .. }

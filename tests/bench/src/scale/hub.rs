@@ -213,6 +213,7 @@ fn follow(by: End, action: Action) -> Option<(End, Input)> {
         | Action::Watch(..)
         | Action::Resolve(..)
         | Action::Sign(..)
+        | Action::FetchLists(_)
         | Action::MoveChild { .. }
         | Action::Keepalive { .. }
         | Action::Report(_) => None,

@@ -182,7 +182,11 @@ impl End {
                 let nothing = children.into_iter().map(|child| (child, 0));
                 return Outcome::Input(Input::Received(nothing.collect()));
             }
-            Action::Resolve(..) | Action::Sign(..) | Action::Keepalive { .. } | Action::Report(_) => {}
+            Action::Resolve(..)
+            | Action::Sign(..)
+            | Action::FetchLists(_)
+            | Action::Keepalive { .. }
+            | Action::Report(_) => {}
         }
         Outcome::Nothing
     }

@@ -15,8 +15,8 @@ use crate::http::secret;
 use crate::http::verification::{Verdict, Verifiable};
 use crate::status::{
     CertificateStatus, ConnectionStatus, ExplanationStatus, InterfaceStatus, KeyStatus, KeyTrialStatus,
-    NatExplanation, NatStatus, PeerStatus, ProviderTrialStatus, RefreshStatus, RoutesStatus, Status,
-    SystemStatus, TimelineStatus, TrialStatus, TrustEntryStatus,
+    ListStatus, NatExplanation, NatStatus, PeerStatus, ProviderTrialStatus, RefreshStatus, RoutesStatus,
+    Status, SystemStatus, TimelineStatus, TrialStatus, TrustEntryStatus,
 };
 
 /// Where the schemas are, and a reference to each.
@@ -47,6 +47,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<KeyTrialStatus>(&mut told);
     add::<ProviderTrialStatus>(&mut told);
     add::<RefreshStatus>(&mut told);
+    add::<ListStatus>(&mut told);
     add::<Status>(&mut told);
     add::<NatStatus>(&mut told);
     add::<NatExplanation>(&mut told);

@@ -166,6 +166,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Try who has private keys, without any key where that is possible",
     )
     .tells(Answer::Json("ProviderTrialStatus")),
+    get(
+        "/status/revocation-lists",
+        "Lists of revoked certificates by their addresses",
+    )
+    .tells(Answer::ByName("ListStatus")),
+    post(
+        "/revocation-lists:refresh",
+        "Fetch all lists of revoked certificates anew",
+    )
+    .tells(Answer::ByName("ListStatus")),
     get("/status/connections", "Connections by name")
         .asks(&["state", "limit", "after_name"])
         .tells(Answer::ByName("ConnectionStatus")),

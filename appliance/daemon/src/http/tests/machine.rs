@@ -24,6 +24,7 @@ use crate::http::{Published, serve};
 use crate::ike_owner::Command;
 use crate::journal::Pages;
 use crate::randomness::SystemRandom;
+use crate::revocation::{self, Cache};
 use crate::store::Store;
 
 /// Control and API over a state directory, and owners that do what they are told.
@@ -132,12 +133,14 @@ impl Machine {
         let (datapath, shown) = watch::channel(Arc::new(DatapathSnapshot::first(kind, String::new())));
         let (bgp, speaker) = speaking(&network, &teller);
         let keys = crate::signer::start(mpsc::channel(8).0);
+        let lists = revocation::start(mpsc::channel(8).0, Cache::new(None), teller.clone());
         let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
             datapath: shown,
             dhcp: watch::channel(Arc::default()).1,
             keys: keys.1.clone(),
+            lists,
             configuration: view.clone(),
             refresh: network,
             commands: ike,

@@ -19,6 +19,7 @@ use crate::history::Moment;
 use crate::http::{Published, router, serve};
 use crate::ike_owner::Command;
 use crate::journal::{Journal, Pages};
+use crate::revocation::Cache;
 
 struct Rig {
     directory: tempfile::TempDir,
@@ -51,6 +52,7 @@ fn start() -> Rig {
             datapath,
             dhcp: watch::channel(Arc::default()).1,
             keys: tokio::sync::watch::channel(std::sync::Arc::default()).1,
+            lists: crate::revocation::start(mpsc::channel(1).0, Cache::new(None), Teller::to_nobody()),
             configuration: watch::channel(Arc::default()).1,
             bgp: speaking(&refresh, &Teller::to_nobody()).0,
             refresh,
