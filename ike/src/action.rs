@@ -73,6 +73,8 @@ pub enum Event {
     ChildRekeyed(ConnectionName),
     /// The IKE SA was replaced before its lifetime ended.
     IkeRekeyed(ConnectionName),
+    /// Both sides proved anew who they are: a new IKE SA with children of its own took the place of the old one.
+    Reauthenticated(ConnectionName),
     /// The peer started anew: its new IKE SA takes the place of the one that the connection was up with.
     Replaced(ConnectionName),
     /// Authenticated messages of the peer come from this address now.
@@ -91,6 +93,7 @@ impl Event {
             Self::Degraded(..) => "degraded",
             Self::ChildRekeyed(_) => "child-rekeyed",
             Self::IkeRekeyed(_) => "ike-rekeyed",
+            Self::Reauthenticated(_) => "reauthenticated",
             Self::Replaced(_) => "replaced",
             Self::PeerMoved(..) => "peer-moved",
             Self::Dropped(..) => "dropped",

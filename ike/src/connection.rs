@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use crate::engine::{Engine, Task};
 use crate::standing::Standing;
 use crate::v2::child::Child;
+use crate::v2::nat::Path;
 use crate::v2::redirect::Redirection;
 use crate::v2::state::{Common, IkeSa, State};
 use crate::weak;
 use crate::{
     Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, LineSnapshot,
-    LineStanding, Outage, Reason, Settings, Side, Stage, Version,
+    LineStanding, Outage, Reason, ReauthenticationSnapshot, Settings, Side, Stage, Version,
 };
 
 /// The wait after the first failure; it doubles with each further one.
@@ -54,6 +55,7 @@ impl Engine {
                 self.out.push(Action::Report(Event::Down(name.clone(), outage)));
             }
             self.close_connection(&name, standing.sa, now);
+            self.retire(standing.renewal.sa, false, now);
         }
         for (name, wanted) in settings.connections {
             let wanted = wanted.in_pairs();
@@ -75,7 +77,7 @@ impl Engine {
             return;
         };
         let (sa, dpd_timeout) = (standing.sa, wanted.dpd_timeout);
-        standing.settings = Arc::new(wanted);
+        let before = std::mem::replace(&mut standing.settings, Arc::new(wanted));
         standing.revive();
         self.connections.insert(name.clone(), standing);
         self.adapt_v1(name, dpd_timeout);
@@ -85,6 +87,7 @@ impl Engine {
                     state.dpd_timeout = dpd_timeout;
                 }
                 self.keep(common, state);
+                self.adapt_proofs(name, &before, now);
             }
             None => self.connect(name, now),
         }
@@ -96,11 +99,13 @@ impl Engine {
         if !self.stopping
             && self.connections.get(name).is_some_and(Standing::may_initiate)
             && let Some(remote) = self.destination(name, now)
+            && let Some(settings) = self.settings_of(name)
         {
             if self.is_v1(name) {
                 self.begin_phase(name, remote, now);
             } else {
-                self.initiate(name, remote, now);
+                let local = settings.local;
+                self.initiate(name, Path { local, remote }, false, now);
             }
         }
     }
@@ -111,11 +116,10 @@ impl Engine {
         let names: Vec<_> = self.connections.standings.keys().cloned().collect();
         for name in names {
             self.unschedule(&name);
-            let sa = self
-                .connections
-                .standings
-                .get_mut(&name)
-                .and_then(|standing| standing.sa.take());
+            let standing = self.connections.standings.get_mut(&name);
+            let Some(standing) = standing else { continue };
+            let (sa, renewing) = (standing.sa.take(), std::mem::take(&mut standing.renewal).sa);
+            self.retire(renewing, false, now);
             if sa.is_some() {
                 let outage = Outage::plain(Reason::Configuration, Side::We, Stage::Established);
                 self.lost(&name, Some(outage), now);
@@ -143,9 +147,13 @@ impl Engine {
             .map(|standing| Arc::clone(&standing.settings))
     }
 
-    /// An attempt of ours is under way.
-    pub(crate) fn attempted(&mut self, name: &ConnectionName, spi: u64, now: Instant) {
+    /// An attempt of ours is under way, or one to replace what there is (`renews`).
+    pub(crate) fn attempted(&mut self, name: &ConnectionName, (spi, renews): (u64, bool), now: Instant) {
         if let Some(standing) = self.connections.standings.get_mut(name) {
+            if renews {
+                standing.renewal.sa = Some(spi);
+                return;
+            }
             standing.sa = Some(spi);
             standing.enter(ConnectionState::Connecting, now);
         }
@@ -154,7 +162,8 @@ impl Engine {
     /// Somebody said no to our attempt; it goes on, for anyone may have said so (RFC 7296 §2.21.1).
     pub(crate) fn warned(&mut self, common: &Common, outage: &Outage) {
         let name = common.connection.as_ref();
-        if let Some(standing) = name.and_then(|name| self.connections.standings.get_mut(name)) {
+        let standing = name.and_then(|name| self.connections.standings.get_mut(name));
+        if let Some(standing) = standing.filter(|standing| standing.sa == Some(common.spi)) {
             standing.outage = Some(outage.clone());
         }
     }
@@ -195,7 +204,7 @@ impl Engine {
         let name = common.connection.as_ref();
         let standing = name.and_then(|name| self.connections.standings.get_mut(name));
         if let Some(standing) = standing.filter(|standing| standing.state == ConnectionState::Up) {
-            standing.outage = None;
+            standing.outage.clone_from(&standing.renewal.outage);
         }
     }
 
@@ -212,7 +221,7 @@ impl Engine {
         if let Some(standing) = self.connections.standings.get_mut(&name)
             && standing.state == ConnectionState::Up
         {
-            standing.outage = None;
+            standing.outage.clone_from(&standing.renewal.outage);
             self.out.push(Action::Report(event(name)));
         }
     }
@@ -227,7 +236,19 @@ impl Engine {
         };
         if standing.sa == Some(common.spi) {
             standing.sa = None;
-            self.lost(&name, outage, now);
+            match standing.renewal.sa.take() {
+                Some(heir) => self.succeeded_by(&name, heir, outage, now),
+                None => self.lost(&name, outage, now),
+            }
+        } else if standing.renewal.sa.take_if(|spi| *spi == common.spi).is_some() {
+            self.not_renewed((&name, common.initiator), outage, now);
+        }
+    }
+
+    /// The datapath carries no child of a new IKE SA of the peer.
+    pub(crate) fn lost_child(&mut self, common: &Common, outage: Outage, now: Instant) {
+        if let Some(name) = common.connection.clone().filter(|_| !self.renews(common)) {
+            self.lost(&name, Some(outage), now);
         }
     }
 
@@ -311,6 +332,9 @@ impl Engine {
     /// A new IKE SA of the peer takes the place of what the connection has.
     pub(crate) fn replace(&mut self, name: &ConnectionName, spi: u64, now: Instant) -> Option<u64> {
         self.unschedule(name);
+        let renewal = self.connections.standings.get_mut(name)?;
+        let renewing = std::mem::take(&mut renewal.renewal).sa;
+        self.retire(renewing, false, now);
         let standing = self.connections.standings.get_mut(name)?;
         if standing.state == ConnectionState::Up {
             self.out.push(Action::Report(Event::Replaced(name.clone())));
@@ -326,9 +350,9 @@ impl Engine {
 
     /// An IKE SA took the place of another of the same connection by a rekey.
     pub(crate) fn succeeded(&mut self, name: &ConnectionName, from: u64, to: u64) {
-        let standing = self.connections.standings.get_mut(name);
-        if let Some(standing) = standing.filter(|standing| standing.sa == Some(from)) {
-            standing.sa = Some(to);
+        if let Some(standing) = self.connections.standings.get_mut(name) {
+            let sas = standing.sa.iter_mut().chain(&mut standing.renewal.sa);
+            sas.filter(|sa| **sa == from).for_each(|sa| *sa = to);
         }
     }
 
@@ -337,14 +361,13 @@ impl Engine {
     /// Where both started at once, the SA whose initiator drew the larger nonce stays; the other's responder
     /// refuses it with TEMPORARY_FAILURE, or its initiator abandons it. In every other case the newer stays.
     pub(crate) fn rival_wins(&self, name: &ConnectionName, newer: &Common, nonce: &[u8]) -> bool {
-        let rival = self
-            .connections
-            .get(name)
-            .and_then(|standing| self.sas.get(&standing.sa?));
-        let Some(rival) = rival.filter(|rival| rival.common.initiator) else {
-            return false;
-        };
-        match &rival.state {
+        let standing = self.connections.get(name);
+        let sas = standing
+            .into_iter()
+            .flat_map(|standing| [standing.sa, standing.renewal.sa]);
+        let rivals = sas.filter_map(|spi| self.sas.get(&spi?));
+        let mut rivals = rivals.filter(|rival| rival.common.initiator);
+        rivals.any(|rival| match &rival.state {
             State::AuthSigning(state) => state.agreement.initiator_nonce.as_slice() > nonce,
             State::AuthSent(state) => state.agreement.initiator_nonce.as_slice() > nonce,
             State::Established(state) => newer.begun <= state.since && *state.initiator_nonce > *nonce,
@@ -355,7 +378,7 @@ impl Engine {
             | State::Answering(_)
             | State::Refused(_)
             | State::Closing(_) => false,
-        }
+        })
     }
 
     /// One connection, for status.
@@ -380,6 +403,11 @@ impl Engine {
                 since: standing.since,
                 outage: standing.outage.clone().or_else(|| amiss.cloned()),
                 ike: sa.map(IkeSa::snapshot),
+                reauthentication: ReauthenticationSnapshot {
+                    due: established.and_then(|sa| sa.proofs.due),
+                    under_way: standing.renewal.sa.is_some(),
+                    outage: standing.renewal.outage.clone(),
+                },
                 children: carried().filter_map(Child::snapshot).collect(),
                 lines,
             }

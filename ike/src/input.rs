@@ -59,6 +59,9 @@ pub enum Input {
     RekeyChild(ConnectionName),
     /// Replace the IKE SA of this connection now, as at the end of its lifetime.
     RekeyIke(ConnectionName),
+    /// Make a new IKE SA in the place of the one that this connection runs on, in which both sides prove anew who they are, with
+    /// children of its own; the old one goes when they carry its traffic (RFC 7296 §2.8.3).
+    Reauthenticate(ConnectionName),
     /// Close every SA with a Delete and start none.
     Shutdown,
     /// The deadline passed.

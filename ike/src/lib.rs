@@ -55,5 +55,5 @@ pub use settings::{
 };
 pub use snapshot::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, LineSnapshot,
-    LineStanding, Snapshot, WeakAlgorithm,
+    LineStanding, ReauthenticationSnapshot, Snapshot, WeakAlgorithm,
 };

@@ -44,9 +44,12 @@ impl Engine {
 
     /// Closes a connection for this reason, and tries it again as after any other.
     pub(crate) fn close_with(&mut self, name: &ConnectionName, outage: Outage, now: Instant) {
-        let standing = self.connections.standings.get_mut(name);
-        let sa = standing.and_then(|standing| standing.sa.take());
+        let Some(standing) = self.connections.standings.get_mut(name) else {
+            return;
+        };
+        let (sa, renewing) = (standing.sa.take(), std::mem::take(&mut standing.renewal).sa);
         self.lost(name, Some(outage), now);
         self.close_connection(name, sa, now);
+        self.retire(renewing, false, now);
     }
 }

@@ -68,6 +68,12 @@ pub struct Connection {
     pub dpd_timeout: Duration,
     /// How long an IKE SA may live; it is replaced when between eight and nine tenths of this have passed.
     pub ike_lifetime: Duration,
+    /// How long both sides believe what they proved: a new IKE SA takes the place of the old one, make before break, when
+    /// between eight and nine tenths of this have passed (RFC 7296 §2.8.3); `None` for ever, unless the peer says how long
+    /// (RFC 4478).
+    pub reauthentication: Option<Duration>,
+    /// The same at once where the certificate changes by which we prove who we are.
+    pub reauthenticate_on_renewal: bool,
     /// How long a Child SA may live; it is replaced as an IKE SA is.
     pub child_lifetime: Duration,
     /// How many octets one direction of a Child SA may carry; `None` for as many as its algorithm bears.
@@ -121,6 +127,8 @@ impl Connection {
             fragment_size: Self::FRAGMENT_SIZE,
             dpd_timeout: Duration::from_secs(45),
             ike_lifetime: Self::IKE_LIFETIME,
+            reauthentication: None,
+            reauthenticate_on_renewal: true,
             child_lifetime: Self::CHILD_LIFETIME,
             child_octets: None,
             child_packets: None,
@@ -133,6 +141,8 @@ impl Connection {
             mode: other.mode,
             dpd_timeout: other.dpd_timeout,
             authentication: other.authentication.clone(),
+            reauthentication: other.reauthentication,
+            reauthenticate_on_renewal: other.reauthenticate_on_renewal,
             ..self.clone()
         };
         alike == *other && self.authentication.is_served_by(&other.authentication)

@@ -27,12 +27,25 @@ pub struct ConnectionSnapshot {
     pub outage: Option<Outage>,
     /// The IKE SA that carries or will carry the connection.
     pub ike: Option<IkeSnapshot>,
+    /// Whether and when both sides prove anew who they are.
+    pub reauthentication: ReauthenticationSnapshot,
     /// Its Child SAs.
     pub children: Vec<ChildSnapshot>,
     /// The weak algorithms that it uses or may use, those in use first.
     pub weak: Vec<WeakAlgorithm>,
     /// Its selector lines, as configured.
     pub lines: Vec<LineSnapshot>,
+}
+
+/// A new IKE SA in the place of the one that a connection runs on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReauthenticationSnapshot {
+    /// When we begin; `None` if nobody asks for it.
+    pub due: Option<Instant>,
+    /// Either side has begun; both IKE SAs may be there.
+    pub under_way: bool,
+    /// Why our last attempt came to nothing; it is tried again.
+    pub outage: Option<Outage>,
 }
 
 /// One selector line of a connection.

@@ -8,11 +8,13 @@ use std::time::Instant;
 use crate::candidates::Places;
 use crate::contact::Contacts;
 use crate::resolution::Resolution;
+use crate::v2::reauthentication::Renewal;
 use crate::v2::redirect::Redirection;
 use crate::watch::Watch;
 use crate::{Connection, ConnectionName, ConnectionState, Outage, Reason, Side, Stage};
 
-/// One configured connection. It has at most one IKE SA; those on their way out do not count.
+/// One configured connection. It runs on at most one IKE SA, and another one may be about to replace that; those on their
+/// way out do not count.
 pub(crate) struct Standing {
     pub(crate) settings: Arc<Connection>,
     pub(crate) state: ConnectionState,
@@ -20,6 +22,8 @@ pub(crate) struct Standing {
     pub(crate) outage: Option<Outage>,
     /// The IKE SA that carries or will carry it.
     pub(crate) sa: Option<u64>,
+    /// What is to replace that.
+    pub(crate) renewal: Renewal,
     pub(crate) failures: u32,
     pub(crate) retry: Option<Instant>,
     /// What the datapath watches.
@@ -52,6 +56,7 @@ impl Standing {
             since: now,
             outage,
             sa: None,
+            renewal: Renewal::default(),
             failures: 0,
             retry: None,
             watch: Watch::default(),

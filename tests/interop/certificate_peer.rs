@@ -8,41 +8,9 @@ use system_tests::lab::sites::Sites;
 use system_tests::lab::traffic::Ping;
 use system_tests::lab::wait;
 use system_tests::peer::causeway::SOON;
-use system_tests::peer::credentials::Credentials;
+use system_tests::peer::credentials::{Credentials, Issuers};
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::tunnel::{Datapath, Tunnel};
-
-/// A root, an intermediate below it, and a certificate of each gateway.
-struct Issuers {
-    root: Issued,
-    middle: Issued,
-    near: Issued,
-    far: Issued,
-}
-
-impl Issuers {
-    fn with(key: Key) -> Self {
-        let keyed = |wanted: Wanted| Wanted { key, ..wanted };
-        let root = Issued::root(&keyed(Wanted::authority("Lab root", 1))).unwrap();
-        let middle = root.issue(&keyed(Wanted::authority("Lab middle", 0))).unwrap();
-        let near = middle.issue(&keyed(Wanted::leaf("gw-a"))).unwrap();
-        let far = middle.issue(&keyed(Wanted::leaf("gw-b"))).unwrap();
-        Self {
-            root,
-            middle,
-            near,
-            far,
-        }
-    }
-
-    /// What the gateway that starts has, and what the one that answers has.
-    fn credentials(&self) -> [Credentials; 2] {
-        [
-            Credentials::new(&self.near, &self.root),
-            Credentials::new(&self.far, &self.root),
-        ]
-    }
-}
 
 /// Two gateways, of which the near one starts. Fields are dropped in this order.
 struct Peers {
@@ -120,12 +88,16 @@ const RSA: &str = "RSA_EMSA_PKCS1_SHA2_256 successful";
 
 #[test]
 fn rsa_with_method_14_comes_up() {
-    comes_up(Issuers::with(Key::Rsa2048).credentials(), [RSA; 2], as_they_are);
+    comes_up(
+        Issuers::with(Key::Rsa2048).unwrap().credentials(),
+        [RSA; 2],
+        as_they_are,
+    );
 }
 
 #[test]
 fn another_root_is_refused() {
-    let issuers = Issuers::with(Key::Rsa2048);
+    let issuers = Issuers::with(Key::Rsa2048).unwrap();
     let [near, mut far] = issuers.credentials();
     far.roots = vec![Issued::root(&Wanted::authority("Another root", 1)).unwrap()];
     is_refused([near, far], "no trusted RSA public key found", as_they_are);
@@ -139,7 +111,7 @@ fn methods_of_before_come_up() {
         (Key::P256, "ECDSA-256 signature successful"),
         (Key::P384, "ECDSA-384 signature successful"),
     ] {
-        let [mut near, far] = Issuers::with(key).credentials();
+        let [mut near, far] = Issuers::with(key).unwrap().credentials();
         near.signature_authentication = false;
         comes_up([near, far], [proof; 2], as_they_are);
     }
@@ -147,12 +119,12 @@ fn methods_of_before_come_up() {
 
 #[test]
 fn a_scheme_is_chosen_and_asked_for() {
-    let [mut near, mut far] = Issuers::with(Key::Rsa2048).credentials();
+    let [mut near, mut far] = Issuers::with(Key::Rsa2048).unwrap().credentials();
     (near.signs, far.signs) = ("ike:rsa/pss-sha384", "rsa-sha512");
     (near.takes, far.takes) = ("ike:rsa-sha512", "ike:rsa/pss-sha384");
     let proofs = ["RSA_EMSA_PSS_SHA2_384", "RSA_EMSA_PKCS1_SHA2_512 successful"];
     comes_up([near, far], proofs, as_they_are);
-    let [near, mut far] = Issuers::with(Key::P256).credentials();
+    let [near, mut far] = Issuers::with(Key::P256).unwrap().credentials();
     far.takes = "ike:ecdsa-sha384";
     is_refused(
         [near, far],
@@ -164,7 +136,7 @@ fn a_scheme_is_chosen_and_asked_for() {
 /// A subject of several parts; the name of a host, an address, a mailbox; and none that the certificate does not have.
 #[test]
 fn identities_are_subjects_or_names_beside_them() {
-    let mut issuers = Issuers::with(Key::P256);
+    let mut issuers = Issuers::with(Key::P256).unwrap();
     let named = Wanted {
         subject: vec![
             (DnType::CommonName, "gw-a"),
@@ -194,7 +166,7 @@ fn identities_are_subjects_or_names_beside_them() {
 
 #[test]
 fn one_side_has_a_certificate_and_the_other_the_pre_shared_key() {
-    let [mut near, mut far] = Issuers::with(Key::P256).credentials();
+    let [mut near, mut far] = Issuers::with(Key::P256).unwrap().credentials();
     (near.own, far.roots) = (None, Vec::new());
     let proofs = ["pre-shared key", "ECDSA_WITH_SHA256_DER successful"];
     comes_up([near, far], proofs, as_they_are);
@@ -202,7 +174,7 @@ fn one_side_has_a_certificate_and_the_other_the_pre_shared_key() {
 
 #[test]
 fn what_is_revoked_or_may_be_is_refused() {
-    let issuers = Issuers::with(Key::P256);
+    let issuers = Issuers::with(Key::P256).unwrap();
     let lists = |revoked: &[&Issued]| {
         vec![
             issuers.middle.revoke(revoked).unwrap(),
@@ -228,7 +200,7 @@ fn what_is_revoked_or_may_be_is_refused() {
 #[test]
 fn broken_chains_are_refused() {
     let refused = |change: &dyn Fn(&mut Issuers), because| {
-        let mut issuers = Issuers::with(Key::P256);
+        let mut issuers = Issuers::with(Key::P256).unwrap();
         // So that the far side has no intermediate of its own that helps.
         let far = Wanted {
             key: Key::P256,

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use system_tests::lab::pki::{Issued, Key, Name, Revocations, Wanted};
 use system_tests::lab::process::Process;
@@ -15,52 +17,21 @@ use system_tests::lab::traffic::Ping;
 use system_tests::lab::wait;
 use system_tests::peer::api::Api;
 use system_tests::peer::causeway::{Causeway, Document, SOON, document};
-use system_tests::peer::credentials::Credentials;
+use system_tests::peer::credentials::{Credentials, Issuers};
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::tunnel::{Datapath, Tunnel};
 
-/// A root, an intermediate below it, and a certificate of Causeway and of strongSwan.
-struct Issuers {
-    root: Issued,
-    middle: Issued,
-    near: Issued,
-    far: Issued,
-}
-
-impl Issuers {
-    fn with(key: Key) -> Self {
-        let keyed = |wanted: Wanted| Wanted { key, ..wanted };
-        let root = Issued::root(&keyed(Wanted::authority("Lab root", 1))).unwrap();
-        let middle = root.issue(&keyed(Wanted::authority("Lab middle", 0))).unwrap();
-        let near = middle.issue(&keyed(Wanted::leaf("gw-a"))).unwrap();
-        let far = middle.issue(&keyed(Wanted::leaf("gw-b"))).unwrap();
-        Self {
-            root,
-            middle,
-            near,
-            far,
-        }
-    }
-
-    fn credentials(&self) -> [Credentials; 2] {
-        [
-            Credentials::new(&self.near, &self.root),
-            Credentials::new(&self.far, &self.root),
-        ]
-    }
-}
-
 /// Causeway, strongSwan and their networks. Fields are dropped in this order.
-struct Peers {
-    near: Causeway,
-    far: StrongSwan,
-    document: Document,
-    sites: Sites,
-    run: Run,
+pub(crate) struct Peers {
+    pub(crate) near: Causeway,
+    pub(crate) far: StrongSwan,
+    pub(crate) document: Document,
+    pub(crate) sites: Sites,
+    pub(crate) run: Run,
 }
 
 /// Neither starts by itself but Causeway, if `change` does not say otherwise.
-fn peers([near, far]: [Credentials; 2], change: impl Fn(&mut Tunnel, &mut Tunnel)) -> Peers {
+pub(crate) fn peers([near, far]: [Credentials; 2], change: impl Fn(&mut Tunnel, &mut Tunnel)) -> Peers {
     let run = Run::new().unwrap();
     let sites = Sites::new(&run).unwrap();
     let datapath = Datapath::of_this_run().unwrap();
@@ -99,7 +70,7 @@ impl Peers {
     }
 
     /// How the key of a certificate does.
-    fn key(&self, name: &str) -> Value {
+    pub(crate) fn key(&self, name: &str) -> Value {
         let mut api = Api::connect(&self.near.socket()).unwrap();
         api.ask("GET", &format!("/status/keys/{name}"), "").unwrap()
     }
@@ -116,7 +87,7 @@ fn every_method_comes_up_from_either_side() {
         (Key::P384, false, "ECDSA-384 signature successful"),
     ] {
         for causeway_starts in [true, false] {
-            let [near, mut far] = Issuers::with(key).credentials();
+            let [near, mut far] = Issuers::with(key).unwrap().credentials();
             far.signature_authentication = digital;
             let peers = peers([near, far], |a, _| {
                 a.mode = if causeway_starts {
@@ -146,7 +117,7 @@ fn every_method_comes_up_from_either_side() {
 /// Causeway expects gw-b, and tells this reason and whose fault it is once what both sides prove themselves by is altered like
 /// this.
 fn is_refused(reason: &str, side: &str, change: impl Fn(&Issuers, &mut Credentials, &mut Credentials)) {
-    let issuers = Issuers::with(Key::P256);
+    let issuers = Issuers::with(Key::P256).unwrap();
     let [mut near, mut far] = issuers.credentials();
     change(&issuers, &mut near, &mut far);
     let peers = peers([near, far], |a, _| a.remote_id = "CN=gw-b".to_owned());
@@ -342,7 +313,7 @@ fn each_side_may_prove_itself_in_its_own_way() {
 /// RFC 4945 §3.1: names beside the subject, of both sides.
 #[test]
 fn names_beside_the_subject_are_believed() {
-    let mut issuers = Issuers::with(Key::P256);
+    let mut issuers = Issuers::with(Key::P256).unwrap();
     let named = |subject, name| Wanted {
         names: vec![Name::Dns(name)],
         key: Key::P256,
@@ -357,49 +328,6 @@ fn names_beside_the_subject_are_believed() {
     peers.carries();
 }
 
-/// A new certificate with a new key is committed while packets pass: none is lost, and the next authentication has it.
-#[test]
-fn a_certificate_is_replaced_without_a_lost_packet() {
-    let issuers = Issuers::with(Key::P256);
-    let peers = peers(issuers.credentials(), |_, _| ());
-    peers.near.wait_for("peer", "up").unwrap();
-    let ping = peers.ping();
-    ping.wait_for(5, SOON).unwrap();
-    let before = peers.near.connection("peer").unwrap();
-    let next = issuers
-        .middle
-        .issue(&Wanted {
-            key: Key::P384,
-            ..Wanted::leaf("gw-a")
-        })
-        .unwrap();
-    let mut api = Api::connect(&peers.near.socket()).unwrap();
-    api.ask("PUT", "/secrets/key-next", &next.key_pem()).unwrap();
-    let mut document = peers.document.json.clone();
-    document["certificates"]["next"] = json!({
-        "key": { "provider": "files", "reference": "key-next" },
-        "chain": [next.pem(), issuers.middle.pem()]
-    });
-    document["connections"]["peer"]["authentication"]["certificate"] = json!("next");
-    peers.near.commit(&document, &[]).unwrap();
-    peers.near.rekey("peer", false).unwrap();
-    ping.wait_for(25, SOON).unwrap();
-    assert_eq!(ping.finish().lost, 0);
-    let after = peers.near.connection("peer").unwrap();
-    assert_eq!(
-        after["ike"]["initiator_spi"], before["ike"]["initiator_spi"],
-        "{after}"
-    );
-    peers.near.causeway(&["reset", "peer"]).unwrap();
-    wait::until("the new certificate to be used", SOON, || {
-        let key = peers.key("next");
-        anyhow::ensure!(key["signed"] == 1, "{key}");
-        Ok(())
-    })
-    .unwrap();
-    peers.carries();
-}
-
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -407,11 +335,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(below).collect()
 }
 
-/// The key has signed; it is neither in the store, nor in the log, nor in anything that the API tells.
+/// The key has signed; it is neither in the store, nor in the log, nor in anything that the API tells, and where the daemon ends by
+/// a fault it leaves no memory behind.
 #[test]
 fn no_octet_of_a_private_key_is_left_in_the_open() {
-    let issuers = Issuers::with(Key::Rsa2048);
-    let peers = peers(issuers.credentials(), |_, _| ());
+    let issuers = Issuers::with(Key::Rsa2048).unwrap();
+    let mut peers = peers(issuers.credentials(), |_, _| ());
     peers.carries();
     let pem = issuers.near.key_pem();
     let line = pem.lines().nth(5).unwrap().to_owned();
@@ -441,5 +370,17 @@ fn no_octet_of_a_private_key_is_left_in_the_open() {
     for path in ["/config", "/status", "/status/keys", "/secrets"] {
         let told = api.ask("GET", path, "").unwrap().to_string();
         assert!(!is_open(told.as_bytes()), "{path}");
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", peers.near.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+    let words: Vec<_> = core.unwrap().split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "it may leave its memory in a file");
+    let status = peers.near.abort().unwrap();
+    assert_eq!(
+        (status.signal(), status.core_dumped()),
+        (Some(Signal::SIGABRT as i32), false)
+    );
+    for file in files(&state) {
+        assert!(!is_open(&fs::read(&file).unwrap()), "{}", file.display());
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
+use system_tests::lab::namespace::Namespace;
 use system_tests::lab::pki::{Issued, Key, Wanted};
+use system_tests::lab::process::Process;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
 use system_tests::lab::traffic::Ping;
@@ -21,12 +23,15 @@ use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::tunnel::{Datapath, Tunnel};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+/// That of TPMs.
+const TPM_MODULE: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so";
 const PIN: &str = "4711";
 
 /// Where Causeway and strongSwan are to be, with a certificate each; strongSwan runs.
 struct Scene {
     far: StrongSwan,
     near: Issued,
+    root: Issued,
     document: Document,
     sites: Sites,
     datapath: Datapath,
@@ -58,6 +63,7 @@ impl Scene {
         Self {
             far,
             near,
+            root,
             document,
             sites,
             datapath,
@@ -160,6 +166,165 @@ fn a_token_signs() {
         assert_eq!(self::key(&gateway).unwrap()["place"], "token");
         assert!(!gateway.log().contains(PIN), "the PIN is in the log");
     }
+}
+
+/// A token is pulled while packets pass: the tunnel stays, and why no new proof is given is told. Once it is back the next
+/// authentication has it.
+#[test]
+fn a_pulled_token_takes_nothing_down() {
+    let scene = Scene::new(Key::P256);
+    let near = scene.near.clone();
+    let provider = json!({ "kind": "pkcs11", "module": MODULE, "pin": "pin" });
+    let mut scene = scene.with_key(provider, "pkcs11:token=branch;object=edge", &[&near]);
+    scene.document.secrets.push(("pin".to_owned(), PIN.to_owned()));
+    let gateway = scene.start(|state| token(state, &near));
+    scene.carries(&gateway);
+    let state = scene
+        .run
+        .folder()
+        .join(scene.sites.a.gateway.name())
+        .join("state");
+    let (tokens, away) = (state.join("tokens"), state.join("away"));
+    let every = Duration::from_millis(20);
+    let ping = Ping::start(&scene.sites.a.host, scene.sites.b.host_address, every).unwrap();
+    fs::rename(&tokens, &away).unwrap();
+    fs::create_dir(&tokens).unwrap();
+    gateway.causeway(&["reauthenticate", "peer"]).unwrap();
+    wait_for_key(&gateway, "failed", "token-missing");
+    let told = gateway.connection("peer").unwrap();
+    assert_eq!(
+        (&told["state"], &told["reauthentication"]["outage"]["reason"]),
+        (&json!("up"), &json!("token-missing")),
+        "{told}"
+    );
+    gateway.rekey("peer", true).unwrap();
+    gateway.rekey("peer", false).unwrap();
+    ping.wait_for(25, SOON).unwrap();
+    fs::remove_dir(&tokens).unwrap();
+    fs::rename(&away, &tokens).unwrap();
+    wait::until("new proofs", SOON, || {
+        let told = gateway.connection("peer")?;
+        ensure!(
+            told["reauthentication"]["outage"].is_null() && told["outage"].is_null(),
+            "{told}"
+        );
+        Ok(())
+    })
+    .unwrap();
+    wait_for_key(&gateway, "ready", "");
+    ping.wait_for(25, SOON).unwrap();
+    assert_eq!(ping.finish().lost, 0);
+    assert_eq!(key(&gateway).unwrap()["signed"], 2);
+}
+
+/// A TPM 2.0 in software, which the module of TPMs reaches inside a gateway; the key is made there and never leaves it.
+struct Tpm {
+    _process: Process,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Tpm {
+    /// With a token `tpm` that has a key on P-256 called `edge`, and the public half of that in DER.
+    fn start(gateway: &Namespace, state: &Path) -> (Self, Vec<u8>) {
+        let folder = state.join("tpm");
+        fs::create_dir_all(&folder).unwrap();
+        let mut swtpm = Command::new("swtpm");
+        swtpm.args([
+            "socket",
+            "--tpm2",
+            "--flags",
+            "not-need-init,startup-clear",
+            "--tpmstate",
+        ]);
+        swtpm.arg(format!("dir={}", folder.display()));
+        for (what, port) in [("--server", 2321), ("--ctrl", 2322)] {
+            swtpm.args([what, &format!("type=tcp,port={port},bindaddr=127.0.0.1")]);
+        }
+        let process = gateway.spawn("swtpm", &mut swtpm).unwrap();
+        let tpm = Self {
+            _process: process,
+            environment: vec![
+                ("TPM2_PKCS11_TCTI", "swtpm:host=127.0.0.1,port=2321".to_owned()),
+                ("TPM2_PKCS11_STORE", folder.to_string_lossy().into_owned()),
+                ("TPM2_PKCS11_LOG_LEVEL", "0".to_owned()),
+            ],
+        };
+        let officer = ["--so-pin", "81581511"];
+        let begin = [
+            &["--init-token", "--slot-index", "0", "--label", "tpm"][..],
+            &officer,
+        ]
+        .concat();
+        wait::until("the TPM", SOON, || tpm.tool(gateway, &begin)).unwrap();
+        let pin = [
+            "--token-label",
+            "tpm",
+            "--login",
+            "--login-type",
+            "so",
+            "--init-pin",
+            "--pin",
+            PIN,
+        ];
+        tpm.tool(gateway, &[&pin[..], &officer].concat()).unwrap();
+        let login = ["--token-label", "tpm", "--login", "--pin", PIN];
+        let make = [
+            "--keypairgen",
+            "--key-type",
+            "EC:prime256v1",
+            "--label",
+            "edge",
+            "--id",
+            "01",
+        ];
+        tpm.tool(gateway, &[&login[..], &make].concat()).unwrap();
+        let file = folder.join("public.der");
+        let name = file.to_string_lossy();
+        let read = ["--read-object", "--type", "pubkey", "--id", "01", "-o", &name];
+        tpm.tool(gateway, &[&login[..], &read].concat()).unwrap();
+        (tpm, fs::read(file).unwrap())
+    }
+
+    fn tool(&self, gateway: &Namespace, arguments: &[&str]) -> Result<()> {
+        let mut tool = Command::new("pkcs11-tool");
+        tool.args(["--module", TPM_MODULE]).args(arguments);
+        tool.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let output = gateway.output(&mut tool)?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+}
+
+/// The key was made in a TPM, whose owner has issued a certificate for it; nobody has ever seen it.
+#[test]
+fn a_tpm_signs() {
+    let scene = Scene::new(Key::P256);
+    let gateway = scene.sites.a.gateway.clone();
+    gateway.ip(&["link set lo up"]).unwrap();
+    let state = scene.run.folder().join(gateway.name()).join("state");
+    let (tpm, public_key) = Tpm::start(&gateway, &state);
+    let certificate = scene.root.certify(&Wanted::leaf("gw-a"), &public_key).unwrap();
+    let provider = json!({ "kind": "pkcs11", "module": TPM_MODULE, "pin": "pin" });
+    let mut scene = scene.with_key(provider, "pkcs11:token=tpm;object=edge", &[]);
+    scene.document.json["certificates"]["peer"]["chain"] = json!([certificate]);
+    scene.document.secrets.push(("pin".to_owned(), PIN.to_owned()));
+    let environment = tpm.environment.clone();
+    let gateway = scene.start(|_| Ok(environment));
+    scene.carries(&gateway);
+    gateway.causeway(&["reauthenticate", "peer"]).unwrap();
+    wait::until("two signatures", SOON, || {
+        let key = key(&gateway)?;
+        ensure!(
+            (&key["place"], &key["signed"]) == (&json!("token"), &json!(2)),
+            "{key}"
+        );
+        Ok(())
+    })
+    .unwrap();
 }
 
 /// The vault signs, reached by the managed identity of the machine. Its certificate stands in no document; while it refuses, why

@@ -51,6 +51,7 @@ mod refusal;
 mod rekey;
 mod reload;
 mod restart;
+mod rotation;
 mod several;
 mod suites;
 mod ten;

@@ -117,6 +117,12 @@ enum Request {
         #[arg(long)]
         ike: bool,
     },
+    /// Have both sides of a connection prove anew who they are, as with a new certificate; its traffic flows on.
+    Reauthenticate {
+        /// The connection.
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::connections))]
+        name: String,
+    },
     /// Show BGP sessions and routes, and begin sessions anew.
     #[command(subcommand)]
     Bgp(bgp::Command),
@@ -214,6 +220,7 @@ fn run(target: Target, request: Request, json: bool) -> Done {
         Request::Reset { name } => connection::ask(client, &name, "reset"),
         Request::Rekey { name, ike: false } => connection::ask(client, &name, "rekey"),
         Request::Rekey { name, ike: true } => connection::ask(client, &name, "rekey-ike"),
+        Request::Reauthenticate { name } => connection::ask(client, &name, "reauthenticate"),
         Request::Config(command) => config::run(client, command),
         Request::Bgp(command) => bgp::run(client, &command, json),
         Request::Nat(wanted) => nat::run(client, &wanted),

@@ -1,7 +1,7 @@
 use crate::events;
 use crate::status::{
-    ChildSa, Configuration, Connection, IkeSa, Line, LineState, Notice, Outage, Refusal, Side, State, Status,
-    Warning, Weak,
+    ChildSa, Configuration, Connection, IkeSa, Line, LineState, Notice, Outage, Reauthentication, Refusal,
+    Side, State, Status, Warning, Weak,
 };
 
 /// So many of the last events are shown with a connection.
@@ -147,6 +147,7 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
         if !ike.extensions.is_empty() {
             push(&mut text, &format!("  with     {}", ike.extensions.join(", ")));
         }
+        push_proofs(&mut text, &connection.reauthentication);
     }
     for child in &connection.children {
         push_child(&mut text, child);
@@ -182,6 +183,15 @@ fn push_warnings(text: &mut String, warnings: &[Warning]) {
             &format!("  warning  {reason}: {subject} ({place}) ends {not_after}"),
         );
         push(text, &format!("  do next  {next_step}"));
+    }
+}
+
+/// When both sides prove anew who they are.
+fn push_proofs(text: &mut String, proofs: &Reauthentication) {
+    match (proofs.under_way, proofs.due_in_s) {
+        (true, _) => push(text, "  proofs   being given anew"),
+        (false, Some(due)) => push(text, &format!("  proofs   to be given anew in {}", duration(due))),
+        (false, None) => {}
     }
 }
 

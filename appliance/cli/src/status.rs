@@ -106,6 +106,8 @@ pub(crate) struct Connection {
     pub(crate) bgp: Option<String>,
     pub(crate) ike: Option<IkeSa>,
     #[serde(default)]
+    pub(crate) reauthentication: Reauthentication,
+    #[serde(default)]
     pub(crate) children: Vec<ChildSa>,
     #[serde(default)]
     pub(crate) lines: Vec<Line>,
@@ -214,6 +216,14 @@ pub(crate) struct IkeSa {
     pub(crate) nat_remote: bool,
     #[serde(default)]
     pub(crate) extensions: Vec<String>,
+}
+
+/// Whether and when both sides prove anew who they are.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Reauthentication {
+    pub(crate) due_in_s: Option<u64>,
+    #[serde(default)]
+    pub(crate) under_way: bool,
 }
 
 /// A Child SA of a connection.

@@ -81,6 +81,7 @@ fn what_is_asked_for_a_connection_reaches_the_daemon() {
         (&["connect", "to-b"][..], "connect"),
         (&["rekey", "to-b"], "rekey"),
         (&["rekey", "to-b", "--ike"], "rekey-ike"),
+        (&["reauthenticate", "to-b"], "reauthenticate"),
         (&["disconnect", "to-b"], "disconnect"),
         (&["reset", "to-b"], "reset"),
     ] {

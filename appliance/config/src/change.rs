@@ -66,6 +66,7 @@ fn agree(old: &Connection, new: &Connection) -> bool {
     let mut alike = new.clone();
     alike.mode = old.mode;
     alike.dpd_timeout = old.dpd_timeout;
+    alike.reauthentication = old.reauthentication;
     alike.mtu = old.mtu;
     if new.authentication.is_served_by(&old.authentication) {
         alike.authentication.clone_from(&old.authentication);

@@ -75,6 +75,7 @@ impl Journal {
             Event::Up(connection)
             | Event::ChildRekeyed(connection)
             | Event::IkeRekeyed(connection)
+            | Event::Reauthenticated(connection)
             | Event::Replaced(connection) => {
                 span(&connection).in_scope(|| info!("{word}"));
                 self.add(&connection, Record::new(word, None, at), at);

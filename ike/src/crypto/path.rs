@@ -8,7 +8,7 @@ use webpki::aws_lc_rs as algorithms;
 use webpki::{
     CertRevocationList, EndEntityCert, Error as PathError, ExpirationPolicy, ExtendedKeyUsageValidator,
     KeyPurposeIdIter, RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
-    anchor_from_trusted_cert,
+    VerifiedPath, anchor_from_trusted_cert,
 };
 
 use super::certificate::{Certificate, PURPOSES};
@@ -166,17 +166,10 @@ impl Trust {
         let roots = self.valid_roots(unix_s)?;
         let verify = |lists: &[&CertRevocationList<'_>], policy| {
             let revocation = revocation(lists, policy)?;
-            verified(certificate, others, (&roots, unix_s), revocation)
+            self.verified(certificate, others, (&roots, unix_s), revocation)
         };
-        let path = verified(certificate, others, (&roots, unix_s), None).map_err(|error| refused(&error))?;
-        let listed = |on_path: &&Certificate| {
-            self.revoked
-                .iter()
-                .any(|thumbprint| on_path.has_thumbprint(thumbprint))
-        };
-        if path.iter().any(|on_path| listed(&on_path)) {
-            return Err(refused(&PathError::CertRevoked));
-        }
+        let path = self.verified(certificate, others, (&roots, unix_s), None);
+        let path = path.map_err(|error| refused(&error))?;
         // A list that is forged, or that nobody can use, is none.
         let lists = lists.iter().map(RevocationList::list);
         let usable = lists.filter(|list| path.iter().any(|on_path| on_path.is_issued_by(list.issuer())));
@@ -189,6 +182,51 @@ impl Trust {
             Policy::Lenient
         };
         verify(&usable, policy).map(drop).map_err(|error| refused(&error))
+    }
+
+    /// The certificate and what leads from it to one of the roots, without that.
+    fn verified(
+        &self,
+        certificate: &Certificate,
+        others: &[CertificateDer<'_>],
+        (roots, unix_s): (&[&[u8]], u64),
+        revocation: Option<RevocationOptions<'_>>,
+    ) -> Result<Vec<Certificate>, PathError> {
+        let roots: Vec<CertificateDer<'_>> = roots.iter().map(|root| CertificateDer::from(*root)).collect();
+        let anchors = roots
+            .iter()
+            .filter_map(|root| anchor_from_trusted_cert(root).ok());
+        let anchors: Vec<TrustAnchor<'_>> = anchors.collect();
+        let der = CertificateDer::from(certificate.der());
+        let leaf = EndEntityCert::try_from(&der)?;
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(unix_s));
+        let stands = |path: &VerifiedPath<'_>| self.stands(path);
+        let stands: &dyn Fn(&VerifiedPath<'_>) -> Result<(), PathError> = &stands;
+        let path = leaf.verify_for_usage(
+            SIGNATURES,
+            &anchors,
+            others,
+            time,
+            ForIke,
+            revocation,
+            Some(stands),
+        )?;
+        let between = path.intermediate_certificates();
+        let between = between.filter_map(|found| Certificate::read(&found.der()));
+        Ok(std::iter::once(certificate.clone()).chain(between).collect())
+    }
+
+    /// Whether no thumbprint of this path is revoked. Another path may do without that certificate.
+    fn stands(&self, path: &VerifiedPath<'_>) -> Result<(), PathError> {
+        let read = |der: CertificateDer<'_>| Certificate::read(&der);
+        let mut passed = path
+            .intermediate_certificates()
+            .filter_map(|found| read(found.der()));
+        let revoked = |found: &Certificate| self.revoked.iter().any(|listed| found.has_thumbprint(listed));
+        if passed.any(|found| revoked(&found)) {
+            return Err(PathError::CertRevoked);
+        }
+        Ok(())
     }
 
     /// The lists that say whether any certificate between the first of these and its root is revoked: those of the path alone,
@@ -208,7 +246,8 @@ impl Trust {
     fn path(&self, sent: &[&[u8]], unix_s: u64) -> Option<Vec<Certificate>> {
         let leaf = Certificate::read(sent.first()?)?;
         let roots = self.valid_roots(unix_s).ok()?;
-        verified(&leaf, &self.others(sent), (&roots, unix_s), None).ok()
+        self.verified(&leaf, &self.others(sent), (&roots, unix_s), None)
+            .ok()
     }
 
     /// What may lead from the first of these certificates to a root.
@@ -284,27 +323,6 @@ enum Policy {
     Strict,
     /// Nothing.
     Lenient,
-}
-
-/// The certificate and what leads from it to one of the roots, without that.
-fn verified(
-    certificate: &Certificate,
-    others: &[CertificateDer<'_>],
-    (roots, unix_s): (&[&[u8]], u64),
-    revocation: Option<RevocationOptions<'_>>,
-) -> Result<Vec<Certificate>, PathError> {
-    let roots: Vec<CertificateDer<'_>> = roots.iter().map(|root| CertificateDer::from(*root)).collect();
-    let anchors = roots
-        .iter()
-        .filter_map(|root| anchor_from_trusted_cert(root).ok());
-    let anchors: Vec<TrustAnchor<'_>> = anchors.collect();
-    let der = CertificateDer::from(certificate.der());
-    let leaf = EndEntityCert::try_from(&der)?;
-    let time = UnixTime::since_unix_epoch(Duration::from_secs(unix_s));
-    let path = leaf.verify_for_usage(SIGNATURES, &anchors, others, time, ForIke, revocation, None)?;
-    let between = path.intermediate_certificates();
-    let between = between.filter_map(|found| Certificate::read(&found.der()));
-    Ok(std::iter::once(certificate.clone()).chain(between).collect())
 }
 
 /// How lists of revoked certificates are to be taken.

@@ -7,7 +7,10 @@ use crate::engine::Engine;
 use crate::standing::Standing;
 use crate::v2::child::Child;
 use crate::weak;
-use crate::{ChildId, ConnectionName, ConnectionSnapshot, LineSnapshot, LineStanding, Version};
+use crate::{
+    ChildId, ConnectionName, ConnectionSnapshot, LineSnapshot, LineStanding, ReauthenticationSnapshot,
+    Version,
+};
 
 impl Engine {
     /// Whether a connection speaks IKEv1.
@@ -87,6 +90,7 @@ impl Engine {
             since: standing.since,
             outage: standing.outage.clone().or_else(|| amiss.cloned()),
             ike: phase.map(Phase::snapshot),
+            reauthentication: ReauthenticationSnapshot::default(),
             children: carried().filter_map(Child::snapshot).collect(),
             lines,
         }

@@ -1,7 +1,7 @@
 //! IKE_AUTH as initiator (RFC 7296 §1.2, §2.15).
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::certificates;
 use super::channel::Unopened;
@@ -11,6 +11,7 @@ use super::lines::CHILDLESS;
 use super::mobike;
 use super::payloads::{self, Datagram};
 use super::proof::{self, Claim, Proof, Said};
+use super::proofs;
 use super::redirect;
 use super::signing::{AuthSigning, SIGNING};
 use super::state::{Closing, Common, Established, State};
@@ -33,6 +34,8 @@ pub(crate) struct AuthSent {
     /// The SPI that we offered to receive on; `None` if we asked for no child (RFC 6023).
     pub(crate) inbound: Option<u32>,
     pub(crate) request: Retransmission,
+    /// How long the peer believes our proof, as it says.
+    pub(crate) believed_for: Option<Duration>,
 }
 
 impl Agreement {
@@ -166,7 +169,8 @@ impl Engine {
         };
         let mut payloads = vec![Payload::IdentificationInitiator(proof::our_identity(&settings))];
         payloads.extend(certificates::ours(&settings));
-        if let Some(contact) = self.first_contact(&settings, common.spi) {
+        let alone = !self.renews(&common);
+        if let Some(contact) = alone.then(|| self.first_contact(&settings, common.spi)).flatten() {
             let kept = self
                 .carries_on
                 .then(|| payloads::status(notify::CARRIES_ON, Vec::new()));
@@ -191,6 +195,7 @@ impl Engine {
             agreement,
             inbound,
             request: Retransmission::new(bytes, now),
+            believed_for: None,
         };
         self.keep(common, State::AuthSent(Box::new(state)));
     }
@@ -237,6 +242,7 @@ impl Engine {
             return self.redirected_after_proof(common, *state, to, now);
         }
         common.mobility = self.mobility(&payloads, &settings);
+        state.believed_for = proofs::announced(&payloads);
         let Some(inbound) = state.inbound else {
             return self.auth_completed(common, *state, None, now);
         };
@@ -320,6 +326,9 @@ impl Engine {
             None => established.childless_until = Some(now + CHILDLESS),
         }
         self.begin_lines(&common, &mut established, &settings, now);
+        self.prove_by(&common, &mut established.proofs, &settings);
+        self.believed_for(&common, &mut established, state.believed_for);
+        self.beside(&common, &mut established, now);
         established.initiator_nonce = agreement.initiator_nonce.into();
         common
             .timers

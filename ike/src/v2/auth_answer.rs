@@ -12,6 +12,7 @@ use super::mobike;
 use super::nat::Path;
 use super::payloads::{self, Datagram};
 use super::proof::{self, Claim, Proof, Said};
+use super::proofs;
 use super::signing::AnswerSigning;
 use super::state::{Answering, Common, Established, InitAnswered, Refused, State};
 use super::timers::Timer;
@@ -289,7 +290,7 @@ impl Engine {
         ppk.iter().for_each(|ppk| channel.mix(&ppk.secret));
         (common.extensions.ppk, common.extensions.childless) = (ppk.is_some(), false);
         self.half_open.remove(common.spi);
-        (common.path, common.proved, common.connection) = (path, identity, Some(name.clone()));
+        (common.path, common.proved, common.connection) = (path, identity, Some(name));
         common.shown = certificates::shown(payloads, &settings);
         common.timers.set(Timer::Expiry, Some(now + child::PATIENCE));
         let mut proof = vec![Payload::IdentificationResponder(proof::our_identity(&settings))];
@@ -297,6 +298,7 @@ impl Engine {
         proof.extend(certificates::ours(&settings).into_iter().chain(proofs));
         proof.extend(ppk.map(|_| proof::confirmation()));
         proof.extend(self.first_contact(&settings, common.spi));
+        proof.extend(proofs::announcement(&settings));
         common.mobility = self.mobility(payloads, &settings);
         if common.mobility.is_some() {
             proof.extend(mobike::announcements(&settings));
@@ -309,22 +311,21 @@ impl Engine {
             now,
         );
         established.initiator_nonce = nonces.0.clone().into();
-        let replaced = self.replace(&name, common.spi, now);
-        self.connections.contacts.made(&settings);
+        let displaced = self.displace(&common, &mut established, initial_contact, now);
         if wants_no_child(payloads) && settings.childless != Childless::Never {
             common.extensions.childless = true;
             established.childless_until = Some(now + CHILDLESS);
             self.answer_auth(common, established, &proof, now);
-            return self.retire(replaced, initial_contact, now);
+            return self.dispose(displaced, initial_contact, now);
         }
         let asked = FirstChild {
             payloads,
             nonces: (&nonces.0, &nonces.1),
             settings: &settings,
-            forgotten: replaced.filter(|_| initial_contact && carries_on),
+            forgotten: displaced.replaced.filter(|_| initial_contact && carries_on),
         };
         self.first_child(common, (established, proof), asked, now);
-        self.retire(replaced, initial_contact, now);
+        self.dispose(displaced, initial_contact, now);
     }
 
     /// The child that IKE_AUTH asks for: the answer, which begins with our proof, waits until the datapath carries it.
@@ -342,12 +343,16 @@ impl Engine {
                 let keys = established.channel.child_keys(child.suite, asked.nonces, &[]);
                 let child = (child, keys, established.nat.encapsulation());
                 let inherited = self.inherit(asked.forgotten, common.spi, now);
-                let child = if inherited.is_empty() {
+                let before = self.sent_before(&common, &child.0.selectors);
+                let child = if inherited.is_empty() && !before {
                     self.install(&common, child, false, now)
                 } else {
                     self.stage(&common, child, now)
                 };
                 established.children.begin(child);
+                if before {
+                    established.children.yield_to_another(inbound);
+                }
                 established.children.departed = inherited;
                 let answering = Answering {
                     established,
@@ -358,9 +363,7 @@ impl Engine {
             }
             Err((kind, outage)) => {
                 self.forget_child_spi(inbound);
-                if let Some(name) = common.connection.clone() {
-                    self.lost(&name, Some(outage), now);
-                }
+                self.lost_child(&common, outage, now);
                 self.answer_childless(common, (established, proof), kind, now);
             }
         }

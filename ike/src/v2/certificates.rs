@@ -26,11 +26,13 @@ pub(crate) struct Unsigned {
     method: u8,
     pub(crate) scheme: SignatureScheme,
     kind: KeyKind,
+    /// How many signatures it takes.
+    count: usize,
 }
 
 impl Unsigned {
-    /// How we sign: by method 14 if the peer has a hash for it, else by what comes with the key.
-    pub(crate) fn choose(own: &OwnCertificate, hashes: Hashes) -> Result<Self, Outage> {
+    /// How we sign so many messages: by method 14 if the peer has a hash for it, else by what comes with the key.
+    pub(crate) fn choose(own: &OwnCertificate, hashes: Hashes, count: usize) -> Result<Self, Outage> {
         let unusable = || Outage {
             offered: "a certificate of ours that cannot be read".to_owned(),
             ..Outage::plain(
@@ -62,7 +64,12 @@ impl Unsigned {
             (KeyKind::P384, None) => (authentication::ECDSA_384, SignatureScheme::Ecdsa(Hash::Sha384)),
             (KeyKind::P521, None) => (authentication::ECDSA_521, SignatureScheme::Ecdsa(Hash::Sha512)),
         };
-        Ok(Self { method, scheme, kind })
+        Ok(Self {
+            method,
+            scheme,
+            kind,
+            count,
+        })
     }
 
     /// The AUTH payloads with these signatures; `None` if they are not what was asked for.
@@ -82,7 +89,9 @@ impl Unsigned {
             let method = self.method;
             Some(AuthPayload { method, data })
         };
-        signatures.into_iter().map(payload).collect()
+        let all = signatures.len() == self.count;
+        all.then(|| signatures.into_iter().map(payload).collect())
+            .flatten()
     }
 }
 

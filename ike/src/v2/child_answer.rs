@@ -144,7 +144,9 @@ impl Engine {
         let nonces = (grant.nonces.0.as_slice(), grant.nonces.1.as_slice());
         let keys = state.channel.child_keys(suite, nonces, secrets);
         let made = (grant.agreed, keys, state.nat.encapsulation());
-        let child = if replaces.is_some() {
+        let before =
+            self.sent_before(common, &made.0.selectors) || self.sent_after(common, &made.0.selectors);
+        let child = if replaces.is_some() || before {
             self.stage(common, made, now)
         } else {
             self.install(common, made, false, now)
@@ -158,7 +160,11 @@ impl Engine {
             replaces,
             duplicate: grant.old.is_none(),
         });
+        let inbound = child.agreed.inbound;
         state.children.join(replaces, child);
+        if before {
+            state.children.yield_to_another(inbound);
+        }
         Ok(())
     }
 

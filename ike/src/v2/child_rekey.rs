@@ -213,15 +213,25 @@ impl Engine {
             .channel
             .child_keys(fresh.agreed.suite, nonces, &fresh.secrets);
         let made = (fresh.agreed, keys, state.nat.encapsulation());
-        let mut child = self.install(&common, made, true, now);
         let old = rekey.purpose.old;
+        let behind =
+            old.is_some_and(|old| state.children.yields(old)) || self.sent_after(&common, &made.0.selectors);
+        let mut child = if behind {
+            self.install_behind(&common, made, now)
+        } else {
+            self.install(&common, made, true, now)
+        };
         (child.replaces, child.created) = (old, old.is_none());
         let loser = rival.and_then(|rival| state.children.get_mut(rival.child));
         let loser = loser.map(|loser| {
             loser.lifetime.end = overdue(now).min(loser.lifetime.end);
             loser.agreed.inbound
         });
+        let inbound = child.agreed.inbound;
         state.children.succeed((old.or(loser), overdue(now)), child);
+        if behind {
+            state.children.yield_to_another(inbound);
+        }
         self.keep(common, State::Established(state));
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Slot {
     pub(crate) current: Option<Child>,
     /// Replaced, or made by the peer to replace it; those that are left go with a Delete of either side.
     pub(crate) others: Vec<Child>,
+    /// What it is for leaves by a child of another IKE SA.
+    yields: bool,
 }
 
 impl Slot {
@@ -128,6 +130,7 @@ impl Children {
             None => self.slots.push(Slot {
                 current: None,
                 others: vec![child],
+                yields: false,
             }),
         }
     }
@@ -174,7 +177,11 @@ impl Children {
         let (current, others) = (Some(child), Vec::new());
         // Nearly always there is only this one, and rooms for four take half of an IKE SA's memory.
         self.slots.reserve_exact(1);
-        self.slots.push(Slot { current, others });
+        self.slots.push(Slot {
+            current,
+            others,
+            yields: false,
+        });
     }
 
     /// A child that the peer made becomes the one that carries traffic, in the place of `old`; what is to go is gone at
@@ -206,12 +213,36 @@ impl Children {
         }
     }
 
+    /// What passes by the child that we receive on under this SPI leaves by one of another IKE SA until that is over.
+    pub(crate) fn yield_to_another(&mut self, inbound: u32) {
+        if let Some(slot) = self.slot_of(inbound) {
+            slot.yields = true;
+            slot.iter_mut().for_each(|child| child.sends = false);
+        }
+    }
+
+    /// There is no other IKE SA any more by whose children anything leaves.
+    pub(crate) fn yield_no_longer(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.yields = false);
+    }
+
+    /// Whether what passes by the child that we receive on under this SPI leaves by one of another IKE SA.
+    pub(crate) fn yields(&mut self, inbound: u32) -> bool {
+        self.slot_of(inbound).is_some_and(|slot| slot.yields)
+    }
+
+    /// Whether packets leave by a child that lets the same through.
+    pub(crate) fn send(&self, selectors: &Selectors) -> bool {
+        let alike = |child: &&Child| child.agreed.selectors.are_those_of(selectors);
+        self.iter().filter(alike).any(Child::carries)
+    }
+
     /// Where no child sends, the current one does from now on, if the datapath carries it.
     pub(crate) fn senders(&mut self) -> Vec<ChildId> {
         let silent = self
             .slots
             .iter_mut()
-            .filter(|slot| !slot.iter().any(|child| child.sends));
+            .filter(|slot| !slot.yields && !slot.iter().any(|child| child.sends));
         let carried =
             silent.filter_map(|slot| slot.current.as_mut().filter(|child| child.installed.is_some()));
         let begin = carried.map(|child| {

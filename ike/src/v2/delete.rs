@@ -109,6 +109,11 @@ impl Engine {
         self.carry(common, made, (initiator, true), now)
     }
 
+    /// The same for a child that we asked for, and by which nothing leaves while it leaves by one of another IKE SA.
+    pub(crate) fn install_behind(&mut self, common: &Common, made: Made, now: Instant) -> Child {
+        self.carry(common, made, (true, false), now)
+    }
+
     /// Asks the datapath to receive by a child that the peer wants in the place of another: what we send goes the old
     /// way until the peer deletes that, or had time to put it into use.
     pub(crate) fn stage(&mut self, common: &Common, made: Made, now: Instant) -> Child {
@@ -194,7 +199,7 @@ impl Engine {
                 } = *state;
                 if let Some(child) = established.children.get_mut(child) {
                     child.installed = Some(now);
-                    let waits = !child.sends;
+                    let waits = !child.sends && established.proofs.both_until.is_none();
                     established.children.handover = waits.then(|| staging::handover(now));
                 }
                 proof.extend(agreed);
@@ -213,6 +218,7 @@ impl Engine {
         }
         if let Some(name) = name {
             self.up(&name, now);
+            self.review(&name, now);
         }
     }
 
@@ -233,9 +239,7 @@ impl Engine {
                     agreed: _,
                 } = *state;
                 self.drop_child(&mut established);
-                if let Some(name) = common.connection.clone() {
-                    self.lost(&name, Some(outage), now);
-                }
+                self.lost_child(&common, outage, now);
                 self.answer_childless(common, (established, proof), notify::TEMPORARY_FAILURE, now);
             }
             State::Established(state) => {

@@ -76,6 +76,9 @@ impl Engine {
 
     /// Asks the peer whether it is there, unless it was heard just now or is being asked something already.
     pub(crate) fn hinted(&mut self, common: Common, state: Box<Established>, now: Instant) {
+        if self.is_forgotten(&common) {
+            return self.given_up(&common, State::Established(state), now);
+        }
         let recent = now.saturating_duration_since(state.spoke) < BETWEEN_CHECKS;
         if recent || state.window.next_request().is_none() {
             return self.keep(common, State::Established(state));

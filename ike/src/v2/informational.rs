@@ -220,6 +220,7 @@ impl Engine {
             Verdict::Stays => self.proceed(common, state, now),
             Verdict::Ends(outage) => {
                 self.give_way(&common, &mut state, now);
+                self.pass_on(&common, &mut state, now);
                 // Why there is no child is worth more than that the peer then closed the rest.
                 let outage = state.children.carry().then_some(outage);
                 self.remove_children(&mut state, now);
@@ -264,6 +265,7 @@ impl Engine {
         if payloads::deletes(payloads).any(|delete| delete.protocol == protocol::IKE) {
             return (Vec::new(), Verdict::Ends(by_peer(Reason::DeletedByPeer)));
         }
+        self.believed_from_now(common, state, payloads, now);
         let settings = common.connection.as_ref().and_then(|name| self.settings_of(name));
         if let Some(to) = settings.and_then(|settings| redirect::wanted(payloads, common, &settings)) {
             return (Vec::new(), Verdict::Redirects(to));

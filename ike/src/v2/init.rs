@@ -1,6 +1,6 @@
 //! IKE_SA_INIT as initiator (RFC 7296 §1.2, §2.6, §2.7).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::auth::without_ppk;
@@ -246,19 +246,15 @@ pub(super) fn exchange_payloads((group, public): (Group, &[u8]), nonce: &[u8]) -
 }
 
 impl Engine {
-    /// Starts an IKE SA for a connection that has none.
-    pub(crate) fn initiate(&mut self, name: &ConnectionName, remote: SocketAddr, now: Instant) {
+    /// Starts an IKE SA for a connection: one that it is to run on, or one that is to replace that (`renews`).
+    pub(crate) fn initiate(&mut self, name: &ConnectionName, path: Path, renews: bool, now: Instant) {
         let Some(settings) = self.settings_of(name) else {
             return;
         };
         let spi = self.fresh_spi();
-        let path = Path {
-            local: settings.local,
-            remote,
-        };
         let mut common = Common::new((spi, 0), path, now);
         (common.initiator, common.connection) = (true, Some(name.clone()));
-        self.attempted(name, spi, now);
+        self.attempted(name, (spi, renews), now);
         let group = settings
             .ike_proposals
             .iter()

@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// The peer does not answer.
-    fn given_up(&mut self, common: &Common, state: State, now: Instant) {
+    pub(crate) fn given_up(&mut self, common: &Common, state: State, now: Instant) {
         let remote = common.path.remote;
         let gone = |reason, stage| Outage {
             offered: format!("requests to {remote}"),
@@ -113,6 +113,7 @@ impl Engine {
                 self.ended(common, Some(gone(Reason::PeerSilent, Stage::IkeAuth)), now);
             }
             State::Established(mut state) => {
+                self.pass_on(common, &mut state, now);
                 self.remove_children(&mut state, now);
                 self.ended(common, Some(gone(Reason::PeerSilent, Stage::Established)), now);
             }

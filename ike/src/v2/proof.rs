@@ -106,8 +106,8 @@ pub(crate) fn prove(
             Ok(Proof::Ready(sides.map(payload).collect()))
         }
         LocalProof::Certificate(own) => {
-            let messages = sides.map(|side| side.signed_octets(&proven)).collect();
-            let unsigned = Unsigned::choose(own, hashes)?;
+            let messages: Vec<_> = sides.map(|side| side.signed_octets(&proven)).collect();
+            let unsigned = Unsigned::choose(own, hashes, messages.len())?;
             let scheme = unsigned.scheme;
             let key = own.key.clone();
             Ok(Proof::Owed(

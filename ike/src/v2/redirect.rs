@@ -97,7 +97,8 @@ impl Engine {
         let Some(name) = common.connection.clone() else {
             return;
         };
-        let redirection = self.is_outside(to).then(|| self.redirection(&name)).flatten();
+        let alone = self.current_sa(&name).is_none() && self.is_outside(to);
+        let redirection = alone.then(|| self.redirection(&name)).flatten();
         if redirection.is_some_and(|redirection| redirection.go(to, from, now)) {
             self.connect(&name, now);
         }

@@ -105,13 +105,15 @@ impl Established {
         let ends = ends.chain(others.map(|other| other.lifetime.end));
         let spent = self.window.is_spent().then_some(self.since);
         let all = softs.chain(ends).chain([self.lifetime.end]).chain(spent);
+        let all = all.chain(self.proofs.due);
         let carried = all.min().filter(|_| self.children.carry());
         let lines = self.lines.due().filter(|_| free);
         let departed = self.children.departed.iter().map(|child| child.until);
         let waiting = self.children.iter().filter_map(Child::patience);
         let pending = self.pending.as_ref().map(|pending| pending.until);
         let handover = self.children.handover;
-        let due = [carried, lines, self.childless_until(), pending, handover]
+        let both = self.proofs.both_until;
+        let due = [carried, lines, self.childless_until(), pending, handover, both]
             .into_iter()
             .flatten();
         due.chain(departed).chain(waiting).min()
@@ -223,15 +225,22 @@ impl Engine {
             self.keep(common, State::Established(state));
             return self.not_carried(child, now);
         }
+        if state.proofs.both_until.is_some_and(|until| until <= now) {
+            return self.both_no_longer(common, state, now);
+        }
         if !state.children.carry() {
             return self.await_child(common, state, now);
         }
         let lasting = state.children.current().any(|child| child.lifetime.end > now);
         if state.window.is_spent() || state.lifetime.end <= now || !lasting {
             let outage = self.lifetime_ended(&common);
+            self.pass_on(&common, &mut state, now);
             self.remove_children(&mut state, now);
             self.ended(&common, Some(outage), now);
             return self.close(common, state.farewell(), now);
+        }
+        if state.proofs.due.is_some_and(|due| due <= now) {
+            return self.proofs_due(common, state, now);
         }
         self.bury(&common, &mut state, now);
         let old = state.children.others().filter(|other| other.lifetime.end <= now);
@@ -258,8 +267,10 @@ impl Engine {
     /// Without a child an IKE SA waits for one for a while.
     fn await_child(&mut self, common: Common, mut state: Box<Established>, now: Instant) {
         if state.childless_until().is_some_and(|until| until <= now) {
+            let outage = state.lines.first_outage().cloned();
+            let outage = outage.filter(|_| self.renews(&common));
             self.remove_children(&mut state, now);
-            self.ended(&common, None, now);
+            self.ended(&common, outage, now);
             self.close(common, state.farewell(), now);
         } else {
             self.proceed(common, state, now);
@@ -336,7 +347,7 @@ impl Engine {
     ) {
         let name = common.connection.as_ref();
         let current = name.and_then(|name| self.current_sa(name)) == Some(common.spi);
-        let occupation = if current {
+        let occupation = if current || self.renews(&common) {
             state.occupation()
         } else {
             Occupation::Leaving

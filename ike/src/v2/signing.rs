@@ -8,6 +8,7 @@ use super::certificates::Unsigned;
 use super::intermediate::Agreement;
 use super::nat::Path;
 use super::state::{Common, IkeSa, InitAnswered, State};
+use super::timers::Timer;
 use crate::engine::Engine;
 use crate::rejection::Rejection;
 use crate::wire::registry::notify;
@@ -48,7 +49,7 @@ fn outage(fault: SignerFault) -> Outage {
 fn proofs(unsigned: Unsigned, signed: Result<Vec<Vec<u8>>, SignerFault>) -> Result<Vec<AuthPayload>, Outage> {
     let nonsense = || SignerFault {
         reason: SignerReason::ModuleFailed,
-        detail: "signatures of another length".to_owned(),
+        detail: "other signatures than those that were asked for".to_owned(),
     };
     let signed = signed.and_then(|signed| unsigned.signed(signed).ok_or_else(nonsense));
     signed.map_err(outage)
@@ -57,12 +58,13 @@ fn proofs(unsigned: Unsigned, signed: Result<Vec<Vec<u8>>, SignerFault>) -> Resu
 impl Engine {
     /// What was asked for is signed, or cannot be.
     pub(crate) fn signed(&mut self, id: SaId, signed: Result<Vec<Vec<u8>>, SignerFault>, now: Instant) {
-        let Some(IkeSa { common, state }) = self.take(id.0) else {
+        let Some(IkeSa { mut common, state }) = self.take(id.0) else {
             return;
         };
         match state {
             State::AuthSigning(state) => {
                 let AuthSigning { agreement, unsigned } = *state;
+                common.timers.set(Timer::Expiry, None);
                 match proofs(unsigned, signed) {
                     Ok(proofs) => self.auth_asked(common, agreement, proofs, now),
                     Err(outage) => self.ended(&common, Some(outage), now),

@@ -110,16 +110,22 @@ impl Engine {
                 return Vec::new();
             }
         };
+        let inherited = self.depart(&mut state, (heir, now + UNDER_WAY));
+        self.remove_children(&mut state, now);
+        inherited
+    }
+
+    /// What the children of an IKE SA still receive, they receive for the one with the SPI `heir`, until then.
+    pub(crate) fn depart(&mut self, state: &mut Established, (heir, until): (u64, Instant)) -> Vec<Departed> {
         let carried = || state.children.take(|child| child.installed.is_some());
         let going_on: Vec<_> = std::iter::from_fn(carried).collect();
-        self.remove_children(&mut state, now);
-        let until = now + UNDER_WAY;
-        let inherited = going_on.into_iter().map(|Child { id, agreed, .. }| {
-            self.move_child(id, heir);
+        let mut departed = std::mem::take(&mut state.children.departed);
+        departed.extend(going_on.into_iter().map(|Child { id, agreed, .. }| {
             let inbound = agreed.inbound;
             Departed { id, inbound, until }
-        });
-        inherited.collect()
+        }));
+        departed.iter().for_each(|child| self.move_child(child.id, heir));
+        departed
     }
 
     /// What has received long enough is taken away; what waited for the peer to receive sends.

@@ -15,6 +15,7 @@ use super::keys::Said;
 use super::lines::Lines;
 use super::mobike::Mobility;
 use super::nat::{Nat, Path};
+use super::proofs::Proofs;
 use super::rekey::Asked;
 use super::signing::{AnswerSigning, AuthSigning};
 use super::timers::{Lifetime, Timer, Timers};
@@ -148,6 +149,7 @@ pub(crate) struct Established {
     /// What the peer asked for and has not done all key exchanges for.
     pub(crate) pending: Option<Box<Pending>>,
     pub(crate) lifetime: Lifetime,
+    pub(crate) proofs: Proofs,
     /// When an authenticated, fresh message of the peer arrived last, or what came by a child showed that it is there.
     pub(crate) heard: Instant,
     /// The last IKE message of the peer came then.
@@ -196,6 +198,7 @@ impl Established {
             owed: None,
             pending: None,
             lifetime,
+            proofs: Proofs::given(now),
             heard: now,
             spoke: now,
             looking: None,

@@ -346,6 +346,7 @@ impl Engine {
         heir.children = std::mem::take(&mut state.children);
         heir.lines = std::mem::take(&mut state.lines);
         heir.childless_until = state.childless_until.take();
+        heir.proofs = state.proofs;
         heir.deletions = std::mem::take(&mut state.deletions);
         self.drop_pending(state);
         for child in heir.children.ids() {

@@ -7,7 +7,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// No wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How often a request is sent before the peer is taken for unreachable.
-const TRIES: u32 = 5;
+pub(crate) const TRIES: u32 = 5;
 /// From this message id on, on either side, the IKE SA is to be replaced: as many are left for that.
 const WORN: u64 = 1 << 31;
 /// From this one on it must be closed, for ids must not come again (RFC 7296 §2.2). It is left for the Delete.

@@ -35,7 +35,7 @@ impl Certified {
     }
 
     /// The connections of both.
-    fn connections(&self) -> (Connection, Connection) {
+    pub(crate) fn connections(&self) -> (Connection, Connection) {
         let mut east = connection("192.0.2.1", "192.0.2.2");
         let mut west = connection("192.0.2.2", "192.0.2.1");
         west.mode = ike::Mode::ResponderOnly;
@@ -406,12 +406,24 @@ fn signatures_that_nobody_waits_for_are_dropped() {
     pair.assert_up();
 }
 
+/// The time that signing may take is over when something is signed: nothing else must have passed by then.
+#[test]
+fn what_was_signed_in_time_stays() {
+    let certified = Certified::new(Kind::P256, |_| ());
+    let mut pair = certified.run(|_, _| ());
+    pair.run_for(Duration::from_secs(300));
+    pair.assert_kept();
+    let up = ike::Event::Up(crate::name("to-west"));
+    assert_eq!(pair.east.events, [up], "it went down on its own");
+}
+
 /// A new certificate of ours is for the next time, and one more root takes nothing away; one less does.
 #[test]
 fn certificates_rotate_without_an_outage() {
     let certified = Certified::new(Kind::P256, |_| ());
-    let mut pair = certified.run(|_, _| ());
+    let mut pair = certified.run(|east, _| east.reauthenticate_on_renewal = false);
     let (mut east, _) = certified.connections();
+    east.reauthenticate_on_renewal = false;
     let renewed = certified.root.issue(("east", Kind::P256), |_| ());
     east.authentication.local = own("east-key-2", &[&renewed.der]);
     trust(&mut east).roots.insert(Authority::root("Next").der());

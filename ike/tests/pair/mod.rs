@@ -10,6 +10,7 @@
 )]
 
 mod algorithms;
+mod certificate_faults;
 mod certificates;
 mod child_collision;
 mod child_create;
@@ -44,6 +45,7 @@ mod pki;
 mod ppk;
 mod reasons;
 mod reasons1;
+mod reauthentication;
 mod redirect;
 mod rekey;
 mod restart;

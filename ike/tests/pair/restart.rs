@@ -140,7 +140,7 @@ fn connections_between_the_same_identities_say_once_that_they_are_new() {
     let sent = pair.network.history.len();
     pair.configure_east(east);
     pair.run_for(Duration::from_secs(1));
-    assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (2, 2));
+    assert_eq!((pair.east.count(), pair.west.count()), (2, 2));
     assert_eq!(deleted_by_west(&pair, sent), 1, "one of them says it, not both");
 }
 

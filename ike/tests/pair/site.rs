@@ -184,9 +184,10 @@ impl Site {
                 self.emptied += usize::from(self.datapath.is_empty());
             }
             Action::SendBy(child) => {
-                assert!(!self.installed(child).sends, "it sends already");
+                let before = self.senders.clone();
                 self.installed(child).sends = true;
                 self.send_by(child);
+                assert_ne!(self.senders, before, "it sends already");
             }
             Action::Watch(connection, lines) => {
                 assert!(lines.is_empty() || self.watched.get(&connection) != Some(&lines));

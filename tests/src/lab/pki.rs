@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateRevocationList,
     CertificateRevocationListParams, CrlDistributionPoint, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RevocationReason,
-    RevokedCertParams, RsaKeySize, SanType, SerialNumber,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData,
+    RevocationReason, RevokedCertParams, RsaKeySize, SanType, SerialNumber, SignatureAlgorithm,
 };
 pub use rcgen::{CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, NameConstraints};
 
@@ -154,6 +154,22 @@ impl Wanted {
     }
 }
 
+/// Octets of a point on P-256, which a SubjectPublicKeyInfo ends with.
+const POINT: usize = 65;
+
+/// A point on P-256 whose private key is not here.
+struct Elsewhere<'k>(&'k [u8]);
+
+impl PublicKeyData for Elsewhere<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
 impl Issued {
     /// One that is signed by its own key.
     ///
@@ -168,6 +184,16 @@ impl Issued {
             key: Arc::new(key),
             above: Vec::new(),
         })
+    }
+
+    /// A certificate in PEM of a key on P-256 that is somewhere else; its public half is a SubjectPublicKeyInfo in DER.
+    ///
+    /// # Errors
+    /// When no such certificate can be made.
+    pub fn certify(&self, wanted: &Wanted, public_key: &[u8]) -> Result<String> {
+        let start = public_key.len().checked_sub(POINT).context("no point on P-256")?;
+        let elsewhere = Elsewhere(public_key.get(start..).unwrap_or_default());
+        Ok(wanted.params()?.signed_by(&elsewhere, &self.issuer())?.pem())
     }
 
     /// One that this one signs, whether it may or not.

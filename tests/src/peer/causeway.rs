@@ -270,6 +270,15 @@ impl Causeway {
         self.process.kill()
     }
 
+    /// Has it end as a fault in it would end it.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn abort(&mut self) -> Result<ExitStatus> {
+        self.process.signal(Signal::SIGABRT)?;
+        self.process.wait(SOON)
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::lab::pki::{Issued, Revocations};
+use crate::lab::pki::{Issued, Key, Revocations, Wanted};
 
 /// As one gateway sees it. Schemes are in strongSwan's words, such as `pubkey`, `ike:rsa/pss-sha384` or `ecdsa-sha256`.
 #[derive(Clone, Debug)]
@@ -120,6 +120,47 @@ impl Credentials {
             "auth = {takes}\n    cacerts = {}\n    revocation = {revocation}",
             roots.join(", ")
         )
+    }
+}
+
+/// A root, an intermediate below it, and a certificate of each of two gateways.
+#[derive(Clone, Debug)]
+pub struct Issuers {
+    /// What both go back to.
+    pub root: Issued,
+    /// What has issued both.
+    pub middle: Issued,
+    /// That of `gw-a`.
+    pub near: Issued,
+    /// That of `gw-b`.
+    pub far: Issued,
+}
+
+impl Issuers {
+    /// All of them with a key of this kind.
+    ///
+    /// # Errors
+    /// When one cannot be made.
+    pub fn with(key: Key) -> Result<Self> {
+        let keyed = |wanted: Wanted| Wanted { key, ..wanted };
+        let root = Issued::root(&keyed(Wanted::authority("Lab root", 1)))?;
+        let middle = root.issue(&keyed(Wanted::authority("Lab middle", 0)))?;
+        let near = middle.issue(&keyed(Wanted::leaf("gw-a")))?;
+        let far = middle.issue(&keyed(Wanted::leaf("gw-b")))?;
+        Ok(Self {
+            root,
+            middle,
+            near,
+            far,
+        })
+    }
+
+    /// What either gateway has, the near one first.
+    pub fn credentials(&self) -> [Credentials; 2] {
+        [
+            Credentials::new(&self.near, &self.root),
+            Credentials::new(&self.far, &self.root),
+        ]
     }
 }
 

@@ -157,6 +157,14 @@ impl StrongSwan {
         self.swanctl(&["--rekey", "--ike", "net"])
     }
 
+    /// Makes a new IKE SA from this side in which both prove anew who they are, and closes the old one after that.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn reauthenticate(&self) -> Result<String> {
+        self.swanctl(&["--rekey", "--ike", "net", "--reauth"])
+    }
+
     /// Sends the peer to another gateway (RFC 5685).
     ///
     /// # Errors
@@ -274,6 +282,7 @@ fn daemon_settings(folder: &Path, tunnel: &Tunnel, datapath: Datapath) -> String
   load = {PLUGINS} {carriers} socket-default vici updown
   retransmit_timeout = 0.5
   retransmit_base = 1.5
+  make_before_break = yes
   {fragment_size}
   {signatures}
   {routes}

@@ -45,6 +45,8 @@ pub struct Connection {
     pub selectors: Selectors,
     /// How long the peer may be silent before it is taken for dead.
     pub dpd_timeout: Duration,
+    /// When both sides prove anew who they are.
+    pub reauthentication: Reauthentication,
     /// MTU of the tunnel link, in bytes.
     pub mtu: u16,
     /// Upper bound for the TCP MSS of what passes the tunnel, in bytes.
@@ -65,6 +67,15 @@ pub struct Connection {
     pub bgp: Option<ConnectionBgp>,
     /// What is translated.
     pub nat: ConnectionNat,
+}
+
+/// When both sides prove anew who they are, in a new IKE SA that takes the place of the old one (RFC 7296 §2.8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reauthentication {
+    /// So long after they did so last; `None` only if the peer wants it.
+    pub period: Option<Duration>,
+    /// At once where the certificate changes by which we do.
+    pub on_renewal: bool,
 }
 
 /// Whether IKE_AUTH makes an IKE SA alone (RFC 6023).
@@ -147,6 +158,8 @@ pub(crate) const FRAGMENT_SIZE: u16 = 1280;
 /// What may be written.
 pub(crate) const PRIORITIES: RangeInclusive<u64> = 0..=65_535;
 pub(crate) const DPD_TIMEOUTS_S: RangeInclusive<u64> = 9..=3600;
+/// Up to a year; less than five minutes serves nobody but whoever counts handshakes.
+pub(crate) const REAUTHENTICATE_S: RangeInclusive<u64> = 300..=31_536_000;
 pub(crate) const MTUS: RangeInclusive<u64> = 576..=9000;
 pub(crate) const FRAGMENT_SIZES: RangeInclusive<u64> = 576..=9000;
 pub(crate) const SMALLEST_TCP_MSS: u64 = 536;
@@ -194,9 +207,8 @@ impl Connection {
         let authentication = object.required("authentication", |value| Authentication::read(value, &parties));
         let enabled = object.optional("enabled", true, Value::boolean);
         let mode = mode(&mut object, endpoint.as_ref());
-        let dpd_timeout_s = object.optional("dpd_timeout_s", DPD_TIMEOUT_S, |value| {
-            value.whole(DPD_TIMEOUTS_S)
-        });
+        let dpd_timeout = dpd_timeout(&mut object);
+        let reauthentication = reauthentication(&mut object);
         let (mtu, tcp_mss) = sizes(&mut object);
         let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
@@ -217,7 +229,8 @@ impl Connection {
             policy_name,
             policy,
             selectors: inside.selectors?,
-            dpd_timeout: Duration::from_secs(dpd_timeout_s?),
+            dpd_timeout: dpd_timeout?,
+            reauthentication: reauthentication?,
             mtu: mtu?,
             tcp_mss: tcp_mss?,
             udp_encapsulation: udp_encapsulation?,
@@ -230,6 +243,26 @@ impl Connection {
             nat: inside.nat?,
         })
     }
+}
+
+/// How long the peer may be silent.
+fn dpd_timeout(object: &mut Object<'_>) -> Option<Duration> {
+    let seconds = object.optional("dpd_timeout_s", DPD_TIMEOUT_S, |value| {
+        value.whole(DPD_TIMEOUTS_S)
+    });
+    seconds.map(Duration::from_secs)
+}
+
+/// Whether both sides prove anew who they are, and when.
+fn reauthentication(object: &mut Object<'_>) -> Option<Reauthentication> {
+    let period = object.optional("reauthenticate_s", None, |value| {
+        value.whole(REAUTHENTICATE_S).map(Some)
+    });
+    let on_renewal = object.optional("reauthenticate_on_renewal", true, Value::boolean);
+    Some(Reauthentication {
+        period: period?.map(Duration::from_secs),
+        on_renewal: on_renewal?,
+    })
 }
 
 /// The policy that is named, or the one of those that name none.

@@ -9,7 +9,7 @@ use crate::reader::Value;
 /// Whom to believe that a certificate is another's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
-    /// A root, and what it leads to; at most five.
+    /// A root, and what it leads to, and so on with other roots; at most five in all.
     pub chain: Vec<X509>,
     /// Certificates that are not to be believed.
     pub revoked: BTreeMap<Name, Thumbprint>,
@@ -92,7 +92,7 @@ impl Trust {
     }
 }
 
-/// A chain that begins with its root.
+/// Chains that each begin with their root.
 fn trusted(value: &Value<'_>) -> Option<Vec<X509>> {
     let chain = chain(value, Order::RootFirst)?;
     match chain.first() {

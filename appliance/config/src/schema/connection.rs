@@ -49,6 +49,13 @@ pub(super) struct Connection {
     #[serde(default = "dpd_timeout_s")]
     #[schemars(schema_with = "limits::dpd_timeout_s")]
     pub(super) dpd_timeout_s: u64,
+    /// Seconds after which both sides prove anew who they are, without a pause; not unless written, or the peer wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::reauthenticate_s")]
+    pub(super) reauthenticate_s: Option<u64>,
+    /// The same at once where our certificate changes.
+    #[serde(default = "yes")]
+    pub(super) reauthenticate_on_renewal: bool,
     /// MTU of the tunnel link, in bytes.
     #[serde(default = "mtu")]
     #[schemars(schema_with = "limits::mtu")]

@@ -63,6 +63,7 @@ fn a_default_written_out_is_no_change() {
         ("selectors", json!({"kind": "route-based"})),
         ("policy", json!("modern")),
         ("dpd_timeout_s", json!(45)),
+        ("reauthenticate_on_renewal", json!(true)),
         ("endpoint", json!("192.0.2.3")),
         ("priority", json!(100)),
         ("mtu", json!(1400)),
@@ -348,6 +349,8 @@ fn changes_are_told_by_connection() {
     };
     assert_eq!(to_b("dpd_timeout_s", json!(45)), Change::Unchanged);
     assert_eq!(to_b("dpd_timeout_s", json!(60)), Change::InPlace);
+    assert_eq!(to_b("reauthenticate_s", json!(86_400)), Change::InPlace);
+    assert_eq!(to_b("reauthenticate_on_renewal", json!(false)), Change::InPlace);
     assert_eq!(to_b("mtu", json!(1500)), Change::InPlace);
     assert_eq!(to_b("addresses", json!([])), Change::InPlace);
     assert_eq!(to_b("priority", json!(1)), Change::InPlace);

@@ -330,3 +330,21 @@ fn a_secret_in_the_place_of_a_certificate_is_not_repeated() {
         "{shown}"
     );
 }
+
+/// While roots change, both are believed, each with what it leads to.
+#[test]
+fn old_and_new_roots_stand_beside_each_other() {
+    let next = include_str!("certificates/next-root.pem");
+    let path = "/trust/roots/chain";
+    let old = certified().pointer(path).unwrap().as_array().unwrap().clone();
+    let both: Vec<_> = old.iter().cloned().chain([json!(next)]).collect();
+    let document = with(certified(), path, json!(both));
+    let chain = check(&document).unwrap().trust["roots"].chain.clone();
+    let roots: Vec<_> = chain.iter().map(|x509| x509.is_root()).collect();
+    assert_eq!(roots, [true, false, true]);
+    let before = check(&certified()).unwrap();
+    assert_eq!(
+        changes(&before, &check(&document).unwrap())["to-c"],
+        Change::InPlace
+    );
+}

@@ -37,6 +37,7 @@ impl Control {
             Action::Reset => Input::Reset(name),
             Action::Rekey => Input::RekeyChild(name),
             Action::RekeyIke => Input::RekeyIke(name),
+            Action::Reauthenticate => Input::Reauthenticate(name),
         };
         let told = self.ike.try_send(Command::Tell(input));
         told.map_err(|_| Refusal::Stopping)?;

@@ -144,16 +144,19 @@ pub(crate) enum Action {
     Rekey,
     /// Replace its IKE SA.
     RekeyIke,
+    /// Have both sides prove anew who they are, in a new IKE SA.
+    Reauthenticate,
 }
 
 impl Action {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Connect,
         Self::Disconnect,
         Self::Reset,
         Self::Rekey,
         Self::RekeyIke,
+        Self::Reauthenticate,
     ];
 
     /// In one stable word.
@@ -164,6 +167,7 @@ impl Action {
             Self::Reset => "reset",
             Self::Rekey => "rekey",
             Self::RekeyIke => "rekey-ike",
+            Self::Reauthenticate => "reauthenticate",
         }
     }
 }

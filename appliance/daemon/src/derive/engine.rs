@@ -75,6 +75,8 @@ fn connection(
         mobike: addresses.of_mobike(settings),
         allow_redirect: settings.allow_redirect,
         dpd_timeout: settings.dpd_timeout,
+        reauthentication: settings.reauthentication.period,
+        reauthenticate_on_renewal: settings.reauthentication.on_renewal,
         ike_lifetime: settings.policy.ike_lifetime,
         child_lifetime: settings.policy.ipsec_lifetime,
         child_octets: settings.policy.ipsec_bytes,

@@ -24,7 +24,7 @@ const DOCUMENT: &str = r#"{
                          "ipsec": { "encryption": "GCMAES128", "integrity": "GCMAES128", "pfs_group": "PFS2048",
                                     "lifetime_s": 3600 } } },
   "connections": {
-    "to-b": { "site": "b", "mode": "InitiatorOnly", "policy": "gcm", "dpd_timeout_s": 30, "tcp_mss": 1200,
+    "to-b": { "site": "b", "mode": "InitiatorOnly", "policy": "gcm", "dpd_timeout_s": 30, "reauthenticate_s": 600, "tcp_mss": 1200,
               "addresses": ["169.254.21.2/30"],
               "authentication": { "method": "psk", "secret": "psk-b", "remote_id": "b.example",
                                   "ppk": { "id": "office", "secret": "ppk-b" } },
@@ -70,6 +70,8 @@ fn a_connection_becomes_what_the_engine_negotiates() {
         Identity::Fqdn("b.example".to_owned()).into()
     );
     assert_eq!(connection.dpd_timeout, Duration::from_secs(30));
+    assert_eq!(connection.reauthentication, Some(Duration::from_secs(600)));
+    assert!(connection.reauthenticate_on_renewal);
     let ppk = connection.ppk.as_ref().unwrap();
     assert_eq!((ppk.id.as_slice(), ppk.required), (&b"office"[..], true));
     assert_eq!(ppk.secret.expose_secret(), b"quantum");

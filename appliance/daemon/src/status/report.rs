@@ -6,7 +6,8 @@ use appliance_config::Reason;
 use appliance_config::model::{LocalAddress, Name};
 use ike::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, KeyName, LineSnapshot,
-    LineStanding, Outage, Side, SignerFault, SignerReason, Snapshot, Stage, WeakAlgorithm,
+    LineStanding, Outage, ReauthenticationSnapshot, Side, SignerFault, SignerReason, Snapshot, Stage,
+    WeakAlgorithm,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -56,6 +57,8 @@ pub(crate) struct ConnectionStatus {
     /// Its BGP session, in a line, if it has one.
     bgp: Option<String>,
     ike: Option<IkeStatus>,
+    /// Whether and when both sides prove anew who they are.
+    reauthentication: ReauthenticationStatus,
     children: Vec<ChildStatus>,
     lines: Vec<LineStatus>,
     weak: Vec<WeakStatus>,
@@ -64,6 +67,17 @@ pub(crate) struct ConnectionStatus {
     /// Told of a single connection only.
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<Vec<EventStatus>>,
+}
+
+/// A new IKE SA in the place of the one that there is, in which both sides prove anew who they are.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct ReauthenticationStatus {
+    /// When we begin; null if nobody asks for it.
+    due_in_s: Option<u64>,
+    /// Either side has begun.
+    under_way: bool,
+    /// Why our last attempt came to nothing; it is tried again.
+    outage: Option<OutageStatus>,
 }
 
 /// What is amiss, and what to do about it.
@@ -168,6 +182,7 @@ fn connection(
         carried_over: snapshot.state != ConnectionState::Up && datapath.carried_over.contains(name),
         bgp,
         ike: snapshot.ike.as_ref().map(ike_sa),
+        reauthentication: reauthentication(&snapshot.reauthentication, now),
         children: snapshot
             .children
             .iter()
@@ -205,6 +220,7 @@ fn resting<'v>(
             carried_over: false,
             bgp: None,
             ike: None,
+            reauthentication: ReauthenticationStatus::default(),
             children: Vec::new(),
             lines: Vec::new(),
             weak: Vec::new(),
@@ -348,6 +364,15 @@ fn line(line: &LineSnapshot) -> LineStatus {
         remote: line.remote.iter().map(ToString::to_string).collect(),
         state,
         outage: why.map(outage),
+    }
+}
+
+fn reauthentication(snapshot: &ReauthenticationSnapshot, now: Instant) -> ReauthenticationStatus {
+    let until = |due: Instant| due.saturating_duration_since(now).as_secs();
+    ReauthenticationStatus {
+        due_in_s: snapshot.due.map(until),
+        under_way: snapshot.under_way,
+        outage: snapshot.outage.as_ref().map(outage),
     }
 }
 

@@ -134,6 +134,7 @@ impl Attack {
             (3, _) => Input::Wanted(name(), 2),
             (4, Some(child)) => Input::ChildSpent(child, Spent::Soft),
             (5, Some(child)) => Input::ChildSpent(child, Spent::Hard),
+            (6, _) => Input::Reauthenticate(name()),
             _ => return,
         };
         let sent = self.end.tell(input, self.now);

@@ -271,6 +271,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/connections/{name}:rekey-ike",
         "Replace the IKE SA of a connection",
     ),
+    action(
+        "/connections/{name}:reauthenticate",
+        "Have both sides prove anew who they are, without a pause",
+    ),
     get("/events", "What happened lately, or what happens")
         .asks(&["connection", "since", "after", "limit"])
         .tells(Answer::Events),

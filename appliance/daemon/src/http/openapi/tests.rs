@@ -33,7 +33,14 @@ fn routed() -> BTreeSet<String> {
     let told = paths.flat_map(|path| -> Vec<String> {
         match path {
             "/connections/{action}" => {
-                let verbs = ["connect", "disconnect", "reset", "rekey", "rekey-ike"];
+                let verbs = [
+                    "connect",
+                    "disconnect",
+                    "reset",
+                    "rekey",
+                    "rekey-ike",
+                    "reauthenticate",
+                ];
                 verbs.map(|verb| format!("/connections/{{name}}:{verb}")).into()
             }
             "/bgp/peers/{action}" => ["clear", "refresh"]

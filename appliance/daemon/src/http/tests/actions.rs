@@ -15,7 +15,14 @@ async fn actions_reach_the_engine_and_the_audit_log() {
         let path = format!("/api/v1/connections/{action}");
         machine.send("POST", &path, "", b"").await
     };
-    let verbs = ["connect", "disconnect", "reset", "rekey", "rekey-ike"];
+    let verbs = [
+        "connect",
+        "disconnect",
+        "reset",
+        "rekey",
+        "rekey-ike",
+        "reauthenticate",
+    ];
     for verb in verbs {
         assert_eq!(act(&format!("to-b:{verb}")).await.status, 202, "{verb}");
     }
@@ -26,11 +33,12 @@ async fn actions_reach_the_engine_and_the_audit_log() {
         Input::Reset(name()),
         Input::RekeyChild(name()),
         Input::RekeyIke(name()),
+        Input::Reauthenticate(name()),
     ];
     assert_eq!(told(&machine), expected.map(|input| format!("{input:?}")));
     let unknown = act("nope:reset").await;
     assert_eq!(unknown.reason(), (404, "unknown-connection"));
-    let audit = machine.get("/api/v1/audit?limit=6").await;
+    let audit = machine.get("/api/v1/audit?limit=7").await;
     let entries = audit.body["entries"].as_array().unwrap();
     let lines = entries.iter().map(|entry| (&entry["what"], &entry["result"]));
     let expected = verbs.map(|verb| (json!(format!("{verb} to-b")), json!("done")));

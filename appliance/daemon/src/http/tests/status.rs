@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ike::{
     ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, LineSnapshot, LineStanding,
-    Outage, Reason, Side, Snapshot, Stage, TrafficSelector, WeakAlgorithm,
+    Outage, Reason, ReauthenticationSnapshot, Side, Snapshot, Stage, TrafficSelector, WeakAlgorithm,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -120,6 +120,11 @@ fn snapshot() -> Snapshot {
         since,
         outage: Some(outage()),
         ike: None,
+        reauthentication: ReauthenticationSnapshot {
+            due: Some(since + Duration::from_secs(3600)),
+            under_way: true,
+            outage: Some(outage()),
+        },
         children: Vec::new(),
         weak: vec![WeakAlgorithm {
             algorithm: "MODP_1024".to_owned(),
@@ -161,6 +166,12 @@ async fn status_is_told_though_the_owners_are_busy() {
         (&json!("down"), &json!("cw-to-b"))
     );
     assert_eq!(connection["carried_over"], true);
+    let reauthentication = &connection["reauthentication"];
+    assert!((3500..=3600).contains(&reauthentication["due_in_s"].as_u64().unwrap()));
+    assert_eq!(
+        (&reauthentication["under_way"], &reauthentication["outage"]),
+        (&json!(true), &connection["outage"])
+    );
     assert_eq!(connection["outage"]["reason"], "authentication-failed");
     assert_eq!(
         (&connection["outage"]["side"], &connection["outage"]["stage"]),
