@@ -122,7 +122,7 @@ impl Engine {
             Input::Reset(name) => self.reset(&name, now),
             Input::RekeyChild(name) => self.rekey_now(&name, false, now),
             Input::RekeyIke(name) => self.rekey_now(&name, true, now),
-            Input::Reauthenticate(name) => self.reauthenticate(&name, now),
+            Input::Reauthenticate(name) => self.prove_anew(&name, now),
             Input::Shutdown => self.stop(now),
             Input::Tick => self.tick(now),
         }

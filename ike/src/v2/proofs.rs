@@ -113,7 +113,7 @@ impl Engine {
             });
         }
         if settings.reauthenticate_on_renewal && renewed(before, &settings) {
-            self.reauthenticate(name, now);
+            self.prove_anew(name, now);
         }
     }
 
@@ -131,7 +131,7 @@ impl Engine {
         let current = current.filter(|name| self.current_sa(name) == Some(common.spi));
         self.keep(common, State::Established(state));
         if let Some(name) = current {
-            self.reauthenticate(&name, now);
+            self.prove_anew(&name, now);
         }
     }
 }
