@@ -114,6 +114,35 @@ fn wait_for_key(gateway: &Causeway, state: &str, reason: &str) {
     .unwrap();
 }
 
+/// What was tried of who has the key, each with the reason word if it failed.
+fn provider_steps(api: &mut Api) -> Vec<String> {
+    let told = api.ask("POST", "/key-providers/elsewhere:self-test", "").unwrap();
+    let steps = told["steps"].as_array().unwrap().iter();
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    steps
+        .map(|step| format!("{}: {}", word(&step["step"]), word(&step["outage"]["reason"])))
+        .collect()
+}
+
+/// What came of each way to sign.
+fn states(trial: &Value) -> Vec<String> {
+    let schemes = trial["schemes"].as_array().unwrap().iter();
+    schemes
+        .map(|one| one["state"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A version of a certificate whose key stays in its vault.
+fn version(of: &Issued) -> Version {
+    Version {
+        certificate: of.der().to_vec(),
+        key: of.key_der(),
+        secret: Secret::Forbidden,
+        exportable: false,
+        enabled: true,
+    }
+}
+
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -147,7 +176,8 @@ fn token(state: &Path, key: &Issued) -> Result<Vec<(&'static str, String)>> {
     Ok(vec![("SOFTHSM2_CONF", settings.to_string_lossy().into_owned())])
 }
 
-/// RSA by method 14 with the key in SoftHSM; a wrong PIN is tried once and told, and the right one helps at once.
+/// RSA by method 14 with the key in SoftHSM; a wrong PIN is tried once and told, and the right one helps at once. What is tried without
+/// any tunnel says the same.
 #[test]
 fn a_token_signs() {
     for key in [Key::Rsa2048, Key::P256] {
@@ -159,8 +189,17 @@ fn a_token_signs() {
         let gateway = scene.start(|state| token(state, &near));
         wait_for_key(&gateway, "failed", "pin-wrong");
         let mut api = Api::connect(&gateway.socket()).unwrap();
+        assert_eq!(provider_steps(&mut api), ["module: ", "pin: pin-wrong"]);
         api.ask("PUT", "/secrets/pin", PIN).unwrap();
         wait_for_key(&gateway, "ready", "");
+        assert_eq!(provider_steps(&mut api), ["module: ", "token: ", "pin: "]);
+        let trial = api.ask("POST", "/certificates/peer:test-sign", "").unwrap();
+        assert_eq!(
+            (&trial["ok"], &trial["place"]),
+            (&json!(true), &json!("token")),
+            "{trial}"
+        );
+        assert!(states(&trial).iter().all(|state| state == "works"), "{trial}");
         gateway.connect("peer").unwrap();
         scene.carries(&gateway);
         assert_eq!(self::key(&gateway).unwrap()["place"], "token");
@@ -328,7 +367,7 @@ fn a_tpm_signs() {
 }
 
 /// The vault signs, reached by the managed identity of the machine. Its certificate stands in no document; while it refuses, why
-/// is told, and the tunnel comes up by itself after that.
+/// is told, and the tunnel comes up by itself after that. A trial leaves the key where it is, and a look for a newer version finds it.
 #[test]
 fn a_vault_signs() {
     let scene = Scene::new(Key::Rsa2048);
@@ -343,16 +382,7 @@ fn a_vault_signs() {
     };
     // The cloud of a vault is its name without the first part, and tokens are for that.
     vault.want_audience("https://");
-    vault.put(
-        "edge",
-        Version {
-            certificate: scene.near.der().to_vec(),
-            key: scene.near.key_der(),
-            secret: Secret::Forbidden,
-            exportable: false,
-            enabled: true,
-        },
-    );
+    vault.put("edge", version(&scene.near));
     vault.fail(Part::Vault, Failure::Status(403, None), 1);
     let provider = json!({ "kind": "key-vault", "identity": { "managed": "system-assigned" } });
     let scene = scene.with_key(provider, "https://localhost:8443/certificates/edge", &[]);
@@ -366,4 +396,28 @@ fn a_vault_signs() {
     scene.carries(&gateway);
     assert_eq!(key(&gateway).unwrap()["place"], "vault");
     assert!(vault.asked("/sign") >= 1);
+    let mut api = Api::connect(&gateway.socket()).unwrap();
+    let trial = api.ask("POST", "/certificates/peer:test-sign", "").unwrap();
+    assert_eq!(
+        (&trial["ok"], &trial["place"]),
+        (&json!(true), &json!("vault")),
+        "{trial}"
+    );
+    assert_eq!(
+        states(&trial),
+        [vec!["left-out"], vec!["works"; 6]].concat(),
+        "{trial}"
+    );
+    let look = |api: &mut Api| api.ask("POST", "/certificates/peer:refresh", "").unwrap();
+    let before = look(&mut api);
+    vault.put("edge", version(&scene.near));
+    let after = look(&mut api);
+    assert_eq!(
+        (&before["renewed"], &after["renewed"]),
+        (&json!(false), &json!(true))
+    );
+    assert_ne!(before["key"]["version"], after["key"]["version"]);
+    assert_eq!(provider_steps(&mut api), ["identity: ", "vault: "]);
+    vault.fail(Part::Vault, Failure::Status(403, None), 1);
+    assert_eq!(provider_steps(&mut api), ["identity: ", "vault: vault-refused"]);
 }

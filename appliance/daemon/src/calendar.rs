@@ -267,6 +267,11 @@ async fn past(events: &mpsc::Sender<Question>) -> Vec<Box<str>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use appliance_config::model::{Crl, Trust, X509};
+
     use super::*;
 
     const END: u64 = 1_800_000_000;
@@ -355,5 +360,61 @@ mod tests {
         assert_eq!(all[0].next(END - 50 * DAY), Some(END - 30 * DAY));
         assert_eq!((all[0].next(END - DAY), all[0].next(END)), (Some(END), None));
         assert!(all[0].is_near(END - 50 * DAY) && !all[1].is_near(END - 50 * DAY));
+    }
+
+    /// What runs with a root that ends so many days from now.
+    fn trusting(days: u64) -> Running {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.not_after = (SystemTime::now() + Duration::from_secs(days * DAY)).into();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let root = X509::from_der(params.self_signed(&key).unwrap().der()).unwrap();
+        let trust = Trust {
+            chain: vec![root],
+            revoked: BTreeMap::new(),
+            crl: Crl::Relaxed,
+        };
+        let mut running = Running::nothing();
+        running.config.trust.insert("roots".parse().unwrap(), trust);
+        running
+    }
+
+    /// As far as everybody comes without time passing.
+    async fn settle() {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The clock on the wall may be set while hardly any time passes.
+    #[tokio::test(start_paused = true)]
+    async fn the_wall_clock_decides_and_a_wrong_one_tells_nothing() {
+        let wall = Arc::new(AtomicU64::new(0));
+        let (teller, mut heard) = Teller::to_a_test();
+        let (shown, view) = watch::channel(Arc::new(View::default()));
+        let keys = watch::channel(Arc::default());
+        let clock = Arc::clone(&wall);
+        let reads = move || UNIX_EPOCH + Duration::from_secs(clock.load(Ordering::Relaxed));
+        let events = mpsc::channel(1).0;
+        tokio::spawn(run((view, keys.1), (teller, events), reads));
+        shown.send_replace(Arc::new(View {
+            running: Some(Arc::new(trusting(100))),
+            ..View::default()
+        }));
+        settle().await;
+        assert!(heard.words().is_empty(), "it is 1970");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let days = [
+            (30, vec![]),
+            (45, vec![SOON]),
+            (46, vec![]),
+            (95, vec![SOON]),
+            (101, vec![EXPIRED]),
+        ];
+        for (day, words) in days {
+            wall.store(now + day * DAY, Ordering::Relaxed);
+            tokio::time::advance(LOOK).await;
+            settle().await;
+            assert_eq!(heard.words(), words, "day {day}");
+        }
     }
 }

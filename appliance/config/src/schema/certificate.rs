@@ -36,7 +36,7 @@ struct Key {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Trust {
-    /// A root, then what is from it and so on: base64 of the DER, or PEM.
+    /// A root, then what is from it and so on, then perhaps another root: base64 of the DER, or PEM.
     #[schemars(schema_with = "limits::trusted_chain")]
     chain: Vec<String>,
     /// SHA-1 or SHA-256 of certificates that are not to be believed, by name.

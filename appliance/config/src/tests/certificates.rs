@@ -52,6 +52,17 @@ fn certificates_and_what_they_refer_to_are_read() {
     assert_eq!(found.certificates["edge-hsm"].chain.len(), 3);
 }
 
+/// While an authority changes its root, both are believed, each with what is from it.
+#[test]
+fn another_root_may_stand_beside_the_first() {
+    let both: serde_json::Value =
+        serde_json::from_str(&with_certificates(r#"["$root", "$intermediate", "$azure-root"]"#)).unwrap();
+    let document = with(certified(), "/trust/roots/chain", both);
+    let chain = &check(&document).unwrap().trust["roots"].chain;
+    let roots: Vec<bool> = chain.iter().map(|one| one.is_root()).collect();
+    assert_eq!(roots, [true, false, true]);
+}
+
 #[test]
 fn a_key_may_have_a_version_and_a_vault_a_port() {
     let reference = "https://Vault.example:8443/certificates/edge/0123456789ABCDEF0123456789abcdef";

@@ -419,3 +419,36 @@ async fn the_audit_log_tells_who_did_what_from_where() {
         assert_eq!(count(line), 1, "{line}: {lines:#?}");
     }
 }
+
+/// Who only looks may read certificates and have one judged; to use a key, or ask a token or a vault, takes an operator.
+#[tokio::test]
+async fn keys_are_tried_by_operators_and_certificates_read_by_all() {
+    let served = Served::claimed().await;
+    for (user, role) in [("victor", "viewer"), ("olga", "operator")] {
+        served.user(user, role).await;
+    }
+    let (victor, olga) = (served.signed_in("victor").await, served.signed_in("olga").await);
+    for path in ["certificates", "certificates:timeline", "trust"] {
+        let path = format!("/api/v1/{path}");
+        assert_eq!(
+            served.send("GET", &path, &victor.headers(), "").await.status,
+            200,
+            "{path}"
+        );
+    }
+    let judged = served
+        .send("POST", "/api/v1/certificates:verify", &victor.headers(), "{}")
+        .await;
+    assert_eq!(judged.reason(), (400, "invalid-body"));
+    for (path, unknown) in [
+        ("certificates/edge:test-sign", "unknown-certificate"),
+        ("certificates/edge:refresh", "unknown-certificate"),
+        ("key-providers/hsm:self-test", "unknown-key-provider"),
+    ] {
+        let path = format!("/api/v1/{path}");
+        let refused = served.send("POST", &path, &victor.headers(), "").await;
+        assert_eq!(refused.reason(), (403, "role-insufficient"), "{path}");
+        let let_in = served.send("POST", &path, &olga.headers(), "").await;
+        assert_eq!(let_in.reason(), (404, unknown), "{path}");
+    }
+}
