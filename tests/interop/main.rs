@@ -32,6 +32,7 @@ mod establish;
 mod flood;
 mod fragmentation;
 mod hostile;
+mod ikev1;
 mod interfaces;
 mod ipv6;
 mod key_providers;

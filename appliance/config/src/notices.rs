@@ -1,7 +1,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{Addressing, Connection, InterfaceRole, Protocol, System};
+use crate::model::{
+    Addressing, Connection, Group, IkeProposal, InterfaceRole, OwnProof, PeerProof, Protocol, System,
+};
 use crate::routing_notices::routing_notices;
 use crate::{Reason, ValidConfig};
 
@@ -27,7 +29,7 @@ pub struct Hold {
 }
 
 /// What can hold a connection.
-const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol];
+const HOLDS: &[fn(&Connection) -> Option<Hold>] = &[protocol, policy];
 
 /// All that this version keeps and does not act on, by path.
 pub fn notices(config: &ValidConfig) -> Vec<Notice> {
@@ -64,13 +66,36 @@ fn notice(path: String, detail: String) -> Notice {
 }
 
 fn protocol(connection: &Connection) -> Option<Hold> {
-    let detail = match connection.protocol {
-        Protocol::IkeV1 => "this version does not negotiate IKEv1".to_owned(),
-        Protocol::IkeV2 => return None,
+    if connection.protocol == Protocol::IkeV2 {
+        return None;
+    }
+    let authentication = &connection.authentication;
+    let lacking = match (&authentication.local, &authentication.remote, &authentication.ppk) {
+        (OwnProof::Certificate { .. }, _, _) | (_, PeerProof::Certificate { .. }, _) => "certificates",
+        (OwnProof::PreSharedKey { .. }, PeerProof::PreSharedKey { .. }, Some(_)) => {
+            "a post-quantum preshared key"
+        }
+        (OwnProof::PreSharedKey { .. }, PeerProof::PreSharedKey { .. }, None) => return None,
     };
     Some(Hold {
         key: "protocol",
-        detail,
+        detail: format!("this version does not negotiate IKEv1 with {lacking}"),
+    })
+}
+
+/// What a policy offers for phase 1 must have numbers in IKEv1: neither AEAD ciphers nor Curve25519 have.
+fn policy(connection: &Connection) -> Option<Hold> {
+    let known = |proposal: &IkeProposal| {
+        let mut groups = proposal.groups.iter();
+        proposal.integrity.is_some()
+            && groups.any(|group| *group != Group::X25519)
+            && proposal.additional.is_empty()
+    };
+    let none = connection.protocol == Protocol::IkeV1 && !connection.policy.ike.iter().any(known);
+    none.then(|| Hold {
+        key: "policy",
+        detail: "nothing in the policy can be negotiated by IKEv1: it needs AES, 3DES or DES with a hash"
+            .to_owned(),
     })
 }
 

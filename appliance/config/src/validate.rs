@@ -43,7 +43,7 @@ pub struct ValidConfig {
 }
 
 /// Names that the document cannot give to a policy of its own.
-const BUILT_IN_POLICIES: &[&str] = &[Policy::MODERN, "azure-default"];
+const BUILT_IN_POLICIES: &[&str] = &[Policy::MODERN, Policy::AZURE_DEFAULT];
 
 impl Config {
     /// Reads JSON text of at most [`crate::MAX_BYTES`].

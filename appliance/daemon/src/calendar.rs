@@ -372,6 +372,7 @@ mod tests {
             chain: vec![root],
             revoked: BTreeMap::new(),
             crl: Crl::Relaxed,
+            lists: Vec::new(),
         };
         let mut running = Running::nothing();
         running.config.trust.insert("roots".parse().unwrap(), trust);

@@ -22,8 +22,8 @@ use crate::{
 
 /// How long a child receives after it was replaced or deleted: packets may be slower than messages about them.
 const UNDER_WAY: Duration = Duration::from_secs(5);
-/// How long a child that was replaced waits for the Delete of the side that replaced it.
-const LEAVING: Duration = Duration::from_secs(60);
+/// How long a child that was replaced waits for the Delete of the side that replaced it, which some never send.
+const LEAVING: Duration = Duration::from_secs(15);
 /// How long the side that did not start the SA waits for the other one to bring up the lines.
 const GRACE: Duration = Duration::from_secs(10);
 /// Two quick modes that both sides start within this time were started at once.

@@ -207,6 +207,9 @@ fn connection(name: &str, tunnel: &Tunnel) -> Value {
         "dpd_timeout_s": tunnel.dpd_timeout, "selectors": selectors(tunnel), "childless": tunnel.childless,
         "authentication": authentication,
         "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
+    if tunnel.version == 1 {
+        put(&mut connection, "protocol", json!("IKEv1"));
+    }
     if let Some(size) = tunnel.fragment_size {
         put(&mut connection, "fragment_size", json!(size));
     }

@@ -310,6 +310,7 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
         remote_id,
         secret,
         childless,
+        version,
         ..
     } = tunnel;
     let own = tunnel.suite.strongswan_ike();
@@ -334,7 +335,7 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
         .collect();
     format!(
         "connections {{ net {{
-  version = 2
+  version = {version}
   local_addrs = {local}
   remote_addrs = {remote}
   proposals = {ike}

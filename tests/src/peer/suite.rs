@@ -43,6 +43,9 @@ pub const CUSTOM: Suite = Suite {
     ..suite(["AES256", "SHA384", "DHGroup14"], ["AES256", "SHA256"])
 };
 
+/// What IKEv1 has that is not weak.
+pub const VERSION_1: Suite = suite(["AES256", "SHA256", "DHGroup14"], ["AES256", "SHA256"]);
+
 /// Every cipher, hash and group at least once that is not weak.
 pub const ALL: [Suite; 10] = [
     USUAL,

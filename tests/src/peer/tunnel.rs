@@ -58,6 +58,8 @@ pub struct Bgp {
 /// A tunnel as one gateway sees it.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
+    /// The version of IKE.
+    pub version: u8,
     /// Our outer address.
     pub local: IpAddr,
     /// The peer's outer address.
@@ -143,6 +145,7 @@ impl Tunnel {
     /// The tunnel between two gateways, ours first, and what is behind each.
     pub fn joining([local, remote]: [IpAddr; 2], [local_prefix, remote_prefix]: [&str; 2]) -> Self {
         Self {
+            version: 2,
             local,
             remote,
             local_id: local.to_string(),
@@ -182,6 +185,13 @@ impl Tunnel {
     pub fn with(mut self, suite: Suite) -> Self {
         self.suite = suite;
         self
+    }
+
+    /// The same by IKEv1, which has numbers for these algorithms.
+    #[must_use]
+    pub fn version_1(mut self, suite: Suite) -> Self {
+        self.version = 1;
+        self.with(suite)
     }
 
     /// The same with IPv6 inside.

@@ -103,7 +103,7 @@ pub enum Mode {
 /// The version of IKE that negotiates a connection; it cannot change once the connection is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// RFC 2409; held closed for now.
+    /// RFC 2409.
     IkeV1,
     /// RFC 7296.
     IkeV2,
@@ -195,8 +195,8 @@ impl Connection {
         let outer = configuration.as_ref();
         let local_address = outer.map(|(_, found)| found.towards(endpoint.as_ref()));
         let priority = object.optional("priority", PRIORITY, |value| value.whole(PRIORITIES));
-        let policy = policy(&mut object, references.policies);
         let protocol = object.optional("protocol", Protocol::IkeV2, |value| value.word(PROTOCOL, &[]));
+        let policy = policy(&mut object, references.policies, protocol);
         let inside = Inside::read(
             &mut object,
             references,
@@ -265,12 +265,18 @@ fn reauthentication(object: &mut Object<'_>) -> Option<Reauthentication> {
     })
 }
 
-/// The policy that is named, or the one of those that name none.
-fn policy(object: &mut Object<'_>, policies: &Collection<Policy>) -> Option<(Name, Policy)> {
-    match object.take("policy") {
-        Some(value) => policies.follow(&value, "policy"),
-        None => Policy::MODERN.parse().ok().zip(Some(Policy::modern())),
-    }
+/// The policy that is named, or the one of those that name none: what is modern IKEv1 cannot negotiate.
+fn policy(
+    object: &mut Object<'_>,
+    policies: &Collection<Policy>,
+    protocol: Option<Protocol>,
+) -> Option<(Name, Policy)> {
+    let (name, policy) = match (object.take("policy"), protocol) {
+        (Some(value), _) => return policies.follow(&value, "policy"),
+        (None, Some(Protocol::IkeV1)) => (Policy::AZURE_DEFAULT, Policy::azure_default()),
+        (None, Some(Protocol::IkeV2) | None) => (Policy::MODERN, Policy::modern()),
+    };
+    name.parse().ok().zip(Some(policy))
 }
 
 /// What passes the tunnel, who speaks BGP through it, and what is translated, each as far as it could be read.

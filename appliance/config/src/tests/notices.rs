@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::sample::{check, machine, sample, with};
+use super::sample::{check, machine, sample, with, without};
 use crate::{held, notices};
 
 fn paths(document: &Value) -> Vec<String> {
@@ -31,11 +31,17 @@ fn what_is_kept_and_not_acted_on_is_told() {
 
 #[test]
 fn a_connection_that_cannot_be_negotiated_is_held() {
-    let document = with(sample(), "/connections/to-b/protocol", json!("IKEv1"));
+    let version_1 = with(sample(), "/connections/to-b/protocol", json!("IKEv1"));
+    let version_1 = without(version_1, "/connections/to-b/policy");
+    assert_eq!(held(&check(&version_1).unwrap().connections["to-b"]), None);
+    let ppk = json!({ "secret": "ppk-b", "id": "b" });
+    let document = with(version_1.clone(), "/connections/to-b/authentication/ppk", ppk);
     assert_eq!(paths(&document), ["/connections/to-b/protocol"]);
+    let document = with(version_1, "/connections/to-b/policy", json!("modern"));
+    assert_eq!(paths(&document), ["/connections/to-b/policy"]);
     let found = check(&document).unwrap();
     let hold = held(&found.connections["to-b"]).unwrap();
-    assert_eq!(hold.key, "protocol");
+    assert_eq!(hold.key, "policy");
     assert!(hold.detail.contains("IKEv1"), "{}", hold.detail);
     assert_eq!(held(&found.connections["to-c"]), None);
 
@@ -46,7 +52,7 @@ fn a_connection_that_cannot_be_negotiated_is_held() {
     let document = with(document, "/gateway/ip_configurations/default", by_interface);
     assert_eq!(
         paths(&document),
-        ["/connections/to-b/protocol", "/interfaces/lan0/ipv6"]
+        ["/connections/to-b/policy", "/interfaces/lan0/ipv6"]
     );
     assert_eq!(held(&check(&document).unwrap().connections["to-c"]), None);
 }

@@ -5,7 +5,7 @@ use appliance_config::ValidConfig;
 use appliance_config::model::{self, UdpEncapsulation};
 use ike::{
     Childless, Connection, ConnectionName, Identity, Limits, LineStart, Mode, PostQuantumPresharedKey,
-    Remote, ResponderSelectors, SelectorLine, Settings, TrafficSelector,
+    Remote, ResponderSelectors, SelectorLine, Settings, TrafficSelector, Version,
 };
 use ipnet::IpNet;
 
@@ -55,6 +55,10 @@ fn connection(
         model::Endpoint::Any => Remote::Any,
     };
     Some(Connection {
+        version: match settings.protocol {
+            model::Protocol::IkeV1 => Version::V1,
+            model::Protocol::IkeV2 => Version::V2,
+        },
         mode: mode(settings.mode),
         local_identity,
         ppk: match &settings.authentication.ppk {

@@ -18,6 +18,9 @@ impl Policy {
     /// The name of the policy of connections that name none.
     pub(crate) const MODERN: &str = "modern";
 
+    /// The name of the policy of connections of IKEv1 that name none.
+    pub(crate) const AZURE_DEFAULT: &str = "azure-default";
+
     /// `modern`: ciphers that authenticate, SHA-2, and ML-KEM-768 on top where the peer has it. A peer that wants no key
     /// exchange at rekeys is not refused for that.
     pub(crate) fn modern() -> Self {

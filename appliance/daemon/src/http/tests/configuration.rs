@@ -50,6 +50,7 @@ async fn a_connection_that_this_version_cannot_negotiate_is_kept_and_held() {
     }
     let mut document = document();
     document["connections"]["to-b"]["protocol"] = json!("IKEv1");
+    document["connections"]["to-b"]["policy"] = json!("modern");
     document["connections"]["to-c"]["enabled"] = json!(false);
     let put = machine.put(0, &document).await;
     assert_eq!(put.status, 200, "{put:?}");
@@ -58,10 +59,7 @@ async fn a_connection_that_this_version_cannot_negotiate_is_kept_and_held() {
         let notice = &notices[0];
         assert_eq!(
             (&notice["path"], &notice["reason"]),
-            (
-                &json!("/connections/to-b/protocol"),
-                &json!("not-in-this-version")
-            )
+            (&json!("/connections/to-b/policy"), &json!("not-in-this-version"))
         );
         assert!(notice["detail"].as_str().unwrap().contains("IKEv1"), "{notice}");
     };

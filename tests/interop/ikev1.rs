@@ -1,0 +1,69 @@
+//! IKEv1 between two of ours, and with strongSwan.
+
+use system_tests::lab::run::Run;
+use system_tests::lab::sites::Sites;
+use system_tests::peer::strongswan::StrongSwan;
+use system_tests::peer::suite::{AZURE, CUSTOM, Suite, VERSION_1, WEAK};
+
+use crate::pair::{First, Kind, Pair, tunnels};
+
+/// A tunnel of IKEv1 that is up.
+fn up(suite: Suite, kind: Kind, first: First) -> Pair {
+    let run = Run::new().unwrap();
+    let sites = Sites::new(&run).unwrap();
+    let (near, far) = tunnels(&sites);
+    let both = (near.version_1(suite), far.version_1(suite));
+    let pair = Pair::start(run, sites, both, (kind, first));
+    pair.wait();
+    pair
+}
+
+#[test]
+fn ikev1_carries_between_two_of_ours() {
+    for first in [First::Near, First::Far] {
+        let pair = up(VERSION_1, Kind::Causeway, first);
+        pair.carries();
+        pair.only_esp();
+    }
+}
+
+/// With a key exchange at each quick mode and without, with what is weak and what is not.
+#[test]
+fn ikev1_carries_with_strongswan_whoever_begins() {
+    for suite in [VERSION_1, CUSTOM, AZURE, WEAK[0]] {
+        for first in [First::Near, First::Far] {
+            let pair = up(suite, Kind::StrongSwan, first);
+            pair.carries();
+            pair.only_esp();
+        }
+    }
+}
+
+/// strongSwan replaces the Child SA and then phase 1 under traffic.
+#[test]
+fn ikev1_is_replaced_by_strongswan_without_loss() {
+    for suite in [VERSION_1, CUSTOM] {
+        let pair = up(suite, Kind::StrongSwan, First::Far);
+        pair.through(StrongSwan::rekey_child, "/children/0/inbound_spi");
+        pair.through(StrongSwan::reauthenticate, "/ike");
+        pair.through(StrongSwan::rekey_child, "/children/0/inbound_spi");
+        pair.only_esp();
+    }
+}
+
+#[test]
+fn ikev1_crosses_a_nat() {
+    for kind in [Kind::Causeway, Kind::StrongSwan] {
+        let run = Run::new().unwrap();
+        let sites = Sites::with_nat(&run).unwrap();
+        let (near, mut far) = tunnels(&sites);
+        far.remote = "203.0.113.1".parse().unwrap();
+        let both = (near.version_1(VERSION_1), far.version_1(VERSION_1));
+        let pair = Pair::start(run, sites, both, (kind, First::Near));
+        let status = pair.wait();
+        assert_eq!(status["ike"]["nat_local"], true, "{status}");
+        assert_eq!(status["children"][0]["encapsulation"], "udp", "{status}");
+        pair.carries();
+        pair.only_esp();
+    }
+}
