@@ -212,7 +212,7 @@ impl Peers {
 /// restart while no server answers.
 #[test]
 fn a_peer_that_its_issuer_revokes_is_cut_off() {
-    let issuers = Issuers::with(Key::P256);
+    let issuers = Issuers::with(Key::P256).unwrap();
     let [mut near, far] = issuers.credentials();
     near.revocation = "strict";
     let mut peers = peers([near, far], |_, _| ());
@@ -255,7 +255,7 @@ fn lists_are_fetched_from_where_certificates_say() {
         list: Some(format!("http://{host}/{name}")),
         ..wanted
     };
-    let mut issuers = Issuers::with(Key::P256);
+    let mut issuers = Issuers::with(Key::P256).unwrap();
     issuers.middle = issuers
         .root
         .issue(&listed(Wanted::authority("Lab middle", 0), "root.crl"))
@@ -295,7 +295,7 @@ fn lists_are_fetched_from_where_certificates_say() {
 #[test]
 fn each_side_may_prove_itself_in_its_own_way() {
     for causeway_has_certificate in [true, false] {
-        let [mut near, mut far] = Issuers::with(Key::P256).credentials();
+        let [mut near, mut far] = Issuers::with(Key::P256).unwrap().credentials();
         if causeway_has_certificate {
             (near.roots, far.own) = (Vec::new(), None);
         } else {
