@@ -302,8 +302,12 @@ fn each_side_may_prove_itself_in_its_own_way() {
             (near.own, far.roots) = (None, Vec::new());
         }
         let peers = peers([near, far], |a, b| {
-            let (certified, other) = if causeway_has_certificate { (a, b) } else { (b, a) };
-            (certified.local_id, other.remote_id) = ("CN=gw-a".to_owned(), "CN=gw-a".to_owned());
+            let (certified, other, subject) = if causeway_has_certificate {
+                (a, b, "CN=gw-a")
+            } else {
+                (b, a, "CN=gw-b")
+            };
+            (certified.local_id, other.remote_id) = (subject.to_owned(), subject.to_owned());
             (certified.remote_id, other.local_id) = ("gw-x.example".to_owned(), "gw-x.example".to_owned());
         });
         peers.carries();

@@ -229,7 +229,7 @@ fn a_pulled_token_takes_nothing_down() {
     fs::rename(&tokens, &away).unwrap();
     fs::create_dir(&tokens).unwrap();
     gateway.causeway(&["reauthenticate", "peer"]).unwrap();
-    wait_for_key(&gateway, "failed", "token-missing");
+    wait_for_key(&gateway, "ready", "token-missing");
     let told = gateway.connection("peer").unwrap();
     assert_eq!(
         (&told["state"], &told["reauthentication"]["outage"]["reason"]),
