@@ -36,7 +36,7 @@ impl Engine {
         let Some(name) = common.connection.as_ref() else {
             return displaced;
         };
-        let renewed = (!initial_contact).then(|| self.renewed_by_peer(name, common.spi, now));
+        let renewed = (!initial_contact).then(|| self.renewed_by_peer(name, common, now));
         match renewed.flatten() {
             Some(overtaken) => {
                 displaced.overtaken = overtaken;
@@ -59,8 +59,14 @@ impl Engine {
     }
 
     /// An authenticated peer that did not begin anew wants another IKE SA for a connection. `None` if there is none beside
-    /// which that could be; else the one that it made before for the same purpose, if any.
-    fn renewed_by_peer(&mut self, name: &ConnectionName, spi: u64, now: Instant) -> Option<Option<u64>> {
+    /// which that could be; else the one that it made before for the same purpose, if any. A peer that comes from elsewhere has
+    /// left the place to which the old one leads, and may have had no time to close it.
+    fn renewed_by_peer(
+        &mut self,
+        name: &ConnectionName,
+        newer: &Common,
+        now: Instant,
+    ) -> Option<Option<u64>> {
         let before = self.renewing(name).and_then(|spi| self.sas.get(&spi));
         let before = before.filter(|sa| sa.established().is_some());
         let earlier = before.filter(|sa| !sa.common.initiator).map(|sa| sa.common.spi);
@@ -80,8 +86,10 @@ impl Engine {
             | State::Refused(_)
             | State::Closing(_) => false,
         };
-        current.filter(|sa| sound(sa))?;
-        let given_up = self.connections.standings.get_mut(name)?.renewal.sa.replace(spi);
+        let at_home = |sa: &IkeSa| sa.common.path.remote.ip() == newer.path.remote.ip();
+        current.filter(|sa| sound(sa) && at_home(sa))?;
+        let standing = self.connections.standings.get_mut(name)?;
+        let given_up = standing.renewal.sa.replace(newer.spi);
         self.retire(given_up.filter(|_| earlier.is_none()), false, now);
         self.postpone_proofs(name, None);
         Some(earlier)

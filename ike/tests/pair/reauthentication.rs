@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ike::{Childless, Connection, Event, Input, Mode, Reason, Side};
+use ike::{Childless, Connection, Event, Identity, Input, Mode, Reason, Remote, Side};
 
 use crate::certificates::Certified;
 use crate::lines::{one_on_demand, wanted};
@@ -370,6 +370,32 @@ fn an_old_ike_sa_that_the_peer_has_lost_is_given_up() {
     pair.run_for(SECOND * 60);
     pair.assert_up();
     assert_eq!((pair.east.datapath.len(), pair.west.datapath.len()), (1, 1));
+}
+
+/// A peer that comes from elsewhere has left where it was, and nobody can close what it had there: what is sent follows it at once.
+#[test]
+fn a_peer_that_comes_from_elsewhere_is_followed() {
+    let identity = || Identity::Fqdn("east.example".to_owned());
+    let mut pair = Pair::with(|east, west| {
+        (west.remote, west.mode) = (Remote::Any, Mode::ResponderOnly);
+        west.remote_identity = identity().into();
+        east.local_identity = identity();
+    });
+    pair.run_until_quiet();
+    pair.assert_up();
+    pair.run_for(SECOND);
+    pair.tell_east(Input::Settings(Box::default()));
+    // Nobody hears the Delete.
+    pair.network.seize();
+    pair.east.others.push("192.0.2.77".parse().unwrap());
+    let elsewhere = Connection {
+        local_identity: identity(),
+        ..crate::connection("192.0.2.77", "192.0.2.2")
+    };
+    pair.configure_east([("to-west", elsewhere)]);
+    pair.run_for(SECOND);
+    pair.assert_up();
+    assert!(pair.west.child().sends, "by the new child");
 }
 
 /// An operator who takes a connection down, or a stop, leaves neither of the two IKE SAs.
