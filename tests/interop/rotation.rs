@@ -46,7 +46,8 @@ fn unharmed(sites: &Sites, gateway: &Causeway, strongswan: Option<&StrongSwan>, 
     let answers = pings.map(Ping::finish);
     let lost: usize = answers.iter().map(|answers| answers.lost).sum();
     let by_peer = lost_by_peer() - lost_before;
-    assert!(lost <= by_peer, "{answers:?}, {by_peer} by the peer");
+    let too_early = strongswan.map_or(0, |_| Datapath::of_this_run().unwrap().too_early());
+    assert!(lost <= by_peer + too_early, "{answers:?}, {by_peer} by the peer");
 }
 
 /// The same document with another certificate of ours, whose key is put in its place before.
@@ -143,7 +144,8 @@ fn a_certificate_that_is_not_believed_takes_nothing_down() {
         (&json!("up"), &before[0])
     );
     ping.wait_for(25, SOON).unwrap();
-    assert_eq!(ping.finish().lost, 0);
+    let too_early = Datapath::of_this_run().unwrap().too_early();
+    assert!(ping.finish().lost <= too_early);
     let next = issuers.middle.issue(&wanted()).unwrap();
     let changed = with_certificate(
         &peers.near,
