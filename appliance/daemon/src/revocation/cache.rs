@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use appliance_config::model::ListSource;
 use aws_lc_rs::digest::{SHA256, digest};
+use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use super::fetch::{LONGEST, Octets, read};
@@ -33,20 +34,28 @@ impl Cache {
     }
 
     /// The list of a server as it was last fetched, if one of these issued it.
-    pub(super) fn recall(&self, source: &ListSource, issuers: &BTreeSet<Vec<u8>>) -> Option<Octets> {
-        let mut octets = Vec::new();
-        let most = u64::try_from(LONGEST).ok()?;
-        let file = fs::File::open(self.path(source)?).ok()?;
-        file.take(most).read_to_end(&mut octets).ok()?;
-        read(&octets, issuers).ok()
+    pub(super) async fn recall(&self, source: &ListSource, issuers: &BTreeSet<Vec<u8>>) -> Option<Octets> {
+        let (path, issuers) = (self.path(source)?, issuers.clone());
+        let recalled = spawn_blocking(move || {
+            let mut octets = Vec::new();
+            let most = u64::try_from(LONGEST).ok()?;
+            let file = fs::File::open(path).ok()?;
+            file.take(most).read_to_end(&mut octets).ok()?;
+            read(&octets, &issuers).ok()
+        });
+        recalled.await.ok()?
     }
 
     /// Keeps a list of a server.
-    pub(super) fn keep(&self, source: &ListSource, der: &[u8]) {
-        if let Some(path) = self.path(source)
-            && let Err(error) = replace(&path, der)
-        {
-            warn!(path = %path.display(), %error, "a fetched list is not kept");
+    pub(super) async fn keep(&self, source: &ListSource, der: &[u8]) {
+        let Some(path) = self.path(source) else {
+            return;
+        };
+        let (der, shown) = (der.to_vec(), path.display().to_string());
+        // A disk that is slow must not hold up tunnels.
+        let kept = spawn_blocking(move || replace(&path, &der)).await;
+        if let Ok(Err(error)) = kept {
+            warn!(path = shown, %error, "a fetched list is not kept");
         }
     }
 

@@ -106,10 +106,10 @@ impl Owner {
         loop {
             let due = self.lists.values().filter_map(Held::due).min();
             let news = select! {
-                Some((source, fetched)) = begun.recv() => self.concluded(&source, &fetched),
+                Some((source, fetched)) = begun.recv() => self.concluded(&source, &fetched).await,
                 wish = heard.recv() => match wish {
-                    Some(Wish::Configure(specs)) => self.configure(specs),
-                    Some(Wish::Add(lists)) => self.add(lists),
+                    Some(Wish::Configure(specs)) => self.configure(specs).await,
+                    Some(Wish::Add(lists)) => self.add(lists).await,
                     Some(Wish::Refresh(answer)) => {
                         self.waiting.push(answer);
                         let now = Instant::now();
@@ -134,33 +134,33 @@ impl Owner {
     }
 
     /// What is wanted as before stays. Returns whether lists came or went.
-    fn configure(&mut self, wanted: ListSpecs) -> bool {
+    async fn configure(&mut self, wanted: ListSpecs) -> bool {
         let before = self.lists.len();
         self.lists
             .retain(|source, held| held.is_learnt || wanted.get(source) == Some(&held.issuers));
         let mut changed = self.lists.len() != before;
         for (source, issuers) in wanted {
-            changed |= self.begin(source, issuers, false);
+            changed |= self.begin(source, issuers, false).await;
         }
         changed
     }
 
-    fn add(&mut self, lists: Vec<WantedList>) -> bool {
+    async fn add(&mut self, lists: Vec<WantedList>) -> bool {
         let mut changed = false;
         for list in lists {
             let issuers = list.issuers.into_iter().collect();
-            changed |= self.begin(ListSource::Http(list.address), issuers, true);
+            changed |= self.begin(ListSource::Http(list.address), issuers, true).await;
         }
         changed
     }
 
     /// Returns whether a list is remembered.
-    fn begin(&mut self, source: ListSource, issuers: BTreeSet<Vec<u8>>, is_learnt: bool) -> bool {
+    async fn begin(&mut self, source: ListSource, issuers: BTreeSet<Vec<u8>>, is_learnt: bool) -> bool {
         if let Some(held) = self.lists.get_mut(&source) {
             held.is_learnt &= is_learnt;
             return false;
         }
-        let remembered = self.cache.recall(&source, &issuers);
+        let remembered = self.cache.recall(&source, &issuers).await;
         let is_remembered = remembered.is_some();
         let mut held = Held::new(issuers, remembered, Instant::now());
         held.is_learnt = is_learnt;
@@ -184,7 +184,7 @@ impl Owner {
     }
 
     /// Returns whether there is another list than before.
-    fn concluded(&mut self, source: &ListSource, fetched: &Result<Fetched, ListFault>) -> bool {
+    async fn concluded(&mut self, source: &ListSource, fetched: &Result<Fetched, ListFault>) -> bool {
         let Some(held) = self.lists.get_mut(source) else {
             return false;
         };
@@ -204,7 +204,7 @@ impl Owner {
                     let detail = format!("{} revoked by {}", revoked, list.issuer());
                     let news = News::new("revocation-list-read").object(source.to_string());
                     self.teller.tell(news.detail(detail));
-                    self.cache.keep(source, &octets.der);
+                    self.cache.keep(source, &octets.der).await;
                 }
                 true
             }
