@@ -187,6 +187,12 @@ fn workspace_is_tidy() {
         findings.extend(check_lines(path, text));
         findings.extend(check_syntax(path, file, &enums));
     }
+    for path in console_sources(&root) {
+        findings.extend(check_lines(
+            &relative(&root, &path),
+            &fs::read_to_string(&path).unwrap(),
+        ));
+    }
     for manifest in files_below(&root, "toml")
         .iter()
         .filter(|p| p.ends_with("Cargo.toml"))
@@ -230,6 +236,19 @@ fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// What somebody wrote of the console: neither what is generated nor what is built.
+fn console_sources(root: &Path) -> Vec<PathBuf> {
+    let extensions = ["ts", "svelte", "mjs", "css"];
+    let all = extensions
+        .iter()
+        .flat_map(|extension| files_below(&root.join("web-ui"), extension));
+    let written = |path: &PathBuf| {
+        let path = path.to_string_lossy();
+        !path.contains("/dist/") && !path.ends_with(".gen.ts")
+    };
+    all.filter(written).collect()
 }
 
 fn relative(root: &Path, path: &Path) -> String {

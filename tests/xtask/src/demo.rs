@@ -231,12 +231,24 @@ impl Scene {
         Ok(path)
     }
 
+    /// The web console of gateway a, and the code that claims it.
+    fn offer_console(&self) -> Result<()> {
+        println!("The web console of gateway a, from host a; the code claims it:");
+        println!(
+            "    ip netns exec {} chromium --no-sandbox --user-data-dir=\"$(mktemp -d)\" https://10.1.0.1:8443/",
+            self.sites.a.host.name()
+        );
+        println!("    code {}", self.branch.causeway(&["claim-code"])?.trim());
+        Ok(())
+    }
+
     /// Where to look while it runs.
     fn explain(&self) -> Result<()> {
         let Site { host, .. } = &self.sites.a;
         let causeway = binary("causeway")?;
         println!("\n--- Where to look");
-        println!("Gateway a as its admin sees it, from host a (its web console comes with a later issue):");
+        self.offer_console()?;
+        println!("Gateway a as its admin sees it, from host a:");
         println!(
             "    ip netns exec {} bash --rcfile {}",
             host.name(),

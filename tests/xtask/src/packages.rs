@@ -44,8 +44,14 @@ pub(crate) const TOKENS: &[&str] = &[
 /// What the virtual machine needs on top of [`LAB`].
 pub(crate) const MACHINE: &[&str] = &["cpio", "e2fsprogs", "kmod", "qemu-system-x86", "xz-utils"];
 
+/// What the console is looked at with.
+pub(crate) const BROWSER: &[&str] = &["chromium", "fonts-dejavu-core"];
+
 /// What building the fuzz targets needs.
 pub(crate) const FUZZ: &[&str] = &["clang", "g++"];
+
+/// What the console is built and checked with, where the machine has no npm of its own.
+const NODE: &[&str] = &["nodejs", "npm"];
 
 /// What a Python environment of our own needs.
 const PYTHON: &[&str] = &["python3", "python3-venv"];
@@ -73,6 +79,26 @@ pub(crate) fn python(packages: &[&str]) -> Result<PathBuf> {
     }
     fs::write(&has, wanted)?;
     Ok(python)
+}
+
+/// The packages of `web-ui`, as its lock file has them.
+pub(crate) fn npm() -> Result<()> {
+    let there = Command::new("npm").arg("--version").output();
+    if !there.is_ok_and(|answer| answer.status.success()) {
+        install(NODE)?;
+    }
+    let folder = root().join("web-ui");
+    let (lock, has) = (folder.join("package-lock.json"), folder.join("node_modules/.has"));
+    let wanted = fs::read_to_string(lock)?;
+    if fs::read_to_string(&has).is_ok_and(|has| has == wanted) {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]);
+    if !npm.current_dir(&folder).status()?.success() {
+        bail!("npm could not install what web-ui/package-lock.json names");
+    }
+    Ok(fs::write(has, wanted)?)
 }
 
 /// Installs those of the packages that are missing.

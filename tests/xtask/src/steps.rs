@@ -33,6 +33,8 @@ pub(crate) fn check(full: bool) -> Result<Vec<Step>> {
         "matrix",
         "--test",
         "power",
+        "--test",
+        "console",
         "--",
         "-D",
         "warnings",
@@ -194,6 +196,27 @@ pub(crate) fn interop(full: bool) -> Result<Vec<Step>> {
         step("scenarios over the user-space datapath", scenarios),
         step("the interop matrix over the user-space datapath", matrix),
         step("the API against what it says of itself", hammer()?),
+    ])
+}
+
+/// The console: its types, what it computes, whether what is in the binary is made of its source, and its flows in a browser.
+pub(crate) fn console() -> Result<Vec<Step>> {
+    packages::install(packages::LAB)?;
+    packages::install(packages::BROWSER)?;
+    packages::npm()?;
+    let folder = step::root().join("web-ui");
+    let npm = |script: &str| {
+        let mut command = Command::new("npm");
+        command.args(["run", "--silent", script]).current_dir(&folder);
+        command
+    };
+    let flows = cargo(&["test", "-p", "system-tests", "--test", "console"]);
+    Ok(vec![
+        step("types of the console", npm("check")),
+        step("what the console computes", npm("unit")),
+        step("the committed console is that of its source", npm("fresh")),
+        step("the programs", programs()),
+        step("the console in a browser", flows),
     ])
 }
 

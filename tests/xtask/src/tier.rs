@@ -24,17 +24,20 @@ pub(crate) enum Tier {
     Fuzz,
     /// Real packets through real gateways, over the user-space datapath.
     Interop,
-    /// The same over the kernel we ship, in a virtual machine; power cuts of such a machine.
+    /// The web console in Chromium, beside a gateway with a real tunnel.
+    Ui,
+    /// The same as interop over the kernel we ship, in a virtual machine; power cuts of such a machine.
     Vm,
 }
 
 impl Tier {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Check,
         Self::Unit,
         Self::Pair,
         Self::Fuzz,
         Self::Interop,
+        Self::Ui,
         Self::Vm,
     ];
 
@@ -45,6 +48,7 @@ impl Tier {
             Self::Pair => Ok(steps::pair(full)),
             Self::Fuzz => steps::fuzz(full),
             Self::Interop => steps::interop(full),
+            Self::Ui => steps::console(),
             Self::Vm => steps::machines(full),
         }
     }
@@ -58,6 +62,7 @@ impl fmt::Display for Tier {
             Self::Pair => "pair",
             Self::Fuzz => "fuzz",
             Self::Interop => "interop",
+            Self::Ui => "ui",
             Self::Vm => "vm",
         })
     }

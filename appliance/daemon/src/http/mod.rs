@@ -1,6 +1,7 @@
 //! The HTTP API, on the control socket and over the network.
 
 mod action;
+mod assets;
 mod audit;
 mod bgp;
 mod body;

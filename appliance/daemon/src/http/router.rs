@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, audit, bgp, certificate, certificates, config, events, exchange, generation, metrics, mrt, nat,
-    openapi, recording, revocation, secret, session, status, token, trial, user, verification,
+    action, assets, audit, bgp, certificate, certificates, config, events, exchange, generation, metrics,
+    mrt, nat, openapi, recording, revocation, secret, session, status, token, trial, user, verification,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -107,10 +107,19 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .merge(configuration())
         .merge(entrance())
+        .merge(console())
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(from_fn_with_state(published.clone(), gate))
         .with_state(published)
+}
+
+/// The console: what a browser is given before anybody has signed in.
+fn console() -> Router<Published> {
+    Router::new()
+        .route("/", get(assets::page))
+        .route("/icon.svg", get(assets::icon))
+        .route("/assets/{name}", get(assets::named))
 }
 
 /// How people and programs come in.

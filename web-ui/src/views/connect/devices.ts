@@ -1,0 +1,295 @@
+// What the other side is configured with, in the words of five devices. Pure. Algorithms that a device has no word for are
+// said as a remark in its own comments.
+import { at, isItem } from "../../api/difference.ts";
+import type { Item, Json } from "../../api/model.ts";
+
+/** A connection as the other side sees it: ours is its peer. */
+export interface Facts {
+  name: string;
+  method: string;
+  version: 1 | 2;
+  /** Our outer address and networks. */
+  peer: string;
+  peerNetworks: string[];
+  /** Theirs. */
+  local: string;
+  localNetworks: string[];
+  ike: { encryption: string; integrity: string; group: string; lifetime: number };
+  esp: { encryption: string; integrity: string; pfs: string; lifetime: number; kilobytes: number };
+  bgp: { ourAsn: number; ourAddress: string; theirAsn: number; theirAddress: string } | null;
+}
+
+export interface Device {
+  id: string;
+  title: string;
+  write: (facts: Facts) => string;
+}
+
+const MODERN = {
+  ike: { encryption: "GCMAES256", integrity: "SHA384", group: "ECP384", lifetime: 28_800 },
+  esp: { encryption: "GCMAES256", integrity: "GCMAES256", pfs: "None", lifetime: 27_000, kilobytes: 102_400_000 },
+};
+const AZURE_DEFAULT = {
+  ike: { encryption: "AES256", integrity: "SHA256", group: "DHGroup2", lifetime: 28_800 },
+  esp: { encryption: "AES256", integrity: "SHA256", pfs: "None", lifetime: 27_000, kilobytes: 102_400_000 },
+};
+
+function strings(value: Json | undefined): string[] {
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
+}
+
+function text(value: Json | undefined, otherwise: string): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : otherwise;
+}
+
+/** What a document says of a connection; `address` is ours where the document names an interface. */
+export function facts(document: Item, name: string, address: string | undefined): Facts | null {
+  const connection = at(document, ["connections", name]);
+  if (!isItem(connection)) return null;
+  const site = at(document, ["sites", text(connection["site"], "")]);
+  const configurations = at(document, ["gateway", "ip_configurations"]);
+  const names = isItem(configurations) ? Object.keys(configurations) : [];
+  const ours = at(configurations, [text(connection["ip_configuration"], names[0] ?? ""), "address"]);
+  const theirs = at(site, ["bgp"]);
+  const policy = text(connection["policy"], "modern");
+  return {
+    name,
+    method: text(at(connection, ["authentication", "method"]), "psk"),
+    version: connection["protocol"] === "IKEv1" ? 1 : 2,
+    peer: text(ours, address?.replace(/:\d+$/, "") ?? "OUR-ADDRESS"),
+    peerNetworks: strings(at(document, ["gateway", "address_space"])),
+    local: text(at(connection, ["endpoint"]), text(at(site, ["endpoint"]), "THEIR-ADDRESS")),
+    localNetworks: strings(at(site, ["address_space"])),
+    ...algorithms(at(document, ["policies", policy]), policy),
+    bgp: isItem(theirs)
+      ? {
+          ourAsn: Number(at(document, ["gateway", "bgp", "asn"])),
+          ourAddress: text(at(connection, ["bgp", "local_address"]), strings(at(document, ["gateway", "bgp", "addresses"]))[0] ?? "OUR-BGP-ADDRESS"),
+          theirAsn: Number(theirs["asn"]),
+          theirAddress: text(theirs["address"], "THEIR-BGP-ADDRESS"),
+        }
+      : null,
+  };
+}
+
+function algorithms(policy: Json | undefined, name: string): Pick<Facts, "ike" | "esp"> {
+  const usual = name === "azure-default" ? AZURE_DEFAULT : MODERN;
+  if (!isItem(policy)) return usual;
+  const ike = (member: string) => at(policy, ["ike", member]);
+  const esp = (member: string) => at(policy, ["ipsec", member]);
+  return {
+    ike: {
+      encryption: text(ike("encryption"), usual.ike.encryption),
+      integrity: text(ike("integrity"), usual.ike.integrity),
+      group: text(ike("dh_group"), usual.ike.group),
+      lifetime: Number(ike("lifetime_s") ?? usual.ike.lifetime),
+    },
+    esp: {
+      encryption: text(esp("encryption"), usual.esp.encryption),
+      integrity: text(esp("integrity"), usual.esp.integrity),
+      pfs: text(esp("pfs_group"), "None"),
+      lifetime: Number(esp("lifetime_s") ?? usual.esp.lifetime),
+      kilobytes: Number(esp("lifetime_kb") ?? usual.esp.kilobytes),
+    },
+  };
+}
+
+function azure(facts: Facts): string {
+  const bgp = facts.bgp ? ` \\\n  --asn ${facts.bgp.ourAsn} --bgp-peering-address ${facts.bgp.ourAddress}` : "";
+  const networks = facts.peerNetworks.join(" ") || '""';
+  const { ike, esp } = facts;
+  return `# GROUP, GATEWAY and THE-SECRET are yours to fill in
+az network local-gateway create -g GROUP -n causeway-${facts.name} \\
+  --gateway-ip-address ${facts.peer} --local-address-prefixes ${networks}${bgp}
+az network vpn-connection create -g GROUP -n ${facts.name} --vnet-gateway1 GATEWAY \\
+  --local-gateway2 causeway-${facts.name} --shared-key 'THE-SECRET'${facts.bgp ? " --enable-bgp" : ""}
+az network vpn-connection ipsec-policy add -g GROUP --connection-name ${facts.name} \\
+  --ike-encryption ${ike.encryption} --ike-integrity ${ike.integrity} --dh-group ${ike.group} \\
+  --ipsec-encryption ${esp.encryption} --ipsec-integrity ${esp.integrity} --pfs-group ${esp.pfs} \\
+  --sa-lifetime ${esp.lifetime} --sa-max-size ${esp.kilobytes}
+`;
+}
+
+const GROUPS: Record<string, { swan: string; number: number }> = {
+  DHGroup1: { swan: "modp768", number: 1 },
+  DHGroup2: { swan: "modp1024", number: 2 },
+  DHGroup14: { swan: "modp2048", number: 14 },
+  DHGroup2048: { swan: "modp2048", number: 14 },
+  DHGroup15: { swan: "modp3072", number: 15 },
+  DHGroup16: { swan: "modp4096", number: 16 },
+  DHGroup24: { swan: "modp2048s256", number: 24 },
+  ECP256: { swan: "ecp256", number: 19 },
+  ECP384: { swan: "ecp384", number: 20 },
+  ECP521: { swan: "ecp521", number: 21 },
+  X25519: { swan: "curve25519", number: 31 },
+};
+
+/** The number of a group (IANA, Transform Type 4), of key exchange or PFS. */
+export function groupOf(word: string): { swan: string; number: number } | undefined {
+  return GROUPS[word] ?? GROUPS[word.replace(/^PFS(\d+)$/, "DHGroup$1")];
+}
+
+function isCombined(encryption: string): boolean {
+  return encryption.startsWith("GCM") || encryption.startsWith("CHACHA");
+}
+
+function swanCipher(encryption: string): string {
+  if (encryption.startsWith("GCMAES")) return `aes${encryption.slice(6)}gcm16`;
+  if (encryption.startsWith("CHACHA")) return "chacha20poly1305";
+  return encryption === "DES3" ? "3des" : encryption.toLowerCase();
+}
+
+function strongSwan(facts: Facts): string {
+  const { ike, esp } = facts;
+  const hash = ike.integrity.toLowerCase();
+  const group = groupOf(ike.group)?.swan ?? ike.group;
+  const proposal = `${swanCipher(ike.encryption)}-${isCombined(ike.encryption) ? "prf" : ""}${hash}-${group}`;
+  const pfs = groupOf(esp.pfs);
+  const child = [swanCipher(esp.encryption), isCombined(esp.encryption) ? "" : esp.integrity.toLowerCase(), pfs?.swan ?? ""];
+  const any = facts.bgp || facts.localNetworks.length === 0;
+  return `# /etc/swanctl/conf.d/${facts.name}.conf
+connections {
+  ${facts.name} {
+    version = ${facts.version}
+    local_addrs = ${facts.local}
+    remote_addrs = ${facts.peer}
+    proposals = ${proposal}
+    local { auth = psk
+      id = ${facts.local} }
+    remote { auth = psk
+      id = ${facts.peer} }
+    children {
+      net {
+        local_ts = ${any ? "0.0.0.0/0" : facts.localNetworks.join(", ")}
+        remote_ts = ${any ? "0.0.0.0/0" : facts.peerNetworks.join(", ")}
+        esp_proposals = ${child.filter((word) => word !== "").join("-")}
+        start_action = trap
+      }
+    }
+  }
+}
+secrets {
+  ike-${facts.name} {
+    id = ${facts.peer}
+    secret = "THE-SECRET"
+  }
+}
+${any ? "# Any to any: give the child an interface id and route into an XFRM interface.\n" : ""}${remarks(facts, "#")}`;
+}
+
+function remarks(facts: Facts, sign: string): string {
+  const { bgp } = facts;
+  return bgp ? `${sign} BGP: AS ${bgp.theirAsn} at ${bgp.theirAddress} with AS ${bgp.ourAsn} at ${bgp.ourAddress}, through the tunnel.\n` : "";
+}
+
+function cisco(facts: Facts): string {
+  const { ike, esp } = facts;
+  const bits = (word: string) => /(\d+)$/.exec(word)?.[1] ?? "256";
+  const cipher = isCombined(ike.encryption) ? `aes-gcm-${bits(ike.encryption)}` : `aes-cbc-${bits(ike.encryption)}`;
+  const integrity = isCombined(ike.encryption) ? ` prf ${ike.integrity.toLowerCase()}` : ` integrity ${ike.integrity.toLowerCase()}`;
+  const transform = isCombined(esp.encryption) ? `esp-gcm ${bits(esp.encryption)}` : `esp-aes ${bits(esp.encryption)} esp-${esp.integrity.toLowerCase()}-hmac`;
+  const pfs = groupOf(esp.pfs);
+  const address = facts.bgp ? `${facts.bgp.theirAddress} 255.255.255.252` : "169.254.1.1 255.255.255.252";
+  const routes = facts.peerNetworks.map((network) => `ip route ${masked(network)} Tunnel1`).join("\n");
+  const bgp = facts.bgp;
+  const speaker = bgp ? `router bgp ${bgp.theirAsn}\n neighbor ${bgp.ourAddress} remote-as ${bgp.ourAsn}\n neighbor ${bgp.ourAddress} ebgp-multihop 2\n neighbor ${bgp.ourAddress} update-source Tunnel1` : routes;
+  return `! IOS XE, IKEv2 over a tunnel interface; GigabitEthernet1 is its outer one
+crypto ikev2 proposal ${facts.name}
+ encryption ${cipher}
+${integrity}
+ group ${groupOf(ike.group)?.number ?? ike.group}
+crypto ikev2 policy ${facts.name}
+ proposal ${facts.name}
+crypto ikev2 keyring ${facts.name}
+ peer causeway
+  address ${facts.peer}
+  pre-shared-key THE-SECRET
+crypto ikev2 profile ${facts.name}
+ match identity remote address ${facts.peer} 255.255.255.255
+ authentication remote pre-share
+ authentication local pre-share
+ keyring local ${facts.name}
+ lifetime ${ike.lifetime}
+crypto ipsec transform-set ${facts.name} ${transform}
+ mode tunnel
+crypto ipsec profile ${facts.name}
+ set transform-set ${facts.name}
+ set ikev2-profile ${facts.name}
+ set security-association lifetime seconds ${esp.lifetime}${pfs ? `\n set pfs group${pfs.number}` : ""}
+interface Tunnel1
+ ip address ${address}
+ ip mtu 1400
+ ip tcp adjust-mss 1350
+ tunnel source GigabitEthernet1
+ tunnel mode ipsec ipv4
+ tunnel destination ${facts.peer}
+ tunnel protection ipsec profile ${facts.name}
+${speaker}
+`;
+}
+
+/** An IPv4 prefix as address and mask. */
+export function masked(prefix: string): string {
+  const [address = "", length = "32"] = prefix.split("/");
+  const bits = Number(length);
+  const octets = [0, 1, 2, 3].map((index) => 256 - 2 ** (8 - Math.min(8, Math.max(0, bits - 8 * index))));
+  return `${address} ${octets.join(".")}`;
+}
+
+function fortiGate(facts: Facts): string {
+  const { ike, esp } = facts;
+  const gcm = (word: string) => word.replace(/^GCMAES(\d+)$/, "aes$1gcm").replace(/^AES(\d+)$/, "aes$1").replace("CHACHA20POLY1305", "chacha20poly1305");
+  const one = `${gcm(ike.encryption)}-${isCombined(ike.encryption) ? "prf" : ""}${ike.integrity.toLowerCase()}`;
+  const two = isCombined(esp.encryption) ? gcm(esp.encryption) : `${gcm(esp.encryption)}-${esp.integrity.toLowerCase()}`;
+  const pfs = groupOf(esp.pfs);
+  const routes = facts.bgp ? [] : facts.peerNetworks;
+  return `# wan1 is its outer interface
+config vpn ipsec phase1-interface
+  edit "${facts.name}"
+    set interface "wan1"
+    set ike-version ${facts.version}
+    set peertype any
+    set net-device disable
+    set proposal ${one}
+    set dhgrp ${groupOf(ike.group)?.number ?? ike.group}
+    set keylife ${ike.lifetime}
+    set remote-gw ${facts.peer}
+    set psksecret THE-SECRET
+  next
+end
+config vpn ipsec phase2-interface
+  edit "${facts.name}"
+    set phase1name "${facts.name}"
+    set proposal ${two}
+    ${pfs ? `set dhgrp ${pfs.number}` : "set pfs disable"}
+    set keylifeseconds ${esp.lifetime}
+  next
+end
+${routes.length > 0 ? `config router static\n${routes.map((network) => `  edit 0\n    set dst ${network}\n    set device "${facts.name}"\n  next\n`).join("")}end\n` : ""}${remarks(facts, "#")}`;
+}
+
+function causeway(facts: Facts): string {
+  const { bgp } = facts;
+  const document = {
+    gateway: {
+      ip_configurations: { default: { address: facts.local } },
+      address_space: facts.localNetworks,
+      ...(bgp ? { bgp: { asn: bgp.theirAsn, addresses: [bgp.theirAddress] } } : {}),
+    },
+    sites: {
+      causeway: { endpoint: facts.peer, address_space: bgp ? [] : facts.peerNetworks, ...(bgp ? { bgp: { asn: bgp.ourAsn, address: bgp.ourAddress } } : {}) },
+    },
+    connections: {
+      "to-causeway": { site: "causeway", authentication: { method: "psk", secret: "psk-causeway" }, ...(bgp ? { bgp: { local_address: bgp.theirAddress } } : {}) },
+    },
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+export const DEVICES: Device[] = [
+  { id: "azure", title: "Azure CLI", write: azure },
+  { id: "strongswan", title: "strongSwan (swanctl)", write: strongSwan },
+  { id: "cisco", title: "Cisco IOS XE", write: cisco },
+  { id: "fortigate", title: "FortiGate", write: fortiGate },
+  { id: "causeway", title: "Causeway", write: causeway },
+];

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { visit } from "../browser.mjs";
+import { wish } from "../stage.mjs";
+
+/** The guide: what the box refuses stands at its field; at the end the tunnel is up and packets pass. */
+export async function connect({ page }) {
+  await visit(page, "connect");
+  await page.getByLabel("Another device").check();
+  await page.getByLabel("Name", { exact: true }).fill("hub");
+  await page.getByLabel("Its outer address").fill("192.0.2.2");
+  const networks = page.getByLabel("Networks behind it");
+  await networks.fill("10.2.0.1/24");
+  await page.getByLabel("Secret of both sides").fill(await wish("secret"));
+  await page.getByLabel("Routes are exchanged by BGP").check();
+  await page.getByLabel("Its autonomous system").fill("65020");
+  await page.getByLabel("Its BGP address").fill("172.31.0.1");
+  await page.getByRole("button", { name: "Check" }).click();
+  await page.locator(".field", { has: networks }).getByText(/bits set after its prefix/).waitFor();
+  assert.equal(await networks.getAttribute("aria-invalid"), "true");
+  await networks.fill("");
+  await page.getByRole("button", { name: "Check again" }).click();
+  await page.getByText("Tunnels that come").waitFor();
+  await page.getByRole("button", { name: "Commit and connect" }).click();
+  await page.getByText("The tunnel is up.").waitFor();
+  await page.getByLabel("Device").selectOption({ label: "strongSwan (swanctl)" });
+  await page.getByText("remote_addrs = 192.0.2.1").waitFor();
+  const seen = await wish("ping");
+  assert.equal(seen.lost, 0, JSON.stringify(seen));
+}
+
+/** The peer has another secret now: the reason says so, in plain words, with what to do. */
+export async function breakIt({ page }) {
+  await wish("wrong-secret");
+  await visit(page, "connections", "to-hub");
+  await page.getByRole("button", { name: "Try now" }).click();
+  const why = page.getByRole("region", { name: "Why it is not up" });
+  await why.getByText("authentication-failed").waitFor();
+  await why.getByText("most often the secrets differ").waitFor();
+  await visit(page, "overview");
+  await page.getByRole("region", { name: "Needs attention" }).getByRole("link", { name: "to-hub" }).waitFor();
+}
+
+export async function fix({ page }) {
+  await wish("right-secret");
+  await visit(page, "connections", "to-hub");
+  await page.getByRole("button", { name: "Try now" }).click();
+  await page.getByText(/^up for/).waitFor();
+  const seen = await wish("ping");
+  assert.equal(seen.lost, 0, JSON.stringify(seen));
+}

@@ -1,0 +1,53 @@
+// The flows in their order, each on what those before it left; then a picture of every view. `main.mjs [WORD…]` runs, after
+// the claim, only flows whose names contain a word.
+import fs from "node:fs";
+import { faults, launch, profile } from "./browser.mjs";
+import { PICTURES, pictures } from "./pictures.mjs";
+import { claim } from "./flows/claim.mjs";
+import { breakIt, connect, fix } from "./flows/connect.mjs";
+import { conflict, keep, revert, sessionEnds, twoTabs } from "./flows/change.mjs";
+import { keyboard, many, types } from "./flows/console.mjs";
+import { nat, prepend, rollBack } from "./flows/network.mjs";
+
+const FLOWS = [
+  ["the generated types are those of the daemon", types],
+  ["claim the box and name it", claim],
+  ["reach everything by keyboard", keyboard],
+  ["connect a site until traffic flows", connect],
+  ["break it at the peer and read the reason", breakIt],
+  ["fix it", fix],
+  ["commit on trial and let it revert", revert],
+  ["take it up again, commit and confirm", keep],
+  ["two tabs share a draft", twoTabs],
+  ["a session that ends keeps the draft", sessionEnds],
+  ["decide what another admin changed too", conflict],
+  ["make a NAT pair", nat],
+  ["prepend to a path", prepend],
+  ["roll back", rollBack],
+  ["a thousand connections", many],
+  ["pictures of every view, and axe", pictures],
+];
+
+const words = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+fs.mkdirSync(PICTURES, { recursive: true });
+const browser = await launch();
+const context = await profile(browser);
+const scene = { browser, context, page: await context.newPage() };
+let [passed, failed] = [0, 0];
+for (const [name, flow] of FLOWS) {
+  if (words.length > 0 && flow !== claim && !words.some((word) => name.includes(word))) continue;
+  const begun = Date.now();
+  try {
+    await flow(scene);
+    if (faults.length > 0) throw new Error(faults.splice(0).join("\n"));
+    passed += 1;
+    console.log(`ok      ${name} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  ${name}: ${error.stack}`);
+    await scene.page.screenshot({ path: `${PICTURES}/failed-${failed}.png`, fullPage: true }).catch(() => undefined);
+  }
+}
+await browser.close();
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,102 @@
+// What the console computes without a browser. Vite turns the sources into what Node takes.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { createServer } from "vite";
+
+let vite;
+before(async () => {
+  vite = await createServer({ server: { middlewareMode: true, hmr: false, ws: false, watch: null }, appType: "custom", logLevel: "error", optimizeDeps: { noDiscovery: true } });
+});
+after(() => vite.close());
+const load = (path) => vite.ssrLoadModule(`/src/${path}`);
+
+test("two changes of one document come together, and what both changed is asked about", async () => {
+  const { merge } = await load("api/difference.ts");
+  const base = { a: { x: 1, y: 1 }, b: { z: 1 }, list: [1] };
+  const mine = { a: { x: 2, y: 1 }, b: { z: 1 }, list: [1, 2] };
+  const theirs = { a: { x: 1, y: 3 }, b: { z: 1 }, list: [1] };
+  assert.deepEqual(merge(base, mine, theirs), { merged: { a: { x: 2, y: 3 }, b: { z: 1 }, list: [1, 2] }, conflicts: [] });
+  const other = { a: { x: 9, y: 1 }, b: { z: 1 }, list: [1] };
+  const { merged, conflicts } = merge(base, mine, other);
+  assert.deepEqual(conflicts, [{ path: ["a", "x"], base: 1, mine: 2, theirs: 9 }]);
+  assert.deepEqual(merged.a, { x: 9, y: 1 });
+  // The same from both is no conflict, and neither is lost where one took away what the other changed.
+  assert.deepEqual(merge(base, mine, mine).conflicts, []);
+  const gone = { a: { x: 1, y: 1 }, list: [1] };
+  const within = { a: { x: 1, y: 1 }, b: { z: 2 }, list: [1] };
+  assert.deepEqual(merge(base, within, gone).conflicts, [{ path: ["b"], base: { z: 1 }, mine: { z: 2 }, theirs: undefined }]);
+});
+
+test("putting takes away, makes what is on the way, and leaves the original alone", async () => {
+  const { put, changes, pointer } = await load("api/difference.ts");
+  const document = { a: { b: 1 } };
+  assert.deepEqual(put(document, ["a", "c", "d"], 2), { a: { b: 1, c: { d: 2 } } });
+  assert.deepEqual(put(document, ["a", "b"], undefined), { a: {} });
+  assert.deepEqual(put(document, ["x", "y"], undefined), document);
+  assert.deepEqual(document, { a: { b: 1 } });
+  assert.deepEqual(changes({ a: [1] }, { a: [1, 2], b: 0 }), [
+    { path: ["a"], before: [1], after: [1, 2] },
+    { path: ["b"], before: undefined, after: 0 },
+  ]);
+  assert.equal(pointer(["a/b", "c~d"]), "/a~1b/c~0d");
+});
+
+test("what Azure says of a gateway and of a VPN site fills the form", async () => {
+  const { read } = await load("views/connect/azure.ts");
+  const gateway = {
+    bgpSettings: {
+      asn: 65515,
+      bgpPeeringAddresses: [{ customBgpIpAddresses: ["169.254.21.1"], defaultBgpIpAddresses: ["10.20.0.30"], tunnelIpAddresses: ["203.0.113.10"] }],
+    },
+  };
+  assert.deepEqual(read(JSON.stringify(gateway)), { endpoint: "203.0.113.10", asn: 65515, address: "169.254.21.1" });
+  const site = [
+    {
+      vpnSiteConnections: [
+        {
+          hubConfiguration: { AddressSpace: "10.1.0.0/24", ConnectedSubnets: ["10.2.0.0/16"] },
+          gatewayConfiguration: { IpAddresses: { Instance0: "203.0.113.18" }, BgpSetting: { Asn: 65515, BgpPeeringAddresses: { Instance0: "10.1.0.4" } } },
+          connectionConfiguration: { PSK: "secret" },
+        },
+      ],
+    },
+  ];
+  assert.deepEqual(read(JSON.stringify(site)), {
+    endpoint: "203.0.113.18", networks: ["10.1.0.0/24", "10.2.0.0/16"], asn: 65515, address: "10.1.0.4", secret: "secret",
+  });
+  for (const text of ["", "[]", "{}", "no JSON", '{"bgpSettings": 7}']) assert.equal(read(text), null, text);
+});
+
+test("the other side is told the same in five languages, and never the secret", async () => {
+  const { DEVICES, facts, groupOf, masked } = await load("views/connect/devices.ts");
+  const document = {
+    gateway: { ip_configurations: { default: { address: "192.0.2.1" } }, address_space: ["10.1.0.0/24"] },
+    sites: { b: { endpoint: "192.0.2.2", address_space: ["10.2.0.0/24"] } },
+    policies: { own: { ike: { encryption: "AES256", integrity: "SHA384", dh_group: "DHGroup14" }, ipsec: { encryption: "AES256", integrity: "SHA256", pfs_group: "PFS2048" } } },
+    connections: { "to-b": { site: "b", policy: "own", authentication: { method: "psk", secret: "psk-b" } } },
+  };
+  const told = Object.fromEntries(DEVICES.map((device) => [device.id, device.write(facts(document, "to-b"))]));
+  for (const [id, text] of Object.entries(told)) {
+    assert.ok(text.includes("192.0.2.1"), id);
+    assert.ok(!text.includes("psk-b") && !text.includes("undefined") && !text.includes("NaN"), text);
+  }
+  assert.match(told.strongswan, /proposals = aes256-sha384-modp2048\n/);
+  assert.match(told.strongswan, /local_ts = 10\.2\.0\.0\/24\n/);
+  assert.match(told.azure, /--ike-encryption AES256 --ike-integrity SHA384 --dh-group DHGroup14/);
+  assert.match(told.cisco, /ip route 10\.1\.0\.0 255\.255\.255\.0 Tunnel1/);
+  assert.match(told.fortigate, /set dhgrp 14\n/);
+  assert.equal(JSON.parse(told.causeway).sites.causeway.endpoint, "192.0.2.1");
+  assert.equal(masked("10.0.0.0/14"), "10.0.0.0 255.252.0.0");
+  assert.equal(groupOf("ECP384").number, 20);
+});
+
+test("numbers are read at a glance", async () => {
+  const { octets, bits, duration, countdown } = await load("parts/format.ts");
+  assert.deepEqual([octets(0), octets(999), octets(1000), octets(1_234_567)], ["0 B", "999 B", "1.00 kB", "1.23 MB"]);
+  assert.equal(bits(999_600), "1.00 Mbit/s");
+  assert.deepEqual([duration(0), duration(59), duration(3661), duration(90_000)], ["0 s", "59 s", "1 h 1 min", "1 d 1 h"]);
+  assert.deepEqual([countdown(61.2), countdown(-4)], ["1:02", "0:00"]);
+  const { ends } = await load("views/nat/prefix.ts");
+  assert.deepEqual(ends("10.1.0.7/24"), ["10.1.0.0", "10.1.0.255"]);
+  assert.deepEqual([ends("10.1.0.0/33"), ends("fd00::/64"), ends("")], [null, null, null]);
+});
