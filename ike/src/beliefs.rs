@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::crypto::RevocationList;
+use crate::crypto::{Certificate, Disbelief, RevocationList, Trust};
 use crate::engine::Engine;
-use crate::v2::certificates;
-use crate::wire::Payload;
+use crate::wire::IdentificationPayload;
 use crate::{
-    Action, CertificateReason, Connection, ConnectionName, Outage, Reason, RemoteProof, Side, Stage,
+    Action, CertificateReason, Connection, ConnectionName, Outage, Reason, RemoteProof, Side, Stage, identity,
 };
 
 /// The most lists whose addresses peers' certificates may tell.
@@ -31,6 +30,41 @@ impl Beliefs {
         let (at, unix_s) = self.clock?;
         Some(unix_s.saturating_add(now.saturating_duration_since(at).as_secs()))
     }
+
+    /// The certificate of a peer that sent these and says that it is this: it leads to a root that is believed, and names it.
+    pub(crate) fn believe(
+        &self,
+        (sent, said): (&[&[u8]], &IdentificationPayload),
+        trust: &Trust,
+        (now, stage): (Instant, Stage),
+    ) -> Result<Certificate, Outage> {
+        let refused = |reason, offered: String, expected: String| Outage {
+            offered,
+            expected,
+            ..Outage::plain(reason, Side::We, stage)
+        };
+        let unix_s = self.unix_s(now).ok_or_else(|| {
+            let expected = "a clock that is set, to tell whether the peer's certificate is valid";
+            refused(Reason::Clock, "none".to_owned(), expected.to_owned())
+        })?;
+        let certificate = trust.judge(sent, &self.lists, unix_s);
+        let certificate = certificate.map_err(
+            |Disbelief {
+                 reason,
+                 found,
+                 expected,
+             }| { refused(Reason::Certificate(reason), found, expected) },
+        )?;
+        if !certificate.is_of(said) {
+            let named = format!("a name in its certificate, that of {}", certificate.names().0);
+            return Err(refused(
+                Reason::PeerIdentityUnexpected,
+                identity::words(said),
+                named,
+            ));
+        }
+        Ok(certificate)
+    }
 }
 
 impl Engine {
@@ -42,13 +76,13 @@ impl Engine {
     /// These lists are there. Whoever was believed and stands on one of them is believed no longer.
     pub(crate) fn revocation_lists(&mut self, lists: Vec<RevocationList>, now: Instant) {
         self.beliefs.lists = lists;
-        let revoked: Vec<(ConnectionName, Outage)> = self
-            .sas
-            .values()
-            .filter_map(|sa| {
-                let name = sa.common.connection.as_ref()?;
-                let outage = self.revoked(name, &sa.common.shown, now)?;
-                (self.current_sa(name) == Some(sa.common.spi)).then(|| (name.clone(), outage))
+        let all = self.sas.values().map(|sa| &sa.common);
+        let all = all.chain(self.v1.sas.values().map(|phase| &phase.common));
+        let revoked: Vec<(ConnectionName, Outage)> = all
+            .filter_map(|common| {
+                let name = common.connection.as_ref()?;
+                let outage = self.revoked(name, &common.shown, now)?;
+                (self.current_sa(name) == Some(common.spi)).then(|| (name.clone(), outage))
             })
             .collect();
         for (name, outage) in revoked {
@@ -72,18 +106,17 @@ impl Engine {
         })
     }
 
-    /// Asks for the lists that may say whether a certificate of a peer is revoked; its chain was judged, and good but for
-    /// those lists. Each address is told once.
-    pub(crate) fn ask_for_lists(&mut self, payloads: &[Payload], settings: &Connection, now: Instant) {
+    /// Asks for the lists that may say whether a certificate of a peer is revoked that sent these; its chain was judged, and good
+    /// but for those lists. Each address is told once.
+    pub(crate) fn ask_for_lists(&mut self, sent: &[&[u8]], settings: &Connection, now: Instant) {
         let RemoteProof::Certificate(expected) = &settings.authentication.remote else {
             return;
         };
         let Some(unix_s) = self.beliefs.unix_s(now) else {
             return;
         };
-        let sent = certificates::sent(payloads);
         let mut unknown = Vec::new();
-        for list in expected.trust.lists(&sent, unix_s) {
+        for list in expected.trust.lists(sent, unix_s) {
             if self.beliefs.wanted.len() < MOST_LISTS && self.beliefs.wanted.insert(list.address.clone()) {
                 unknown.push(list);
             }

@@ -100,7 +100,9 @@ impl Engine {
             Input::ChildSpent(child, spent) if self.is_child_v1(child) => self.spent_v1(child, spent, now),
             Input::Wanted(name, line) if self.is_v1(&name) => self.wanted_v1(&name, line, now),
             Input::RekeyChild(name) if self.is_v1(&name) => self.rekey_v1(&name, false, now),
-            Input::RekeyIke(name) if self.is_v1(&name) => self.rekey_v1(&name, true, now),
+            Input::RekeyIke(name) | Input::Reauthenticate(name) if self.is_v1(&name) => {
+                self.rekey_v1(&name, true, now)
+            }
             Input::Orphaned { connection, .. } if self.is_v1(&connection) => {}
             Input::ChildInstalled(child) => self.installed(child, now),
             Input::ChildRefused(child, why) => self.refused(child, why, now),
@@ -112,6 +114,7 @@ impl Engine {
                 remote,
                 spi,
             } => self.disown(&connection, Path { local, remote }, spi),
+            Input::Signed(id, signed) if self.v1.sas.contains_key(&id.0) => self.signed_v1(id, signed, now),
             Input::Signed(id, signed) => self.signed(id, signed, now),
             Input::Clock(unix_s) => self.clock(unix_s, now),
             Input::RevocationLists(lists) => self.revocation_lists(lists, now),

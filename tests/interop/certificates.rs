@@ -62,7 +62,7 @@ impl Peers {
     }
 
     /// It carries packets.
-    fn carries(&self) {
+    pub(crate) fn carries(&self) {
         self.near.wait_for("peer", "up").unwrap();
         let ping = self.ping();
         ping.wait_for(5, SOON).unwrap();

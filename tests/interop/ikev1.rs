@@ -1,10 +1,15 @@
 //! IKEv1 between two of ours, and with strongSwan.
 
+use system_tests::lab::pki::Key;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
+use system_tests::lab::wait;
+use system_tests::peer::causeway::SOON;
+use system_tests::peer::credentials::Issuers;
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::{AZURE, CUSTOM, Suite, VERSION_1, WEAK};
 
+use crate::certificates::peers;
 use crate::pair::{First, Kind, Pair, tunnels};
 
 /// A tunnel of IKEv1 that is up.
@@ -65,5 +70,66 @@ fn ikev1_crosses_a_nat() {
         assert_eq!(status["children"][0]["encapsulation"], "udp", "{status}");
         pair.carries();
         pair.only_esp();
+    }
+}
+
+/// Both prove who they are by signatures of RSA, with an intermediate certificate between; whoever begins, and with each hash that
+/// is signed.
+#[test]
+fn ikev1_signs_whoever_begins() {
+    for (suite, causeway_starts) in [
+        (VERSION_1, true),
+        (VERSION_1, false),
+        (AZURE, true),
+        (CUSTOM, false),
+    ] {
+        let credentials = Issuers::with(Key::Rsa2048).unwrap().credentials();
+        let peers = peers(credentials, |a, b| {
+            (*a, *b) = (a.clone().version_1(suite), b.clone().version_1(suite));
+            a.mode = if causeway_starts {
+                "InitiatorOnly"
+            } else {
+                "ResponderOnly"
+            };
+        });
+        if !causeway_starts {
+            peers.far.initiate().unwrap();
+        }
+        peers.carries();
+        let log = peers.far.log();
+        assert!(
+            log.contains("authentication of 'CN=gw-a' with RSA_EMSA_PKCS1_NULL successful"),
+            "{log}"
+        );
+        let keys = peers.key("peer");
+        assert_eq!(keys["signed"], 1, "{keys}");
+        let status = peers.near.connection("peer").unwrap();
+        assert_eq!(status["ike"]["remote_identity"], "CN=gw-b", "{status}");
+    }
+}
+
+/// What is not believed is told with the same words as for IKEv2, and no tunnel comes up.
+#[test]
+fn ikev1_refuses_who_cannot_be_believed() {
+    for ours in [true, false] {
+        let issuers = Issuers::with(Key::Rsa2048).unwrap();
+        let [mut near, mut far] = issuers.credentials();
+        let another = Issuers::with(Key::Rsa2048).unwrap().root;
+        let side = if ours { &mut near } else { &mut far };
+        side.roots = vec![another];
+        let peers = peers([near, far], |a, b| {
+            (*a, *b) = (a.clone().version_1(VERSION_1), b.clone().version_1(VERSION_1));
+        });
+        let reason = if ours {
+            "certificate-untrusted"
+        } else {
+            "authentication-failed"
+        };
+        wait::until(reason, SOON, || {
+            let told = peers.near.connection("peer")?;
+            anyhow::ensure!(told["outage"]["reason"] == reason, "{told}");
+            Ok(())
+        })
+        .unwrap();
     }
 }

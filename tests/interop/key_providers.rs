@@ -20,6 +20,7 @@ use system_tests::peer::causeway::{Causeway, Document, SOON, document};
 use system_tests::peer::credentials::Credentials;
 use system_tests::peer::key_vault::{Failure, KeyVault, Part, Secret, Version};
 use system_tests::peer::strongswan::StrongSwan;
+use system_tests::peer::suite::VERSION_1;
 use system_tests::peer::tunnel::{Datapath, Tunnel};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -40,6 +41,11 @@ struct Scene {
 
 impl Scene {
     fn new(key: Key) -> Self {
+        Self::with(key, |tunnel| tunnel)
+    }
+
+    /// The same with both views of the tunnel altered like this.
+    fn with(key: Key, change: impl Fn(Tunnel) -> Tunnel) -> Self {
         let run = Run::new().unwrap();
         let sites = Sites::new(&run).unwrap();
         let datapath = Datapath::of_this_run().unwrap();
@@ -58,6 +64,7 @@ impl Scene {
         (a.remote_id, b.local_id) = (far.subject(), far.subject());
         a.credentials = Some(Box::new(Credentials::new(&near, &root)));
         b.credentials = Some(Box::new(Credentials::new(&far, &root)));
+        let (a, b) = (change(a), change(b));
         let document = document(&[("peer", &a)]);
         let far = StrongSwan::start(&run, &sites.b.gateway, &b, datapath).unwrap();
         Self {
@@ -204,6 +211,33 @@ fn a_token_signs() {
         scene.carries(&gateway);
         assert_eq!(self::key(&gateway).unwrap()["place"], "token");
         assert!(!gateway.log().contains(PIN), "the PIN is in the log");
+    }
+}
+
+/// What IKEv1 signs is padded by the token alone; whoever begins.
+#[test]
+fn a_token_signs_for_ikev1() {
+    for mode in ["InitiatorOnly", "ResponderOnly"] {
+        let scene = Scene::with(Key::Rsa2048, |tunnel| Tunnel {
+            mode,
+            ..tunnel.version_1(VERSION_1)
+        });
+        let near = scene.near.clone();
+        let provider = json!({ "kind": "pkcs11", "module": MODULE, "pin": "pin" });
+        let mut scene = scene.with_key(provider, "pkcs11:token=branch;object=edge", &[&near]);
+        scene.document.secrets.push(("pin".to_owned(), PIN.to_owned()));
+        let gateway = scene.start(|state| token(state, &near));
+        wait_for_key(&gateway, "ready", "");
+        if mode == "ResponderOnly" {
+            scene.far.initiate().unwrap();
+        }
+        scene.carries(&gateway);
+        let key = key(&gateway).unwrap();
+        assert_eq!(
+            (&key["place"], &key["signed"]),
+            (&json!("token"), &json!(1)),
+            "{key}"
+        );
     }
 }
 

@@ -71,11 +71,13 @@ fn protocol(connection: &Connection) -> Option<Hold> {
     }
     let authentication = &connection.authentication;
     let lacking = match (&authentication.local, &authentication.remote, &authentication.ppk) {
-        (OwnProof::Certificate { .. }, _, _) | (_, PeerProof::Certificate { .. }, _) => "certificates",
-        (OwnProof::PreSharedKey { .. }, PeerProof::PreSharedKey { .. }, Some(_)) => {
-            "a post-quantum preshared key"
+        (_, _, Some(_)) => "a post-quantum preshared key",
+        (OwnProof::Certificate { .. }, PeerProof::PreSharedKey { .. }, None)
+        | (OwnProof::PreSharedKey { .. }, PeerProof::Certificate { .. }, None) => {
+            "a certificate on one side and a secret on the other"
         }
-        (OwnProof::PreSharedKey { .. }, PeerProof::PreSharedKey { .. }, None) => return None,
+        (OwnProof::PreSharedKey { .. }, PeerProof::PreSharedKey { .. }, None)
+        | (OwnProof::Certificate { .. }, PeerProof::Certificate { .. }, None) => return None,
     };
     Some(Hold {
         key: "protocol",

@@ -139,10 +139,9 @@ impl Evp {
         }
     }
 
-    /// Signs a message, which is hashed here.
+    /// Signs a message, which is hashed here unless it is a hash already.
     pub(crate) fn sign(&self, scheme: Scheme, message: &[u8]) -> Option<Vec<u8>> {
-        let digest = digest::hash(scheme.hash(), message);
-        let digest = digest.as_ref();
+        let digest = digest::signed(scheme, message);
         let context = Context::new(self)?;
         // SAFETY: context and key are alive.
         if unsafe { lc::EVP_PKEY_sign_init(context.0.as_ptr()) } != 1 || !context.choose(scheme) {
@@ -178,8 +177,7 @@ impl Evp {
     }
 
     fn is_of(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Option<bool> {
-        let digest = digest::hash(scheme.hash(), message);
-        let digest = digest.as_ref();
+        let digest = digest::signed(scheme, message);
         let signature = match self.kind()?.half() {
             Some(half) => fixed::to_der(signature, half)?,
             None => signature.to_vec(),
@@ -226,20 +224,20 @@ impl Context {
     fn choose(&self, scheme: Scheme) -> bool {
         let context = self.0.as_ptr();
         let padding = match scheme {
-            Scheme::RsaPkcs1(_) => Some(lc::RSA_PKCS1_PADDING),
+            Scheme::RsaPkcs1(_) | Scheme::RsaBare => Some(lc::RSA_PKCS1_PADDING),
             Scheme::RsaPss(_) => Some(lc::RSA_PKCS1_PSS_PADDING),
             Scheme::Ecdsa(_) => None,
         };
         // SAFETY: the context is alive; the hashes are constants of AWS-LC.
         let chosen = unsafe {
-            let hash = match scheme.hash() {
+            let hash = scheme.hash().map(|hash| match hash {
                 Hash::Sha1 => lc::EVP_sha1(),
                 Hash::Sha256 => lc::EVP_sha256(),
                 Hash::Sha384 => lc::EVP_sha384(),
                 Hash::Sha512 => lc::EVP_sha512(),
-            };
+            });
             padding.is_none_or(|padding| lc::EVP_PKEY_CTX_set_rsa_padding(context, padding) == 1)
-                && lc::EVP_PKEY_CTX_set_signature_md(context, hash) == 1
+                && hash.is_none_or(|hash| lc::EVP_PKEY_CTX_set_signature_md(context, hash) == 1)
                 && (padding != Some(lc::RSA_PKCS1_PSS_PADDING)
                     || lc::EVP_PKEY_CTX_set_rsa_pss_saltlen(context, lc::RSA_PSS_SALTLEN_DIGEST) == 1)
         };

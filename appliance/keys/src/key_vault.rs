@@ -134,11 +134,8 @@ impl VaultKey {
     }
 
     async fn sign_there(&self, algorithm: &str, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let digest = digest::hash(scheme.hash(), message);
-        let signature = self
-            .vault
-            .sign(&self.certificate.key, algorithm, digest.as_ref())
-            .await?;
+        let digest = digest::signed(scheme, message);
+        let signature = self.vault.sign(&self.certificate.key, algorithm, &digest).await?;
         if !self.public.verify(scheme, message, &signature) {
             let foreign = format!(
                 "{}: its signature is not of its certificate",
@@ -213,7 +210,8 @@ impl Key for VaultKey {
     }
 }
 
-/// What Key Vault calls a scheme (RFC 7518 §3.1); none for what it cannot do: SHA-1, and a hash that is not the curve's.
+/// What Key Vault calls a scheme (RFC 7518 §3.1); none for what it cannot do: SHA-1, what IKEv1 signs, and a hash that is not the
+/// curve's.
 fn algorithm(scheme: Scheme, kind: KeyKind) -> Option<&'static str> {
     match scheme {
         Scheme::RsaPkcs1(Hash::Sha256) => Some("RS256"),
@@ -225,6 +223,9 @@ fn algorithm(scheme: Scheme, kind: KeyKind) -> Option<&'static str> {
         Scheme::Ecdsa(Hash::Sha256) => (kind == KeyKind::EcdsaP256).then_some("ES256"),
         Scheme::Ecdsa(Hash::Sha384) => (kind == KeyKind::EcdsaP384).then_some("ES384"),
         Scheme::Ecdsa(Hash::Sha512) => (kind == KeyKind::EcdsaP521).then_some("ES512"),
-        Scheme::RsaPkcs1(Hash::Sha1) | Scheme::RsaPss(Hash::Sha1) | Scheme::Ecdsa(Hash::Sha1) => None,
+        Scheme::RsaPkcs1(Hash::Sha1)
+        | Scheme::RsaBare
+        | Scheme::RsaPss(Hash::Sha1)
+        | Scheme::Ecdsa(Hash::Sha1) => None,
     }
 }

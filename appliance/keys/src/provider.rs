@@ -21,6 +21,8 @@ pub enum Hash {
 pub enum Scheme {
     /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2).
     RsaPkcs1(Hash),
+    /// The same of a message that is a hash already, which nothing names: what IKEv1 signs (RFC 2409 §5.1).
+    RsaBare,
     /// RSASSA-PSS with MGF1 of the same hash and a salt as long as it (RFC 8017 §8.1).
     RsaPss(Hash),
     /// ECDSA on the curve of the key.
@@ -71,7 +73,7 @@ pub trait Key: Send + Sync {
     /// Certificates in DER, that of the key first and each certified by the next; empty if the provider has none.
     fn chain(&self) -> &[Vec<u8>];
 
-    /// Signs a message, which is hashed here. A signature of RSA is as long as the modulus; one of ECDSA is r and s, each
+    /// Signs a message, which is hashed here unless it is a hash already. A signature of RSA is as long as the modulus; one of ECDSA is r and s, each
     /// as long as the order of the curve (RFC 4754 §7).
     fn sign<'a>(&'a self, scheme: Scheme, message: &'a [u8]) -> Signing<'a>;
 
@@ -99,20 +101,21 @@ impl fmt::Display for Hash {
 }
 
 impl Scheme {
-    /// The hash that is signed.
-    pub fn hash(self) -> Hash {
+    /// The hash that is signed; `None` where the message is one.
+    pub fn hash(self) -> Option<Hash> {
         match self {
-            Self::RsaPkcs1(hash) | Self::RsaPss(hash) | Self::Ecdsa(hash) => hash,
+            Self::RsaPkcs1(hash) | Self::RsaPss(hash) | Self::Ecdsa(hash) => Some(hash),
+            Self::RsaBare => None,
         }
     }
 
     /// Refuses what no key of this kind can do.
     pub(crate) fn check(self, kind: KeyKind) -> Result<(), KeyError> {
         let fits = match (self, kind) {
-            (Self::RsaPkcs1(_) | Self::RsaPss(_), KeyKind::Rsa { bits: _ }) => true,
+            (Self::RsaPkcs1(_) | Self::RsaBare | Self::RsaPss(_), KeyKind::Rsa { bits: _ }) => true,
             (Self::Ecdsa(_), KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521) => true,
             (
-                Self::RsaPkcs1(_) | Self::RsaPss(_),
+                Self::RsaPkcs1(_) | Self::RsaBare | Self::RsaPss(_),
                 KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521,
             )
             | (Self::Ecdsa(_), KeyKind::Rsa { bits: _ }) => false,
@@ -126,6 +129,7 @@ impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RsaPkcs1(hash) => write!(f, "RSA PKCS#1 v1.5 with {hash}"),
+            Self::RsaBare => f.write_str("RSA PKCS#1 v1.5 without the name of a hash"),
             Self::RsaPss(hash) => write!(f, "RSA PSS with {hash}"),
             Self::Ecdsa(hash) => write!(f, "ECDSA with {hash}"),
         }

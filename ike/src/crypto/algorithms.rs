@@ -54,6 +54,8 @@ pub enum Group {
     Modp768,
     /// 1024-bit MODP (2).
     Modp1024,
+    /// 1536-bit MODP (5).
+    Modp1536,
     /// 2048-bit MODP (14).
     Modp2048,
     /// 3072-bit MODP (15).
@@ -290,6 +292,7 @@ impl Group {
         match id {
             1 => Some(Self::Modp768),
             2 => Some(Self::Modp1024),
+            5 => Some(Self::Modp1536),
             14 => Some(Self::Modp2048),
             15 => Some(Self::Modp3072),
             16 => Some(Self::Modp4096),
@@ -310,6 +313,7 @@ impl Group {
         match self {
             Self::Modp768 => 1,
             Self::Modp1024 => 2,
+            Self::Modp1536 => 5,
             Self::Modp2048 => 14,
             Self::Modp3072 => 15,
             Self::Modp4096 => 16,
@@ -329,6 +333,7 @@ impl Group {
         match self {
             Self::Modp768 => 96,
             Self::Modp1024 => 128,
+            Self::Modp1536 => 192,
             Self::Modp2048 | Self::Modp2048Subgroup256 => 256,
             Self::Modp3072 => 384,
             Self::Modp4096 => 512,
@@ -358,6 +363,7 @@ impl fmt::Display for Group {
         f.write_str(match self {
             Self::Modp768 => "MODP_768",
             Self::Modp1024 => "MODP_1024",
+            Self::Modp1536 => "MODP_1536",
             Self::Modp2048 => "MODP_2048",
             Self::Modp3072 => "MODP_3072",
             Self::Modp4096 => "MODP_4096",

@@ -60,6 +60,7 @@ impl KeyExchange {
         match group {
             Group::Modp768
             | Group::Modp1024
+            | Group::Modp1536
             | Group::Modp2048
             | Group::Modp3072
             | Group::Modp4096
@@ -276,9 +277,10 @@ mod tests {
         }
     }
 
-    const ALL: [Group; 13] = [
+    const ALL: [Group; 14] = [
         Group::Modp768,
         Group::Modp1024,
+        Group::Modp1536,
         Group::Modp2048,
         Group::Modp3072,
         Group::Modp4096,
@@ -417,6 +419,7 @@ mod tests {
         for (name, group) in [
             ("modp768", Group::Modp768),
             ("modp1024", Group::Modp1024),
+            ("modp1536", Group::Modp1536),
             ("modp2048", Group::Modp2048),
             ("modp2048padded", Group::Modp2048),
             ("modp3072", Group::Modp3072),

@@ -216,7 +216,7 @@ impl Certificate {
         let short = matches!(self.kind(), KeyKind::Rsa(bits) if bits < RSA_BITS);
         let scheme = self.parsed().signature_algorithm().to_der().ok();
         let scheme = scheme.and_then(|der| SignatureScheme::named(&der));
-        short || scheme.is_none_or(|scheme| scheme.hash() == super::Hash::Sha1)
+        short || scheme.is_none_or(|scheme| scheme.hash() == Some(super::Hash::Sha1))
     }
 
     fn constraints(&self) -> Option<BasicConstraints> {

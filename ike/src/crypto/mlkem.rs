@@ -29,6 +29,7 @@ fn parameters(group: Group) -> Option<c_int> {
         Group::MlKem1024 => Some(lc::NID_MLKEM1024),
         Group::Modp768
         | Group::Modp1024
+        | Group::Modp1536
         | Group::Modp2048
         | Group::Modp3072
         | Group::Modp4096

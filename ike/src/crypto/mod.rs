@@ -1,6 +1,7 @@
 //! The primitives as IKE uses them, on AWS-LC; DES and MD5, which it does not offer, on RustCrypto.
 
 mod algorithms;
+mod bare;
 mod cbc;
 mod certificate;
 mod cipher;

@@ -35,6 +35,8 @@ unsafe impl Sync for Modulus {}
 
 static MODP_768: LazyLock<Option<Modulus>> = LazyLock::new(|| Modulus::new(&PRIME_768, &[2], None));
 static MODP_1024: LazyLock<Option<Modulus>> = LazyLock::new(|| Modulus::new(&PRIME_1024, &[2], None));
+static MODP_1536: LazyLock<Option<Modulus>> =
+    LazyLock::new(|| Modulus::rfc3526(lc::BN_get_rfc3526_prime_1536));
 static MODP_2048: LazyLock<Option<Modulus>> =
     LazyLock::new(|| Modulus::rfc3526(lc::BN_get_rfc3526_prime_2048));
 static MODP_3072: LazyLock<Option<Modulus>> =
@@ -49,6 +51,7 @@ pub(super) fn modulus(group: Group) -> Option<&'static Modulus> {
     match group {
         Group::Modp768 => MODP_768.as_ref(),
         Group::Modp1024 => MODP_1024.as_ref(),
+        Group::Modp1536 => MODP_1536.as_ref(),
         Group::Modp2048 => MODP_2048.as_ref(),
         Group::Modp3072 => MODP_3072.as_ref(),
         Group::Modp4096 => MODP_4096.as_ref(),

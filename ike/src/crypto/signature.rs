@@ -7,6 +7,8 @@ use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
 use x509_cert::der::{Decode, Encode, Reader, SliceReader, TagMode, TagNumber, Tagged};
 use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
+use super::bare;
+
 /// The hash of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hash {
@@ -25,6 +27,8 @@ pub enum Hash {
 pub enum SignatureScheme {
     /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2).
     RsaPkcs1(Hash),
+    /// The same of a message that is a hash already, which nothing names: what IKEv1 signs (RFC 2409 §5.1).
+    RsaBare,
     /// RSASSA-PSS, its salt as long as the hash, which MGF1 uses too (RFC 8017 §8.1).
     RsaPss(Hash),
     /// ECDSA on the curve of the key; the signature is r and s, each as long as the order of the curve (RFC 4754 §7).
@@ -43,6 +47,9 @@ pub enum KeyKind {
     /// ECDSA on P-521.
     P521,
 }
+
+/// The moduli that a signature of RSA is verified with, in bits, as AWS-LC does for those that name their hash.
+const LEGAL_RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
@@ -96,6 +103,7 @@ impl fmt::Display for SignatureScheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RsaPkcs1(hash) => write!(f, "RSA PKCS#1 with {hash}"),
+            Self::RsaBare => f.write_str("RSA PKCS#1 without the name of a hash"),
             Self::RsaPss(hash) => write!(f, "RSA-PSS with {hash}"),
             Self::Ecdsa(hash) => write!(f, "ECDSA with {hash}"),
         }
@@ -139,14 +147,16 @@ impl KeyKind {
         }
     }
 
-    /// All that a key of this kind may be asked for: SHA-1 of RSA by method 1 alone (RFC 7296 §2.15), the others by RFC 7427 too.
+    /// All that a key of this kind may be asked for: SHA-1 of RSA by method 1 alone (RFC 7296 §2.15), the others by RFC 7427 too,
+    /// and what IKEv1 has.
     pub fn schemes(self) -> Vec<SignatureScheme> {
         let sha2 = Hash::SHA2.into_iter();
         match self {
             Self::Rsa(_) => {
                 let pkcs1 = [Hash::Sha1].into_iter().chain(sha2.clone());
                 let pkcs1 = pkcs1.map(SignatureScheme::RsaPkcs1);
-                pkcs1.chain(sha2.map(SignatureScheme::RsaPss)).collect()
+                let pss = sha2.map(SignatureScheme::RsaPss);
+                pkcs1.chain(pss).chain([SignatureScheme::RsaBare]).collect()
             }
             Self::P256 | Self::P384 | Self::P521 => sha2.map(SignatureScheme::Ecdsa).collect(),
         }
@@ -181,6 +191,7 @@ impl SignatureScheme {
             Self::RsaPkcs1(hash) => (pkcs1_identifier(hash), null),
             Self::Ecdsa(hash) => (ecdsa_identifier(hash), None),
             Self::RsaPss(hash) => return pss_identifier(hash),
+            Self::RsaBare => return None,
         };
         AlgorithmIdentifierRef { oid, parameters }.to_der().ok()
     }
@@ -202,15 +213,19 @@ impl SignatureScheme {
         })
     }
 
-    /// The hash of it.
-    pub(crate) fn hash(self) -> Hash {
+    /// The hash of it; `None` where the message is one.
+    pub(crate) fn hash(self) -> Option<Hash> {
         match self {
-            Self::RsaPkcs1(hash) | Self::RsaPss(hash) | Self::Ecdsa(hash) => hash,
+            Self::RsaPkcs1(hash) | Self::RsaPss(hash) | Self::Ecdsa(hash) => Some(hash),
+            Self::RsaBare => None,
         }
     }
 
     /// Whether `signature` is one of `message` by this key, a SubjectPublicKeyInfo in DER. That of ECDSA is in DER.
     pub(crate) fn verifies(self, (kind, key): (KeyKind, &[u8]), message: &[u8], signature: &[u8]) -> bool {
+        if let (Self::RsaBare, KeyKind::Rsa(bits)) = (self, kind) {
+            return LEGAL_RSA_BITS.contains(&bits) && bare::verifies(key, message, signature);
+        }
         let Some(algorithm) = self.algorithm(kind) else {
             return false;
         };
@@ -238,7 +253,7 @@ impl SignatureScheme {
             (Self::Ecdsa(Hash::Sha256), P521) => &signature::ECDSA_P521_SHA256_ASN1,
             (Self::Ecdsa(Hash::Sha384), P521) => &signature::ECDSA_P521_SHA384_ASN1,
             (Self::Ecdsa(Hash::Sha512), P521) => &signature::ECDSA_P521_SHA512_ASN1,
-            (Self::RsaPkcs1(_) | Self::RsaPss(_), _) | (Self::Ecdsa(_), _) => return None,
+            (Self::RsaPkcs1(_) | Self::RsaBare | Self::RsaPss(_), _) | (Self::Ecdsa(_), _) => return None,
         })
     }
 }

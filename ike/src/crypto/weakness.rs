@@ -45,6 +45,7 @@ impl Group {
         match self {
             Self::Modp768 => Some("logarithms of 768 bits have been computed"),
             Self::Modp1024 => Some("logarithms of 1024 bits are within reach of a state"),
+            Self::Modp1536 => Some("logarithms of 1536 bits may be within reach of a state"),
             Self::Modp2048Subgroup256 => Some("nobody says where its prime comes from"),
             Self::Modp2048
             | Self::Modp3072

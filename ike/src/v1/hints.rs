@@ -42,8 +42,14 @@ impl Engine {
                 });
                 genuine.and_then(|opened| error(&opened.payloads))
             }
-            State::Established(_) | State::ProposalAnswered(_) | State::ExchangeAnswered(_) => None,
-            State::ProposalSent(_) | State::ExchangeSent(_) | State::ProofSent(_) => unprotected(datagram),
+            State::Established(_)
+            | State::ProposalAnswered(_)
+            | State::ExchangeAnswered(_)
+            | State::AnswerSigning(_) => None,
+            State::ProposalSent(_)
+            | State::ExchangeSent(_)
+            | State::ProofSigning(_)
+            | State::ProofSent(_) => unprotected(datagram),
         };
         self.dropped(datagram.remote, Some(DropCause::Unprotected));
         if let Some(kind) = told {
@@ -54,8 +60,12 @@ impl Engine {
             match &mut state {
                 State::ProposalSent(state) => state.refused = Some(outage),
                 State::ExchangeSent(state) => state.refused = Some(outage),
+                State::ProofSigning(state) => state.refused = Some(outage),
                 State::ProofSent(state) => state.refused = Some(outage),
-                State::ProposalAnswered(_) | State::ExchangeAnswered(_) | State::Established(_) => {}
+                State::ProposalAnswered(_)
+                | State::ExchangeAnswered(_)
+                | State::AnswerSigning(_)
+                | State::Established(_) => {}
             }
         }
         self.keep_phase(common, state);

@@ -43,6 +43,13 @@ impl Keys {
         Self::from_root(suite, said, shared, root)
     }
 
+    /// The keys of two sides that sign: SKEYID = prf(Ni_b | Nr_b, g^xy).
+    pub(crate) fn of_exchange(suite: IkeSuite, said: &Said, shared: &Secret) -> Self {
+        let nonces = [said.nonces.0.as_slice(), &said.nonces.1].concat();
+        let root = suite.prf.compute(&nonces, &[shared.expose_secret()]);
+        Self::from_root(suite, said, shared, root)
+    }
+
     fn from_root(suite: IkeSuite, said: &Said, shared: &Secret, root: Secret) -> Self {
         let cookies = (said.cookies.0.to_be_bytes(), said.cookies.1.to_be_bytes());
         let next = |before: &[u8], number: u8| {

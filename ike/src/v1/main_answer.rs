@@ -7,10 +7,13 @@ use super::channel::{self, Opened};
 use super::keys::{Keys, Said};
 use super::main_mode::{
     NONCE, exchanged, identification, is_first_contact, is_proof, malformed, secret, security_association,
+    signed,
 };
+use super::method::Method;
+use super::signing::AnswerSigning;
 use super::state::{Agreement, Done, State, digest};
 use super::vendor::{self, Announced};
-use super::{identity, nat, proposal};
+use super::{certificates, identity, nat, proposal};
 use crate::crypto::{KeyAnswer, Secret};
 use crate::engine::Engine;
 use crate::rejection::Rejection;
@@ -21,7 +24,7 @@ use crate::v2::timers::Timer;
 use crate::wire::Header;
 use crate::wire::v1::registry::{exchange, notify, payload, protocol};
 use crate::wire::v1::{Message, NotifyPayload, Payload, chain};
-use crate::{Connection, ConnectionName, DropCause, Mode, Outage, Reason, Side, Stage};
+use crate::{Connection, ConnectionName, DropCause, LocalProof, Mode, Outage, Reason, Side, Stage};
 
 /// Responder: message 1 was answered.
 pub(crate) struct ProposalAnswered {
@@ -66,11 +69,11 @@ impl ExchangeAnswered {
 }
 
 /// A peer that proved who it is.
-struct Proved {
-    name: ConnectionName,
-    settings: Arc<Connection>,
-    keys: Keys,
-    opened: Opened,
+pub(crate) struct Proved {
+    pub(super) name: ConnectionName,
+    pub(super) settings: Arc<Connection>,
+    pub(super) keys: Keys,
+    pub(super) opened: Opened,
 }
 
 /// Why no proof is good.
@@ -79,6 +82,8 @@ enum Unproved {
     Unreadable,
     /// It is good, but nobody expects who it is of.
     Unexpected(Box<(Keys, Opened)>),
+    /// Its certificate is not believed by this connection, or its signature is wrong.
+    Disbelieved(Box<(Keys, Opened)>, ConnectionName, Outage),
 }
 
 impl Engine {
@@ -159,7 +164,7 @@ impl Engine {
         (theirs != 0).then_some(()).ok_or_else(malformed)?;
         let chosen = welcomes
             .iter()
-            .find_map(|settings| proposal::choose_phase1(offered, &settings.ike_proposals));
+            .find_map(|settings| proposal::choose_phase1(offered, settings));
         let Some((agreed, answer)) = chosen else {
             let expected = welcomes
                 .iter()
@@ -221,6 +226,9 @@ impl Engine {
             Payload::KeyExchange(exchange.public().to_vec()),
             Payload::Nonce(nonce.clone()),
         ];
+        if state.agreed.method == Method::RsaSignature {
+            payloads.extend(certificates::requests(welcomes.iter().map(AsRef::as_ref)));
+        }
         let mut nat = Nat::default();
         if let Some(traversal) = state.announced.traversal {
             let (cookies, path) = (common.spis(), datagram.path());
@@ -232,6 +240,7 @@ impl Engine {
         self.send(datagram.path(), answer.clone());
         let agreement = Agreement {
             suite,
+            method: state.agreed.method,
             seconds: state.agreed.seconds,
             announced: state.announced,
             nat,
@@ -264,12 +273,16 @@ impl Engine {
             self.send(datagram.path(), state.answer.clone());
             return self.keep_phase(common, State::ExchangeAnswered(state));
         }
-        match self.proved(&mut state, datagram) {
+        let proved = match state.agreement.method {
+            Method::PreSharedKey => self.proved(&mut state, datagram),
+            Method::RsaSignature => self.certified(&mut state, datagram, now),
+        };
+        match proved {
             Ok(proved) => {
                 common.path = datagram.path();
                 self.half_open.remove(common.spi);
                 common.timers.set(Timer::Expiry, None);
-                self.answer_proved(common, *state, proved, (datagram, now));
+                self.answer_proved(common, state.agreement, proved, (datagram, now));
             }
             Err(Unproved::Unreadable) => {
                 self.dropped(datagram.remote, Some(DropCause::IntegrityFailed));
@@ -285,11 +298,21 @@ impl Engine {
                 let said = identification(&opened.payloads).and_then(identity::of_peer);
                 let words = said.as_ref().map(crate::identity::words).unwrap_or_default();
                 self.blame(Reason::PeerIdentityUnexpected, words, datagram.path(), now);
-                self.half_open.remove(common.spi);
-                common.path = datagram.path();
-                self.notify_phase(&common, (&keys, &opened.next_iv), notify::AUTHENTICATION_FAILED);
+                self.turn_away(common, (&keys, &opened.next_iv), datagram.path());
+            }
+            Err(Unproved::Disbelieved(found, name, outage)) => {
+                let (keys, opened) = *found;
+                self.noted(&name, &outage, now);
+                self.turn_away(common, (&keys, &opened.next_iv), datagram.path());
             }
         }
+    }
+
+    /// A peer hears that its proof is no good, and its SA is no more.
+    pub(super) fn turn_away(&mut self, mut common: Common, keys: (&Keys, &[u8]), path: Path) {
+        self.half_open.remove(common.spi);
+        common.path = path;
+        self.notify_phase(&common, keys, notify::AUTHENTICATION_FAILED);
     }
 
     /// Tells of those who may have been meant why somebody was refused.
@@ -320,15 +343,13 @@ impl Engine {
         let said = &state.agreement.said;
         let mut unexpected = None;
         for (name, settings) in candidates {
-            let possible =
-                settings.mode != Mode::InitiatorOnly && proposal::is_among(&settings.ike_proposals, suite);
-            let Some(secret) = secret(&settings).filter(|_| possible) else {
+            let Some(secret) = secret(&settings).filter(|_| serves(&settings, &state.agreement)) else {
                 continue;
             };
             let keys = Keys::of_secret(suite, said, shared, &secret.0);
             let iv = keys.first_iv(said);
             let opened = Opened::of(&keys, (&datagram.header, &datagram.bytes), &iv);
-            let Some(opened) = opened.filter(|opened| is_proof(&keys, said, true, opened)) else {
+            let Some(opened) = opened.filter(|opened| is_proof(&keys, &state.agreement, true, opened)) else {
                 continue;
             };
             let identification = identification(&opened.payloads);
@@ -347,36 +368,105 @@ impl Engine {
         }))
     }
 
-    /// Sends message 6.
+    /// Whose certificate and signature a message holds: the first connection that expects who it says it is judges them.
+    fn certified(
+        &mut self,
+        state: &mut ExchangeAnswered,
+        datagram: &Datagram,
+        now: Instant,
+    ) -> Result<Proved, Unproved> {
+        let suite = state.agreement.suite;
+        let shared = state.shared().cloned().ok_or(Unproved::Unreadable)?;
+        let (agreement, said) = (&state.agreement, &state.agreement.said);
+        let keys = Keys::of_exchange(suite, said, &shared);
+        let opened = Opened::of(&keys, (&datagram.header, &datagram.bytes), &keys.first_iv(said));
+        let opened = opened.filter(|opened| is_proof(&keys, agreement, true, opened));
+        let opened = opened.ok_or(Unproved::Unreadable)?;
+        let mut candidates = self.candidates_v1(datagram.path()).into_iter();
+        let expecting = candidates.find(|(_, settings)| {
+            let named = identification(&opened.payloads);
+            let expected = named.is_some_and(|said| identity::is_expected(said, &settings.remote_identity));
+            expected && serves(settings, agreement)
+        });
+        let Some((name, settings)) = expecting else {
+            return Err(Unproved::Unexpected(Box::new((keys, opened))));
+        };
+        let hash = signed(&keys, said, true, &opened);
+        match self.disbelief((&hash, &opened.payloads), &settings, now) {
+            Some(outage) => Err(Unproved::Disbelieved(Box::new((keys, opened)), name, outage)),
+            None => Ok(Proved {
+                name,
+                settings,
+                keys,
+                opened,
+            }),
+        }
+    }
+
+    /// Sends message 6, or has it signed before.
     fn answer_proved(
         &mut self,
         mut common: Common,
-        state: ExchangeAnswered,
+        agreement: Agreement,
         proved: Proved,
         (datagram, now): (&Datagram, Instant),
     ) {
-        let Proved {
-            name,
-            settings,
-            keys,
-            opened,
-        } = proved;
-        let peer = identification(&opened.payloads).and_then(identity::of_peer);
+        let peer = identification(&proved.opened.payloads).and_then(identity::of_peer);
         common.proved = peer.as_ref().and_then(crate::identity::from_payload);
-        common.connection = Some(name);
+        common.shown = certificates::shown(&proved.opened.payloads);
+        common.connection = Some(proved.name.clone());
+        let settings = Arc::clone(&proved.settings);
         let ours = identity::ours(&settings);
         let mut body = Vec::new();
         ours.encode(&mut body);
-        let proof = keys.proof(&state.agreement.said, false, &body);
-        let payloads = [Payload::Identification(ours), Payload::Hash(proof)];
+        let hash = proved.keys.proof(&agreement.said, false, &body);
+        let ours = Payload::Identification(ours);
+        match &settings.authentication.local {
+            LocalProof::PreSharedKey(_) => {
+                let proof = vec![ours, Payload::Hash(hash)];
+                self.send_answer(common, (agreement, proved), proof, (datagram, now));
+            }
+            LocalProof::Certificate(own) => {
+                let said = [ours].into_iter().chain(certificates::ours(&settings));
+                let signing = AnswerSigning {
+                    agreement,
+                    proved,
+                    said: said.collect(),
+                    datagram: datagram.clone(),
+                };
+                self.sign_answer(common, signing, (own, hash), now);
+            }
+        }
+    }
+
+    /// Sends message 6 with this proof.
+    pub(super) fn send_answer(
+        &mut self,
+        common: Common,
+        (agreement, proved): (Agreement, Proved),
+        payloads: Vec<Payload>,
+        (datagram, now): (&Datagram, Instant),
+    ) {
+        let Proved {
+            settings,
+            keys,
+            opened,
+            ..
+        } = proved;
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &opened.next_iv);
         self.send(common.path, bytes.clone());
-        let mut established = self.established_phase((keys, iv), state.agreement, &settings, now);
+        let mut established = self.established_phase((keys, iv), agreement, &settings, now);
         established.done.push(Done::new(&datagram.bytes, bytes, now));
         let contact = is_first_contact(&opened.payloads);
         self.settle(common, established, contact, now);
     }
+}
+
+/// Whether a connection may answer with what was agreed.
+fn serves(settings: &Connection, agreement: &Agreement) -> bool {
+    let agreed = (agreement.suite, agreement.method);
+    settings.mode != Mode::InitiatorOnly && proposal::is_among(settings, agreed)
 }
 
 fn crowded(crowd: crate::half_open::Crowd) -> Rejection {

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use super::channel::{self, Opened};
 use super::keys::{Keys, Said};
+use super::method::Method;
+use super::signing::ProofSigning;
 use super::state::{Agreement, State};
 use super::vendor::{self, Announced};
-use super::{identity, nat, proposal};
+use super::{certificates, identity, nat, proposal};
 use crate::crypto::KeyExchange;
 use crate::engine::Engine;
 use crate::rejection::Rejection;
@@ -61,7 +63,7 @@ impl ProposalSent {
     ) -> Result<(proposal::Phase1, Announced), Rejection> {
         let chosen = security_association(&message.payloads).ok_or_else(malformed)?;
         let cookie = message.header.responder_spi != 0;
-        let agreed = proposal::accept_phase1(chosen, &settings.ike_proposals).filter(|_| cookie);
+        let agreed = proposal::accept_phase1(chosen, settings).filter(|_| cookie);
         Ok((agreed.ok_or_else(malformed)?, Announced::of(&message.payloads)))
     }
 }
@@ -135,7 +137,7 @@ impl Engine {
         self.attempting(name, spi, now);
         let offer = proposal::offer_phase1(&settings);
         let empty = offer.proposals.iter().all(|one| one.transforms.is_empty());
-        if empty || secret(&settings).is_none() {
+        if empty {
             let outage = Outage::plain(Reason::Configuration, Side::We, Stage::MainMode);
             return self.attempt_ended(&common, Some(outage), now);
         }
@@ -184,6 +186,7 @@ impl Engine {
             Payload::KeyExchange(exchange.public().to_vec()),
             Payload::Nonce(nonce.clone()),
         ];
+        payloads.extend(certificates::requests([settings.as_ref()].into_iter()));
         if let Some(traversal) = announced.traversal {
             let how = (agreed.suite.prf, traversal);
             let forced = settings.force_encapsulation;
@@ -218,10 +221,7 @@ impl Engine {
         let message = Message::decode(&datagram.bytes).ok();
         let said = message.as_ref().and_then(|message| exchanged(&message.payloads));
         let octets = state.exchange.group().responder_octets();
-        let (Some((public, nonce)), Some(secret)) = (
-            said.filter(|(public, _)| public.len() == octets),
-            secret(&settings),
-        ) else {
+        let Some((public, nonce)) = said.filter(|(public, _)| public.len() == octets) else {
             self.dropped(datagram.remote, Some(DropCause::Malformed));
             return self.keep_phase(common, State::ExchangeSent(state));
         };
@@ -250,11 +250,15 @@ impl Engine {
             let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::MainMode);
             return self.attempt_ended(&common, Some(outage), now);
         };
-        let keys = Keys::of_secret(suite, &said, &shared, &secret.0);
+        let keys = match secret(&settings) {
+            Some(secret) => Keys::of_secret(suite, &said, &shared, &secret.0),
+            None => Keys::of_exchange(suite, &said, &shared),
+        };
         let nat = nat.unwrap_or_default();
         common.path = nat.path(common.path);
         let agreement = Agreement {
             suite,
+            method: agreed.method,
             seconds: agreed.seconds,
             announced,
             nat,
@@ -263,7 +267,7 @@ impl Engine {
         self.prove_first(common, (keys, agreement, refused), &settings, now);
     }
 
-    /// Sends message 5.
+    /// Sends message 5, or has it signed before.
     fn prove_first(
         &mut self,
         common: Common,
@@ -274,8 +278,34 @@ impl Engine {
         let identity = identity::ours(settings);
         let mut body = Vec::new();
         identity.encode(&mut body);
-        let proof = keys.proof(&agreement.said, true, &body);
-        let mut payloads = vec![Payload::Identification(identity), Payload::Hash(proof)];
+        let hash = keys.proof(&agreement.said, true, &body);
+        let identity = Payload::Identification(identity);
+        match &settings.authentication.local {
+            LocalProof::PreSharedKey(_) => {
+                let proof = vec![identity, Payload::Hash(hash)];
+                self.send_proof(common, (keys, agreement, refused), proof, (settings, now));
+            }
+            LocalProof::Certificate(own) => {
+                let said = [identity].into_iter().chain(certificates::ours(settings));
+                let signing = ProofSigning {
+                    keys,
+                    agreement,
+                    refused,
+                    said: said.collect(),
+                };
+                self.sign_first(common, signing, (own, hash), now);
+            }
+        }
+    }
+
+    /// Sends message 5 with this proof.
+    pub(super) fn send_proof(
+        &mut self,
+        common: Common,
+        (keys, agreement, refused): (Keys, Agreement, Option<Outage>),
+        mut payloads: Vec<Payload>,
+        (settings, now): (&Connection, Instant),
+    ) {
         if self.first_contact(settings, common.spi).is_some() {
             payloads.push(initial_contact(common.spis()));
         }
@@ -305,7 +335,7 @@ impl Engine {
             return;
         };
         let opened = Opened::of(&state.keys, (&datagram.header, &datagram.bytes), &state.iv);
-        let genuine = opened.filter(|opened| is_proof(&state.keys, &state.agreement.said, false, opened));
+        let genuine = opened.filter(|opened| is_proof(&state.keys, &state.agreement, false, opened));
         let Some(opened) = genuine else {
             self.dropped(datagram.remote, Some(DropCause::IntegrityFailed));
             return self.keep_phase(common, State::ProofSent(state));
@@ -314,17 +344,23 @@ impl Engine {
             return self.keep_phase(common, State::ProofSent(state));
         };
         let peer = identity::of_peer(said);
-        if !identity::is_expected(said, &settings.remote_identity) {
-            let outage = Outage {
+        let outage = if identity::is_expected(said, &settings.remote_identity) {
+            let hash = signed(&state.keys, &state.agreement.said, false, &opened);
+            self.disbelief((&hash, &opened.payloads), &settings, now)
+        } else {
+            Some(Outage {
                 offered: peer.as_ref().map(crate::identity::words).unwrap_or_default(),
                 expected: settings.remote_identity.to_string(),
                 ..Outage::plain(Reason::PeerIdentityUnexpected, Side::We, Stage::MainMode)
-            };
+            })
+        };
+        if let Some(outage) = outage {
             let keys = (&state.keys, opened.next_iv.as_slice());
             self.delete_phase(&common, keys);
             return self.attempt_ended(&common, Some(outage), now);
         }
         common.proved = peer.as_ref().and_then(crate::identity::from_payload);
+        common.shown = certificates::shown(&opened.payloads);
         let ProofSent { keys, agreement, .. } = *state;
         let established = self.established_phase((keys, opened.next_iv), agreement, &settings, now);
         let contact = is_first_contact(&opened.payloads);
@@ -332,8 +368,18 @@ impl Engine {
     }
 }
 
-/// Whether a message proves who its sender says it is.
-pub(super) fn is_proof(keys: &Keys, said: &Said, of_initiator: bool, opened: &Opened) -> bool {
+/// What the sender of a message has to have hashed or signed.
+pub(super) fn signed(keys: &Keys, said: &Said, of_initiator: bool, opened: &Opened) -> Vec<u8> {
+    let body = opened.body(payload::ID).unwrap_or_default();
+    keys.proof(said, of_initiator, &body)
+}
+
+/// Whether a message proves who its sender says it is, or holds a signature that may.
+pub(super) fn is_proof(keys: &Keys, agreement: &Agreement, of_initiator: bool, opened: &Opened) -> bool {
+    if agreement.method == Method::RsaSignature {
+        let identity = identification(&opened.payloads);
+        return identity.and(certificates::signature(&opened.payloads)).is_some();
+    }
     let hash = opened.payloads.iter().find_map(|payload| {
         if let Payload::Hash(found) = payload {
             Some(found)
@@ -344,7 +390,7 @@ pub(super) fn is_proof(keys: &Keys, said: &Said, of_initiator: bool, opened: &Op
     let (Some(hash), Some(body)) = (hash, opened.body(payload::ID)) else {
         return false;
     };
-    same(hash, &keys.proof(said, of_initiator, &body))
+    same(hash, &keys.proof(&agreement.said, of_initiator, &body))
 }
 
 /// Whether two hashes are the same, in constant time.

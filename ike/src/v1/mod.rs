@@ -1,5 +1,6 @@
 //! IKEv1 (RFC 2407 to 2409, RFC 3706, RFC 3947): phase 1 SAs, and the Child SAs that quick modes make.
 
+mod certificates;
 mod channel;
 mod connection;
 mod dpd;
@@ -9,6 +10,7 @@ mod informational;
 mod keys;
 mod main_answer;
 mod main_mode;
+mod method;
 mod nat;
 mod numbers;
 pub(crate) mod phases;
@@ -16,6 +18,7 @@ mod proposal;
 mod quick_answer;
 mod quick_mode;
 mod settlement;
+mod signing;
 mod state;
 mod timers;
 mod tunnel;

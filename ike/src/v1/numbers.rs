@@ -95,6 +95,7 @@ pub(super) fn group_number(of: Group) -> Option<u16> {
         Group::X25519 | Group::MlKem512 | Group::MlKem768 | Group::MlKem1024 => None,
         known @ (Group::Modp768
         | Group::Modp1024
+        | Group::Modp1536
         | Group::Modp2048
         | Group::Modp3072
         | Group::Modp4096

@@ -90,6 +90,10 @@ impl Engine {
                 return self.answer_exchange(common, state, datagram);
             }
             State::ExchangeAnswered(state) if main => return self.answer_proof(common, state, datagram, now),
+            // It comes again while the answer is owed.
+            State::AnswerSigning(state) if main => {
+                return self.keep_phase(common, State::AnswerSigning(state));
+            }
             State::Established(state) if encrypted || main => {
                 return self.genuine_or_not(common, state, datagram, now);
             }
@@ -152,9 +156,11 @@ impl Engine {
             State::Established(state) => Some(self.session(name, common, state)),
             other @ (State::ProposalSent(_)
             | State::ExchangeSent(_)
+            | State::ProofSigning(_)
             | State::ProofSent(_)
             | State::ProposalAnswered(_)
-            | State::ExchangeAnswered(_)) => {
+            | State::ExchangeAnswered(_)
+            | State::AnswerSigning(_)) => {
                 self.keep_phase(common, other);
                 None
             }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::method::Method;
 use super::numbers::{
     authenticator, authenticator_number, cipher, cipher_number, esp_cipher, group, group_number, hash_number,
     prf, transform_number,
@@ -10,7 +11,7 @@ use super::numbers::{
 use crate::additional::Additional;
 use crate::crypto::Group;
 use crate::proposal::{EspSuite, IkeSuite};
-use crate::wire::v1::registry::{authentication, isakmp, life, mode, phase1, phase2, protocol};
+use crate::wire::v1::registry::{isakmp, life, mode, phase1, phase2, protocol};
 use crate::wire::v1::{Attribute, Proposal, SecurityAssociationPayload, Transform};
 use crate::{Connection, Encapsulation, EspProposal, IkeProposal};
 
@@ -21,6 +22,7 @@ const KILOBYTE: u64 = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Phase1 {
     pub(crate) suite: IkeSuite,
+    pub(crate) method: Method,
     pub(crate) seconds: Option<u64>,
 }
 
@@ -52,6 +54,7 @@ impl Transport {
 
 /// Our proposals for phase 1; those that IKEv1 has no numbers for are left out.
 pub(crate) fn offer_phase1(settings: &Connection) -> SecurityAssociationPayload {
+    let method = Method::of(settings);
     let all = settings.ike_proposals.iter();
     let pairs = all.flat_map(|one| one.groups.iter().map(move |group| (one, *group)));
     let lifetime = u32::try_from(settings.ike_lifetime.as_secs()).unwrap_or(u32::MAX);
@@ -63,7 +66,7 @@ pub(crate) fn offer_phase1(settings: &Connection) -> SecurityAssociationPayload 
         attributes.extend([
             Attribute::number(phase1::HASH, hash.into()),
             Attribute::number(phase1::GROUP, group_number(group)?.into()),
-            Attribute::number(phase1::AUTHENTICATION, authentication::PRE_SHARED_KEY.into()),
+            Attribute::number(phase1::AUTHENTICATION, method?.number().into()),
             Attribute::number(phase1::LIFE_TYPE, life::SECONDS.into()),
             Attribute::number(phase1::LIFE_DURATION, lifetime),
         ]);
@@ -81,7 +84,7 @@ pub(crate) fn offer_phase1(settings: &Connection) -> SecurityAssociationPayload 
 /// The responder's choice for phase 1: our order decides. The answer is the transform as it came.
 pub(crate) fn choose_phase1(
     offered: &SecurityAssociationPayload,
-    configured: &[IkeProposal],
+    settings: &Connection,
 ) -> Option<(Phase1, SecurityAssociationPayload)> {
     let proposals = || {
         offered
@@ -89,11 +92,12 @@ pub(crate) fn choose_phase1(
             .iter()
             .filter(|one| one.protocol == protocol::ISAKMP)
     };
-    let wanted = configured.iter().find_map(|wanted| {
+    let method = Method::of(settings)?;
+    let wanted = settings.ike_proposals.iter().find_map(|wanted| {
         proposals().find_map(|proposal| {
             let mut transforms = proposal.transforms.iter();
             let found = transforms.find_map(|transform| {
-                let agreed = phase1(transform)?;
+                let agreed = phase1(transform).filter(|agreed| agreed.method == method)?;
                 allows(wanted, agreed.suite).then_some((agreed, transform))
             });
             found.map(|(agreed, transform)| (agreed, proposal, transform))
@@ -109,18 +113,15 @@ pub(crate) fn choose_phase1(
 }
 
 /// What the responder chose from our offer for phase 1; `None` if it is not one thing that we offered.
-pub(crate) fn accept_phase1(
-    answer: &SecurityAssociationPayload,
-    configured: &[IkeProposal],
-) -> Option<Phase1> {
+pub(crate) fn accept_phase1(answer: &SecurityAssociationPayload, settings: &Connection) -> Option<Phase1> {
     let agreed = phase1(only(answer, protocol::ISAKMP)?.1)?;
-    let offered = configured.iter().any(|wanted| allows(wanted, agreed.suite));
-    offered.then_some(agreed)
+    is_among(settings, (agreed.suite, agreed.method)).then_some(agreed)
 }
 
-/// Whether a suite is among what is configured.
-pub(crate) fn is_among(configured: &[IkeProposal], suite: IkeSuite) -> bool {
-    configured.iter().any(|wanted| allows(wanted, suite))
+/// Whether a suite and a method are among what is configured.
+pub(crate) fn is_among(settings: &Connection, (suite, method): (IkeSuite, Method)) -> bool {
+    let mut all = settings.ike_proposals.iter();
+    Method::of(settings) == Some(method) && all.any(|wanted| allows(wanted, suite))
 }
 
 fn allows(wanted: &IkeProposal, suite: IkeSuite) -> bool {
@@ -134,7 +135,7 @@ fn phase1(transform: &Transform) -> Option<Phase1> {
             .number_of(kind)
             .and_then(|number| u16::try_from(number).ok())
     };
-    if transform.id != isakmp::KEY_IKE || number(phase1::AUTHENTICATION)? != authentication::PRE_SHARED_KEY {
+    if transform.id != isakmp::KEY_IKE {
         return None;
     }
     let suite = IkeSuite {
@@ -147,6 +148,7 @@ fn phase1(transform: &Transform) -> Option<Phase1> {
     let lifetimes = Lifetimes::of(transform, phase1::LIFE_TYPE, phase1::LIFE_DURATION);
     Some(Phase1 {
         suite,
+        method: Method::of_number(number(phase1::AUTHENTICATION)?)?,
         seconds: lifetimes.seconds,
     })
 }
@@ -355,7 +357,7 @@ pub(crate) fn shorter(ours: Duration, theirs: Option<u64>) -> Duration {
 /// The proposals in words: what belongs together joined by `/`, transforms by a comma.
 pub(crate) fn words(payload: &SecurityAssociationPayload, transport: Option<Transport>) -> String {
     let word = |transform: &Transform, proposal: &Proposal| match transport {
-        None => phase1(transform).map(|agreed| agreed.suite.to_string()),
+        None => phase1(transform).map(|agreed| format!("{}{}", agreed.suite, agreed.method.word())),
         Some(transport) if proposal.protocol == protocol::ESP => {
             phase2(transform, transport).map(|agreed| agreed.suite.to_string())
         }

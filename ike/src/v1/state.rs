@@ -7,9 +7,11 @@ use super::dpd::Probe;
 use super::keys::{Keys, Said};
 use super::main_answer::{ExchangeAnswered, ProposalAnswered};
 use super::main_mode::{ExchangeSent, ProofSent, ProposalSent};
+use super::method::Method;
 use super::proposal::Transport;
 use super::quick_answer::QuickAnswer;
 use super::quick_mode::QuickMode;
+use super::signing::{AnswerSigning, ProofSigning};
 use super::vendor::{Announced, Traversal};
 use crate::IkeSnapshot;
 use crate::crypto::Prf;
@@ -33,12 +35,16 @@ pub(crate) enum State {
     ProposalSent(Box<ProposalSent>),
     /// Initiator: our public value was sent (message 3).
     ExchangeSent(Box<ExchangeSent>),
+    /// Initiator: keys are agreed, and our proof is being signed.
+    ProofSigning(Box<ProofSigning>),
     /// Initiator: keys are agreed and our proof was sent (message 5).
     ProofSent(Box<ProofSent>),
     /// Responder: the proposals were answered (message 2); half-open.
     ProposalAnswered(Box<ProposalAnswered>),
     /// Responder: the public value was answered (message 4); half-open.
     ExchangeAnswered(Box<ExchangeAnswered>),
+    /// Responder: the peer is authenticated, and our proof is being signed.
+    AnswerSigning(Box<AnswerSigning>),
     /// Both sides are authenticated.
     Established(Box<Established>),
 }
@@ -46,6 +52,7 @@ pub(crate) enum State {
 /// What both sides agreed on before they prove who they are.
 pub(crate) struct Agreement {
     pub(crate) suite: IkeSuite,
+    pub(crate) method: Method,
     /// How long the other side lets the SA live, in seconds.
     pub(crate) seconds: Option<u64>,
     pub(crate) announced: Announced,
@@ -157,6 +164,8 @@ impl Phase {
         let (suite, nat) = match &self.state {
             State::Established(state) => (Some(state.suite), state.nat),
             State::ProofSent(state) => (Some(state.agreement.suite), state.agreement.nat),
+            State::ProofSigning(state) => (Some(state.agreement.suite), state.agreement.nat),
+            State::AnswerSigning(state) => (Some(state.agreement.suite), state.agreement.nat),
             State::ProposalSent(_)
             | State::ExchangeSent(_)
             | State::ProposalAnswered(_)

@@ -46,7 +46,10 @@ impl Engine {
             State::ProposalSent(state) => Some(state.request.due()),
             State::ExchangeSent(state) => Some(state.request.due()),
             State::ProofSent(state) => Some(state.request.due()),
-            State::ProposalAnswered(_) | State::ExchangeAnswered(_) => phase.common.timers.due(Timer::Expiry),
+            State::ProofSigning(_)
+            | State::ProposalAnswered(_)
+            | State::ExchangeAnswered(_)
+            | State::AnswerSigning(_) => phase.common.timers.due(Timer::Expiry),
             State::Established(state) => {
                 let soft = (current && state.leaving.is_none()).then_some(state.lifetime.soft);
                 let look = state.next_look().filter(|_| current);
@@ -76,6 +79,9 @@ impl Engine {
             State::ProposalSent(state) => state.request.tick(now),
             State::ExchangeSent(state) => state.request.tick(now),
             State::ProofSent(state) => state.request.tick(now),
+            State::ProofSigning(_) | State::AnswerSigning(_) => {
+                return self.never_signed_v1(&common, now);
+            }
             State::ProposalAnswered(_) | State::ExchangeAnswered(_) => {
                 return self.expired_v1(&mut common);
             }
@@ -210,8 +216,10 @@ fn silence(common: &Common, state: State) -> Outage {
             let expected = "an answer to our proof; a peer with another secret may say nothing";
             gone(Reason::PeerSilent, expected)
         }),
-        State::ProposalAnswered(_) | State::ExchangeAnswered(_) | State::Established(_) => {
-            gone(Reason::PeerSilent, "an answer")
-        }
+        State::ProofSigning(_)
+        | State::ProposalAnswered(_)
+        | State::ExchangeAnswered(_)
+        | State::AnswerSigning(_)
+        | State::Established(_) => gone(Reason::PeerSilent, "an answer"),
     }
 }

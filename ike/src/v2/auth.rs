@@ -226,7 +226,7 @@ impl Engine {
         };
         let checked = state.check(&common, &payloads, &settings, (&self.beliefs, now));
         if beliefs::leads(&checked) {
-            self.ask_for_lists(&payloads, &settings, now);
+            self.ask_for_lists(&certificates::sent(&payloads), &settings, now);
         }
         match checked {
             Ok(ppk) => {

@@ -191,7 +191,7 @@ impl Engine {
         )?;
         let proven = state.proven(common, (payloads, said), &settings, (&self.beliefs, now));
         if beliefs::leads(&proven) {
-            self.ask_for_lists(payloads, &settings, now);
+            self.ask_for_lists(&certificates::sent(payloads), &settings, now);
         }
         let ppk = proven.map_err(|outage| {
             self.noted(&name, &outage, now);

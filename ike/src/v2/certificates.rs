@@ -6,8 +6,7 @@ use std::time::Instant;
 use super::extensions::Hashes;
 use super::proof::Claim;
 use crate::beliefs::Beliefs;
-use crate::crypto::{Certificate, Disbelief, Hash, KeyKind, SignatureScheme, signature};
-use crate::identity;
+use crate::crypto::{Certificate, Hash, KeyKind, SignatureScheme, signature};
 use crate::wire::registry::authentication;
 use crate::wire::{AuthPayload, CertificatePayload, Payload};
 use crate::{
@@ -107,10 +106,6 @@ pub(crate) fn judge(
         expected,
         ..Outage::plain(reason, Side::We, Stage::IkeAuth)
     };
-    let unix_s = beliefs.unix_s(now).ok_or_else(|| {
-        let expected = "a clock that is set, to tell whether the peer's certificate is valid";
-        refused(Reason::Clock, "none".to_owned(), expected.to_owned())
-    })?;
     let proof = claim.proof;
     let methods = methods(&expected.signatures);
     let not_allowed = || {
@@ -125,19 +120,11 @@ pub(crate) fn judge(
         return Err(not_allowed());
     }
     let sent = sent(claim.payloads);
-    let certificate = expected.trust.judge(&sent, &beliefs.lists, unix_s);
-    let certificate = certificate.map_err(
-        |Disbelief {
-             reason,
-             found,
-             expected,
-         }| { refused(Reason::Certificate(reason), found, expected) },
+    let certificate = beliefs.believe(
+        (&sent, claim.said.identity),
+        &expected.trust,
+        (now, Stage::IkeAuth),
     )?;
-    if !certificate.is_of(claim.said.identity) {
-        let offered = identity::words(claim.said.identity);
-        let named = format!("a name in its certificate, that of {}", certificate.names().0);
-        return Err(refused(Reason::PeerIdentityUnexpected, offered, named));
-    }
     let read = signatures(proof, &certificate, &expected.signatures).ok_or_else(not_allowed)?;
     let key = (certificate.kind(), certificate.public_key());
     let good = read
@@ -188,7 +175,7 @@ fn signatures(
         authentication::DIGITAL_SIGNATURE if allowed.digital => {
             let (length, rest) = proof.data.split_first()?;
             let (named, signature) = rest.split_at_checked(usize::from(*length))?;
-            let scheme = SignatureScheme::named(named).filter(|scheme| scheme.hash() != Hash::Sha1)?;
+            let scheme = SignatureScheme::named(named).filter(|scheme| scheme.hash() != Some(Hash::Sha1))?;
             Some(vec![(scheme, signature.to_vec())])
         }
         _ => None,

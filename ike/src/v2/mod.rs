@@ -33,7 +33,7 @@ mod proofs;
 pub(crate) mod reauthentication;
 pub(crate) mod redirect;
 mod rekey;
-mod signing;
+pub(crate) mod signing;
 mod staging;
 pub(crate) mod state;
 mod succession;

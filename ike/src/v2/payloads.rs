@@ -10,7 +10,7 @@ use crate::wire::{
 };
 
 /// A message as it arrived, its header read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Datagram {
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,

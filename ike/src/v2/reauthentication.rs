@@ -46,6 +46,9 @@ fn carries_too(new: &Established, old: &Child) -> bool {
 impl Engine {
     /// Makes a new IKE SA in the place of the one that a connection runs on. An attempt that has not come far begins again.
     pub(crate) fn prove_anew(&mut self, name: &ConnectionName, now: Instant) {
+        if self.is_v1(name) {
+            return self.rekey_v1(name, true, now);
+        }
         let current = self.current_sa(name).and_then(|spi| self.sas.get(&spi));
         let carrying = current.filter(|sa| !matches!(sa.state, State::Answering(_)));
         let carrying = carrying.filter(|sa| sa.established().is_some_and(|state| state.children.carry()));

@@ -37,22 +37,26 @@ pub(crate) struct AnswerSigning {
 }
 
 /// Nothing was signed.
-fn outage(fault: SignerFault) -> Outage {
+pub(crate) fn outage(fault: SignerFault, stage: Stage) -> Outage {
     Outage {
         offered: fault.detail,
         expected: "a signature by our own key".to_owned(),
-        ..Outage::plain(Reason::Signer(fault.reason), Side::We, Stage::IkeAuth)
+        ..Outage::plain(Reason::Signer(fault.reason), Side::We, stage)
+    }
+}
+
+/// Whoever has the key is of no use.
+pub(crate) fn nonsense() -> SignerFault {
+    SignerFault {
+        reason: SignerReason::ModuleFailed,
+        detail: "other signatures than those that were asked for".to_owned(),
     }
 }
 
 /// The proofs with their signatures.
 fn proofs(unsigned: Unsigned, signed: Result<Vec<Vec<u8>>, SignerFault>) -> Result<Vec<AuthPayload>, Outage> {
-    let nonsense = || SignerFault {
-        reason: SignerReason::ModuleFailed,
-        detail: "other signatures than those that were asked for".to_owned(),
-    };
     let signed = signed.and_then(|signed| unsigned.signed(signed).ok_or_else(nonsense));
-    signed.map_err(outage)
+    signed.map_err(|fault| outage(fault, Stage::IkeAuth))
 }
 
 impl Engine {
@@ -119,18 +123,20 @@ impl Engine {
 
     /// Whoever has the key does not answer.
     pub(super) fn never_signed(&mut self, common: &Common, now: Instant) {
-        self.ended(common, Some(too_slow()), now);
+        self.ended(common, Some(too_slow(Stage::IkeAuth)), now);
     }
 
     /// Nor does it where the peer waits for our answer.
     pub(super) fn unsigned(&mut self, name: &ConnectionName, now: Instant) {
-        self.noted(name, &too_slow(), now);
+        self.noted(name, &too_slow(Stage::IkeAuth), now);
     }
 }
 
-fn too_slow() -> Outage {
-    outage(SignerFault {
+/// Nothing was signed within [`SIGNING`].
+pub(crate) fn too_slow(stage: Stage) -> Outage {
+    let fault = SignerFault {
         reason: SignerReason::SignerSlow,
         detail: "no signature in time".to_owned(),
-    })
+    };
+    outage(fault, stage)
 }

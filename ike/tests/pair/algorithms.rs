@@ -7,9 +7,10 @@ use crate::Pair;
 use crate::establish::{esp, gcm, ike};
 use crate::rekey::{self, MOMENT};
 
-const GROUPS: [Group; 13] = [
+const GROUPS: [Group; 14] = [
     Group::Modp768,
     Group::Modp1024,
+    Group::Modp1536,
     Group::Modp2048,
     Group::Modp3072,
     Group::Modp4096,

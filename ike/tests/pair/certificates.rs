@@ -62,7 +62,7 @@ impl Certified {
     }
 
     /// Both know what time it is, and have their keys.
-    fn hand_out_keys(&self, pair: &mut Pair) {
+    pub(crate) fn hand_out_keys(&self, pair: &mut Pair) {
         let keys = [("east-key", &self.east.key), ("west-key", &self.west.key)];
         for (site, (name, key)) in [&mut pair.east, &mut pair.west].into_iter().zip(keys) {
             site.signer.keys.insert(name.to_owned(), key.clone());

@@ -12,6 +12,7 @@
 mod algorithms;
 mod certificate_faults;
 mod certificates;
+mod certificates1;
 mod child_collision;
 mod child_create;
 mod child_delete;

@@ -8,6 +8,9 @@ use aws_lc_rs::signature::{
 };
 use ike::crypto::{Hash, SignatureScheme};
 use ike::{Input, SaId, SignerFault, SignerReason, ToBeSigned};
+use num_bigint::BigUint;
+use x509_cert::der::Decode;
+use x509_cert::der::asn1::AnyRef;
 
 /// Private keys by name, in PKCS#8.
 #[derive(Default)]
@@ -64,6 +67,7 @@ fn sign(key: &[u8], scheme: SignatureScheme, message: &[u8]) -> Vec<u8> {
             let pair = EcdsaKeyPair::from_pkcs8(algorithm, key).unwrap();
             return pair.sign(&random, message).unwrap().as_ref().to_vec();
         }
+        SignatureScheme::RsaBare => return sign_bare(key, message),
         SignatureScheme::RsaPkcs1(Hash::Sha1) | SignatureScheme::RsaPss(Hash::Sha1) => {
             panic!("no SHA-1 here")
         }
@@ -72,4 +76,18 @@ fn sign(key: &[u8], scheme: SignatureScheme, message: &[u8]) -> Vec<u8> {
     let mut signed = vec![0; pair.public_modulus_len()];
     pair.sign(encoding, &random, message, &mut signed).unwrap();
     signed
+}
+
+/// A hash, padded as PKCS#1 v1.5 has it and named by nothing (RFC 2409 §5.1).
+fn sign_bare(key: &[u8], hash: &[u8]) -> Vec<u8> {
+    let parts = Vec::<AnyRef<'_>>::from_der(key).unwrap();
+    let numbers = Vec::<AnyRef<'_>>::from_der(parts[2].value()).unwrap();
+    let number = |place: usize| BigUint::from_bytes_be(numbers[place].value());
+    let (modulus, private) = (number(1), number(3));
+    let octets = usize::try_from(modulus.bits().div_ceil(8)).unwrap();
+    let padding = vec![0xff; octets - 3 - hash.len()];
+    let padded = [&[0, 1], padding.as_slice(), &[0], hash].concat();
+    let signed = BigUint::from_bytes_be(&padded).modpow(&private, &modulus);
+    let signed = signed.to_bytes_be();
+    [vec![0; octets - signed.len()], signed].concat()
 }

@@ -98,6 +98,7 @@ fn every_group_works_in_both_phases() {
     for group in [
         Group::Modp768,
         Group::Modp1024,
+        Group::Modp1536,
         Group::Modp2048,
         Group::Modp3072,
         Group::Modp4096,

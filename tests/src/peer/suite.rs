@@ -119,6 +119,7 @@ fn group(word: &str) -> &'static str {
     match word {
         "DHGroup1" => "modp768",
         "DHGroup2" => "modp1024",
+        "DHGroup5" => "modp1536",
         "DHGroup14" => "modp2048",
         "DHGroup15" => "modp3072",
         "DHGroup16" => "modp4096",

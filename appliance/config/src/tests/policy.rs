@@ -56,6 +56,7 @@ fn every_group_of_the_document_is_taken() {
     for (word, group) in [
         ("DHGroup1", Group::Modp768),
         ("DHGroup2", Group::Modp1024),
+        ("DHGroup5", Group::Modp1536),
         ("DHGroup14", Group::Modp2048),
         ("DHGroup15", Group::Modp3072),
         ("DHGroup16", Group::Modp4096),

@@ -70,6 +70,7 @@ fn group(group: model::Group) -> Group {
     match group {
         model::Group::Modp768 => Group::Modp768,
         model::Group::Modp1024 => Group::Modp1024,
+        model::Group::Modp1536 => Group::Modp1536,
         model::Group::Modp2048 => Group::Modp2048,
         model::Group::Modp3072 => Group::Modp3072,
         model::Group::Modp4096 => Group::Modp4096,

@@ -16,6 +16,7 @@ pub(super) fn fault(error: &KeyError) -> SignerFault {
 pub(super) fn scheme(scheme: SignatureScheme) -> Scheme {
     match scheme {
         SignatureScheme::RsaPkcs1(hash) => Scheme::RsaPkcs1(self::hash(hash)),
+        SignatureScheme::RsaBare => Scheme::RsaBare,
         SignatureScheme::RsaPss(hash) => Scheme::RsaPss(self::hash(hash)),
         SignatureScheme::Ecdsa(hash) => Scheme::Ecdsa(self::hash(hash)),
     }

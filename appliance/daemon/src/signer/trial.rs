@@ -193,7 +193,7 @@ mod tests {
         }
 
         fn would_leave(&self, scheme: Scheme) -> bool {
-            scheme.hash() == appliance_keys::Hash::Sha1
+            matches!(scheme.hash(), None | Some(appliance_keys::Hash::Sha1))
         }
     }
 
@@ -236,6 +236,7 @@ mod tests {
             "RSA-PSS with SHA2-256: works",
             "RSA-PSS with SHA2-384: works",
             "RSA-PSS with SHA2-512: works",
+            "RSA PKCS#1 without the name of a hash: works",
         ];
         assert_eq!(
             (words(&trial), trial.fault),
@@ -268,11 +269,15 @@ mod tests {
         let mut vaulted = Vaulted { key, is_gone: false };
         let trial = tried(&vaulted, Some(certificate.clone())).await;
         assert_eq!(words(&trial)[0], "RSA PKCS#1 with SHA-1: left out");
-        assert!(words(&trial)[1..].iter().all(|word| word.ends_with(": works")));
+        assert!(words(&trial)[1..7].iter().all(|word| word.ends_with(": works")));
+        assert_eq!(
+            words(&trial)[7],
+            "RSA PKCS#1 without the name of a hash: left out"
+        );
         vaulted.is_gone = true;
         let trial = tried(&vaulted, Some(certificate)).await;
         assert!(
-            words(&trial)[1..]
+            words(&trial)[1..7]
                 .iter()
                 .all(|word| word.ends_with(": vault-unreachable"))
         );

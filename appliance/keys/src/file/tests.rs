@@ -200,3 +200,20 @@ fn files_are_unlocked_once() {
         assert_eq!(wrong.word(), "pin-wrong");
     }
 }
+
+/// What IKEv1 signs is a hash that the signature does not name (RFC 2409 §5.1).
+#[tokio::test]
+async fn a_hash_is_signed_as_it_is() {
+    let key = open(RSA, None).unwrap();
+    let public = evp::Evp::from_public(key.public_key()).unwrap();
+    for hash in [&[7; 16][..], &[8; 20], &[9; 64]] {
+        let signature = key.sign(Scheme::RsaBare, hash).await.unwrap();
+        assert_eq!(signature.len(), 256);
+        assert!(public.verify(Scheme::RsaBare, hash, &signature));
+        assert!(!public.verify(Scheme::RsaBare, &hash[1..], &signature));
+        assert!(!public.verify(Scheme::RsaPkcs1(Hash::Sha1), hash, &signature));
+    }
+    let curve = open(vector!("p-256.der"), None).unwrap();
+    let error = curve.sign(Scheme::RsaBare, &[7; 20]).await.unwrap_err();
+    assert_eq!(error.word(), "scheme-unsupported");
+}

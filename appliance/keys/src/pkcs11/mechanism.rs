@@ -14,10 +14,10 @@ const SHA512: &[u8] = b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02
 
 /// The mechanism for a scheme, and what it is given of a message.
 pub(super) fn prepared(scheme: Scheme, message: &[u8]) -> (Mechanism<'static>, Vec<u8>) {
-    let digest = digest::hash(scheme.hash(), message);
-    let digest = digest.as_ref();
+    let digest = digest::signed(scheme, message);
     match scheme {
-        Scheme::RsaPkcs1(hash) => (Mechanism::RsaPkcs, [prefix(hash), digest].concat()),
+        Scheme::RsaPkcs1(hash) => (Mechanism::RsaPkcs, [prefix(hash), &digest].concat()),
+        Scheme::RsaBare => (Mechanism::RsaPkcs, digest),
         Scheme::RsaPss(hash) => {
             let (hash_alg, mgf, octets) = match hash {
                 Hash::Sha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1, 20),
@@ -27,9 +27,9 @@ pub(super) fn prepared(scheme: Scheme, message: &[u8]) -> (Mechanism<'static>, V
             };
             let s_len = octets.into();
             let parameters = PkcsPssParams { hash_alg, mgf, s_len };
-            (Mechanism::RsaPkcsPss(parameters), digest.to_vec())
+            (Mechanism::RsaPkcsPss(parameters), digest)
         }
-        Scheme::Ecdsa(_) => (Mechanism::Ecdsa, digest.to_vec()),
+        Scheme::Ecdsa(_) => (Mechanism::Ecdsa, digest),
     }
 }
 

@@ -123,6 +123,8 @@ pub mod hash {
 pub mod authentication {
     /// Pre-shared key (1).
     pub const PRE_SHARED_KEY: u16 = 1;
+    /// RSA signatures (3).
+    pub const RSA_SIGNATURE: u16 = 3;
 }
 
 /// Attributes of phase 2 (RFC 2407 §4.5).

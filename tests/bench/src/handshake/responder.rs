@@ -104,6 +104,7 @@ fn suite(group: Group) -> Suite {
     let group = match group {
         Group::Modp768 => "DHGroup1",
         Group::Modp1024 => "DHGroup2",
+        Group::Modp1536 => "DHGroup5",
         Group::Modp2048 => "DHGroup14",
         Group::Modp3072 => "DHGroup15",
         Group::Modp4096 => "DHGroup16",

@@ -45,6 +45,8 @@ pub enum Group {
     Modp768,
     /// `DHGroup2`: 1024-bit MODP.
     Modp1024,
+    /// `DHGroup5`: 1536-bit MODP.
+    Modp1536,
     /// `DHGroup14` or `DHGroup2048`: 2048-bit MODP.
     Modp2048,
     /// `DHGroup15`: 3072-bit MODP.
@@ -152,6 +154,7 @@ pub(crate) const GROUP: &[(&str, Option<Group>)] = &[
     ("DHGroup15", Some(Group::Modp3072)),
     ("DHGroup14", Some(Group::Modp2048)),
     ("DHGroup2048", Some(Group::Modp2048)),
+    ("DHGroup5", Some(Group::Modp1536)),
     ("DHGroup2", Some(Group::Modp1024)),
     ("DHGroup1", Some(Group::Modp768)),
     ("None", None),
@@ -177,6 +180,7 @@ pub(crate) const PFS: &[(&str, Pfs)] = &[
     ("PFS15", Pfs::Group(Group::Modp3072)),
     ("PFS14", Pfs::Group(Group::Modp2048)),
     ("PFS2048", Pfs::Group(Group::Modp2048)),
+    ("PFS5", Pfs::Group(Group::Modp1536)),
     ("PFS2", Pfs::Group(Group::Modp1024)),
     ("PFS1", Pfs::Group(Group::Modp768)),
     ("PFSMM", Pfs::AsIke),

@@ -1,0 +1,159 @@
+//! Proofs by certificate: CERT, CERTREQ and SIG (RFC 2408 §3.9, §3.10, RFC 2409 §5.1, RFC 4945 §3).
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::identity;
+use crate::beliefs::{self, Beliefs};
+use crate::crypto::{Certificate, KeyKind, SignatureScheme};
+use crate::engine::Engine;
+use crate::wire::CertificatePayload;
+use crate::wire::v1::Payload;
+use crate::{
+    CertificateReason, Connection, LocalProof, Outage, OwnCertificate, PeerCertificate, Reason, RemoteProof,
+    Side, SignerReason, Stage, ToBeSigned,
+};
+
+/// X.509 Certificate - Signature (RFC 2408 §3.9).
+const X509_SIGNATURE: u8 = 4;
+/// The most certificates of a peer that are looked at.
+const MOST: usize = 8;
+/// The most roots that are named to a peer; if there are more, none is.
+const MOST_ROOTS: usize = 8;
+
+/// This hash, as our key is to sign it.
+pub(super) fn unsigned(own: &OwnCertificate, hash: Vec<u8>) -> Result<ToBeSigned, Outage> {
+    let refused = |reason, offered: String| Outage {
+        offered,
+        expected: "a key of RSA, which is all that IKEv1 signs by here".to_owned(),
+        ..Outage::plain(reason, Side::We, Stage::MainMode)
+    };
+    let certificate = own.chain.first().and_then(|der| Certificate::read(der));
+    let certificate = certificate.ok_or_else(|| {
+        let unread = "a certificate of ours that cannot be read".to_owned();
+        refused(Reason::Certificate(CertificateReason::Invalid), unread)
+    })?;
+    match certificate.kind() {
+        KeyKind::Rsa(_) => Ok(ToBeSigned {
+            key: own.key.clone(),
+            scheme: SignatureScheme::RsaBare,
+            messages: vec![hash],
+        }),
+        kind @ (KeyKind::P256 | KeyKind::P384 | KeyKind::P521) => Err(refused(
+            Reason::Signer(SignerReason::KeyWrongKind),
+            kind.to_string(),
+        )),
+    }
+}
+
+/// Our certificate and what leads from it to its root, if that is how we prove who we are.
+pub(super) fn ours(settings: &Connection) -> Vec<Payload> {
+    let LocalProof::Certificate(own) = &settings.authentication.local else {
+        return Vec::new();
+    };
+    let certificates = own.chain.iter();
+    certificates
+        .map(|der| Payload::Certificate(x509(der.clone())))
+        .collect()
+}
+
+/// Which roots the certificates of the peers of these connections are to lead to, by their names (RFC 4945 §3.2.7), if any of
+/// them is to have one.
+pub(super) fn requests<'a>(all: impl Iterator<Item = &'a Connection>) -> Vec<Payload> {
+    let (mut names, mut wanted) = (BTreeSet::new(), false);
+    for settings in all {
+        if let RemoteProof::Certificate(expected) = &settings.authentication.remote {
+            let roots = expected.trust.roots.iter();
+            names.extend(roots.filter_map(|root| Some(Certificate::read(root)?.subject())));
+            wanted = true;
+        }
+    }
+    if names.len() > MOST_ROOTS {
+        names.clear();
+    }
+    let any = (wanted && names.is_empty()).then(Vec::new);
+    let requests = names.into_iter().chain(any);
+    requests
+        .map(|name| Payload::CertificateRequest(x509(name)))
+        .collect()
+}
+
+fn x509(data: Vec<u8>) -> CertificatePayload {
+    CertificatePayload {
+        encoding: X509_SIGNATURE,
+        data,
+    }
+}
+
+/// The certificates of a message, in their order.
+pub(super) fn sent(payloads: &[Payload]) -> Vec<&[u8]> {
+    let certificates = payloads.iter().filter_map(|payload| {
+        if let Payload::Certificate(found) = payload {
+            (found.encoding == X509_SIGNATURE).then_some(found.data.as_slice())
+        } else {
+            None
+        }
+    });
+    certificates.take(MOST).collect()
+}
+
+/// The same, to be kept.
+pub(super) fn shown(payloads: &[Payload]) -> Vec<Vec<u8>> {
+    sent(payloads).into_iter().map(<[u8]>::to_vec).collect()
+}
+
+/// The signature of a message.
+pub(super) fn signature(payloads: &[Payload]) -> Option<&Vec<u8>> {
+    payloads.iter().find_map(|payload| {
+        if let Payload::Signature(found) = payload {
+            Some(found)
+        } else {
+            None
+        }
+    })
+}
+
+/// Whether the peer has a certificate that is believed and names it, and signed this hash with its key.
+fn judge(
+    (hash, payloads): (&[u8], &[Payload]),
+    expected: &PeerCertificate,
+    (beliefs, now): (&Beliefs, Instant),
+) -> Result<(), Outage> {
+    let failed = |offered: &str, expected: String| Outage {
+        offered: offered.to_owned(),
+        expected,
+        ..Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::MainMode)
+    };
+    let said = super::main_mode::identification(payloads).and_then(identity::of_peer);
+    let (Some(said), Some(signature)) = (said, signature(payloads)) else {
+        return Err(failed("no signature", "one".to_owned()));
+    };
+    let (sent, trust) = (sent(payloads), &expected.trust);
+    let certificate = beliefs.believe((&sent, &said), trust, (now, Stage::MainMode))?;
+    let key = (certificate.kind(), certificate.public_key());
+    let good = SignatureScheme::RsaBare.verifies(key, hash, signature);
+    good.then_some(()).ok_or_else(|| {
+        let (subject, kind) = (certificate.names().0, certificate.kind());
+        let by = format!("a signature of RSA by the key of {subject}, {kind}");
+        failed("a signature that is wrong", by)
+    })
+}
+
+impl Engine {
+    /// Why a peer is not believed that proves who it is by a certificate: this hash it has to have signed.
+    pub(super) fn disbelief(
+        &mut self,
+        signed: (&[u8], &[Payload]),
+        settings: &Connection,
+        now: Instant,
+    ) -> Option<Outage> {
+        let RemoteProof::Certificate(expected) = &settings.authentication.remote else {
+            return None;
+        };
+        let judged = judge(signed, expected, (&self.beliefs, now));
+        if beliefs::leads(&judged) {
+            self.ask_for_lists(&sent(signed.1), settings, now);
+        }
+        judged.err()
+    }
+}
