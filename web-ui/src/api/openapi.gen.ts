@@ -1836,7 +1836,7 @@ export interface components {
              * @description The key-exchange group.
              * @enum {string}
              */
-            dh_group: "X25519" | "ECP521" | "ECP384" | "ECP256" | "DHGroup24" | "DHGroup16" | "DHGroup15" | "DHGroup14" | "DHGroup2048" | "DHGroup2" | "DHGroup1";
+            dh_group: "X25519" | "ECP521" | "ECP384" | "ECP256" | "DHGroup24" | "DHGroup16" | "DHGroup15" | "DHGroup14" | "DHGroup2048" | "DHGroup5" | "DHGroup2" | "DHGroup1";
             /**
              * @description The cipher with its key length.
              * @enum {string}
@@ -1927,7 +1927,7 @@ export interface components {
              * @default None
              * @enum {string}
              */
-            pfs_group: "None" | "X25519" | "ECP521" | "ECP384" | "ECP256" | "PFS24" | "PFS16" | "PFS15" | "PFS14" | "PFS2048" | "PFS2" | "PFS1" | "PFSMM";
+            pfs_group: "None" | "X25519" | "ECP521" | "ECP384" | "ECP256" | "PFS24" | "PFS16" | "PFS15" | "PFS14" | "PFS2048" | "PFS5" | "PFS2" | "PFS1" | "PFSMM";
         };
         /** @description How it comes to IPv4 addresses. */
         DocumentIpv4: {
