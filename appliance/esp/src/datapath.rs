@@ -8,9 +8,11 @@ use std::thread;
 use std::time::Instant;
 
 use crate::children::{Children, Watched};
+use crate::early;
 use crate::ike_queue::IkeInbox;
 use crate::links::Links;
 use crate::notice::{self, Notices};
+use crate::receive::Opening;
 use crate::table::{Child, Endpoints, Interface};
 use crate::tun::Device;
 use crate::udp::LocalSockets;
@@ -130,6 +132,7 @@ impl Datapath {
         let shared = Arc::new(Shared {
             table: RwLock::default(),
             drops: Mutex::default(),
+            early: Mutex::default(),
             ike,
             notices: sender,
         });
@@ -246,7 +249,7 @@ impl Datapath {
 
     /// Carries a pair of SAs on an interface. Of the outbound SAs whose selectors fit a packet the narrowest is used, of
     /// equals the one that was last told to send; every inbound SA stays usable until it is removed, so a new pair goes
-    /// in before the old one goes out.
+    /// in before the old one goes out. What came by it in the second before is opened now.
     ///
     /// # Errors
     /// See [`InstallError`]; nothing is installed then.
@@ -270,7 +273,25 @@ impl Datapath {
             .install(Arc::clone(&child), pair.sends);
         table.by_spi.insert(child.inbound_spi, Arc::clone(&child));
         table.children.insert(id, child);
+        drop(table);
+        self.deliver_early(pair.inbound.spi);
         Ok(())
+    }
+
+    /// Hands over what came before its SA.
+    fn deliver_early(&self, spi: u32) {
+        let (shared, mut unwritten) = (&*self.shared, 0);
+        let table = shared.table();
+        let opening = Opening::new(&table, &shared.ike, &shared.early);
+        let drops = early::deliver(spi, opening, |token, pieces| {
+            let interface = table.interfaces.get(&token);
+            if interface.is_none_or(|interface| interface.device.write(0, pieces).is_err()) {
+                unwritten += 1;
+            }
+        });
+        let mut all = shared.drops();
+        all.add(&drops);
+        all.output += unwritten;
     }
 
     /// Removes a pair and wipes its keys; its last counters, or `None` when there was none.
@@ -344,7 +365,10 @@ impl Datapath {
 
     /// What was dropped without an SA to count it on, since the datapath was started.
     pub fn drops(&self) -> Drops {
-        *self.shared.drops()
+        let late = self.shared.early().give_up(Instant::now());
+        let mut drops = self.shared.drops();
+        drops.unknown_spi += late;
+        *drops
     }
 
     /// Sends the octet that keeps a NAT mapping alive from the encapsulation port (RFC 3948 §2.3).

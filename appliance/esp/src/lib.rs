@@ -8,6 +8,7 @@ mod coalesce;
 mod counters;
 mod datapath;
 mod des;
+mod early;
 mod ike_queue;
 mod links;
 mod mac;

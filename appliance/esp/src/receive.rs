@@ -1,7 +1,7 @@
 use std::io::IoSliceMut;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::MutexGuard;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -9,6 +9,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 
 use crate::Drops;
 use crate::coalesce::{Coalescer, Place};
+use crate::early::Early;
 use crate::ike_queue::IkeInbox;
 use crate::packet::{self, Ecn};
 use crate::sa::{OpenError, Opener};
@@ -56,6 +57,7 @@ pub(crate) enum Arrival {
 pub(crate) struct Opening<'a> {
     table: &'a Table,
     ike: &'a IkeInbox,
+    early: &'a Mutex<Early>,
     current: Option<(&'a Child, MutexGuard<'a, Direction<Opener>>)>,
     now: Instant,
     /// What was dropped without an SA to count it on.
@@ -185,18 +187,24 @@ impl Reception {
 }
 
 impl<'a> Opening<'a> {
-    pub(crate) fn new(table: &'a Table, ike: &'a IkeInbox) -> Opening<'a> {
+    pub(crate) fn new(table: &'a Table, ike: &'a IkeInbox, early: &'a Mutex<Early>) -> Opening<'a> {
         Opening {
             table,
             ike,
+            early,
             current: None,
             now: Instant::now(),
             drops: Drops::default(),
         }
     }
 
-    /// Opens one ESP packet: on which interface its inner packet goes, and where that lies.
-    fn open(&mut self, esp: &mut [u8], ecn: Ecn) -> Option<(u64, std::ops::Range<usize>)> {
+    /// What waits for its SA.
+    pub(crate) fn early(&self) -> MutexGuard<'a, Early> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens one ESP packet: on which interface its inner packet goes, and where that lies. One without an SA waits a while.
+    pub(crate) fn open(&mut self, esp: &mut [u8], ecn: Ecn) -> Option<(u64, std::ops::Range<usize>)> {
         let Some(spi) = esp.first_chunk::<4>().map(|spi| u32::from_be_bytes(*spi)) else {
             self.drops.malformed += 1;
             return None;
@@ -208,7 +216,8 @@ impl<'a> Opening<'a> {
         {
             self.current = None;
             let Some(child) = self.table.by_spi.get(&spi) else {
-                self.drops.unknown_spi += 1;
+                let lost = self.early().keep(spi, esp, ecn, self.now);
+                self.drops.unknown_spi += lost;
                 return None;
             };
             self.current = Some((child, child.inbound()));

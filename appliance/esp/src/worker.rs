@@ -9,6 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::mpsc;
 
 use crate::Drops;
+use crate::early::Early;
 use crate::ike_queue::IkeInbox;
 use crate::notice::Notice;
 use crate::receive::{Arrival, Opening, Reception};
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) table: RwLock<Table>,
     /// What was dropped without an SA to count it on.
     pub(crate) drops: Mutex<Drops>,
+    pub(crate) early: Mutex<Early>,
     pub(crate) ike: IkeInbox,
     pub(crate) notices: mpsc::Sender<Notice>,
 }
@@ -46,6 +48,10 @@ impl Shared {
 
     pub(crate) fn drops(&self) -> MutexGuard<'_, Drops> {
         self.drops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn early(&self) -> MutexGuard<'_, Early> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,7 +279,7 @@ impl Worker {
     /// Carries what waits at a socket to the interfaces it is for.
     fn receive(&mut self, socket: BorrowedFd<'_>, arrival: Arrival, table: &Table) {
         let shared = Arc::clone(&self.shared);
-        let mut opening = Opening::new(table, &shared.ike);
+        let mut opening = Opening::new(table, &shared.ike, &shared.early);
         for _ in 0..ROUNDS {
             let more = self.reception.receive(socket, arrival, &mut opening);
             self.reception

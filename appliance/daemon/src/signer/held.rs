@@ -121,6 +121,11 @@ impl Held {
         self.due.filter(|_| !self.busy)
     }
 
+    /// It is being opened, and nothing is known against it.
+    pub(super) fn is_opening(&self) -> bool {
+        self.opened.is_none() && self.busy && self.fault.is_none()
+    }
+
     /// Why it cannot sign.
     pub(super) fn unusable(&self) -> SignerFault {
         self.fault
@@ -139,7 +144,7 @@ impl Held {
                     chain: Arc::new(key.chain().to_vec()),
                 }
             }
-            None if self.busy && self.fault.is_none() => KeyState::Opening,
+            None if self.is_opening() => KeyState::Opening,
             None => KeyState::Failed,
         };
         KeySnapshot {

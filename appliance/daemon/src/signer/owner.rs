@@ -59,6 +59,8 @@ enum Outcome {
 struct Owner {
     keys: BTreeMap<KeyName, Held>,
     last: u64,
+    /// Signatures by keys that are being opened.
+    postponed: Vec<(SaId, ToBeSigned)>,
     modules: Arc<Modules>,
     answers: mpsc::Sender<Input>,
     outcomes: mpsc::Sender<Outcome>,
@@ -73,6 +75,7 @@ pub(crate) fn start(answers: mpsc::Sender<Input>) -> (Signer, watch::Receiver<Ar
     let owner = Owner {
         keys: BTreeMap::new(),
         last: 0,
+        postponed: Vec::new(),
         modules: Arc::new(Modules::default()),
         answers,
         outcomes,
@@ -130,9 +133,15 @@ impl Owner {
         loop {
             let due = self.keys.values().filter_map(Held::due).min();
             select! {
-                Some(outcome) = begun.recv() => self.concluded(outcome),
+                Some(outcome) = begun.recv() => {
+                    self.concluded(outcome);
+                    self.take_up();
+                }
                 question = asked.recv() => match question {
-                    Some(Question::Configure(keys)) => self.configure(keys),
+                    Some(Question::Configure(keys)) => {
+                        self.configure(keys);
+                        self.take_up();
+                    }
                     Some(Question::Sign(sa, to_be_signed)) => self.sign(sa, to_be_signed),
                     Some(Question::Try(asked, turn, answer)) => self.try_key(*asked, turn, answer),
                     Some(Question::TryProvider(asked, turn, answer)) => {
@@ -225,8 +234,20 @@ impl Owner {
         }
     }
 
-    fn sign(&self, sa: SaId, asked: ToBeSigned) {
+    /// Signs what had to wait, as far as it need not wait any longer.
+    fn take_up(&mut self) {
+        for (sa, asked) in std::mem::take(&mut self.postponed) {
+            self.sign(sa, asked);
+        }
+    }
+
+    /// A key that is being opened for the first time signs once it is open; the engine does not wait for ever.
+    fn sign(&mut self, sa: SaId, asked: ToBeSigned) {
         let held = self.keys.get(&asked.key);
+        if held.is_some_and(Held::is_opening) && self.postponed.len() < QUESTIONS {
+            self.postponed.push((sa, asked));
+            return;
+        }
         let opened = held.and_then(|held| held.opened.as_ref()).map(Opened::key);
         let number = held.map_or(0, |held| held.number);
         let unusable = held.map_or_else(
@@ -358,4 +379,51 @@ pub(crate) fn chains(keys: &KeySnapshots) -> super::Chains {
         KeyState::Opening | KeyState::Failed => None,
     });
     ready.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ike::SharedSecret;
+    use ike::crypto::{Hash, SignatureScheme};
+    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+
+    use super::*;
+
+    fn to_be_signed(key: &str) -> ToBeSigned {
+        ToBeSigned {
+            key: KeyName(key.into()),
+            scheme: SignatureScheme::Ecdsa(Hash::Sha256),
+            messages: vec![b"message".to_vec()],
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_being_opened_signs_as_soon_as_it_is_open() {
+        let (answers, mut answered) = mpsc::channel(8);
+        let (signer, _shown) = start(answers);
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let spec = KeySpec::File(SharedSecret(pair.serialize_der().into()));
+        let keys = [(KeyName("new".into()), spec)];
+        signer.configure(keys.into()).await;
+        assert!(signer.sign(SaId(1), to_be_signed("new")).is_none());
+        let answer = answered.recv().await;
+        assert!(
+            matches!(answer, Some(Input::Signed(SaId(1), Ok(_)))),
+            "{answer:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_taken_away_while_it_is_being_opened_is_missing() {
+        let (answers, mut answered) = mpsc::channel(8);
+        let (signer, _shown) = start(answers);
+        let spec = KeySpec::File(SharedSecret(b"none".to_vec().into()));
+        signer.configure([(KeyName("new".into()), spec)].into()).await;
+        assert!(signer.sign(SaId(1), to_be_signed("new")).is_none());
+        signer.configure(BTreeMap::new()).await;
+        let Some(Input::Signed(SaId(1), Err(fault))) = answered.recv().await else {
+            panic!("it is signed");
+        };
+        assert_eq!(fault.reason.word(), "key-missing");
+    }
 }

@@ -9,6 +9,7 @@ use socket2::SockRef;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::early;
 use crate::ike_queue::{IkeInbox, IkeMessage, IkeMessages, ike_messages};
 use crate::notice::{self, Limit, Notice, Notices};
 use crate::table::Endpoints;
@@ -22,6 +23,7 @@ struct Gateway {
     table: Table,
     reception: Reception,
     ike: (IkeInbox, IkeMessages),
+    early: Mutex<Early>,
     notices: (mpsc::Sender<Notice>, Notices),
     volume: Volume,
     drops: Drops,
@@ -45,6 +47,7 @@ impl Gateway {
             table: Table::default(),
             reception: Reception::new(),
             ike: ike_messages(),
+            early: Mutex::default(),
             notices: notice::notices(),
             volume: Volume::UNLIMITED,
             drops: Drops::default(),
@@ -103,7 +106,7 @@ impl Gateway {
         let arrival = Arrival::Datagram {
             local: self.sockets.address,
         };
-        let mut opening = Opening::new(&self.table, &self.ike.0);
+        let mut opening = Opening::new(&self.table, &self.ike.0, &self.early);
         self.reception.receive(socket.as_fd(), arrival, &mut opening);
         self.drops.add(&opening.drops);
         let mut packets = Vec::new();
@@ -208,10 +211,11 @@ fn what_does_not_belong_is_dropped_and_counted_by_cause() {
         ..Drops::default()
     };
     assert_eq!(to_a.counters().drops, expected);
+    let never_installed = Instant::now() + Duration::from_secs(2);
+    assert_eq!(b.early.lock().unwrap().give_up(never_installed), 1);
     assert_eq!(
         b.drops,
         Drops {
-            unknown_spi: 1,
             malformed: 1,
             ..Drops::default()
         }
@@ -305,4 +309,25 @@ fn a_port_in_use_is_named() {
     let (datapath, _notices) = crate::Datapath::start(&options, ike_messages().0).unwrap();
     let error = datapath.bind(address.ip()).unwrap_err().to_string();
     assert!(error.contains(&address.to_string()), "{error}");
+}
+
+#[test]
+fn what_comes_before_its_sa_is_delivered_with_it() {
+    let [(a, to_b), (mut b, to_a)] = tunnel();
+    b.table.by_spi.remove(&to_a.inbound_spi);
+    a.send(&to_b, &[packet(SITE_A, 0, 1, 60), packet(SITE_A, 0, 2, 60)]);
+    assert!(b.receive().is_empty());
+    b.table.by_spi.insert(to_a.inbound_spi, Arc::clone(&to_a));
+    let mut packets = Vec::new();
+    let opening = Opening::new(&b.table, &b.ike.0, &b.early);
+    let drops = early::deliver(to_a.inbound_spi, opening, |interface, pieces| {
+        assert_eq!(interface, 7);
+        packets.push(pieces[1..].iter().flat_map(|piece| piece.to_vec()).collect());
+    });
+    let sent: [Vec<u8>; 2] = [packet(SITE_A, 0, 1, 60), packet(SITE_A, 0, 2, 60)];
+    assert_eq!((packets.as_slice(), drops), (sent.as_slice(), Drops::default()));
+    // Those that come after it are not held up by them, and none of them is taken twice.
+    a.send(&to_b, &[packet(SITE_A, 0, 3, 60)]);
+    assert_eq!(b.receive(), [packet(SITE_A, 0, 3, 60)]);
+    assert_eq!((b.drops, to_a.counters().packets_in), (Drops::default(), 3));
 }
