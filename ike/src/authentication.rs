@@ -109,15 +109,19 @@ impl Authentication {
     }
 
     /// Whether an IKE SA that was authenticated by `other` stands for this one too: only how we prove who we are from now on
-    /// differs, or more certificates are believed.
-    pub(crate) fn is_served_by(&self, other: &Self) -> bool {
+    /// differs, or more certificates are believed, or those that the peer has shown are believed still.
+    pub(crate) fn is_served_by(
+        &self,
+        other: &Self,
+        still_believed: impl FnOnce(&PeerCertificate) -> bool,
+    ) -> bool {
         let local = match (&self.local, &other.local) {
             (LocalProof::Certificate(_), LocalProof::Certificate(_)) => true,
             (ours, theirs) => ours == theirs,
         };
         let remote = match (&self.remote, &other.remote) {
             (RemoteProof::Certificate(ours), RemoteProof::Certificate(theirs)) => {
-                ours.trust.believes_all_that(&theirs.trust)
+                ours.trust.believes_all_that(&theirs.trust) || still_believed(ours)
             }
             (ours, theirs) => ours == theirs,
         };

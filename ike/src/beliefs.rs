@@ -7,7 +7,8 @@ use crate::crypto::{Certificate, Disbelief, RevocationList, Trust};
 use crate::engine::Engine;
 use crate::wire::IdentificationPayload;
 use crate::{
-    Action, CertificateReason, Connection, ConnectionName, Outage, Reason, RemoteProof, Side, Stage, identity,
+    Action, CertificateReason, Connection, ConnectionName, Outage, PeerCertificate, Reason, RemoteProof,
+    Side, Stage, identity,
 };
 
 /// The most lists whose addresses peers' certificates may tell.
@@ -95,15 +96,33 @@ impl Engine {
         let RemoteProof::Certificate(expected) = &settings.authentication.remote else {
             return None;
         };
-        let shown: Vec<&[u8]> = shown.iter().map(Vec::as_slice).collect();
-        let unix_s = self.beliefs.unix_s(now).filter(|_| !shown.is_empty())?;
-        let disbelief = expected.trust.judge(&shown, &self.beliefs.lists, unix_s).err()?;
+        let disbelief = self.judge(expected, shown, now)?.err()?;
         let reason = Some(disbelief.reason).filter(|reason| *reason == CertificateReason::Revoked)?;
         Some(Outage {
             offered: disbelief.found,
             expected: disbelief.expected,
             ..Outage::plain(Reason::Certificate(reason), Side::We, Stage::Established)
         })
+    }
+
+    /// The certificates that the peer of an IKE SA has shown.
+    pub(crate) fn shown(&self, spi: u64) -> Option<&[Vec<u8>]> {
+        let common = self.sas.get(&spi).map(|sa| &sa.common);
+        let common = common.or_else(|| self.v1.sas.get(&spi).map(|phase| &phase.common));
+        common.map(|common| common.shown.as_slice())
+    }
+
+    /// Whether what a peer has shown is believed now; `None` if it showed nothing, or nobody knows what time it is.
+    pub(crate) fn judge(
+        &self,
+        expected: &PeerCertificate,
+        shown: &[Vec<u8>],
+        now: Instant,
+    ) -> Option<Result<(), Disbelief>> {
+        let shown: Vec<&[u8]> = shown.iter().map(Vec::as_slice).collect();
+        let unix_s = self.beliefs.unix_s(now).filter(|_| !shown.is_empty())?;
+        let judged = expected.trust.judge(&shown, &self.beliefs.lists, unix_s);
+        Some(judged.map(drop))
     }
 
     /// Asks for the lists that may say whether a certificate of a peer is revoked that sent these; its chain was judged, and good

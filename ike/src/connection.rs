@@ -13,7 +13,7 @@ use crate::v2::state::{Common, IkeSa, State};
 use crate::weak;
 use crate::{
     Action, Connection, ConnectionName, ConnectionSnapshot, ConnectionState, Event, LineSnapshot,
-    LineStanding, Outage, Reason, ReauthenticationSnapshot, Settings, Side, Stage, Version,
+    LineStanding, Outage, PeerCertificate, Reason, ReauthenticationSnapshot, Settings, Side, Stage, Version,
 };
 
 /// The wait after the first failure; it doubles with each further one.
@@ -36,8 +36,15 @@ impl Engine {
         self.inside = settings.inside;
         self.carries_on = settings.carries_on;
         let kept = |name: &ConnectionName, standing: &Standing| {
+            let still_believed = |expected: &PeerCertificate| {
+                let shown = standing.sa.and_then(|spi| self.shown(spi));
+                shown.is_some_and(|shown| matches!(self.judge(expected, shown, now), Some(Ok(()))))
+            };
             let wanted = settings.connections.get(name);
-            wanted.is_some_and(|wanted| wanted.clone().in_pairs().is_served_by(&standing.settings))
+            wanted.is_some_and(|wanted| {
+                let wanted = wanted.clone().in_pairs();
+                wanted.is_served_by(&standing.settings, still_believed)
+            })
         };
         let standings = self.connections.standings.iter();
         let gone: Vec<_> = standings

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::crypto::{Encryption, Group, Integrity, Prf};
-use crate::{Authentication, PostQuantumPresharedKey, TrafficSelector};
+use crate::{Authentication, PeerCertificate, PostQuantumPresharedKey, TrafficSelector};
 
 /// The name of a connection in the configuration document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,7 +136,12 @@ impl Connection {
     }
 
     /// Whether an IKE SA of `other` serves this one as well: they differ at most in what only we act on.
-    pub(crate) fn is_served_by(&self, other: &Self) -> bool {
+    /// Of certificates that the peer has shown it is asked whether they are `still_believed`.
+    pub(crate) fn is_served_by(
+        &self,
+        other: &Self,
+        still_believed: impl FnOnce(&PeerCertificate) -> bool,
+    ) -> bool {
         let alike = Self {
             mode: other.mode,
             dpd_timeout: other.dpd_timeout,
@@ -145,7 +150,10 @@ impl Connection {
             reauthenticate_on_renewal: other.reauthenticate_on_renewal,
             ..self.clone()
         };
-        alike == *other && self.authentication.is_served_by(&other.authentication)
+        alike == *other
+            && self
+                .authentication
+                .is_served_by(&other.authentication, still_believed)
     }
 
     /// The same with one pair of selectors in each line, as a quick mode has (RFC 2409 §5.5); IKEv2 needs no such thing.

@@ -437,6 +437,25 @@ fn certificates_rotate_without_an_outage() {
     assert!(!pair.east.is_up());
 }
 
+/// What is believed no longer closes only the SAs of those whom it concerns.
+#[test]
+fn a_root_that_is_taken_away_takes_down_only_whom_led_to_it() {
+    let certified = Certified::new(Kind::P256, |_| ());
+    let next = Authority::root("Next");
+    let mut pair = certified.run(|east, _| {
+        trust(east).roots.insert(next.der());
+    });
+    let (mut east, _) = certified.connections();
+    trust(&mut east).revoked = BTreeSet::from([vec![7; 32]]);
+    pair.configure_east([("to-west", east.clone())]);
+    pair.run_until_quiet();
+    pair.assert_kept();
+    trust(&mut east).roots = BTreeSet::from([next.der()]);
+    pair.configure_east([("to-west", east)]);
+    pair.run_for(MOMENT);
+    assert!(!pair.east.is_up());
+}
+
 #[test]
 fn stopping_waits_for_no_signature() {
     for (east, west) in [(true, false), (false, true)] {
