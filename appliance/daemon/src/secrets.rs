@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use appliance_config::ValidConfig;
 use appliance_config::model::{
-    Certificate, Connection, KeyProvider, KeyReference, Name, OwnProof, PeerProof,
+    Certificate, Connection, KeyProvider, KeyReference, Name, OwnProof, PeerProof, Unfit, X509,
 };
 use ike::KeyName;
 use secrecy::{ExposeSecret, SecretSlice};
@@ -71,8 +71,13 @@ pub(crate) fn lacking(connection: &Connection, secrets: &Secrets) -> Option<Lack
         return Some(Lack::Secret(secret.clone()));
     }
     let (name, certificate) = connection.authentication.certificate(secrets.unix_s)?;
-    let known = secrets.chain(name, certificate).is_some();
-    (!known).then(|| Lack::Certificate(name.clone()))
+    let Some(told) = secrets.chain(name, certificate) else {
+        return Some(Lack::Certificate(name.clone()));
+    };
+    // What the document has was checked when it was committed.
+    let told: Vec<X509> = told.into_iter().filter_map(|der| X509::from_der(&der)).collect();
+    let unfit = certificate.profile.check(&told).err();
+    unfit.map(|unfit| Lack::Fitness(name.clone(), unfit))
 }
 
 /// What a connection lacks.
@@ -82,6 +87,8 @@ pub(crate) enum Lack {
     Secret(Name),
     /// The certificate of ours with this name, which its provider has not told yet.
     Certificate(Name),
+    /// The certificate of ours with this name, which its provider has told, is not what its profile asks for.
+    Fitness(Name, Unfit),
 }
 
 /// Where a document names which secret, of every connection, enabled or not, and of every key provider.
@@ -260,6 +267,8 @@ pub(crate) fn read(path: &Path) -> Result<SecretSlice<u8>, SecretFault> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use appliance_config::model::AzureRule;
+
     use super::*;
 
     const DOCUMENT: &str = r#"{
@@ -327,5 +336,41 @@ mod tests {
         assert_eq!(reason(load_from(directory.path())), "secret-missing");
         fs::create_dir(directory.path().join("psk-b")).unwrap();
         assert_eq!(reason(load_from(directory.path())), "secret-unreadable");
+    }
+
+    /// A certificate that its vault tells is held to its profile as one in the document is.
+    #[test]
+    fn what_a_vault_tells_has_to_be_what_the_document_asks_for() {
+        let text = DOCUMENT.replace(
+            r#""method": "psk", "secret": "psk-b""#,
+            r#""method": "certificate", "certificate": "edge", "peer": { "chain": "roots", "subject": "b" }"#,
+        );
+        let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let told = params.self_signed(&key).unwrap();
+        document["trust"] = serde_json::json!({ "roots": { "chain": [told.pem()] } });
+        document["key_providers"] = serde_json::json!({ "vault": { "kind": "key-vault", "identity": { "managed": "system-assigned" } } });
+        let lacks = |profile: &str, chains: Chains| {
+            let mut document = document.clone();
+            document["certificates"] = serde_json::json!({ "edge": { "profile": profile,
+                "key": { "provider": "vault", "reference": "https://contoso.vault.azure.net/certificates/edge" } } });
+            let config = appliance_config::parse(document.to_string().as_bytes()).unwrap();
+            lacking(
+                &config.connections["to-b"],
+                &Secrets::default().with_chains(chains),
+            )
+        };
+        let chains = Chains::from([(KeyName("edge".into()), vec![told.der().to_vec()])]);
+        let name: Name = "edge".parse().unwrap();
+        assert_eq!(
+            lacks("azure", Chains::new()),
+            Some(Lack::Certificate(name.clone()))
+        );
+        assert_eq!(lacks("general", chains.clone()), None);
+        let Some(Lack::Fitness(unfit, fault)) = lacks("azure", chains) else {
+            panic!("it is taken");
+        };
+        assert_eq!((unfit, fault.rule), (name, AzureRule::Rsa));
     }
 }

@@ -35,8 +35,7 @@ impl Certificate {
         }
         // Where the document has no certificate, who has the key tells it later.
         if let Some(unfit) = profile.check(&chain).err().filter(|_| !chain.is_empty()) {
-            let detail = format!("{} ({})", unfit.detail, unfit.azure);
-            object.faulty("chain", Reason::CertificateUnfit, &detail);
+            object.faulty("chain", Reason::CertificateUnfit, &unfit.to_string());
             return None;
         }
         Some(Self {

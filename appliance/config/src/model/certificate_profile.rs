@@ -1,3 +1,5 @@
+use std::fmt;
+
 use x509_cert::der::asn1::ObjectIdentifier;
 
 use super::X509;
@@ -12,13 +14,28 @@ pub enum CertificateProfile {
     Azure,
 }
 
-/// Why a certificate is not what its profile asks for.
+/// What Azure VPN Gateway asks of the certificate that it shows itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AzureRule {
+    /// There is one.
+    Present,
+    /// Its key is one of RSA.
+    Rsa,
+    /// That key is long enough.
+    KeyLength,
+    /// It is for both purposes of TLS.
+    Purposes,
+    /// What leads from it to its root has the root.
+    Root,
+}
+
+/// A certificate is not what its profile asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
-    /// The name that Azure VPN Gateway has for it.
-    pub azure: &'static str,
-    /// What there is, and what there has to be.
-    pub detail: String,
+    /// What does not hold.
+    pub rule: AzureRule,
+    /// What there is, for a human.
+    pub found: String,
 }
 
 pub(crate) const PROFILE: &[(&str, CertificateProfile)] = &[
@@ -53,44 +70,69 @@ impl CertificateProfile {
     }
 }
 
+impl AzureRule {
+    /// What Azure VPN Gateway says where it does not hold (*Troubleshoot site-to-site connections with digital certificate
+    /// authentication*).
+    pub fn error(self) -> &'static str {
+        match self {
+            Self::Present => "VpnConnectionOutBoundAuthenticationCertificateIsEmpty",
+            Self::Rsa => "VpnConnectionOutBoundAuthenticationCertificateDoesNotHaveRSAPrivateKey",
+            Self::KeyLength => "VpnConnectionOutBoundAuthenticationCertificateRSAPrivateKeyLength",
+            Self::Purposes => "VpnConnectionOutBoundAuthenticationCertificateClientAndServerAuth",
+            Self::Root => "VpnConnectionOutBoundAuthenticationCertificateChainDoesNotHaveRootCert",
+        }
+    }
+
+    /// What holds then, for a human.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Present => "there is a certificate",
+            Self::Rsa => "its key is one of RSA",
+            Self::KeyLength => "its key is long enough",
+            Self::Purposes => "its extended key usage has clientAuth and serverAuth",
+            Self::Root => "its chain has its root",
+        }
+    }
+
+    /// What there has to be, for a human.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::Present => "a certificate",
+            Self::Rsa | Self::KeyLength => "RSA with 2048 bits or more",
+            Self::Purposes => "clientAuth (1.3.6.1.5.5.7.3.2) and serverAuth (1.3.6.1.5.5.7.3.1)",
+            Self::Root => "the chain with its root",
+        }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (found, rule) = (&self.found, self.rule);
+        write!(f, "{found}; expected {} ({})", rule.expected(), rule.error())
+    }
+}
+
 fn azure(chain: &[X509]) -> Result<(), Unfit> {
-    let unfit = |what: &'static str, detail: String| Unfit { azure: what, detail };
+    let unfit = |rule, found| Err(Unfit { rule, found });
     let Some(leaf) = chain.first() else {
-        let detail = "there is no certificate".to_owned();
-        return Err(unfit(
-            "VpnConnectionOutBoundAuthenticationCertificateIsEmpty",
-            detail,
-        ));
+        return unfit(AzureRule::Present, "there is none".to_owned());
     };
     let name = leaf.name();
-    let bits = leaf.rsa_bits().ok_or_else(|| {
-        let detail = format!("the key of {name} is not RSA; Azure VPN Gateway has RSA only");
-        unfit(
-            "VpnConnectionOutBoundAuthenticationCertificateDoesNotHaveRSAPrivateKey",
-            detail,
-        )
-    })?;
+    let Some(bits) = leaf.rsa_bits() else {
+        return unfit(AzureRule::Rsa, format!("{name} with a key that is not RSA"));
+    };
     if bits < RSA_BITS {
-        let detail = format!("the key of {name} is RSA-{bits}; at least RSA-{RSA_BITS} is needed");
-        return Err(unfit(
-            "VpnConnectionOutBoundAuthenticationCertificateRSAPrivateKeyLength",
-            detail,
-        ));
+        return unfit(AzureRule::KeyLength, format!("{name} with RSA-{bits}"));
     }
     if !leaf.is_for(&BOTH) {
-        let detail =
-            format!("{name} lacks serverAuth or clientAuth in its extended key usage; both are needed");
-        return Err(unfit(
-            "VpnConnectionOutBoundAuthenticationCertificateClientAndServerAuth",
-            detail,
-        ));
+        let found = format!("{name} without one or both of them in its extended key usage");
+        return unfit(AzureRule::Purposes, found);
     }
     if !chain.last().is_some_and(X509::is_root) {
-        let detail = format!("what leads from {name} to its root does not end with the root");
-        return Err(unfit(
-            "VpnConnectionOutBoundAuthenticationCertificateChainDoesNotHaveRootCert",
-            detail,
-        ));
+        return unfit(
+            AzureRule::Root,
+            format!("{name} with a chain that ends before its root"),
+        );
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ pub use bgp_capabilities::{BgpCapabilities, BgpRole};
 pub use bgp_session::ConnectionBgp;
 pub use bgp_signing::{BgpSigning, TcpAoAlgorithm, TcpAoKey};
 pub use certificate::Certificate;
-pub use certificate_profile::{CertificateProfile, Unfit};
+pub use certificate_profile::{AzureRule, CertificateProfile, Unfit};
 pub use community::Community;
 pub(crate) use connection::References;
 pub use connection::{Childless, Connection, Mode, Protocol, UdpEncapsulation};

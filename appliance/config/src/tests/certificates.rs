@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::sample::{certified, check, faults, sample, with, with_certificates, without};
 use crate::model::{
-    CertificatePeer, CertificateProfile, Connection, Crl, Hash, Identity, KeyProvider, KeyReference,
-    ManagedIdentity, OwnProof, PeerProof, X509,
+    AzureRule, CertificatePeer, CertificateProfile, Connection, Crl, Hash, Identity, KeyProvider,
+    KeyReference, ManagedIdentity, OwnProof, PeerProof, X509,
 };
 use crate::{Change, Reason, changes, held, notices};
 
@@ -279,10 +279,7 @@ fn a_certificate_may_have_to_be_what_azure_asks_for() {
     let unknown = with(certified(), "/certificates/edge/profile", json!("azure"));
     let profile = check(&unknown).unwrap().certificates["edge"].profile;
     let empty = profile.check(&[]).unwrap_err();
-    assert_eq!(
-        empty.azure,
-        "VpnConnectionOutBoundAuthenticationCertificateIsEmpty"
-    );
+    assert_eq!(empty.rule, AzureRule::Present);
     assert!(X509::from_der(found.chain[0].der()).is_some_and(|read| profile.check(&[read]).is_err()));
 }
 

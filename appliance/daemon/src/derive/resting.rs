@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use appliance_config::model::{Connection, LocalAddress, Name};
+use appliance_config::model::{Connection, LocalAddress, Name, Unfit};
 use appliance_config::{ValidConfig, held};
 
 use super::{Addresses, Lacking};
@@ -19,6 +19,8 @@ pub(crate) enum Rest {
     NoSecret(Name),
     /// Who has the key of this certificate has not told the certificate yet.
     NoCertificate(Name),
+    /// Who has the key of this certificate has told one that is not what its profile asks for.
+    UnfitCertificate(Name, Unfit),
 }
 
 /// The connections that are negotiated: the enabled ones, but for those that are held or have no address of
@@ -49,6 +51,9 @@ pub(crate) fn resting(
             None => match lacking.get(name)? {
                 Lack::Secret(secret) => Rest::NoSecret(secret.clone()),
                 Lack::Certificate(certificate) => Rest::NoCertificate(certificate.clone()),
+                Lack::Fitness(certificate, unfit) => {
+                    Rest::UnfitCertificate(certificate.clone(), unfit.clone())
+                }
             },
         };
         Some((name.to_string(), rest))

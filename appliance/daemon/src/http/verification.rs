@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use appliance_config::Reason;
-use appliance_config::model::{Crl, X509};
+use appliance_config::model::{AzureRule, CertificateProfile, Crl, Unfit, X509};
 use axum::Json;
 use axum::extract::{Request, State};
 use ike::CertificateReason;
-use ike::crypto::{Certificate, KeyKind, RevocationList, Trust};
+use ike::crypto::{Certificate, RevocationList, Trust};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -28,14 +28,8 @@ const SHAPE: &str = "{ \"certificate\" or \"name\", \"chain\"?: [], \"trust\"?: 
 /// What is never asked: that would need the network.
 const NOT_ASKED: &str = "revocation lists";
 /// What Azure calls it (*Troubleshoot site-to-site connections with digital certificate authentication*).
-const OTHER_KEY: &str = "VpnConnectionOutBoundAuthenticationCertificateDoesNotHaveRSAPrivateKey";
-const KEY_LENGTH: &str = "VpnConnectionOutBoundAuthenticationCertificateRSAPrivateKeyLength";
 const EXPIRED: &str = "VpnConnectionOutBoundAuthenticationCertificateIsExpired";
 const CHAIN_FAULT: &str = "VpnConnectionOutBoundAuthenticationCertificateChainFault";
-const NO_ROOT: &str = "VpnConnectionOutBoundAuthenticationCertificateChainDoesNotHaveRootCert";
-const USAGES: &str = "VpnConnectionOutBoundAuthenticationCertificateClientAndServerAuth";
-const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
-const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 
 /// A certificate, and whom to believe. Certificates are base64 of the DER, or PEM.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -313,76 +307,49 @@ impl Purpose {
     }
 }
 
-/// What Azure asks of the certificate that its gateway shows, with its names for what is wrong.
+/// What Azure asks of the certificate that its gateway shows, with its names for what is wrong: first what anybody would say of
+/// the certificate, but for its key.
 fn azure(sent: &[X509], fault: Option<Fault>) -> Option<Fault> {
     let leaf = sent.first().and_then(|leaf| Certificate::read(leaf.der()));
     let Some(leaf) = leaf else { return fault };
     let name = leaf.names().0;
-    let asks = |reason: CertificateReason, rule: &str, (found, expected): (String, &str), error| Fault {
-        certificate: name.clone(),
-        rule: format!("{rule} (Azure VPN Gateway, certificate authentication)"),
-        reason: reason.word(),
-        found,
-        expected: expected.to_owned(),
-        next_step: Purpose::AzureOutbound.next_step(reason),
-        azure_error: Some(error),
-    };
-    if let KeyKind::P256 | KeyKind::P384 | KeyKind::P521 = leaf.kind() {
-        let found = (leaf.kind().to_string(), "RSA with 2048 bits or more");
-        return Some(asks(
-            CertificateReason::WrongUsage,
-            "its key is one of RSA",
-            found,
-            OTHER_KEY,
-        ));
+    let unfit = CertificateProfile::Azure.check(sent).err();
+    match (fault, unfit) {
+        (Some(fault), unfit) if unfit.as_ref().is_none_or(|unfit| unfit.rule != AzureRule::Rsa) => {
+            let is = |reason: CertificateReason| fault.reason == reason.word();
+            let error = match unfit {
+                _ if fault.certificate != name => Some(CHAIN_FAULT),
+                _ if is(CertificateReason::Expired) => Some(EXPIRED),
+                Some(unfit) => Some(unfit.rule.error()),
+                None => is(CertificateReason::Untrusted).then_some(CHAIN_FAULT),
+            };
+            Some(Fault {
+                azure_error: error,
+                ..fault
+            })
+        }
+        (_, unfit) => unfit.map(|unfit| asked(name, unfit)),
     }
-    if let Some(fault) = fault {
-        let is = |reason: CertificateReason| fault.reason == reason.word();
-        let has_root = sent.iter().any(X509::is_root);
-        let error = if fault.certificate != name {
-            CHAIN_FAULT
-        } else if is(CertificateReason::Expired) {
-            EXPIRED
-        } else if is(CertificateReason::Weak) {
-            KEY_LENGTH
-        } else if is(CertificateReason::Untrusted) {
-            if has_root { CHAIN_FAULT } else { NO_ROOT }
-        } else {
-            return Some(fault);
-        };
-        return Some(Fault {
-            azure_error: Some(error),
-            ..fault
-        });
-    }
-    if !sent.iter().any(X509::is_root) {
-        let found = ("a chain without a root".to_owned(), "the chain with its root");
-        return Some(asks(
-            CertificateReason::Untrusted,
-            "its chain has its root",
-            found,
-            NO_ROOT,
-        ));
-    }
-    let found = lacking(&leaf)?;
-    let rule = "its extended key usage has clientAuth and serverAuth";
-    let found = (
-        found,
-        "clientAuth (1.3.6.1.5.5.7.3.2) and serverAuth (1.3.6.1.5.5.7.3.1)",
-    );
-    Some(asks(CertificateReason::WrongUsage, rule, found, USAGES))
 }
 
-/// The purposes of a certificate, for people, if clientAuth and serverAuth are not both among them.
-fn lacking(leaf: &Certificate) -> Option<String> {
-    let purposes = leaf.purposes().unwrap_or_default();
-    let has = |purpose: &str| purposes.iter().any(|one| one == purpose);
-    if has(CLIENT_AUTH) && has(SERVER_AUTH) {
-        return None;
+/// What Azure asks for and others do not.
+fn asked(certificate: String, unfit: Unfit) -> Fault {
+    let reason = match unfit.rule {
+        AzureRule::Rsa | AzureRule::Purposes => CertificateReason::WrongUsage,
+        AzureRule::KeyLength => CertificateReason::Weak,
+        AzureRule::Root => CertificateReason::Untrusted,
+        AzureRule::Present => CertificateReason::Missing,
+    };
+    Fault {
+        certificate,
+        rule: format!(
+            "{} (Azure VPN Gateway, certificate authentication)",
+            unfit.rule.words()
+        ),
+        reason: reason.word(),
+        found: unfit.found,
+        expected: unfit.rule.expected().to_owned(),
+        next_step: Purpose::AzureOutbound.next_step(reason),
+        azure_error: Some(unfit.rule.error()),
     }
-    Some(if purposes.is_empty() {
-        "no extended key usage".to_owned()
-    } else {
-        purposes.join(", ")
-    })
 }

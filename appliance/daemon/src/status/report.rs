@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use appliance_config::Reason;
-use appliance_config::model::{LocalAddress, Name};
+use appliance_config::model::{LocalAddress, Name, Unfit};
 use ike::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, KeyName, LineSnapshot,
     LineStanding, Outage, ReauthenticationSnapshot, Side, SignerFault, SignerReason, Snapshot, Stage,
@@ -268,6 +268,7 @@ impl OutageStatus {
             Rest::NoAddress(address) => Some(Self::no_address(address)),
             Rest::NoSecret(secret) => Some(Self::no_secret(secret)),
             Rest::NoCertificate(certificate) => Some(Self::no_certificate(certificate, keys)),
+            Rest::UnfitCertificate(certificate, unfit) => Some(Self::unfit_certificate(certificate, unfit)),
         }
     }
 
@@ -335,6 +336,21 @@ impl OutageStatus {
             ),
             "a key without a certificate".to_owned(),
             expected,
+            next_step,
+        )
+    }
+
+    /// That of a connection whose certificate its provider has told, and which is not what the document asks for.
+    fn unfit_certificate(certificate: &Name, unfit: &Unfit) -> Self {
+        let next_step = format!(
+            "Give the certificate {certificate} another one where its key is ({}); it is taken up within ten minutes, or at once \
+             by: causeway keys {certificate} --refresh",
+            unfit.rule.error()
+        );
+        Self::of_ours(
+            (Reason::CertificateUnfit.word(), "configuration"),
+            unfit.found.clone(),
+            unfit.rule.expected().to_owned(),
             next_step,
         )
     }
