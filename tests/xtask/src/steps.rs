@@ -12,6 +12,30 @@ use crate::step::{self, cargo};
 /// How many random sets of rules of NAT the kernel we ship is tried with: they take less than a minute in the machine.
 const RULE_SETS: u8 = 10;
 
+/// Scenarios about who somebody is, about what BGP says and about the API, which take long in the machine and for which it is
+/// the same who carries packets: natively they are always run, in the machine in full only. Beginnings of their names.
+const NATIVE_UNLESS_FULL: &[&str] = &[
+    "azure::what_azure_only_takes",
+    "bgp_capabilities::",
+    "bgp_hostile::",
+    "bgp_limit::",
+    "bgp_mrt::",
+    "bgp_prepend::prepending_on_import",
+    "bgp_session::what_the_peer_announces",
+    "certificate_peer::",
+    "certificates::every_method",
+    "certificates::names_beside",
+    "certificates::no_octet",
+    "certificates::who_cannot_be_believed",
+    "claim::",
+    "cut_off::",
+    "ikev1::ikev1_refuses",
+    "key_providers::a_vault_signs",
+    "lab::",
+    "names::",
+    "refusal::",
+];
+
 /// What it shows, and the command.
 pub(crate) type Step = (String, Command);
 
@@ -241,7 +265,7 @@ pub(crate) fn machines(full: bool) -> Result<Vec<Step>> {
     packages::install(packages::MACHINE)?;
     let kernel = machine("appliance-kernel", &["--test", "real_kernel"], "--test-threads=1")?;
     let rules = machine("appliance-nat", &["--test", "kernel"], "--test-threads=1 agree")?;
-    let scenarios = machine("system-tests", &["--test", "interop"], "--test-threads=1")?;
+    let scenarios = machine("system-tests", &["--test", "interop"], &of_the_machine(full))?;
     let matrix = machine("system-tests", &["--test", "matrix"], "--rows --threads=2")?;
     vm::fetch()?;
     let mut both = Command::new("sh");
@@ -262,6 +286,15 @@ pub(crate) fn machines(full: bool) -> Result<Vec<Step>> {
         ),
         step("power cuts", cuts),
     ])
+}
+
+/// The arguments that choose the scenarios of the machine.
+fn of_the_machine(full: bool) -> String {
+    let left_out = NATIVE_UNLESS_FULL.iter().filter(|_| !full);
+    let skips = left_out.map(|name| format!(" --skip {name}"));
+    std::iter::once("--test-threads=1".to_owned())
+        .chain(skips)
+        .collect()
 }
 
 /// The shell command that runs a package's test inside the machine; the test is built here.
