@@ -465,10 +465,10 @@ mod tests {
     /// FIPS 203 §7.2: an encapsulation key whose numbers are not below q is none.
     #[test]
     fn encapsulation_keys_out_of_range_are_refused() {
-        for group in &ALL[10..] {
-            let mut key = start(*group, &[7; 64]).public().to_vec();
+        for group in [Group::MlKem512, Group::MlKem768, Group::MlKem1024] {
+            let mut key = start(group, &[7; 64]).public().to_vec();
             key[..2].fill(0xff);
-            let answer = KeyAnswer::new(*group, &key, &mut Varied(1));
+            let answer = KeyAnswer::new(group, &key, &mut Varied(1));
             assert_eq!(answer.err(), Some(ExchangeError::Public), "{group}");
         }
     }

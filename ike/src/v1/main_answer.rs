@@ -13,7 +13,7 @@ use super::method::Method;
 use super::signing::AnswerSigning;
 use super::state::{Agreement, Done, State, digest};
 use super::vendor::{self, Announced};
-use super::{certificates, identity, nat, proposal};
+use super::{certificates, fragments, identity, nat, proposal};
 use crate::crypto::{KeyAnswer, Secret};
 use crate::engine::Engine;
 use crate::rejection::Rejection;
@@ -455,6 +455,7 @@ impl Engine {
         } = proved;
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &opened.next_iv);
+        let bytes = fragments::divided(bytes, agreement.announced.fragments, &settings);
         self.send(common.path, bytes.clone());
         let mut established = self.established_phase((keys, iv), agreement, &settings, now);
         established.done.push(Done::new(&datagram.bytes, bytes, now));

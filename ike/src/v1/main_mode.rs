@@ -9,7 +9,7 @@ use super::method::Method;
 use super::signing::ProofSigning;
 use super::state::{Agreement, State};
 use super::vendor::{self, Announced};
-use super::{certificates, identity, nat, proposal};
+use super::{certificates, fragments, identity, nat, proposal};
 use crate::crypto::KeyExchange;
 use crate::engine::Engine;
 use crate::rejection::Rejection;
@@ -312,6 +312,7 @@ impl Engine {
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let iv = keys.first_iv(&agreement.said);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &iv);
+        let bytes = fragments::divided(bytes, agreement.announced.fragments, settings);
         self.send(common.path, bytes.clone());
         let state = ProofSent {
             keys,

@@ -4,6 +4,7 @@ mod certificates;
 mod channel;
 mod connection;
 mod dpd;
+mod fragments;
 mod hints;
 mod identity;
 mod informational;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::fragments::Assemblies;
 use super::state::{Established, Phase, State};
 use super::tunnel::Tunnel;
 use crate::engine::{Engine, Task};
 use crate::v2::payloads::Datagram;
 use crate::v2::state::Common;
 use crate::wire::v1::Message;
-use crate::wire::v1::registry::exchange;
+use crate::wire::v1::registry::{exchange, payload};
 use crate::{ChildId, Connection, ConnectionName, DropCause};
 
 /// All that there is of IKEv1. Child SAs outlive the phase 1 SA that they were made in (RFC 2408 §2.1), so they are the
@@ -22,6 +23,8 @@ pub(crate) struct Phases {
     pub(crate) tunnels: BTreeMap<ConnectionName, Tunnel>,
     /// The connection of each child.
     pub(crate) owners: BTreeMap<ChildId, ConnectionName>,
+    /// What has arrived of messages that are not whole yet.
+    pub(super) fragments: Assemblies,
 }
 
 /// An established phase 1 SA, and the Child SAs of its connection.
@@ -51,6 +54,12 @@ impl Engine {
         } else {
             Some(responder).filter(|spi| self.v1.sas.get(spi).is_some_and(theirs))
         };
+        if let (Some(spi), payload::FRAGMENT) = (known, header.next_payload) {
+            if let Some(whole) = self.assembled(spi, datagram) {
+                self.received_v1(&whole, now);
+            }
+            return;
+        }
         let first = responder == 0 && header.exchange_type == exchange::MAIN_MODE;
         match known.and_then(|spi| self.take_phase(spi)) {
             Some(phase) => self.arrived_v1(phase, datagram, now),

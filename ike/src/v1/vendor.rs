@@ -14,6 +14,11 @@ const NAT_TRAVERSAL_02: [u8; 16] = hex!("90cb80913ebb696e086381b5ec427b1f");
 /// RFC 3706 §5.1.
 const DEAD_PEER_DETECTION: [u8; 16] = hex!("afcad71368a1f1c96b8696fc77570100");
 
+/// MD5 of "FRAGMENTATION", and, as others send it after that, the bit of phase 1.
+const FRAGMENTATION: [u8; 20] = hex!("4048b7d56ebce88525e7de7f00d6c2d380000000");
+/// Octets of it that tell it.
+const TELLING: usize = 16;
+
 /// What a peer understands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
@@ -21,6 +26,8 @@ pub(crate) struct Announced {
     pub(crate) traversal: Option<Traversal>,
     /// Dead peer detection.
     pub(crate) dead_peers: bool,
+    /// Messages in fragments.
+    pub(crate) fragments: bool,
 }
 
 /// Which numbers NAT traversal has.
@@ -46,9 +53,15 @@ impl Announced {
         } else {
             None
         };
+        let mut all = payloads.iter();
+        let fragments = all.any(|payload| {
+            let telling = FRAGMENTATION.get(..TELLING).unwrap_or_default();
+            matches!(payload, Payload::VendorId(found) if found.data.starts_with(telling))
+        });
         Self {
             traversal,
             dead_peers: says(&DEAD_PEER_DETECTION),
+            fragments,
         }
     }
 }
@@ -61,6 +74,8 @@ pub(crate) fn announcements() -> Vec<Payload> {
         NAT_TRAVERSAL_02,
         DEAD_PEER_DETECTION,
     ];
-    let payload = |id: [u8; 16]| Payload::VendorId(VendorIdPayload { data: id.to_vec() });
-    all.map(payload).into()
+    let all = all.iter().map(<[u8; 16]>::as_slice);
+    let all = all.chain([FRAGMENTATION.as_slice()]);
+    all.map(|id| Payload::VendorId(VendorIdPayload { data: id.to_vec() }))
+        .collect()
 }

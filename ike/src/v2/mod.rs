@@ -14,7 +14,7 @@ mod delete;
 mod displacement;
 mod extensions;
 mod followup;
-mod fragments;
+pub(crate) mod fragments;
 mod hints;
 mod informational;
 mod init;

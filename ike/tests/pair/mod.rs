@@ -25,6 +25,7 @@ mod establish;
 mod flood;
 mod followup;
 mod fragmentation;
+mod fragmentation1;
 mod hostile;
 mod hostile1;
 mod ike_collision;

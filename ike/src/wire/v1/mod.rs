@@ -3,6 +3,7 @@
 mod attribute;
 pub mod chain;
 mod delete;
+mod fragment;
 mod identity;
 mod message;
 mod nat;
@@ -15,6 +16,7 @@ mod tests;
 pub use attribute::{Attribute, AttributeValue};
 pub use chain::Payload;
 pub use delete::DeletePayload;
+pub use fragment::FragmentPayload;
 pub use identity::IdentificationPayload;
 pub use message::Message;
 pub use nat::NatDetectionPayload;

@@ -47,6 +47,8 @@ pub mod payload {
     pub const NAT_D: u8 = 20;
     /// NAT-D (130) as the drafts before RFC 3947 number it.
     pub const NAT_D_DRAFT: u8 = 130;
+    /// A fragment of a message (132), which no RFC says and common implementations have.
+    pub const FRAGMENT: u8 = 132;
 }
 
 /// Protocols that an SPI belongs to.
