@@ -14,6 +14,8 @@ use system_tests::peer::causeway::{Causeway, Document, SOON, document};
 use system_tests::peer::credentials::Issuers;
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::tunnel::{Datapath, Tunnel};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::certificates::peers;
 
@@ -50,8 +52,15 @@ fn unharmed(sites: &Sites, gateway: &Causeway, strongswan: Option<&StrongSwan>, 
     assert!(lost <= by_peer + too_early, "{answers:?}, {by_peer} by the peer");
 }
 
-/// The same document with another certificate of ours, whose key is put in its place before.
+/// The same document with another certificate of ours in use, whose key is put in its place before.
 fn with_certificate(gateway: &Causeway, document: &Value, name: &str, chain: &[&Issued]) -> Value {
+    let mut changed = with_unused_certificate(gateway, document, name, chain);
+    changed["connections"]["peer"]["authentication"]["certificate"] = json!(name);
+    changed
+}
+
+/// The same, while it is not used.
+fn with_unused_certificate(gateway: &Causeway, document: &Value, name: &str, chain: &[&Issued]) -> Value {
     let mut api = Api::connect(&gateway.socket()).unwrap();
     let key = format!("key-{name}");
     api.ask("PUT", &format!("/secrets/{key}"), &chain[0].key_pem())
@@ -60,7 +69,6 @@ fn with_certificate(gateway: &Causeway, document: &Value, name: &str, chain: &[&
     let chain: Vec<String> = chain.iter().map(|issued| issued.pem()).collect();
     changed["certificates"][name] =
         json!({ "key": { "provider": "files", "reference": key }, "chain": chain });
-    changed["connections"]["peer"]["authentication"]["certificate"] = json!(name);
     changed
 }
 
@@ -261,6 +269,66 @@ fn roots_are_replaced_one_after_the_other() {
     let ping = Ping::start(&twins.sites.a.host, twins.sites.b.host_address, every).unwrap();
     ping.wait_for(25, SOON).unwrap();
     ping.finish();
+}
+
+/// Certificates change on their days, and so do the roots that are believed, by themselves and while packets pass.
+#[test]
+fn a_transition_keeps_its_dates() {
+    if Datapath::of_this_run()
+        .unwrap()
+        .leaves_out("a transition keeps its dates")
+    {
+        return;
+    }
+    let old = Issuers::with(Key::P256).unwrap();
+    let next = Issued::root(&Wanted::authority("Next root", 1)).unwrap();
+    let twins = Twins::new(&old);
+    twins.both_up();
+    let begun = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap();
+    let at = |seconds| (begun + Duration::from_secs(seconds)).format(&Rfc3339).unwrap();
+    // The far side is the first, and the near one believes what that shows before its own turn.
+    for (place, (name, from)) in [("gw-a", 16), ("gw-b", 2)].into_iter().enumerate() {
+        let (gateway, document) = (&twins.gateways[place], &twins.documents[place].json);
+        let issued = next.issue(&Wanted::leaf(name)).unwrap();
+        let mut changed = with_unused_certificate(gateway, document, "new", &[&issued]);
+        changed["trust"]["next"] = json!({ "chain": [next.pem()] });
+        if place == 0 {
+            changed["trust"]["peer"]["chain"] = json!([old.root.pem(), next.pem()]);
+        }
+        changed["connections"]["peer"]["authentication"]["transition"] =
+            json!({ "from": at(from), "until": at(40), "certificate": "new", "chain": "next" });
+        gateway.commit(&changed, &[]).unwrap();
+    }
+    let [near, far] = &twins.gateways;
+    for gateway in [far, near] {
+        unharmed(&twins.sites, near, None, || {
+            wait::until("the new certificate to be used", SOON, || {
+                let mut api = Api::connect(&gateway.socket())?;
+                let key = api.ask("GET", "/status/keys/new", "")?;
+                ensure!(key["signed"] != json!(0), "{key}");
+                Ok(())
+            })
+            .unwrap();
+        });
+    }
+    let proved = alone(near).unwrap();
+    let ping = Ping::start(
+        &twins.sites.a.host,
+        twins.sites.b.host_address,
+        Duration::from_millis(20),
+    )
+    .unwrap();
+    wait::until("the end of the transition", SOON, || {
+        ensure!(OffsetDateTime::now_utc() > begun + Duration::from_secs(52));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!((ping.finish().lost, alone(near).unwrap()), (0, proved));
+    // By now nobody believes what they began with.
+    for gateway in [near, far] {
+        gateway.causeway(&["reset", "peer"]).unwrap();
+    }
+    twins.both_up();
 }
 
 /// Either side, and both at once, while packets pass.
