@@ -3,11 +3,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ike::crypto::{Encryption, Group, Prf};
-use ike::wire::{Header, Message};
+use ike::crypto::{Encryption, Group, Integrity, Prf};
+use ike::wire::{Header, Message, v1};
 use ike::{
     Action, Authentication, ChildId, Connection, ConnectionName, Engine, EspProposal, IkeProposal, Input,
-    Limits, Mode, Settings,
+    Limits, Mode, Settings, Version,
 };
 
 use crate::random::Sequence;
@@ -25,7 +25,12 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 /// Two engines, a network that loses, repeats, reorders and damages messages, a stranger who sends what he
 /// likes, and a datapath that may refuse: each octet of the script is one event.
 pub fn engine(script: &[u8]) {
-    Net::new().play(script);
+    Net::new(Version::V2).play(script);
+}
+
+/// The same with IKEv1.
+pub fn engine_v1(script: &[u8]) {
+    Net::new(Version::V1).play(script);
 }
 
 #[derive(Clone)]
@@ -45,6 +50,7 @@ struct End {
 }
 
 struct Net {
+    version: Version,
     now: Instant,
     ends: [End; 2],
     waiting: VecDeque<Datagram>,
@@ -53,12 +59,13 @@ struct Net {
 }
 
 impl Net {
-    fn new() -> Self {
+    fn new(version: Version) -> Self {
         let now = Instant::now();
         let [east, west] = ADDRESSES;
         let mut net = Self {
+            version,
             now,
-            ends: [End::new(east, west), End::new(west, east)],
+            ends: [End::new(version, east, west), End::new(version, west, east)],
             waiting: VecDeque::new(),
             recorded: None,
         };
@@ -201,6 +208,9 @@ impl Net {
         let length = script.word();
         bytes.extend_from_slice(script.octets(length));
         set_length(&mut bytes);
+        if let (Version::V1, Some(octet)) = (self.version, bytes.get_mut(17)) {
+            *octet = v1::Message::VERSION;
+        }
         let to = SocketAddr::new(self.end(side).address.into(), port);
         self.arrive(Datagram {
             from: SocketAddr::new(ip, port),
@@ -255,7 +265,7 @@ impl Net {
     fn perform(&mut self, side: u8, action: Action) {
         match action {
             Action::Send { local, remote, bytes } => {
-                assert!(Message::decode(&bytes).is_ok(), "we send what we would not read");
+                assert!(readable(self.version, &bytes), "we send what we would not read");
                 if self.waiting.len() < MOST_ACTIONS {
                     self.waiting.push_back(Datagram {
                         from: local,
@@ -286,7 +296,7 @@ impl Net {
 }
 
 impl End {
-    fn new(address: Ipv4Addr, peer: Ipv4Addr) -> Self {
+    fn new(version: Version, address: Ipv4Addr, peer: Ipv4Addr) -> Self {
         let random = Sequence(u64::from(u32::from(address)));
         let limits = Limits {
             half_open: HALF_OPEN,
@@ -294,7 +304,7 @@ impl End {
             half_open_per_source: 3,
             half_open_timeout: Duration::from_secs(30),
         };
-        let connections = [(name(), connection(address, peer))].into();
+        let connections = [(name(), connection(version, address, peer))].into();
         Self {
             address,
             engine: Engine::new(Box::new(random)),
@@ -312,26 +322,46 @@ fn name() -> ConnectionName {
     ConnectionName(Arc::from("between"))
 }
 
-fn connection(local: Ipv4Addr, remote: Ipv4Addr) -> Connection {
-    let encryption = Encryption::AesGcm16(128);
+fn connection(version: Version, local: Ipv4Addr, remote: Ipv4Addr) -> Connection {
+    let gcm = (Encryption::AesGcm16(128), None);
+    // Phase 1 of IKEv1 has no combined modes, and no numbers for curves but those of NIST.
+    let (ike, group) = match version {
+        Version::V1 => (
+            (Encryption::AesCbc(128), Some(Integrity::HmacSha2_256_128)),
+            Group::Ecp256,
+        ),
+        Version::V2 => (gcm, Group::X25519),
+    };
     let port = |address: Ipv4Addr| SocketAddr::new(address.into(), 500);
     let secret = Authentication::pre_shared_key(b"fuzz".to_vec().into());
     Connection {
         ike_proposals: vec![IkeProposal {
-            encryption,
-            integrity: None,
+            encryption: ike.0,
+            integrity: ike.1,
             prf: Prf::HmacSha2_256,
-            groups: vec![Group::X25519],
+            groups: vec![group],
             additional: Vec::new(),
         }],
         esp_proposals: vec![EspProposal {
-            encryption,
-            integrity: None,
-            extended_sequence_numbers: true,
+            encryption: gcm.0,
+            integrity: gcm.1,
+            extended_sequence_numbers: version == Version::V2,
             groups: Vec::new(),
             additional: Vec::new(),
         }],
+        version,
         ..Connection::between(port(local), port(remote), secret)
+    }
+}
+
+/// Whether we would read what we send. Of IKEv1 what is encrypted shows its header only, and that it consists of whole blocks.
+fn readable(version: Version, bytes: &[u8]) -> bool {
+    match (version, Header::decode(bytes)) {
+        (Version::V2, _) => Message::decode(bytes).is_ok(),
+        (Version::V1, Ok(header)) if v1::Message::is_encrypted(&header) => {
+            (bytes.len() - Header::LENGTH).is_multiple_of(16)
+        }
+        (Version::V1, _) => v1::Message::decode(bytes).is_ok(),
     }
 }
 
@@ -352,18 +382,20 @@ mod tests {
     /// A search that never gets past the handshake would look at little of the engine.
     #[test]
     fn seed_brings_both_ends_up() {
-        let mut net = Net::new();
-        net.play(include_bytes!("../corpus/engine/both-up"));
-        for side in [0, 1] {
-            let state = net
-                .end(side)
-                .engine
-                .snapshot()
-                .connections
-                .values()
-                .next()
-                .map(|found| found.state);
-            assert_eq!(state, Some(ConnectionState::Up), "end {side}");
+        for (version, seed) in [
+            (
+                Version::V1,
+                include_bytes!("../corpus/engine_v1/both-up").as_slice(),
+            ),
+            (Version::V2, include_bytes!("../corpus/engine/both-up")),
+        ] {
+            let mut net = Net::new(version);
+            net.play(seed);
+            for side in [0, 1] {
+                let snapshot = net.end(side).engine.snapshot();
+                let state = snapshot.connections.values().next().map(|found| found.state);
+                assert_eq!(state, Some(ConnectionState::Up), "{version:?}, end {side}");
+            }
         }
     }
 }

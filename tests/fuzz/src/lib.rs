@@ -19,7 +19,7 @@ mod wire;
 pub use bgp_message::bgp_message;
 pub use dhcp::dhcp;
 pub use document::configuration_document;
-pub use engine::engine;
+pub use engine::{engine, engine_v1};
 pub use esp::esp;
 pub use insider::insider;
 pub use mrt::mrt_record;

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::{
-    bgp_message, bgp_speaker, chain, configuration, configuration_document, delete, dhcp, engine, esp,
-    insider, message, message_v1, mrt_record, notify, pair, payload, security_association, selectors,
+    bgp_message, bgp_speaker, chain, configuration, configuration_document, delete, dhcp, engine, engine_v1,
+    esp, insider, message, message_v1, mrt_record, notify, pair, payload, security_association, selectors,
 };
 
 /// One fuzz target.
@@ -48,6 +48,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "engine",
         body: engine,
+    },
+    Target {
+        name: "engine_v1",
+        body: engine_v1,
     },
     Target {
         name: "esp",
