@@ -43,7 +43,7 @@ pub struct ValidConfig {
 }
 
 /// Names that the document cannot give to a policy of its own.
-const BUILT_IN_POLICIES: &[&str] = &[Policy::MODERN, Policy::AZURE_DEFAULT];
+const BUILT_IN_POLICIES: &[&str] = &[Policy::MODERN, Policy::AZURE_DEFAULT, Policy::AZURE_POLICY_BASED];
 
 impl Config {
     /// Reads JSON text of at most [`crate::MAX_BYTES`].
@@ -135,10 +135,11 @@ fn document(value: &Value<'_>, report: &Report) -> Option<ValidConfig> {
 
 /// The policies of the document beside those that are built in.
 fn policies(mut written: Collection<Policy>, report: &Report) -> Collection<Policy> {
-    for (word, policy) in BUILT_IN_POLICIES
-        .iter()
-        .zip([Policy::modern(), Policy::azure_default()])
-    {
+    for (word, policy) in BUILT_IN_POLICIES.iter().zip([
+        Policy::modern(),
+        Policy::azure_default(),
+        Policy::azure_policy_based(),
+    ]) {
         let Ok(name) = word.parse::<Name>() else { continue };
         if written.insert(name, policy) {
             let path = format!("/policies/{word}");

@@ -1439,7 +1439,7 @@ export interface components {
                 [key: string]: components["schemas"]["DocumentNatRule"];
             };
             /**
-             * @description Algorithms and lifetimes, by name, beside the built-in `modern` and `azure-default`.
+             * @description Algorithms and lifetimes, by name, beside the built-in `modern`, `azure-default` and `azure-policy-based`.
              * @default {}
              */
             policies: {
@@ -1658,7 +1658,7 @@ export interface components {
              */
             nat: components["schemas"]["DocumentConnectionNat"];
             /**
-             * @description What may be agreed on: a policy of the document, `modern` or `azure-default`.
+             * @description What may be agreed on: a policy of the document, `modern`, `azure-default` or `azure-policy-based`.
              * @default modern
              */
             policy: string;

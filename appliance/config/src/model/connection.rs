@@ -196,13 +196,13 @@ impl Connection {
         let local_address = outer.map(|(_, found)| found.towards(endpoint.as_ref()));
         let priority = object.optional("priority", PRIORITY, |value| value.whole(PRIORITIES));
         let protocol = object.optional("protocol", Protocol::IkeV2, |value| value.word(PROTOCOL, &[]));
-        let policy = policy(&mut object, references.policies, protocol);
         let inside = Inside::read(
             &mut object,
             references,
             site.as_ref().map(|(_, site)| site),
             outer.map(|(name, _)| name),
         );
+        let policy = policy(&mut object, references.policies, (protocol, inside.policy_based));
         let parties = references.parties(local_address.as_ref(), endpoint.as_ref());
         let authentication = object.required("authentication", |value| Authentication::read(value, &parties));
         let enabled = object.optional("enabled", true, Value::boolean);
@@ -269,10 +269,13 @@ fn reauthentication(object: &mut Object<'_>) -> Option<Reauthentication> {
 fn policy(
     object: &mut Object<'_>,
     policies: &Collection<Policy>,
-    protocol: Option<Protocol>,
+    (protocol, policy_based): (Option<Protocol>, bool),
 ) -> Option<(Name, Policy)> {
     let (name, policy) = match (object.take("policy"), protocol) {
         (Some(value), _) => return policies.follow(&value, "policy"),
+        (None, Some(Protocol::IkeV1)) if policy_based => {
+            (Policy::AZURE_POLICY_BASED, Policy::azure_policy_based())
+        }
         (None, Some(Protocol::IkeV1)) => (Policy::AZURE_DEFAULT, Policy::azure_default()),
         (None, Some(Protocol::IkeV2) | None) => (Policy::MODERN, Policy::modern()),
     };
@@ -282,6 +285,7 @@ fn policy(
 /// What passes the tunnel, who speaks BGP through it, and what is translated, each as far as it could be read.
 struct Inside {
     selectors: Option<Selectors>,
+    policy_based: bool,
     bgp: Option<Option<ConnectionBgp>>,
     nat: Option<ConnectionNat>,
 }
@@ -322,7 +326,12 @@ impl Inside {
             }
             possible.then_some(nat)
         });
-        Self { selectors, bgp, nat }
+        Self {
+            selectors,
+            policy_based,
+            bgp,
+            nat,
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Connection {
     pub(super) ip_configuration: Option<String>,
     /// How both sides prove who they are.
     pub(super) authentication: Authentication,
-    /// What may be agreed on: a policy of the document, `modern` or `azure-default`.
+    /// What may be agreed on: a policy of the document, `modern`, `azure-default` or `azure-policy-based`.
     #[serde(default = "policy")]
     #[schemars(schema_with = "limits::name")]
     pub(super) policy: String,

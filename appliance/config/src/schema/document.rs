@@ -35,7 +35,7 @@ pub(super) struct Document {
     #[serde(default)]
     #[schemars(schema_with = "limits::items::<Site>")]
     pub(super) sites: BTreeMap<String, Site>,
-    /// Algorithms and lifetimes, by name, beside the built-in `modern` and `azure-default`.
+    /// Algorithms and lifetimes, by name, beside the built-in `modern`, `azure-default` and `azure-policy-based`.
     #[serde(default)]
     #[schemars(schema_with = "limits::items::<Policy>")]
     pub(super) policies: BTreeMap<String, Policy>,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::sample::{check, faults, sample, with};
+use super::sample::{check, faults, sample, with, without};
 use crate::Reason;
 use crate::model::{Encryption, Group, Hash, IkeProposal, IpsecProposal, Policy};
 
@@ -273,6 +273,32 @@ fn azures_default_is_azures_table() {
             Some(104_857_600_000)
         )
     );
+}
+
+/// The table of a policy-based gateway, which policy-based connections of IKEv1 have by default.
+#[test]
+fn policy_based_connections_of_ikev1_have_a_table_of_their_own() {
+    let version_1 = with(sample(), "/connections/to-b/protocol", json!("IKEv1"));
+    let version_1 = without(version_1, "/connections/to-b/policy");
+    let based = |kind: &str| {
+        let selectors = json!({ "kind": kind });
+        let document = with(version_1.clone(), "/connections/to-b/selectors", selectors);
+        check(&document).unwrap().connections["to-b"]
+            .policy_name
+            .to_string()
+    };
+    assert_eq!(based("route-based"), "azure-default");
+    assert_eq!(based("policy-based"), "azure-policy-based");
+    let policy = built_in("azure-policy-based");
+    let table = [
+        "AES256, SHA256, None",
+        "AES256, SHA1, None",
+        "AES128, SHA1, None",
+        "DES3, SHA1, None",
+    ];
+    assert_eq!(written(&policy.ipsec), table);
+    assert!(policy.ike.iter().all(|one| one.groups == [Group::Modp1024]));
+    assert_eq!(policy.ipsec_lifetime, Duration::from_secs(3_600));
 }
 
 /// Nothing weak, ML-KEM first, and everything that is tried with it also without.

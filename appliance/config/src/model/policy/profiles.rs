@@ -14,12 +14,18 @@ const MODERN_GROUPS: [Group; 7] = [
     Group::Modp4096,
 ];
 
+/// How long a Child SA of a policy-based Azure VPN gateway lasts.
+const POLICY_BASED_LIFETIME: Duration = Duration::from_secs(3_600);
+
 impl Policy {
     /// The name of the policy of connections that name none.
     pub(crate) const MODERN: &str = "modern";
 
-    /// The name of the policy of connections of IKEv1 that name none.
+    /// The name of the policy of route-based connections of IKEv1 that name none.
     pub(crate) const AZURE_DEFAULT: &str = "azure-default";
+
+    /// The name of the policy of policy-based connections of IKEv1 that name none.
+    pub(crate) const AZURE_POLICY_BASED: &str = "azure-policy-based";
 
     /// `modern`: ciphers that authenticate, SHA-2, and ML-KEM-768 on top where the peer has it. A peer that wants no key
     /// exchange at rekeys is not refused for that.
@@ -85,6 +91,33 @@ impl Policy {
             responder_ipsec: azure_offers().chain(azure_answers()).collect(),
             ike_lifetime: Duration::from_secs(IKE_LIFETIME_S),
             ipsec_lifetime: Duration::from_secs(IPSEC_LIFETIME_S),
+            ipsec_bytes: bytes(IPSEC_LIFETIME_KB),
+        }
+    }
+
+    /// `azure-policy-based`: what a policy-based Azure VPN gateway offers and takes, with IKEv1 only (the same page).
+    pub(crate) fn azure_policy_based() -> Self {
+        let pairs = [
+            (Encryption::Aes256, Hash::Sha256),
+            (Encryption::Aes256, Hash::Sha1),
+            (Encryption::Aes128, Hash::Sha1),
+            (Encryption::TripleDes, Hash::Sha1),
+        ];
+        let ike = |(encryption, hash)| IkeProposal {
+            encryption,
+            integrity: Some(hash),
+            prf: hash,
+            groups: vec![Group::Modp1024],
+            additional: Vec::new(),
+        };
+        Self {
+            ike: pairs.map(ike).into(),
+            ipsec: pairs
+                .map(|(encryption, hash)| azure(encryption, hash, None))
+                .into(),
+            responder_ipsec: Vec::new(),
+            ike_lifetime: Duration::from_secs(IKE_LIFETIME_S),
+            ipsec_lifetime: POLICY_BASED_LIFETIME,
             ipsec_bytes: bytes(IPSEC_LIFETIME_KB),
         }
     }
