@@ -184,7 +184,7 @@ impl Connection {
 /// A version of IKE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// IKEv1 (RFC 2409): main mode with a pre-shared key. What of a connection only IKEv2 has is left out.
+    /// IKEv1 (RFC 2409): main mode, by a pre-shared key or signatures of RSA. What of a connection only IKEv2 has is left out.
     V1,
     /// IKEv2 (RFC 7296).
     V2,

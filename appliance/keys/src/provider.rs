@@ -73,8 +73,8 @@ pub trait Key: Send + Sync {
     /// Certificates in DER, that of the key first and each certified by the next; empty if the provider has none.
     fn chain(&self) -> &[Vec<u8>];
 
-    /// Signs a message, which is hashed here unless it is a hash already. A signature of RSA is as long as the modulus; one of ECDSA is r and s, each
-    /// as long as the order of the curve (RFC 4754 §7).
+    /// Signs a message, which is hashed here unless it is a hash already. A signature of RSA is as long as the modulus; one of
+    /// ECDSA is r and s, each as long as the order of the curve (RFC 4754 §7).
     fn sign<'a>(&'a self, scheme: Scheme, message: &'a [u8]) -> Signing<'a>;
 
     /// Whether the private key would leave where it is to sign like this: a trial does not ask for that.
