@@ -46,6 +46,7 @@ impl Agreement {
             window: Window::new(self.next.saturating_add(1), 0),
             farewell: Some(farewell),
             asked: None,
+            owes: false,
         }
     }
 }

@@ -29,6 +29,7 @@ impl Established {
             window: self.window,
             farewell,
             asked: self.asked,
+            owes: false,
         }
     }
 }
@@ -51,6 +52,18 @@ impl Engine {
             state.window.requested(bytes, now);
         }
         self.keep(common, State::Closing(Box::new(state)));
+    }
+
+    /// The peer closed it, while another IKE SA took over: what left by its children has time to arrive before the answer.
+    pub(crate) fn answer_later(&mut self, mut common: Common, state: Established, now: Instant) {
+        common.timers = Timers::default();
+        common.timers.set(Timer::Expiry, Some(now + staging::ARRIVING));
+        let closing = Closing {
+            farewell: None,
+            owes: true,
+            ..state.farewell()
+        };
+        self.keep(common, State::Closing(Box::new(closing)));
     }
 
     /// Another SA took the place of this one, or its connection is no more. `silently`: the peer has forgotten it

@@ -214,18 +214,14 @@ impl Engine {
         let bytes = state
             .channel
             .answer(kind, datagram.header.message_id, &answer, self.random.as_mut());
-        self.send(datagram.path(), bytes.clone());
+        let late = matches!(verdict, Verdict::Ends(_)) && self.heir(&common).is_some();
+        if !late {
+            self.send(datagram.path(), bytes.clone());
+        }
         state.window.answered(bytes);
         match verdict {
             Verdict::Stays => self.proceed(common, state, now),
-            Verdict::Ends(outage) => {
-                self.give_way(&common, &mut state, now);
-                self.pass_on(&common, &mut state, now);
-                // Why there is no child is worth more than that the peer then closed the rest.
-                let outage = state.children.carry().then_some(outage);
-                self.remove_children(&mut state, now);
-                self.ended(&common, outage, now);
-            }
+            Verdict::Ends(outage) => self.closed(common, state, (outage, late.then_some(datagram)), now),
             Verdict::Closes(outage) => {
                 self.remove_children(&mut state, now);
                 self.ended(&common, Some(outage), now);
@@ -236,6 +232,26 @@ impl Engine {
                 self.redirect(&common, (to, Stage::Established), now);
                 self.close(common, state.farewell(), now);
             }
+        }
+    }
+
+    /// The peer closed it; the answer, where it is sent later, goes whence this came.
+    fn closed(
+        &mut self,
+        mut common: Common,
+        mut state: Box<Established>,
+        (outage, unanswered): (Outage, Option<&Datagram>),
+        now: Instant,
+    ) {
+        self.give_way(&common, &mut state, now);
+        self.pass_on(&common, &mut state, now);
+        // Why there is no child is worth more than that the peer then closed the rest.
+        let outage = state.children.carry().then_some(outage);
+        self.remove_children(&mut state, now);
+        self.ended(&common, outage, now);
+        if let Some(datagram) = unanswered {
+            common.path = datagram.path();
+            self.answer_later(common, *state, now);
         }
     }
 

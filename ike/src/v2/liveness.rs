@@ -143,7 +143,11 @@ impl Engine {
                 self.close(common, state.farewell(), now);
             }
             state @ State::Established(_) => self.given_up(&common, state, now),
-            State::Closing(_) => {}
+            State::Closing(state) => {
+                if let Some(answer) = state.window.remembered().filter(|_| state.owes) {
+                    self.send(common.path, answer.clone());
+                }
+            }
             State::Answering(state) => {
                 let child = state.established.children.iter().next().map(|child| child.id);
                 self.keep(common, State::Answering(state));

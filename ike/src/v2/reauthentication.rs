@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::child::Child;
+use super::staging;
 use super::state::{Common, Established, IkeSa, State};
 use crate::connection::wait;
 use crate::engine::Engine;
@@ -144,10 +145,19 @@ impl Engine {
         } else {
             missing = true;
         }
-        self.proceed(common, heir, now);
         if !missing {
-            self.conclude(name, now);
+            self.take_over(&mut heir, now);
         }
+        self.proceed(common, heir, now);
+    }
+
+    /// All is carried anew: packets leave by the children of the new IKE SA, and what left before is given the time to arrive.
+    fn take_over(&mut self, heir: &mut Established, now: Instant) {
+        heir.children.yield_no_longer();
+        self.send_by_current(heir);
+        let arrived = now + staging::ARRIVING;
+        let until = heir.proofs.both_until;
+        heir.proofs.both_until = Some(until.map_or(arrived, |until| until.min(arrived)));
     }
 
     /// The time in which both IKE SAs are there is over.

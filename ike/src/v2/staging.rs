@@ -12,6 +12,9 @@ use crate::{Action, ChildId};
 /// How long a Child SA receives after both sides agreed to delete it: packets may be slower than the messages about
 /// them.
 const UNDER_WAY: Duration = Duration::from_secs(5);
+/// How long packets that left by the children of an IKE SA have to arrive before the peer may take those away: it may do so as
+/// soon as it reads our Delete, or our answer to its own.
+pub(crate) const ARRIVING: Duration = Duration::from_millis(100);
 /// How long a peer that began anew has to put the Child SA into use that it asked for, before we send by it.
 const HANDOVER: Duration = Duration::from_millis(500);
 /// How long a Child SA that was replaced, or turned out to be one too many, waits for the Delete of the side that

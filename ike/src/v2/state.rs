@@ -174,6 +174,8 @@ pub(crate) struct Closing {
     pub(crate) farewell: Option<Vec<Payload>>,
     /// The IKE SA that we asked for before, which must be closed as well if the peer makes it.
     pub(crate) asked: Option<Asked>,
+    /// Whether the answer to the peer's Delete is sent when the time is over.
+    pub(crate) owes: bool,
 }
 
 impl Established {

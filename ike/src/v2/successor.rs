@@ -297,6 +297,7 @@ impl Engine {
             window: Window::new(0, 0),
             farewell: Some(vec![payloads::delete_ike()]),
             asked: None,
+            owes: false,
         };
         self.close(successor.common, closing, now);
     }

@@ -57,6 +57,37 @@ fn nothing_of_the_old_ike_sa_stays() {
     }
 }
 
+/// A peer may take the old children away as soon as it reads our Delete, or our answer to its own: what left by them before is
+/// given time to arrive.
+#[test]
+fn what_left_before_arrives_before_the_old_ike_sa_goes() {
+    let step = Duration::from_millis(1);
+    for side in [EAST, WEST] {
+        let mut pair = Pair::established();
+        let senders = |pair: &mut Pair| pair.side(side).senders.clone();
+        let address = pair.side(side).address;
+        let said = |pair: &Pair| {
+            let sent = pair.network.history.iter();
+            sent.filter(|packet| packet.source.ip() == address).count()
+        };
+        let before = senders(&mut pair);
+        reauthenticate(&mut pair, EAST);
+        let mut steps = 0;
+        while senders(&mut pair) == before {
+            pair.run_for(step);
+            steps += 1;
+            assert!(steps < 5_000, "nothing leaves by the new IKE SA");
+        }
+        let told = said(&pair);
+        pair.run_for(step * 90);
+        assert_eq!(said(&pair), told, "it says something too early");
+        pair.run_for(step * 30);
+        assert_eq!(said(&pair), told + 1, "it says nothing any more");
+        pair.run_for(MOMENT);
+        assert_eq!((times(&pair.east), times(&pair.west)), (1, 1));
+    }
+}
+
 /// IKE_SA_INIT, IKE_AUTH, the Delete, and the question of the responder whether the old IKE SA is still there.
 #[test]
 fn a_new_ike_sa_takes_eight_messages() {
