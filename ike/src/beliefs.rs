@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::crypto::{Certificate, Disbelief, RevocationList, Trust};
+use crate::crypto::{Certificate, Disbelief, RevocationList, Trust, WantedList};
 use crate::engine::Engine;
 use crate::wire::IdentificationPayload;
 use crate::{
@@ -22,7 +22,7 @@ pub(crate) struct Beliefs {
     /// Lists of revoked certificates.
     pub(crate) lists: Vec<RevocationList>,
     /// Where others are, as certificates of peers say.
-    wanted: BTreeSet<String>,
+    wanted: BTreeSet<WantedList>,
 }
 
 impl Beliefs {
@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// Asks for the lists that may say whether a certificate of a peer is revoked that sent these; its chain was judged, and good
-    /// but for those lists. Each address is told once.
+    /// but for those lists. Each is told once with whom it may be of.
     pub(crate) fn ask_for_lists(&mut self, sent: &[&[u8]], settings: &Connection, now: Instant) {
         let RemoteProof::Certificate(expected) = &settings.authentication.remote else {
             return;
@@ -136,7 +136,7 @@ impl Engine {
         };
         let mut unknown = Vec::new();
         for list in expected.trust.lists(sent, unix_s) {
-            if self.beliefs.wanted.len() < MOST_LISTS && self.beliefs.wanted.insert(list.address.clone()) {
+            if self.beliefs.wanted.len() < MOST_LISTS && self.beliefs.wanted.insert(list.clone()) {
                 unknown.push(list);
             }
         }

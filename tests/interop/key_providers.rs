@@ -245,12 +245,6 @@ fn a_token_signs_for_ikev1() {
 /// authentication has it.
 #[test]
 fn a_pulled_token_takes_nothing_down() {
-    if Datapath::of_this_run()
-        .unwrap()
-        .leaves_out("a pulled token takes nothing down")
-    {
-        return;
-    }
     let scene = Scene::new(Key::P256);
     let near = scene.near.clone();
     let provider = json!({ "kind": "pkcs11", "module": MODULE, "pin": "pin" });
@@ -385,9 +379,6 @@ impl Tpm {
 /// The key was made in a TPM, whose owner has issued a certificate for it; nobody has ever seen it.
 #[test]
 fn a_tpm_signs() {
-    if Datapath::of_this_run().unwrap().leaves_out("a tpm signs") {
-        return;
-    }
     let scene = Scene::new(Key::P256);
     let gateway = scene.sites.a.gateway.clone();
     gateway.ip(&["link set lo up"]).unwrap();

@@ -31,7 +31,8 @@ pub struct Impact {
 /// What a new document does to items of one kind, each by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ItemImpact {
-    /// What they have negotiated is closed and negotiated anew: the SAs of a connection, the sessions of a peer.
+    /// What they have negotiated is closed and negotiated anew: the SAs of a connection, the sessions of a peer. Of connections whose
+    /// trust alone shrinks it is those whose peer has shown nothing that is still believed.
     pub reset: Vec<String>,
     /// They change and what they have negotiated stays.
     pub changed_in_place: Vec<String>,

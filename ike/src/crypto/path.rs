@@ -30,7 +30,7 @@ pub struct Trust {
 }
 
 /// A list of revoked certificates that may say something of a peer's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WantedList {
     /// Where it is (`http:`).
     pub address: String,

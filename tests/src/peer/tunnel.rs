@@ -252,15 +252,6 @@ impl Datapath {
         }
     }
 
-    /// Whether this scenario is left out in the emulated machine, which says so: it was seen natively only.
-    pub fn leaves_out(self, scenario: &str) -> bool {
-        let left_out = self == Self::Kernel;
-        if left_out {
-            eprintln!("SKIPPED in the emulated machine: {scenario}");
-        }
-        left_out
-    }
-
     /// The one this test run is about: `CAUSEWAY_DATAPATH`, `user` or `kernel`.
     ///
     /// # Errors

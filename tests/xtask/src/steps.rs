@@ -34,6 +34,7 @@ const NATIVE_UNLESS_FULL: &[&str] = &[
     "lab::",
     "names::",
     "refusal::",
+    "rotation::a_transition",
 ];
 
 /// What it shows, and the command.

@@ -2580,7 +2580,10 @@ export interface components {
             changed_in_place: string[];
             /** @description They are gone. */
             removed: string[];
-            /** @description What they have negotiated is closed and negotiated anew: the SAs of a connection, the sessions of a peer. */
+            /**
+             * @description What they have negotiated is closed and negotiated anew: the SAs of a connection, the sessions of a peer. Of connections whose
+             *     trust alone shrinks it is those whose peer has shown nothing that is still believed.
+             */
             reset: string[];
         };
         KernelStatus: {

@@ -59,6 +59,21 @@ impl Held {
         }
     }
 
+    /// It may be of these: the document says for good whose list it is, and certificates of other peers say it besides. Then it is
+    /// fetched anew, for it may have been refused as somebody else's.
+    pub(super) fn known_to_be_of(&mut self, issuers: BTreeSet<Vec<u8>>, is_learnt: bool, now: Instant) {
+        let before = self.issuers.clone();
+        match (self.is_learnt, is_learnt) {
+            (true, true) => self.issuers.extend(issuers),
+            (_, false) => self.issuers = issuers,
+            (false, true) => {}
+        }
+        self.is_learnt &= is_learnt;
+        if self.issuers != before {
+            (self.tag, self.due) = (None, now);
+        }
+    }
+
     /// When it is to be fetched.
     pub(super) fn due(&self) -> Option<Instant> {
         (!self.busy).then_some(self.due)

@@ -157,7 +157,7 @@ impl Owner {
     /// Returns whether a list is remembered.
     async fn begin(&mut self, source: ListSource, issuers: BTreeSet<Vec<u8>>, is_learnt: bool) -> bool {
         if let Some(held) = self.lists.get_mut(&source) {
-            held.is_learnt &= is_learnt;
+            held.known_to_be_of(issuers, is_learnt, Instant::now());
             return false;
         }
         let remembered = self.cache.recall(&source, &issuers).await;

@@ -165,6 +165,26 @@ async fn what_a_peer_s_certificate_names_is_fetched_too_and_stays() {
     assert!(library.shows(|shown| shown.list.is_some()).await.is_learnt);
 }
 
+/// Two peers whose certificates name the same address, of which the second alone has the issuer of what is there.
+#[tokio::test]
+async fn a_list_may_be_of_any_issuer_that_a_peer_s_certificate_stands_for() {
+    let (stranger, issuer) = (Issuer::new("Stranger"), Issuer::new("Root"));
+    let ListSource::Http(address) = served(issuer.list(7, 1)).await else {
+        panic!()
+    };
+    let mut library = Library::new(None);
+    let by = |issuer: &Issuer| WantedList {
+        address: address.clone(),
+        issuers: vec![issuer.der()],
+    };
+    library.librarian.add(vec![by(&stranger)]);
+    library.shows(|shown| shown.fault.is_some()).await;
+    library.librarian.add(vec![by(&issuer)]);
+    assert_eq!(library.told().await.len(), 1);
+    let shown = library.shows(|shown| shown.list.is_some()).await;
+    assert_eq!((shown.fault, shown.is_learnt), (None, true));
+}
+
 #[tokio::test]
 async fn a_list_in_a_file_may_be_pem() {
     let (issuer, directory) = (Issuer::new("Root"), tempfile::tempdir().unwrap());
