@@ -15,6 +15,8 @@ mod binding;
 mod unknown;
 mod zone;
 
+use binding::binder;
+
 /// What marks of ours begin with; the number of the connection follows.
 pub(crate) const MARK: u32 = 0x4357_0000;
 /// TCP and UDP (IANA protocol numbers).
@@ -40,6 +42,9 @@ pub fn compile(rules: &Rules, kept: &Numbers) -> Result<Program, TooMany> {
     compiler.hooks();
     for (connection, tunnel) in &rules.tunnels {
         compiler.tunnel(connection, tunnel);
+    }
+    for side in [Side::Source, Side::Destination] {
+        compiler.bind(side);
     }
     compiler.back();
     compiler.counters();
@@ -113,17 +118,16 @@ impl Compiler<'_> {
         self.hook(
             Hook::Destination,
             "an external prefix, to the internal one",
-            [came]
+            [Line::of(came)]
                 .into_iter()
                 .chain(arrives)
                 .chain(leaves.clone())
-                .map(Line::of)
                 .collect(),
         );
         self.hook(
             Hook::DestinationOwn,
             "of our own: an external prefix, to the internal one",
-            leaves.into_iter().map(Line::of).collect(),
+            leaves,
         );
         self.hook(
             Hook::Source,
@@ -131,14 +135,13 @@ impl Compiler<'_> {
             from.iter()
                 .cloned()
                 .chain(to)
-                .chain([not_bound.clone()])
-                .map(Line::of)
+                .chain([Line::of(not_bound.clone())])
                 .collect(),
         );
         self.hook(
             Hook::SourceOwn,
             "for us: an internal prefix, to the external one",
-            from.into_iter().chain([not_bound]).map(Line::of).collect(),
+            from.into_iter().chain([Line::of(not_bound)]).collect(),
         );
         let back = |side| Line {
             conditions: vec![Condition::ErrorFor(side)],
@@ -205,7 +208,24 @@ impl Compiler<'_> {
             let suits = |rule: &Rule| Family::of(&rule.internal) == family;
             let of: Vec<(u16, &Rule)> = rules.iter().copied().filter(|(_, rule)| suits(rule)).collect();
             for (kind, elements) in lookups(way.side, &place, &of) {
-                self.extend(&named(&way.word(), kind, family), Data::Verdict, elements);
+                let by_id: BTreeMap<u16, &Rule> = of.iter().copied().collect();
+                let mapped = elements.iter().filter_map(|(element, id)| {
+                    let rule = by_id.get(id).filter(|rule| rule.is_whole())?;
+                    Some((element.clone(), *id, after(way.side, rule)))
+                });
+                let mapped: Vec<(Element, u16, IpNet)> = mapped.collect();
+                let number =
+                    |(element, id, _): &(Element, u16, IpNet)| (element.clone(), Value::Mark((*id).into()));
+                let numbers = mapped.iter().map(number).collect();
+                self.extend(&rules_of(&way.word(), family), Data::Pair, numbers);
+                let prefix = |(element, _, net)| (element, Value::Prefix(net));
+                let prefixes = mapped.into_iter().map(prefix).collect();
+                self.extend(&prefixes_of(&way.word(), family), Data::Prefix(family), prefixes);
+                let led = elements
+                    .into_iter()
+                    .filter(|(_, id)| by_id.get(id).is_some_and(|rule| !rule.is_whole()));
+                let led = led.map(|(element, id)| (element, destination(way.side, id)));
+                self.extend(&named(&way.word(), kind, family), Data::Verdict, led.collect());
             }
         }
     }
@@ -244,7 +264,7 @@ impl Compiler<'_> {
     }
 
     /// Which site a flow is from, until its source is looked at; the mark that leads back to a site whose address was
-    /// translated, by each half of a flow's mark.
+    /// translated, by the binding that did it.
     fn back(&mut self) {
         let ingress = self
             .bindings
@@ -254,7 +274,7 @@ impl Compiler<'_> {
         for (id, binding) in ingress {
             if let Some(tunnel) = self.rules.tunnels.get(&binding.connection) {
                 let mark = Value::Mark(MARK | u32::from(tunnel.number));
-                back.extend(halves(*id).map(|half| (half, mark.clone())));
+                back.push((Element::Number((*id).into()), mark));
                 let link = Element::Link(tunnel.link.clone());
                 came.entry(link).or_insert(Value::Mark(u32::from(*id) << 16));
             }
@@ -280,16 +300,16 @@ impl Compiler<'_> {
         }
     }
 
-    /// The counter of each half of a flow's mark.
+    /// The counter of each binding.
     fn counters(&mut self) {
-        let numbered = self.bindings.iter().flat_map(|(id, binding)| {
+        let numbered = self.bindings.iter().map(|(id, binding)| {
             let value = Value::Counter(binding.key.to_string());
-            halves(*id).map(|half| (half, value.clone()))
+            (Element::Number((*id).into()), value)
         });
         let elements = numbered.collect();
         self.map(
             "counters",
-            "by halves of the mark of flows",
+            "by the halves of the mark of flows",
             Key::Mark,
             Data::Counter,
         );
@@ -327,7 +347,7 @@ impl Way {
 }
 
 /// What finds the rule for a side of a packet, with what stands in the name of the map: those for one port come first.
-fn lookups(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Kind, Vec<(Element, Value)>)> {
+fn lookups(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Kind, Vec<(Element, u16)>)> {
     let mut found = vec![
         (Kind::Port, ports(side, place, rules)),
         (Kind::Whole, whole(side, place, rules)),
@@ -364,9 +384,30 @@ fn asked(by: By, side: Side, word: &str) -> Vec<(Field, String)> {
         .collect()
 }
 
-fn branches(by: By, side: Side, word: &str) -> Vec<Action> {
+/// The map from prefixes to the numbers of static rules for all traffic.
+fn rules_of(word: &str, family: Family) -> String {
+    format!("{word}_rules{}", family.digit())
+}
+
+/// The map from prefixes to what such rules make of them.
+fn prefixes_of(word: &str, family: Family) -> String {
+    format!("{word}_prefixes{}", family.digit())
+}
+
+/// Leads to the rule that translates a side of a packet, if there is one; static ones for all traffic are looked up.
+fn branches(by: By, side: Side, word: &str) -> Vec<Line> {
     let asked = asked(by, side, word).into_iter();
-    asked.map(|(field, map)| Action::Branch(field, map)).collect()
+    let led = asked.map(|(field, map)| Line::of(Action::Branch(field, map)));
+    let mapped = Family::ALL.into_iter().flat_map(|family| {
+        let number = Action::PairBy(Field::Address(by, side, family), rules_of(word, family));
+        let bind = Line {
+            conditions: Vec::new(),
+            actions: vec![number, Action::Jump(binder(side).to_owned())],
+        };
+        let prefixes = prefixes_of(word, family);
+        [bind, Line::of(Action::TranslateBy(by, side, family, prefixes))]
+    });
+    led.chain(mapped).collect()
 }
 
 /// Which prefix of a rule its packets have at that side before it translates them.
@@ -377,9 +418,12 @@ fn before(side: Side, rule: &Rule) -> IpNet {
     }
 }
 
-/// A binding in either half of a flow's mark.
-fn halves(id: u16) -> [Element; 2] {
-    [u32::from(id), u32::from(id) << 16].map(Element::Number)
+/// Which prefix they have afterwards.
+fn after(side: Side, rule: &Rule) -> IpNet {
+    match side {
+        Side::Source => rule.external,
+        Side::Destination => rule.internal,
+    }
 }
 
 fn destination(side: Side, id: u16) -> Value {
@@ -390,15 +434,15 @@ fn destination(side: Side, id: u16) -> Value {
 }
 
 /// Of rules for all traffic: the longest prefix counts.
-fn whole(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
+fn whole(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Element, u16)> {
     let whole = rules.iter().filter(|(_, rule)| rule.ports().is_none());
     let pieces = longest(whole.map(|(id, rule)| (before(side, rule), *id)).collect());
-    let element = |(net, id)| (Element::Net(place.clone(), net), destination(side, id));
+    let element = |(net, id)| (Element::Net(place.clone(), net), id);
     pieces.into_iter().map(element).collect()
 }
 
 /// Of rules for one port: the longest prefix with that port counts.
-fn ports(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Element, Value)> {
+fn ports(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Element, u16)> {
     let mut by_port: BTreeMap<u16, Vec<(IpNet, u16)>> = BTreeMap::new();
     for (id, rule) in rules {
         if let Some((internal, external)) = rule.ports() {
@@ -412,12 +456,7 @@ fn ports(side: Side, place: &Place, rules: &[(u16, &Rule)]) -> Vec<(Element, Val
     let mut elements = Vec::new();
     for (port, prefixes) in by_port {
         for (net, id) in longest(prefixes) {
-            let element = |protocol| {
-                (
-                    Element::Port(place.clone(), net, protocol, port),
-                    destination(side, id),
-                )
-            };
+            let element = |protocol| (Element::Port(place.clone(), net, protocol, port), id);
             elements.extend(WITH_PORTS.map(element));
         }
     }

@@ -83,8 +83,10 @@ pub enum Data {
     Zone,
     /// A mark of the packet.
     Mark,
-    /// Classes that are written down.
+    /// Classes, or a rule's number, that are written down.
     Pair,
+    /// A prefix.
+    Prefix(Family),
     /// A counter.
     Counter,
 }
@@ -131,8 +133,10 @@ pub enum Value {
     Goto(String),
     /// A zone of connection tracking.
     Zone(u16),
-    /// A mark, or classes that are written down.
+    /// A mark, or classes or a rule's number that are written down.
     Mark(u32),
+    /// A prefix.
+    Prefix(IpNet),
     /// A counter, by name.
     Counter(String),
 }
@@ -237,7 +241,7 @@ pub enum Condition {
     In(Field, String),
     /// The classes are at least this.
     PairFrom(u32),
-    /// This is written down beside the classes.
+    /// These bits are in what is written down.
     PairHas(u32),
     /// The classes are at most this.
     PairUpTo(u32),
@@ -264,7 +268,7 @@ pub enum Action {
     MarkFrom(Field, String),
     /// Writes down classes.
     Pair(u32),
-    /// Writes down the classes that the map says.
+    /// Writes down what the map says.
     PairBy(Field, String),
     /// Writes down classes, keeping the bits of the first.
     PairWith(u32, u32),
@@ -274,12 +278,16 @@ pub enum Action {
     ZoneFrom(Field, String),
     /// Writes into the flow's mark which binding translates it.
     Bind(Half, u16),
+    /// Adds these bits to half of the flow's mark.
+    BindBits(Half, u16),
     /// Writes into the flow's mark what the map says.
     BindFrom(Field, String),
     /// Removes half of the flow's mark.
     Unbind(Half),
     /// Translates the flow.
     Translate(Side, Target),
+    /// Translates the flow to the same host of the prefix that the map says of that side's address.
+    TranslateBy(By, Side, Family, String),
     /// Goes on in one of these chains, by chance in proportion.
     Spread(Vec<(u32, String)>),
     /// Counts it where the map says.
@@ -297,8 +305,6 @@ pub enum Action {
 /// What an address becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// The same host of another prefix.
-    Prefix(IpNet),
     /// The same host of another prefix, at another port.
     Port {
         /// The prefix and port that match.
@@ -387,6 +393,7 @@ impl Action {
             | Self::PairBy(_, map)
             | Self::ZoneFrom(_, map)
             | Self::BindFrom(_, map)
+            | Self::TranslateBy(.., map)
             | Self::Count(_, map) => Some(map),
             Self::Jump(_)
             | Self::Mark(_)
@@ -394,6 +401,7 @@ impl Action {
             | Self::PairWith(..)
             | Self::Zone(_)
             | Self::Bind(..)
+            | Self::BindBits(..)
             | Self::Unbind(_)
             | Self::Translate(..)
             | Self::Spread(_)
@@ -417,6 +425,47 @@ impl Condition {
             | Self::Marked
             | Self::Unknown
             | Self::ErrorFor(_) => None,
+        }
+    }
+}
+
+impl Value {
+    /// The mark, or what is written down.
+    pub(crate) fn mark(&self) -> Option<u32> {
+        match self {
+            Self::Mark(mark) => Some(*mark),
+            Self::Member
+            | Self::Jump(_)
+            | Self::Goto(_)
+            | Self::Zone(_)
+            | Self::Prefix(_)
+            | Self::Counter(_) => None,
+        }
+    }
+
+    /// The zone.
+    pub(crate) fn zone(&self) -> Option<u16> {
+        match self {
+            Self::Zone(zone) => Some(*zone),
+            Self::Member
+            | Self::Jump(_)
+            | Self::Goto(_)
+            | Self::Mark(_)
+            | Self::Prefix(_)
+            | Self::Counter(_) => None,
+        }
+    }
+
+    /// The prefix.
+    pub(crate) fn prefix(&self) -> Option<IpNet> {
+        match self {
+            Self::Prefix(prefix) => Some(*prefix),
+            Self::Member
+            | Self::Jump(_)
+            | Self::Goto(_)
+            | Self::Zone(_)
+            | Self::Mark(_)
+            | Self::Counter(_) => None,
         }
     }
 }

@@ -62,12 +62,22 @@ impl Display for Map {
             Data::Zone => ("map", " : ct zone"),
             Data::Mark => ("map", " : mark"),
             Data::Pair => ("map", " : meta priority"),
+            Data::Prefix(Family::V4) => ("map", " : interval ipv4_addr"),
+            Data::Prefix(Family::V6) => ("map", " : interval ipv6_addr"),
             Data::Counter => ("map", " : counter"),
         };
         writeln!(f, "\t{kind} {} {{", self.name)?;
         let (word, key, interval) = match self.key {
             Key::Link => ("typeof", "iifname".to_owned(), false),
             Key::Route => ("typeof", "fib daddr oifname".to_owned(), false),
+            // Only so does nftables know what is written down.
+            Key::Address(near, family) if self.data == Data::Pair => {
+                let near = match near {
+                    Near::Link => "iifname",
+                    Near::Mark => "meta mark",
+                };
+                ("typeof", format!("{} saddr . {near}", ip(family)), true)
+            }
             Key::Address(near, family) => (
                 "type",
                 format!("{} . {}", address_type(family), near_type(near)),
@@ -185,6 +195,7 @@ impl Display for Value {
             Self::Goto(chain) => write!(f, " : goto {chain}"),
             Self::Zone(zone) => write!(f, " : {zone}"),
             Self::Mark(mark) => write!(f, " : {mark:#x}"),
+            Self::Prefix(net) => write!(f, " : {}", net.trunc()),
             Self::Counter(name) => write!(f, " : \"{name}\""),
         }
     }
@@ -254,7 +265,7 @@ impl Display for Field {
                 )
             }
             Self::Mark => write!(f, "meta mark"),
-            Self::Flow(half) => write!(f, "ct mark & {}", end(half, "0xffff0000", "0x0000ffff")),
+            Self::Flow(half) => write!(f, "ct mark {}", end(half, ">> 16", "& 0x0000ffff")),
             Self::Pair => write!(f, "meta priority"),
         }
     }
@@ -311,10 +322,18 @@ impl Display for Action {
             Self::Bind(Side::Destination, id) => {
                 write!(f, "ct mark set ct mark & 0xffff0000 | {id:#x}")
             }
+            Self::BindBits(Side::Source, bits) => {
+                write!(f, "ct mark set ct mark | {:#x}", u32::from(*bits) << 16)
+            }
+            Self::BindBits(Side::Destination, bits) => write!(f, "ct mark set ct mark | {bits:#x}"),
             Self::BindFrom(field, map) => write!(f, "ct mark set {field} map @{map}"),
             Self::Unbind(Side::Source) => write!(f, "ct mark set ct mark & 0x0000ffff"),
             Self::Unbind(Side::Destination) => write!(f, "ct mark set ct mark & 0xffff0000"),
             Self::Translate(side, target) => translate(f, *side, target),
+            Self::TranslateBy(by, side, family, map) => {
+                let (word, field) = (statement(*side), Field::Address(*by, *side, *family));
+                write!(f, "{word} {} prefix to {field} map @{map}", ip(*family))
+            }
             Self::Spread(shares) => spread(f, shares),
             Self::Count(field, map) => write!(f, "counter name {field} map @{map}"),
             Self::Hit(name) => write!(f, "counter name {name}"),
@@ -340,14 +359,16 @@ fn spread(f: &mut Formatter<'_>, shares: &[(u32, String)]) -> Result {
     write!(f, " }}")
 }
 
+fn statement(side: Side) -> &'static str {
+    match side {
+        Side::Source => "snat",
+        Side::Destination => "dnat",
+    }
+}
+
 fn translate(f: &mut Formatter<'_>, side: Side, target: &Target) -> Result {
-    let (statement, address, port) = match side {
-        Side::Source => ("snat", "saddr", "sport"),
-        Side::Destination => ("dnat", "daddr", "dport"),
-    };
+    let statement = statement(side);
     match target {
-        Target::Prefix(net) if one(net) => write!(f, "{statement} {} to {}", family(net), net.addr()),
-        Target::Prefix(net) => write!(f, "{statement} {} prefix to {}", family(net), net.trunc()),
         Target::Port { to: (net, to), .. } if one(net) => {
             write!(f, "{statement} {} to {}:{to}", family(net), literal(net.addr()))
         }
@@ -355,6 +376,10 @@ fn translate(f: &mut Formatter<'_>, side: Side, target: &Target) -> Result {
             from: (before, from),
             to: (net, to),
         } => {
+            let (address, port) = match side {
+                Side::Source => ("saddr", "sport"),
+                Side::Destination => ("daddr", "dport"),
+            };
             let ip = family(net);
             let map = format!("{} . {from} : {} . {to}", before.trunc(), net.trunc());
             write!(

@@ -92,6 +92,11 @@ impl Rule {
         }
     }
 
+    /// Whether it translates all traffic host by host, so that a lookup of prefixes says all of it.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.kind, Kind::Static { ports: None })
+    }
+
     /// The internal and external port, if it is for one only.
     pub fn ports(&self) -> Option<(u16, u16)> {
         match self.kind {

@@ -11,13 +11,19 @@ const TOLD_APART: [u8; 7] = [1, 6, 17, 33, 58, 132, 136];
 impl Compiler<'_> {
     /// The chains of one rule on one connection: what it does to the first packet of a flow, each way.
     pub(super) fn binding(&mut self, id: u16, binding: Binding) {
-        let about = format!("{}: {}", binding.connection, binding.name);
+        if let Some((source, destination)) = self.ways(id, &binding) {
+            let about = about(&binding);
+            self.chain(format!("source_{id}"), &about, source);
+            self.chain(format!("destination_{id}"), &about, destination);
+        }
+        self.bindings.insert(id, binding);
+    }
+
+    /// What one rule does to the source, and to the destination; `None` if maps say it.
+    fn ways(&mut self, id: u16, binding: &Binding) -> Option<(Vec<Line>, Vec<Line>)> {
         let (internal, external) = (binding.rule.internal, binding.rule.external);
-        let (source, destination) = match &binding.rule.kind {
-            Kind::Static { ports: None } => (
-                bind(id, Side::Source, Target::Prefix(external)),
-                bind(id, Side::Destination, Target::Prefix(internal)),
-            ),
+        match &binding.rule.kind {
+            Kind::Static { ports: None } => None,
             Kind::Static {
                 ports: Some((inside, outside)),
             } => {
@@ -32,10 +38,10 @@ impl Compiler<'_> {
                         to: inside,
                     },
                 );
-                (
+                Some((
                     bind_port(id, Side::Source, to),
                     bind_port(id, Side::Destination, back),
-                )
+                ))
             }
             Kind::Dynamic { ports } => {
                 let refused = binding.refused().into_iter().map(Action::Hit);
@@ -43,17 +49,36 @@ impl Compiler<'_> {
                     conditions: Vec::new(),
                     actions: refused.chain([Action::Drop]).collect(),
                 };
-                (self.pool(id, &about, &binding, ports), vec![drop])
+                Some((self.pool(id, binding, ports), vec![drop]))
             }
-        };
-        self.chain(format!("source_{id}"), &about, source);
-        self.chain(format!("destination_{id}"), &about, destination);
-        self.bindings.insert(id, binding);
+        }
+    }
+
+    /// Writes the number that was looked up into half of a flow's mark. nftables cannot put two numbers together, so a line
+    /// does so with each bit that numbers of static rules have.
+    pub(super) fn bind(&mut self, side: Side) {
+        let whole = self
+            .bindings
+            .iter()
+            .filter(|(_, binding)| binding.rule.is_whole());
+        let used = whole.fold(0, |used, (id, _)| used | id);
+        if used == 0 {
+            return;
+        }
+        let bits = (0..u16::BITS).map(|place| 1_u16 << place);
+        let bits = bits.filter(|bit| used & bit != 0).map(|bit| Line {
+            conditions: vec![Condition::PairHas(bit.into())],
+            actions: vec![Action::BindBits(side, bit)],
+        });
+        let lines = [Line::of(Action::Unbind(side))].into_iter().chain(bits);
+        let lines = lines.chain([Line::of(Action::Pair(0))]).collect();
+        self.chain(binder(side).to_owned(), "the rule that was looked up", lines);
     }
 
     /// Many behind few. The kernel takes one range of ports at a time, so several have a chain each, and the dice decide:
     /// a flow that finds its range full has another chance when its host tries again.
-    fn pool(&mut self, id: u16, about: &str, binding: &Binding, ports: &[RangeInclusive<u16>]) -> Vec<Line> {
+    fn pool(&mut self, id: u16, binding: &Binding, ports: &[RangeInclusive<u16>]) -> Vec<Line> {
+        let about = about(binding);
         let external = binding.rule.external;
         let translate = |range: &RangeInclusive<u16>| {
             Action::Translate(Side::Source, Target::Pool(external, Some(range.clone())))
@@ -68,7 +93,7 @@ impl Compiler<'_> {
                         conditions: vec![Condition::Protocol(TOLD_APART.into())],
                         actions: vec![translate(range)],
                     };
-                    self.chain(chain.clone(), about, vec![line]);
+                    self.chain(chain.clone(), &about, vec![line]);
                     let size = u32::from(*range.end()).saturating_sub(u32::from(*range.start())) + 1;
                     shares.push((size, chain));
                 }
@@ -86,11 +111,16 @@ impl Compiler<'_> {
     }
 }
 
-fn bind(id: u16, side: Side, target: Target) -> Vec<Line> {
-    vec![Line {
-        conditions: Vec::new(),
-        actions: vec![Action::Bind(side, id), Action::Translate(side, target)],
-    }]
+/// The chain that writes into that half of a flow's mark.
+pub(super) fn binder(side: Side) -> &'static str {
+    match side {
+        Side::Source => "bind_source",
+        Side::Destination => "bind_destination",
+    }
+}
+
+fn about(binding: &Binding) -> String {
+    format!("{}: {}", binding.connection, binding.name)
 }
 
 fn bind_port(id: u16, side: Side, target: Target) -> Vec<Line> {

@@ -196,7 +196,7 @@ impl Compiler<'_> {
 }
 
 /// The same as a set: prefixes that are neighbours become one, so that the kernel looks through few for each packet.
-fn members(elements: Vec<(Element, Value)>) -> Vec<(Element, Value)> {
+fn members(elements: Vec<(Element, u16)>) -> Vec<(Element, Value)> {
     let (mut nets, mut others) = (BTreeMap::<Place, Vec<IpNet>>::new(), Vec::new());
     for (element, _) in elements {
         match element {

@@ -85,10 +85,6 @@ impl State {
     fn translate(&mut self, side: Side, target: &Target) {
         let before = self.end(side);
         let after = match target {
-            Target::Prefix(net) => End {
-                address: host(net, before.address),
-                ..before
-            },
             Target::Port { to: (net, port), .. } => End {
                 address: host(net, before.address),
                 port: Some(*port),
@@ -179,48 +175,38 @@ impl<'p> Run<'p> {
                 return match self.find(*field, map)? {
                     Value::Jump(chain) => Some(self.chain(chain)),
                     Value::Goto(chain) => Some(self.last(chain)),
-                    Value::Member | Value::Zone(_) | Value::Mark(_) | Value::Counter(_) => None,
+                    Value::Member
+                    | Value::Zone(_)
+                    | Value::Mark(_)
+                    | Value::Prefix(_)
+                    | Value::Counter(_) => None,
                 };
             }
             Action::Jump(chain) => return Some(self.chain(chain)),
             Action::Mark(mark) => self.state.mark = *mark,
-            Action::MarkFrom(field, map) => match self.find(*field, map)? {
-                Value::Mark(mark) => self.state.mark = *mark,
-                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Zone(_) | Value::Counter(_) => {
-                    return None;
-                }
-            },
-            Action::PairBy(field, map) => match self.find(*field, map)? {
-                Value::Mark(pair) => self.state.pair = *pair,
-                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Zone(_) | Value::Counter(_) => {
-                    return None;
-                }
-            },
+            Action::MarkFrom(field, map) => self.state.mark = self.find(*field, map)?.mark()?,
+            Action::PairBy(field, map) => self.state.pair = self.find(*field, map)?.mark()?,
             Action::Pair(pair) => self.state.pair = *pair,
             Action::PairWith(mask, pair) => self.state.pair = self.state.pair & mask | pair,
             Action::Zone(zone) => {
                 self.state.zone.get_or_insert(*zone);
             }
-            Action::ZoneFrom(field, map) => match self.find(*field, map)? {
-                Value::Zone(zone) => {
-                    self.state.zone.get_or_insert(*zone);
-                }
-                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Mark(_) | Value::Counter(_) => {
-                    return None;
-                }
-            },
+            Action::ZoneFrom(field, map) => {
+                let zone = self.find(*field, map)?.zone()?;
+                self.state.zone.get_or_insert(zone);
+            }
             Action::Bind(side, binding) => self.bind(chain, *side, *binding),
-            Action::BindFrom(field, map) => match self.find(*field, map)? {
-                Value::Mark(mark) => self.state.flow = *mark,
-                Value::Member | Value::Jump(_) | Value::Goto(_) | Value::Zone(_) | Value::Counter(_) => {
-                    return None;
-                }
-            },
+            Action::BindBits(Side::Source, bits) => self.state.flow |= u32::from(*bits) << 16,
+            Action::BindBits(Side::Destination, bits) => self.state.flow |= u32::from(*bits),
+            Action::BindFrom(field, map) => self.state.flow = self.find(*field, map)?.mark()?,
             Action::Unbind(Side::Source) => self.state.flow &= 0xffff,
             Action::Unbind(Side::Destination) => self.state.flow &= 0xffff_0000,
             Action::Translate(side, target) => {
                 self.state.translate(*side, target);
                 return Some(Turn::Passed);
+            }
+            Action::TranslateBy(by, side, family, map) => {
+                return self.translate_by(chain, *side, self.find(Field::Address(*by, *side, *family), map)?);
             }
             Action::Spread(shares) => return Some(self.spread(shares)),
             Action::Count(field, map) => {
@@ -253,6 +239,22 @@ impl<'p> Run<'p> {
             side,
             chain: chain.to_owned(),
         });
+    }
+
+    /// To the same host of a prefix, by the rule that the flow's mark says.
+    fn translate_by(&mut self, chain: &str, side: Side, found: &Value) -> Option<Turn> {
+        let net = found.prefix()?;
+        let (end, half) = match side {
+            Side::Source => (&mut self.state.source, self.state.flow >> 16),
+            Side::Destination => (&mut self.state.destination, self.state.flow & 0xffff),
+        };
+        end.address = host(&net, end.address);
+        self.state.fired.push(Fired {
+            binding: u16::try_from(half).unwrap_or_default(),
+            side,
+            chain: chain.to_owned(),
+        });
+        Some(Turn::Passed)
     }
 
     fn refuse(&mut self, chain: &str, counter: &str) {
@@ -301,7 +303,7 @@ impl<'p> Run<'p> {
                 Asked::Port(self.place(by)?, end.address, state.protocol, end.port?)
             }
             Field::Mark => Asked::Number(state.mark),
-            Field::Flow(Side::Source) => Asked::Number(state.flow & 0xffff_0000),
+            Field::Flow(Side::Source) => Asked::Number(state.flow >> 16),
             Field::Flow(Side::Destination) => Asked::Number(state.flow & 0xffff),
             Field::Pair => Asked::Number(state.pair),
         })
