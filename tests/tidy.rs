@@ -86,6 +86,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("appliance-esp", &[]),
     ("appliance-keys", &[]),
     ("image-slots", &[]),
+    ("image-builder", &["image-slots"]),
     (
         "causewayd",
         &[
@@ -261,7 +262,10 @@ fn relative(root: &Path, path: &Path) -> String {
 
 /// A file that only holds tests: an integration test, or a test module beside the code.
 fn is_test_file(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/") || path.starts_with("tests/interop/")
+    path.ends_with("/tests.rs")
+        || path.contains("/tests/")
+        || path.starts_with("tests/interop/")
+        || path.starts_with("tests/upgrade/")
 }
 
 fn check_lines(path: &str, text: &str) -> Vec<Finding> {

@@ -7,6 +7,7 @@ pub mod dhcp;
 pub mod disk;
 pub mod dns;
 pub mod flood;
+pub mod image;
 mod kernel;
 pub mod link;
 pub mod namespace;

@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask demo | test | vm | bench`. Each installs what it needs first.
+//! The project's own commands: `cargo xtask demo | test | image | vm | bench`. Each installs what it needs first.
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
 mod demo;
+mod image;
 mod matrix;
 mod overlap;
 mod packages;
@@ -44,13 +45,19 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// Runs a command as root in a virtual machine on the kernel we ship, with this machine's files read-only.
+    /// Makes the firmware image and its bill of materials in target/image, and prints the SHA-256 of each.
+    Image,
+    /// Runs a command as root in a virtual machine on the kernel we ship, with this machine's files read-only; without a
+    /// command, boots the firmware image, its serial line here and its console at <https://127.0.0.1:8443/>.
     Vm {
-        /// Seconds after which the machine is stopped.
+        /// Seconds after which the machine with a command is stopped.
         #[arg(long, default_value_t = 600)]
         limit: u64,
+        /// Boots the image by UEFI.
+        #[arg(long, conflicts_with = "command")]
+        uefi: bool,
         /// The command; a single word is taken as a shell script.
-        #[arg(last = true, required = true)]
+        #[arg(last = true)]
         command: Vec<String>,
     },
     /// Runs one measurement of tests/bench in the release profile.
@@ -85,7 +92,9 @@ fn run(arguments: Arguments) -> Result<bool> {
             demo::run(peer, once).map(|()| true)
         }
         Command::Test { tiers, full } => tier::run(&tiers, full),
-        Command::Vm { limit, command } => {
+        Command::Image => image::make(image::FOLDER),
+        Command::Vm { uefi, command, .. } if command.is_empty() => image::boot(uefi),
+        Command::Vm { limit, command, .. } => {
             packages::install(packages::MACHINE)?;
             let script = match command.as_slice() {
                 [script] => script.clone(),

@@ -44,6 +44,20 @@ pub(crate) const TOKENS: &[&str] = &[
 /// What the virtual machine needs on top of [`LAB`].
 pub(crate) const MACHINE: &[&str] = &["cpio", "e2fsprogs", "kmod", "qemu-system-x86", "xz-utils"];
 
+/// What makes the firmware image on top of [`MACHINE`], and the firmware that boots it by UEFI.
+pub(crate) const IMAGE: &[&str] = &[
+    "binutils",
+    "busybox-static",
+    "dosfstools",
+    "gdisk",
+    "grub-common",
+    "grub-efi-amd64-bin",
+    "grub-pc-bin",
+    "mtools",
+    "ovmf",
+    "squashfs-tools",
+];
+
 /// What the console is looked at with.
 pub(crate) const BROWSER: &[&str] = &["chromium", "fonts-dejavu-core"];
 

@@ -40,7 +40,7 @@ const NATIVE_UNLESS_FULL: &[&str] = &[
 /// What it shows, and the command.
 pub(crate) type Step = (String, Command);
 
-fn step(title: &str, command: Command) -> Step {
+pub(crate) fn step(title: &str, command: Command) -> Step {
     (title.to_owned(), command)
 }
 
@@ -56,6 +56,8 @@ pub(crate) fn check(full: bool) -> Result<Vec<Step>> {
         "interop",
         "--test",
         "matrix",
+        "--test",
+        "upgrade",
         "--test",
         "power",
         "--test",

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use system_tests::matrix::row::Row;
 
+use crate::image;
 use crate::matrix;
 use crate::step;
 use crate::steps::{self, Step};
@@ -28,10 +29,12 @@ pub(crate) enum Tier {
     Ui,
     /// The same as interop over the kernel we ship, in a virtual machine; power cuts of such a machine.
     Vm,
+    /// The firmware image: made twice, and booted as a box does.
+    Upgrade,
 }
 
 impl Tier {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Check,
         Self::Unit,
         Self::Pair,
@@ -39,6 +42,7 @@ impl Tier {
         Self::Interop,
         Self::Ui,
         Self::Vm,
+        Self::Upgrade,
     ];
 
     fn steps(self, full: bool) -> Result<Vec<Step>> {
@@ -50,6 +54,7 @@ impl Tier {
             Self::Interop => steps::interop(full),
             Self::Ui => steps::console(),
             Self::Vm => steps::machines(full),
+            Self::Upgrade => image::tier(),
         }
     }
 }
@@ -64,6 +69,7 @@ impl fmt::Display for Tier {
             Self::Interop => "interop",
             Self::Ui => "ui",
             Self::Vm => "vm",
+            Self::Upgrade => "upgrade",
         })
     }
 }

@@ -231,17 +231,8 @@ impl Lab {
     /// A socket of the gateway itself.
     pub(crate) fn socket(&self, end: End) -> UdpSocket {
         inside(&self.gateway, || {
-            let deadline = Instant::now() + PATIENCE;
-            // A process that another test starts has a copy of the socket that was here before, until its program runs.
-            let socket = loop {
-                match UdpSocket::bind((end.address, end.port.unwrap())) {
-                    Ok(socket) => break socket,
-                    Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
-                        thread::yield_now();
-                    }
-                    Err(error) => panic!("{end:?}: {error}"),
-                }
-            };
+            let socket = UdpSocket::bind((end.address, end.port.unwrap()))
+                .unwrap_or_else(|error| panic!("{end:?}: {error}"));
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
             socket
         })

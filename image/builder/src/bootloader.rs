@@ -1,0 +1,113 @@
+//! GRUB for both kinds of firmware, with one configuration.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::disk::{place, write};
+use crate::rootfs::source;
+use crate::tool;
+
+const MODULES: &[&str] = &[
+    "boot",
+    "configfile",
+    "echo",
+    "fat",
+    "gzio",
+    "linux",
+    "loadenv",
+    "normal",
+    "part_gpt",
+    "reboot",
+    "regexp",
+    "search",
+    "search_fs_file",
+    "serial",
+    "sleep",
+    "squash4",
+    "terminal",
+    "test",
+    "xzio",
+];
+const EARLY: &str =
+    "search --no-floppy --set=root --file /causeway/grub.cfg\nconfigfile ($root)/causeway/grub.cfg\n";
+const BOOT_SECTOR: &str = "/usr/lib/grub/i386-pc/boot.img";
+/// Octets of the first sector that hold code; behind them is the table of partitions.
+const CODE: usize = 440;
+/// Where the boot sector says at which sector the core begins.
+const CORE_SECTOR: usize = 0x5c;
+/// A jump that a boot sector on a hard disk does without: some BIOSes pass a wrong number of the drive.
+const DRIVE_CHECK: usize = 0x66;
+/// Where the core says at which sector its second one is.
+const REST_SECTOR: usize = 0x1f4;
+
+/// Puts GRUB into a disk that has its partitions.
+pub(crate) fn install(disk: &Path, epoch: u64, work: &Path) -> Result<()> {
+    let early = work.join("early.cfg");
+    fs::write(&early, EARLY)?;
+    let (bios, efi) = (work.join("core.img"), work.join("BOOTX64.EFI"));
+    make("i386-pc", &early, &bios, &["biosdisk"])?;
+    make("x86_64-efi", &early, &efi, &[])?;
+    let start = place("bios")?.0;
+    let sector = start / 512;
+    let mut boot = fs::read(BOOT_SECTOR).context("grub-pc-bin is missing")?;
+    patch(&mut boot, CORE_SECTOR, &sector.to_le_bytes())?;
+    patch(&mut boot, DRIVE_CHECK, &[0x90, 0x90])?;
+    write(disk, 0, boot.get(..CODE).context("a short boot sector")?)?;
+    let mut core = fs::read(&bios)?;
+    patch(&mut core, REST_SECTOR, &(sector + 1).to_le_bytes())?;
+    write(disk, start, &core)?;
+    esp(disk, epoch, work, &efi)
+}
+
+fn make(platform: &str, early: &Path, output: &Path, more: &[&str]) -> Result<()> {
+    let mut command = Command::new("grub-mkimage");
+    command.args(["-O", platform, "-p", "/causeway", "-c"]).arg(early);
+    command.arg("-o").arg(output).args(MODULES).args(more);
+    tool::output(&mut command).map(drop)
+}
+
+fn patch(octets: &mut [u8], at: usize, value: &[u8]) -> Result<()> {
+    let place = octets
+        .get_mut(at..at + value.len())
+        .context("a short piece of GRUB")?;
+    place.copy_from_slice(value);
+    Ok(())
+}
+
+/// The partition that UEFI reads.
+fn esp(disk: &Path, epoch: u64, work: &Path, efi: &Path) -> Result<()> {
+    let tree = work.join("esp");
+    for folder in ["EFI/BOOT", "causeway"] {
+        fs::create_dir_all(tree.join(folder))?;
+    }
+    fs::copy(efi, tree.join("EFI/BOOT/BOOTX64.EFI"))?;
+    fs::copy(source().join("rootfs/grub.cfg"), tree.join("causeway/grub.cfg"))?;
+    volume(disk, epoch, &tree, &["esp", "32", "1"])
+}
+
+/// Puts the slot table where GRUB finds it: in a file of one cluster, which is never moved, alone in a partition.
+pub(crate) fn table(disk: &Path, epoch: u64, work: &Path, block: &[u8]) -> Result<()> {
+    let tree = work.join("environment");
+    fs::create_dir_all(&tree)?;
+    fs::write(tree.join("table"), block)?;
+    volume(disk, epoch, &tree, &["environment", "12", "2"])
+}
+
+/// Makes a FAT file system of a tree: the name of its partition, the bits of its entries, the sectors of a cluster.
+fn volume(disk: &Path, epoch: u64, tree: &Path, [name, bits, sectors]: &[&str; 3]) -> Result<()> {
+    let (start, size) = place(name)?;
+    let file = tree.with_extension("fat");
+    let script = "find \"$1\" -exec touch -h -d \"@$3\" {} +; truncate -s \"$4\" \"$2\"; \
+                  mkfs.vfat --invariant -F \"$5\" -s \"$6\" \"$2\"; cd \"$1\"; mcopy -s -m -i \"$2\" * ::";
+    let mut command = Command::new("sh");
+    command.args(["-ec", script, "volume"]).arg(tree).arg(&file);
+    command.args([&epoch.to_string(), &size.to_string(), *bits, *sectors]);
+    command
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
+        .env("TZ", "UTC");
+    tool::output(&mut command)?;
+    write(disk, start, &fs::read(file)?)
+}

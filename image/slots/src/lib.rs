@@ -1,0 +1,12 @@
+//! The A/B slots of the firmware image as data, for the builder and the machine: pure.
+
+mod choose;
+mod environment;
+mod hexadecimal;
+mod table;
+mod tree;
+
+pub use choose::{Start, next_start};
+pub use environment::{BLOCK, EnvironmentError, SECTOR};
+pub use table::{Content, Slot, TRIES, Table, Transition};
+pub use tree::{HASH_BLOCK, Root, Tree};

@@ -1,0 +1,219 @@
+//! A machine that boots the firmware image as a box does: its own kernel and files, two network cards, a serial line.
+
+use std::collections::VecDeque;
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// What the image is called in the folder that it was made in.
+pub const IMAGE: &str = "causeway.img";
+/// Where the administrator of a machine without a configuration of its own finds it.
+const FIRST_ADDRESS: &str = "192.168.77.1";
+/// Where Debian's `ovmf` has UEFI, and what it remembers.
+const UEFI: [&str; 2] = [
+    "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "/usr/share/OVMF/OVMF_VARS_4M.fd",
+];
+/// Lines of the console kept for the case that a test fails.
+const CONSOLE: usize = 60;
+
+/// What starts the boot loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// The old kind: `SeaBIOS`.
+    Bios,
+    /// The new kind: OVMF.
+    Uefi,
+}
+
+/// All that a machine is made of.
+#[derive(Debug, Clone)]
+pub struct Appliance {
+    /// Its disk, which it writes to.
+    pub disk: PathBuf,
+    /// What starts the boot loader.
+    pub firmware: Firmware,
+    /// A volume with a first configuration.
+    pub seed: Option<PathBuf>,
+    /// The address of its second card, whose port 8443 is forwarded.
+    pub address: String,
+}
+
+impl Appliance {
+    /// A machine with this image on a disk of its own in `folder`, which is larger than the image.
+    ///
+    /// # Errors
+    /// When the disk cannot be made.
+    pub fn new(image: &Path, folder: &Path, mib: u64) -> Result<Self> {
+        let disk = folder.join("disk.img");
+        let copied = Command::new("cp")
+            .arg("--sparse=always")
+            .arg(image)
+            .arg(&disk)
+            .status()?;
+        ensure!(copied.success(), "copying {} failed", image.display());
+        OpenOptions::new().write(true).open(&disk)?.set_len(mib << 20)?;
+        Ok(Self {
+            disk,
+            firmware: Firmware::Bios,
+            seed: None,
+            address: FIRST_ADDRESS.to_owned(),
+        })
+    }
+
+    /// The command that switches it on, with port 8443 of its second card at this port of ours.
+    ///
+    /// # Errors
+    /// When UEFI's memory cannot be made.
+    pub fn command(&self, port: u16) -> Result<Command> {
+        let mut qemu = Command::new("setpriv");
+        qemu.args([
+            "--pdeathsig",
+            "KILL",
+            "--",
+            "qemu-system-x86_64",
+            "-M",
+            "q35",
+            "-smp",
+            "1",
+        ]);
+        // As in `vm.rs`: emulated everywhere, without what QEMU 7.2 emulates wrongly.
+        qemu.args(["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,cx16=off"]);
+        qemu.args(["-m", "512", "-nodefaults", "-no-user-config", "-display", "none"]);
+        qemu.args(["-serial", "stdio"]);
+        drive(&mut qemu, &self.disk, "if=virtio");
+        if let Some(seed) = &self.seed {
+            drive(&mut qemu, seed, "if=virtio,readonly=on");
+        }
+        if self.firmware == Firmware::Uefi {
+            let [code, kept] = UEFI;
+            let memory = self.disk.with_extension("uefi");
+            fs::copy(kept, &memory).context("ovmf is missing")?;
+            drive(&mut qemu, Path::new(code), "if=pflash,readonly=on");
+            drive(&mut qemu, &memory, "if=pflash");
+        }
+        let (network, _) = self.address.rsplit_once('.').context("an IPv4 address")?;
+        let forward = format!(
+            "user,id=lan,net={network}.0/24,host={network}.254,dhcpstart={network}.200,restrict=on,\
+             hostfwd=tcp:127.0.0.1:{port}-{}:8443",
+            self.address
+        );
+        qemu.args(["-netdev", "user,id=wan,restrict=on", "-netdev", &forward]);
+        for (card, octet) in [("wan", 1), ("lan", 2)] {
+            let device = format!("virtio-net-pci,netdev={card},mac=52:54:00:00:00:0{octet}");
+            qemu.args(["-device", &device]);
+        }
+        qemu.args(["-object", "rng-random,id=rng,filename=/dev/urandom"]);
+        qemu.args(["-device", "virtio-rng-pci,rng=rng"]);
+        Ok(qemu)
+    }
+
+    /// Switches it on.
+    ///
+    /// # Errors
+    /// When the emulator does not start.
+    pub fn start(&self) -> Result<Running> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut qemu = self.command(port)?;
+        let mut emulator = qemu
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting qemu")?;
+        let output = emulator.stdout.take().context("qemu without output")?;
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if sender.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Running {
+            emulator,
+            lines,
+            port,
+            said: VecDeque::new(),
+        })
+    }
+}
+
+fn drive(qemu: &mut Command, file: &Path, how: &str) {
+    let drive = format!("file={},format=raw,{how}", file.display());
+    qemu.args(["-drive", &drive]);
+}
+
+/// A machine that is on; its power is cut when it is dropped.
+pub struct Running {
+    emulator: Child,
+    lines: Receiver<String>,
+    port: u16,
+    said: VecDeque<String>,
+}
+
+impl Running {
+    /// What follows these words on the next line of the serial console that has them.
+    ///
+    /// # Errors
+    /// When no such line comes in time; it tells what came instead.
+    pub fn says(&mut self, words: &str, limit: Duration) -> Result<String> {
+        let end = Instant::now() + limit;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                let said: String = self.said.iter().map(|line| format!("{line}\n")).collect();
+                bail!("the machine did not say \"{words}\" within {limit:?}, but:\n{said}");
+            };
+            if self.said.len() == CONSOLE {
+                self.said.pop_front();
+            }
+            self.said.push_back(line.clone());
+            if let Some((_, rest)) = line.split_once(words) {
+                return Ok(rest.trim().to_owned());
+            }
+        }
+    }
+
+    /// Calls its API by HTTPS as curl with these arguments does, at a path below `/api/v1`; the answer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn call(&self, path: &str, arguments: &[&str]) -> Result<String> {
+        let url = format!("https://127.0.0.1:{}/api/v1{path}", self.port);
+        let output = Command::new("curl")
+            .args(["--insecure", "--silent", "--show-error", "--max-time", "60"])
+            .args(arguments)
+            .arg(url)
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "curl: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Cuts its power.
+    ///
+    /// # Errors
+    /// When the emulator was gone already.
+    pub fn cut_power(mut self) -> Result<()> {
+        self.emulator.kill()?;
+        self.emulator.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _already_gone = self.emulator.kill();
+        let _reaped = self.emulator.wait();
+    }
+}

@@ -1,0 +1,87 @@
+//! The firmware image: making it, booting it by hand, and its tier of the tests.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use system_tests::lab::image::{Appliance, Firmware, IMAGE};
+
+use crate::packages;
+use crate::step::{self, cargo, root};
+use crate::steps::{self, Step};
+
+/// Where the image goes, below the build folder.
+pub(crate) const FOLDER: &str = "image";
+/// Where the tests make it once more.
+const AGAIN: &str = "image-again";
+/// The size of the disk that is booted by hand.
+const DISK_MIB: u64 = 2048;
+const PORT: u16 = 8443;
+
+/// Makes the programs and the image; whether it went well.
+pub(crate) fn make(folder: &str) -> Result<bool> {
+    install()?;
+    Ok(step::run("building the programs", &mut steps::programs())?
+        && step::run("the firmware image", &mut builder(folder)?)?)
+}
+
+fn install() -> Result<()> {
+    packages::install(packages::MACHINE)?;
+    packages::install(packages::IMAGE)
+}
+
+/// The time of the newest commit stands for that of every file.
+fn builder(folder: &str) -> Result<Command> {
+    let time = Command::new("git")
+        .args(["log", "-1", "--format=%ct"])
+        .current_dir(root())
+        .output()
+        .context("git tells the time of the sources")?;
+    let time = std::env::var("SOURCE_DATE_EPOCH").or_else(|_| String::from_utf8(time.stdout))?;
+    let mut command = cargo(&["run", "--quiet", "-p", "image-builder", "--"]);
+    command.arg("--output").arg(target(folder));
+    command.args(["--programs", "target/release", "--epoch", time.trim()]);
+    Ok(command)
+}
+
+fn target(folder: &str) -> PathBuf {
+    root().join("target").join(folder)
+}
+
+/// Boots the image until it is switched off, its serial line at ours; the disk is a new one each time.
+pub(crate) fn boot(uefi: bool) -> Result<bool> {
+    packages::install(packages::LAB)?;
+    if !make(FOLDER)? {
+        return Ok(false);
+    }
+    let folder = target("image-disk");
+    fs::create_dir_all(&folder)?;
+    let mut machine = Appliance::new(&target(FOLDER).join(IMAGE), &folder, DISK_MIB)?;
+    if uefi {
+        machine.firmware = Firmware::Uefi;
+    }
+    println!("--- its console will be at https://127.0.0.1:{PORT}/; Ctrl-C switches it off");
+    step::run("the machine", &mut machine.command(PORT)?)
+}
+
+/// The image is made twice and booted.
+pub(crate) fn tier() -> Result<Vec<Step>> {
+    packages::install(packages::LAB)?;
+    install()?;
+    let scenarios = cargo(&[
+        "test",
+        "-p",
+        "system-tests",
+        "--test",
+        "upgrade",
+        "--",
+        "--test-threads=1",
+    ]);
+    Ok(vec![
+        ("the programs".to_owned(), steps::programs()),
+        ("the firmware image".to_owned(), builder(FOLDER)?),
+        ("the same once more".to_owned(), builder(AGAIN)?),
+        ("the image as a box boots it".to_owned(), scenarios),
+    ])
+}
