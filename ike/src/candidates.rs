@@ -102,6 +102,7 @@ fn same_way(one: &Connection, other: &Connection) -> bool {
     let way = |settings: &Connection| {
         let Connection {
             version,
+            aggressive,
             force_encapsulation,
             fragment_size,
             childless,
@@ -109,7 +110,7 @@ fn same_way(one: &Connection, other: &Connection) -> bool {
             ..
         } = settings;
         let how = (*force_encapsulation, *fragment_size, *childless, ppk.is_some());
-        (*version, how)
+        (*version, *aggressive, how)
     };
     let roots = |settings: &Connection| match &settings.authentication.remote {
         RemoteProof::Certificate(expected) => Some(expected.trust.roots.clone()),
@@ -141,13 +142,19 @@ impl Engine {
     /// The connections of IKEv1 that may be on this path: the same address first, and of those from anywhere so many as may be
     /// tried.
     pub(crate) fn candidates_v1(&self, path: Path) -> Vec<(ConnectionName, Arc<Connection>)> {
+        let mut all = self.every_candidate_v1(path);
+        all.truncate(TRIED);
+        all
+    }
+
+    /// All connections of IKEv1 that may be on this path: the same address first.
+    pub(crate) fn every_candidate_v1(&self, path: Path) -> Vec<(ConnectionName, Arc<Connection>)> {
         let places = &self.connections.places;
         let anywhere = places.those_anywhere(path).into_iter();
         let anywhere = anywhere.flat_map(|anywhere| &anywhere.names);
         let names = places.at(path).chain(anywhere).filter(|_| !self.stopping);
         let all = names.filter_map(|name| Some((name.clone(), self.settings_of(name)?)));
         all.filter(|(_, settings)| settings.version == Version::V1)
-            .take(TRIED)
             .collect()
     }
 

@@ -81,6 +81,8 @@ pub enum Stage {
     IkeAuth,
     /// Main mode, phase 1 of IKEv1.
     MainMode,
+    /// Aggressive mode, phase 1 of IKEv1 where a connection allows it.
+    AggressiveMode,
     /// Quick mode, phase 2 of IKEv1.
     QuickMode,
     /// Programming the datapath.
@@ -273,6 +275,7 @@ impl Stage {
             Self::IkeIntermediate => "ike-intermediate",
             Self::IkeAuth => "ike-auth",
             Self::MainMode => "main-mode",
+            Self::AggressiveMode => "aggressive-mode",
             Self::QuickMode => "quick-mode",
             Self::Datapath => "datapath",
             Self::CreateChildSa => "create-child-sa",

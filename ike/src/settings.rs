@@ -30,6 +30,9 @@ pub struct Settings {
 pub struct Connection {
     /// The version of IKE that it speaks: for good, and no other.
     pub version: Version,
+    /// IKEv1: phase 1 begins by aggressive mode, and the peer may begin so too. It is weak: whoever asks gets a hash to try secrets on,
+    /// and who both sides are is said in clear text.
+    pub aggressive: bool,
     /// Our address and IKE port, normally 500; from there NAT traversal moves to 4500 of the same address.
     pub local: SocketAddr,
     /// Where the peer is.
@@ -108,6 +111,7 @@ impl Connection {
         let any = vec![TrafficSelector::any_ipv4()];
         Self {
             version: Version::V2,
+            aggressive: false,
             local,
             remote,
             mode: Mode::Default,
@@ -184,7 +188,7 @@ impl Connection {
 /// A version of IKE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// IKEv1 (RFC 2409): main mode, by a pre-shared key or signatures of RSA. What of a connection only IKEv2 has is left out.
+    /// IKEv1 (RFC 2409), by a pre-shared key or signatures of RSA. What of a connection only IKEv2 has is left out.
     V1,
     /// IKEv2 (RFC 7296).
     V2,

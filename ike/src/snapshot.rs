@@ -182,10 +182,10 @@ pub struct ChildSnapshot {
     pub since: Instant,
 }
 
-/// Why a message was dropped, or answered without changing any state.
+/// Why a message was dropped, or answered without changing any state, or what of it was not heeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DropCause {
-    /// The header or a payload is not what RFC 7296 §3 says.
+    /// The header or a payload is not what RFC 7296 §3, or RFC 2408 §3, says.
     Malformed,
     /// A major version other than 2 (§2.5).
     UnsupportedVersion,
@@ -205,6 +205,12 @@ pub enum DropCause {
     UnexpectedExchange,
     /// No connection is configured between these addresses.
     NoConnection,
+    /// Aggressive mode of IKEv1, which no connection between these addresses allows.
+    AggressiveMode,
+    /// IKEv1: somebody whom no connection expects, or whose identity is none; aggressive mode answers as it answers everybody.
+    UnknownIdentity,
+    /// The commit bit of IKEv1, which nothing protects: the message was taken as if it were not there.
+    CommitBit,
     /// Too many half-open IKE SAs (§2.6).
     HalfOpenLimit,
     /// The cookie is missing or wrong; a new one was sent (§2.6).
@@ -225,6 +231,9 @@ impl DropCause {
             Self::UnexpectedMessageId => "unexpected-message-id",
             Self::UnexpectedExchange => "unexpected-exchange",
             Self::NoConnection => "no-connection",
+            Self::AggressiveMode => "aggressive-mode",
+            Self::UnknownIdentity => "unknown-identity",
+            Self::CommitBit => "commit-bit",
             Self::HalfOpenLimit => "half-open-limit",
             Self::Cookie => "cookie",
         }

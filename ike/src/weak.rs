@@ -3,15 +3,22 @@
 use std::fmt::Display;
 
 use crate::proposal::{EspSuite, IkeSuite};
-use crate::{Connection, EspProposal, IkeProposal, WeakAlgorithm};
+use crate::{Connection, EspProposal, IkeProposal, Version, WeakAlgorithm};
+
+/// What aggressive mode is called among algorithms.
+const AGGRESSIVE: &str = "aggressive mode";
+const AGGRESSIVE_WHY: &str = "whoever asks gets a hash to try secrets on, and learns who both sides are";
 
 /// Every weak algorithm that an SA uses or that the settings allow: those in use first.
 pub(crate) fn of(
     settings: &Connection,
-    ike: Option<IkeSuite>,
+    (ike, aggressive): (Option<IkeSuite>, bool),
     children: impl Iterator<Item = EspSuite>,
 ) -> Vec<WeakAlgorithm> {
     let mut found = Found(Vec::new());
+    if settings.version == Version::V1 && settings.aggressive {
+        found.add(&AGGRESSIVE, Some(AGGRESSIVE_WHY), aggressive);
+    }
     if let Some(suite) = ike {
         found.ike((&suite.as_proposal(), true));
     }

@@ -1,5 +1,6 @@
 //! IKEv1 between two of ours, and with strongSwan.
 
+use serde_json::json;
 use system_tests::lab::pki::Key;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
@@ -8,6 +9,7 @@ use system_tests::peer::causeway::SOON;
 use system_tests::peer::credentials::Issuers;
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::{AZURE, CUSTOM, Suite, VERSION_1, WEAK};
+use system_tests::peer::tunnel::Tunnel;
 
 use crate::certificates::peers;
 use crate::pair::{First, Kind, Pair, tunnels};
@@ -56,6 +58,38 @@ fn ikev1_is_replaced_by_strongswan_without_loss() {
     }
 }
 
+/// A peer that knows aggressive mode alone, with a NAT before the initiator or none: whoever begins.
+#[test]
+fn ikev1_carries_by_aggressive_mode() {
+    for (kind, first, nat) in [
+        (Kind::Causeway, First::Near, false),
+        (Kind::StrongSwan, First::Near, false),
+        (Kind::StrongSwan, First::Far, false),
+        (Kind::StrongSwan, First::Near, true),
+    ] {
+        let run = Run::new().unwrap();
+        let sites = if nat { Sites::with_nat(&run) } else { Sites::new(&run) }.unwrap();
+        let (near, mut far) = tunnels(&sites);
+        if nat {
+            far.remote = "203.0.113.1".parse().unwrap();
+        }
+        let both = [near, far].map(|tunnel| Tunnel {
+            aggressive: true,
+            ..tunnel.version_1(VERSION_1)
+        });
+        let pair = Pair::start(run, sites, both.into(), (kind, first));
+        let status = pair.wait();
+        let weak = &status["weak"][0];
+        assert_eq!((&weak["algorithm"], &weak["in_use"]), (&json!("aggressive mode"), &json!(true)), "{status}");
+        pair.carries();
+        if kind == Kind::StrongSwan {
+            pair.through(StrongSwan::rekey_child, "/children/0/inbound_spi");
+            pair.through(StrongSwan::reauthenticate, "/ike");
+        }
+        pair.only_esp();
+    }
+}
+
 #[test]
 fn ikev1_crosses_a_nat() {
     for kind in [Kind::Causeway, Kind::StrongSwan] {
@@ -77,15 +111,18 @@ fn ikev1_crosses_a_nat() {
 /// hash that is signed.
 #[test]
 fn ikev1_signs_whoever_begins() {
-    for (suite, causeway_starts) in [
-        (VERSION_1, true),
-        (VERSION_1, false),
-        (AZURE, true),
-        (CUSTOM, false),
+    for (suite, causeway_starts, aggressive) in [
+        (VERSION_1, true, false),
+        (VERSION_1, false, false),
+        (VERSION_1, true, true),
+        (VERSION_1, false, true),
+        (AZURE, true, false),
+        (CUSTOM, false, false),
     ] {
         let credentials = Issuers::with(Key::Rsa2048).unwrap().credentials();
         let peers = peers(credentials, |a, b| {
             (*a, *b) = (a.clone().version_1(suite), b.clone().version_1(suite));
+            (a.aggressive, b.aggressive) = (aggressive, aggressive);
             a.mode = if causeway_starts {
                 "InitiatorOnly"
             } else {

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{
-    Addressing, Connection, Group, IkeProposal, InterfaceRole, OwnProof, PeerProof, Protocol, System,
+    Addressing, Connection, Group, IkeProposal, InterfaceRole, Name, OwnProof, PeerProof, Protocol, System,
 };
 use crate::routing_notices::routing_notices;
 use crate::{Reason, ValidConfig};
@@ -12,7 +12,8 @@ use crate::{Reason, ValidConfig};
 pub struct Notice {
     /// Where, as a JSON pointer (RFC 6901).
     pub path: String,
-    /// [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`].
+    /// [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`];
+    /// [`Reason::AggressiveModeWeak`].
     #[schemars(with = "String")]
     pub reason: Reason,
     /// What does not happen, or may, for a human.
@@ -48,6 +49,7 @@ pub fn notices(config: &ValidConfig) -> Vec<Notice> {
     let others = of_system(&config.system).chain(interfaces);
     let mut found: Vec<Notice> = connections.chain(others).collect();
     found.extend(routing_notices(config));
+    found.extend(config.connections.iter().filter_map(weak));
     found.sort_by(|one, other| one.path.cmp(&other.path));
     found
 }
@@ -55,6 +57,17 @@ pub fn notices(config: &ValidConfig) -> Vec<Notice> {
 /// Why this version holds the connection closed, if it does.
 pub fn held(connection: &Connection) -> Option<Hold> {
     HOLDS.iter().find_map(|hold| hold(connection))
+}
+
+/// Aggressive mode is done where it is written, and told.
+fn weak((name, connection): (&Name, &Connection)) -> Option<Notice> {
+    connection.aggressive_mode.then(|| Notice {
+        path: format!("/connections/{name}/aggressive_mode"),
+        reason: Reason::AggressiveModeWeak,
+        detail: "whoever asks gets a hash to try secrets on, and learns who both sides are: only for a peer that does not know \
+                 main mode, with a secret that nobody can guess"
+            .to_owned(),
+    })
 }
 
 fn notice(path: String, detail: String) -> Notice {

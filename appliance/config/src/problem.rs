@@ -191,8 +191,10 @@ reasons! {
     SelectorNotRouted = "selector-not-routed",
     /// The same selectors in two lines.
     DuplicateSelectors = "duplicate-selectors",
-    /// A mode that the endpoint does not allow.
+    /// A mode that the endpoint or the protocol does not allow.
     ModeImpossible = "mode-impossible",
+    /// Aggressive mode, which lets anybody try secrets.
+    AggressiveModeWeak = "aggressive-mode-weak",
     /// Two connections whose peers could not be told apart.
     ConnectionsIndistinguishable = "connections-indistinguishable",
     /// Another protocol for a connection that is there already.

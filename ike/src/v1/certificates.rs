@@ -22,11 +22,11 @@ const MOST: usize = 8;
 const MOST_ROOTS: usize = 8;
 
 /// This hash, as our key is to sign it.
-pub(super) fn unsigned(own: &OwnCertificate, hash: Vec<u8>) -> Result<ToBeSigned, Outage> {
+pub(super) fn unsigned(own: &OwnCertificate, hash: Vec<u8>, stage: Stage) -> Result<ToBeSigned, Outage> {
     let refused = |reason, offered: String| Outage {
         offered,
         expected: "a key of RSA, which is all that IKEv1 signs by here".to_owned(),
-        ..Outage::plain(reason, Side::We, Stage::MainMode)
+        ..Outage::plain(reason, Side::We, stage)
     };
     let certificate = own.chain.first().and_then(|der| Certificate::read(der));
     let certificate = certificate.ok_or_else(|| {
@@ -117,19 +117,19 @@ pub(super) fn signature(payloads: &[Payload]) -> Option<&Vec<u8>> {
 fn judge(
     (hash, payloads): (&[u8], &[Payload]),
     expected: &PeerCertificate,
-    (beliefs, now): (&Beliefs, Instant),
+    (beliefs, at): (&Beliefs, (Instant, Stage)),
 ) -> Result<(), Outage> {
     let failed = |offered: &str, expected: String| Outage {
         offered: offered.to_owned(),
         expected,
-        ..Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::MainMode)
+        ..Outage::plain(Reason::AuthenticationFailed, Side::We, at.1)
     };
     let said = super::main_mode::identification(payloads).and_then(identity::of_peer);
     let (Some(said), Some(signature)) = (said, signature(payloads)) else {
         return Err(failed("no signature", "one".to_owned()));
     };
     let (sent, trust) = (sent(payloads), &expected.trust);
-    let certificate = beliefs.believe((&sent, &said), trust, (now, Stage::MainMode))?;
+    let certificate = beliefs.believe((&sent, &said), trust, at)?;
     let key = (certificate.kind(), certificate.public_key());
     let good = SignatureScheme::RsaBare.verifies(key, hash, signature);
     good.then_some(()).ok_or_else(|| {
@@ -145,12 +145,12 @@ impl Engine {
         &mut self,
         signed: (&[u8], &[Payload]),
         settings: &Connection,
-        now: Instant,
+        (now, stage): (Instant, Stage),
     ) -> Option<Outage> {
         let RemoteProof::Certificate(expected) = &settings.authentication.remote else {
             return None;
         };
-        let judged = judge(signed, expected, (&self.beliefs, now));
+        let judged = judge(signed, expected, (&self.beliefs, (now, stage)));
         if beliefs::leads(&judged) {
             self.ask_for_lists(&sent(signed.1), settings, now);
         }

@@ -84,8 +84,10 @@ impl Engine {
             Some(tunnel) => tunnel.lines.snapshots(&tunnel.children, &standing.settings),
             None => standing.settings.lines.iter().map(absent).collect(),
         };
+        let aggressive = established.is_some_and(|state| state.aggressive);
+        let suite = (established.map(|state| state.suite), aggressive);
         ConnectionSnapshot {
-            weak: weak::of(&standing.settings, established.map(|state| state.suite), suites),
+            weak: weak::of(&standing.settings, suite, suites),
             state: standing.state,
             since: standing.since,
             outage: standing.outage.clone().or_else(|| amiss.cloned()),

@@ -4,6 +4,7 @@
 use super::channel::Opened;
 use super::main_mode::same;
 use super::proposal;
+use super::signing::Unsigned;
 use super::state::State;
 use crate::engine::Engine;
 use crate::v2::payloads::Datagram;
@@ -45,10 +46,12 @@ impl Engine {
             State::Established(_)
             | State::ProposalAnswered(_)
             | State::ExchangeAnswered(_)
-            | State::AnswerSigning(_) => None,
+            | State::AggressiveAnswered(_) => None,
+            State::Signing(_) if !common.initiator => None,
             State::ProposalSent(_)
             | State::ExchangeSent(_)
-            | State::ProofSigning(_)
+            | State::AggressiveSent(_)
+            | State::Signing(_)
             | State::ProofSent(_) => unprotected(datagram),
         };
         self.dropped(datagram.remote, Some(DropCause::Unprotected));
@@ -60,11 +63,16 @@ impl Engine {
             match &mut state {
                 State::ProposalSent(state) => state.refused = Some(outage),
                 State::ExchangeSent(state) => state.refused = Some(outage),
-                State::ProofSigning(state) => state.refused = Some(outage),
+                State::AggressiveSent(state) => state.refused = Some(outage),
+                State::Signing(state) => {
+                    if let Unsigned::Proof(unsent) = &mut state.of {
+                        unsent.refused = Some(outage);
+                    }
+                }
                 State::ProofSent(state) => state.refused = Some(outage),
                 State::ProposalAnswered(_)
                 | State::ExchangeAnswered(_)
-                | State::AnswerSigning(_)
+                | State::AggressiveAnswered(_)
                 | State::Established(_) => {}
             }
         }
@@ -90,9 +98,20 @@ impl Engine {
         } else {
             (Reason::ProtocolError, Some(format!("notify {kind}")))
         };
+        let stage = match state {
+            State::AggressiveSent(_) => Stage::AggressiveMode,
+            State::Signing(state) => state.agreement().stage(),
+            State::ProposalSent(_)
+            | State::ExchangeSent(_)
+            | State::ProofSent(_)
+            | State::ProposalAnswered(_)
+            | State::ExchangeAnswered(_)
+            | State::AggressiveAnswered(_)
+            | State::Established(_) => Stage::MainMode,
+        };
         Outage {
             offered: offered.unwrap_or_default(),
-            ..Outage::plain(reason, Side::Peer, Stage::MainMode)
+            ..Outage::plain(reason, Side::Peer, stage)
         }
     }
 }

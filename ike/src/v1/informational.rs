@@ -49,8 +49,12 @@ impl Engine {
             }
         }
         let name = session.name.clone();
-        if closed {
-            self.closed_by_peer(session, now);
+        if turned_away(&session, &opened.payloads) {
+            let outage = Outage::plain(Reason::AuthenticationFailed, Side::Peer, Stage::AggressiveMode);
+            self.closed_by_peer(session, outage, now);
+        } else if closed {
+            let outage = Outage::plain(Reason::DeletedByPeer, Side::Peer, Stage::Established);
+            self.closed_by_peer(session, outage, now);
         } else {
             self.keep_session(session);
         }
@@ -175,7 +179,7 @@ impl Engine {
     }
 
     /// The peer closed the SA; if others of its Child SAs live on, another SA is begun at once.
-    fn closed_by_peer(&mut self, session: Session, now: Instant) {
+    fn closed_by_peer(&mut self, session: Session, outage: Outage, now: Instant) {
         let Session {
             name,
             common,
@@ -184,7 +188,15 @@ impl Engine {
         } = session;
         self.forget_quick_modes(&mut state);
         self.keep_tunnel(&name, tunnel);
-        let outage = Outage::plain(Reason::DeletedByPeer, Side::Peer, Stage::Established);
         self.phase_gone(&common, outage, now);
     }
+}
+
+/// Whether the peer does not believe what we proved last in aggressive mode, which nothing answers where it is good.
+fn turned_away(session: &Session, payloads: &[Payload]) -> bool {
+    let mut all = payloads.iter();
+    let last = session.state.aggressive && session.common.initiator && !session.tunnel.children.carry();
+    last && all.any(
+        |payload| matches!(payload, Payload::Notify(found) if found.kind == notify::AUTHENTICATION_FAILED),
+    )
 }

@@ -10,7 +10,7 @@ use super::main_mode::{
     signed,
 };
 use super::method::Method;
-use super::signing::AnswerSigning;
+use super::signing::{Signing, Unsigned};
 use super::state::{Agreement, Done, State, digest};
 use super::vendor::{self, Announced};
 use super::{certificates, fragments, identity, nat, proposal};
@@ -76,6 +76,21 @@ pub(crate) struct Proved {
     pub(super) opened: Opened,
 }
 
+/// Message 6, as far as it is known before our proof.
+pub(crate) struct AnswerUnsent {
+    pub(crate) agreement: Agreement,
+    pub(super) proved: Proved,
+    /// Message 5.
+    pub(super) datagram: Datagram,
+}
+
+impl AnswerUnsent {
+    /// What its connection was when the peer was authenticated.
+    pub(super) fn settings(&self) -> &Arc<Connection> {
+        &self.proved.settings
+    }
+}
+
 /// Why no proof is good.
 enum Unproved {
     /// No secret of ours opens it.
@@ -91,19 +106,13 @@ impl Engine {
     pub(super) fn newcomer_v1(&mut self, datagram: &Datagram, now: Instant) {
         let welcomes = self.welcomes_v1(datagram.path());
         if welcomes.is_empty() {
-            let foreign = self.expects(datagram.path());
-            let cause = if foreign {
-                DropCause::UnsupportedVersion
-            } else {
-                DropCause::NoConnection
-            };
-            return self.dropped(datagram.remote, Some(cause));
+            return self.nobody_answers(datagram);
         }
         if let Some(spi) = self.half_open.started(datagram.remote, &datagram.bytes) {
-            return self.repeat_proposal(spi, datagram);
+            return self.repeat_first(spi, datagram);
         }
         let room = self.half_open.has_room(datagram.remote, self.limits);
-        let answered = room.map_err(crowded).and_then(|()| {
+        let answered = room.map_err(|crowd| crowded(crowd, Stage::MainMode)).and_then(|()| {
             let message = Message::decode(&datagram.bytes).map_err(|_| malformed())?;
             self.answer_proposal(&message, (datagram, &welcomes), now)
         });
@@ -112,11 +121,23 @@ impl Engine {
         }
     }
 
+    /// No connection may answer a message 1 on this path.
+    pub(super) fn nobody_answers(&mut self, datagram: &Datagram) {
+        let cause = if self.expects(datagram.path()) {
+            DropCause::UnsupportedVersion
+        } else {
+            DropCause::NoConnection
+        };
+        self.dropped(datagram.remote, Some(cause));
+    }
+
     /// The same message again gets the same answer, unless its sender has gone further.
-    fn repeat_proposal(&mut self, spi: u64, datagram: &Datagram) {
+    pub(super) fn repeat_first(&mut self, spi: u64, datagram: &Datagram) {
         let known = self.v1.sas.get(&spi).and_then(|phase| {
             if let State::ProposalAnswered(state) = &phase.state {
                 Some(state.answer.clone())
+            } else if let State::AggressiveAnswered(state) = &phase.state {
+                Some(state.answer.bytes.clone())
             } else {
                 None
             }
@@ -128,7 +149,7 @@ impl Engine {
     }
 
     /// Refuses message 1: the outage is told of who may have been meant, and the peer hears why, now and then.
-    fn reject_v1(&mut self, datagram: &Datagram, rejection: &Rejection, now: Instant) {
+    pub(super) fn reject_v1(&mut self, datagram: &Datagram, rejection: &Rejection, now: Instant) {
         self.dropped(datagram.remote, rejection.cause);
         let Some(outage) = &rejection.outage else { return };
         for name in self.suspects(datagram.path()) {
@@ -140,7 +161,7 @@ impl Engine {
     }
 
     /// Says without protection what is wrong.
-    fn complain(&mut self, datagram: &Datagram, kind: u16) {
+    pub(super) fn complain(&mut self, datagram: &Datagram, kind: u16) {
         let cookies = (datagram.header.initiator_spi, datagram.header.responder_spi);
         let id = self.drawn_id();
         let header = Message::header(cookies, exchange::INFORMATIONAL, id);
@@ -239,6 +260,7 @@ impl Engine {
         let answer = Message { header, payloads }.encode();
         self.send(datagram.path(), answer.clone());
         let agreement = Agreement {
+            aggressive: false,
             suite,
             method: state.agreed.method,
             seconds: state.agreed.seconds,
@@ -286,7 +308,8 @@ impl Engine {
             }
             Err(Unproved::Unreadable) => {
                 self.dropped(datagram.remote, Some(DropCause::IntegrityFailed));
-                self.blame(Reason::AuthenticationFailed, String::new(), datagram.path(), now);
+                let failed = (Reason::AuthenticationFailed, Stage::MainMode);
+                self.blame(failed, String::new(), datagram.path(), now);
                 if !state.complained && self.may_answer_stranger(now) {
                     state.complained = true;
                     self.complain(datagram, notify::PAYLOAD_MALFORMED);
@@ -295,9 +318,11 @@ impl Engine {
             }
             Err(Unproved::Unexpected(found)) => {
                 let (keys, opened) = *found;
+                self.dropped(datagram.remote, Some(DropCause::UnknownIdentity));
                 let said = identification(&opened.payloads).and_then(identity::of_peer);
                 let words = said.as_ref().map(crate::identity::words).unwrap_or_default();
-                self.blame(Reason::PeerIdentityUnexpected, words, datagram.path(), now);
+                let unexpected = (Reason::PeerIdentityUnexpected, Stage::MainMode);
+                self.blame(unexpected, words, datagram.path(), now);
                 self.turn_away(common, (&keys, &opened.next_iv), datagram.path());
             }
             Err(Unproved::Disbelieved(found, name, outage)) => {
@@ -316,7 +341,7 @@ impl Engine {
     }
 
     /// Tells of those who may have been meant why somebody was refused.
-    fn blame(&mut self, reason: Reason, offered: String, path: Path, now: Instant) {
+    pub(super) fn blame(&mut self, (reason, stage): (Reason, Stage), offered: String, path: Path, now: Instant) {
         for name in self.suspects(path) {
             let expected = self
                 .settings_of(&name)
@@ -324,7 +349,7 @@ impl Engine {
             let outage = Outage {
                 offered: offered.clone(),
                 expected: expected.unwrap_or_default(),
-                ..Outage::plain(reason, Side::We, Stage::MainMode)
+                ..Outage::plain(reason, Side::We, stage)
             };
             self.noted(&name, &outage, now);
         }
@@ -392,7 +417,7 @@ impl Engine {
             return Err(Unproved::Unexpected(Box::new((keys, opened))));
         };
         let hash = signed(&keys, said, true, &opened);
-        match self.disbelief((&hash, &opened.payloads), &settings, now) {
+        match self.disbelief((&hash, &opened.payloads), &settings, (now, Stage::MainMode)) {
             Some(outage) => Err(Unproved::Disbelieved(Box::new((keys, opened)), name, outage)),
             None => Ok(Proved {
                 name,
@@ -421,20 +446,23 @@ impl Engine {
         ours.encode(&mut body);
         let hash = proved.keys.proof(&agreement.said, false, &body);
         let ours = Payload::Identification(ours);
+        let unsent = AnswerUnsent {
+            agreement,
+            proved,
+            datagram: datagram.clone(),
+        };
         match &settings.authentication.local {
             LocalProof::PreSharedKey(_) => {
                 let proof = vec![ours, Payload::Hash(hash)];
-                self.send_answer(common, (agreement, proved), proof, (datagram, now));
+                self.send_answer(common, unsent, proof, now);
             }
             LocalProof::Certificate(own) => {
                 let said = [ours].into_iter().chain(certificates::ours(&settings));
-                let signing = AnswerSigning {
-                    agreement,
-                    proved,
+                let signing = Signing {
                     said: said.collect(),
-                    datagram: datagram.clone(),
+                    of: Unsigned::Answer(unsent),
                 };
-                self.sign_answer(common, signing, (own, hash), now);
+                self.have_signed(common, signing, (own, hash), now);
             }
         }
     }
@@ -443,10 +471,15 @@ impl Engine {
     pub(super) fn send_answer(
         &mut self,
         common: Common,
-        (agreement, proved): (Agreement, Proved),
+        unsent: AnswerUnsent,
         payloads: Vec<Payload>,
-        (datagram, now): (&Datagram, Instant),
+        now: Instant,
     ) {
+        let AnswerUnsent {
+            agreement,
+            proved,
+            datagram,
+        } = unsent;
         let Proved {
             settings,
             keys,
@@ -470,12 +503,12 @@ fn serves(settings: &Connection, agreement: &Agreement) -> bool {
     settings.mode != Mode::InitiatorOnly && proposal::is_among(settings, agreed)
 }
 
-fn crowded(crowd: crate::half_open::Crowd) -> Rejection {
+pub(super) fn crowded(crowd: crate::half_open::Crowd, stage: Stage) -> Rejection {
     let whose = if crowd.of_one { " of one address" } else { "" };
     let outage = Outage {
         offered: format!("{} half-open IKE SAs{whose}", crowd.found),
         expected: format!("at most {}", crowd.most),
-        ..Outage::plain(Reason::HalfOpenLimit, Side::We, Stage::MainMode)
+        ..Outage::plain(Reason::HalfOpenLimit, Side::We, stage)
     };
     Rejection {
         outage: Some(outage),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::channel::{self, Opened};
 use super::keys::{Keys, Said};
 use super::method::Method;
-use super::signing::ProofSigning;
+use super::signing::{Signing, Unsigned};
 use super::state::{Agreement, State};
 use super::vendor::{self, Announced};
 use super::{certificates, fragments, identity, nat, proposal};
@@ -41,6 +41,13 @@ pub(crate) struct ExchangeSent {
     offer: Vec<u8>,
     nonce: Vec<u8>,
     pub(crate) request: Retransmission,
+    pub(crate) refused: Option<Outage>,
+}
+
+/// Initiator: message 5, as far as it is known before our proof.
+pub(crate) struct ProofUnsent {
+    pub(super) keys: Keys,
+    pub(crate) agreement: Agreement,
     pub(crate) refused: Option<Outage>,
 }
 
@@ -116,7 +123,7 @@ pub(super) fn secret(settings: &Connection) -> Option<&crate::SharedSecret> {
 }
 
 /// INITIAL-CONTACT for the SA with these cookies (RFC 2407 §4.6.3.3).
-fn initial_contact((initiator, responder): (u64, u64)) -> Payload {
+pub(super) fn initial_contact((initiator, responder): (u64, u64)) -> Payload {
     Payload::Notify(NotifyPayload {
         protocol: protocol::ISAKMP,
         spi: [initiator.to_be_bytes(), responder.to_be_bytes()].concat(),
@@ -135,6 +142,9 @@ impl Engine {
         let mut common = Common::new((spi, 0), Path { local, remote }, now);
         (common.initiator, common.connection) = (true, Some(name.clone()));
         self.attempting(name, spi, now);
+        if settings.aggressive {
+            return self.begin_aggressive(common, &settings, now);
+        }
         let offer = proposal::offer_phase1(&settings);
         let empty = offer.proposals.iter().all(|one| one.transforms.is_empty());
         if empty {
@@ -257,6 +267,7 @@ impl Engine {
         let nat = nat.unwrap_or_default();
         common.path = nat.path(common.path);
         let agreement = Agreement {
+            aggressive: false,
             suite,
             method: agreed.method,
             seconds: agreed.seconds,
@@ -264,36 +275,39 @@ impl Engine {
             nat,
             said,
         };
-        self.prove_first(common, (keys, agreement, refused), &settings, now);
+        let unsent = ProofUnsent {
+            keys,
+            agreement,
+            refused,
+        };
+        self.prove_first(common, unsent, &settings, now);
     }
 
     /// Sends message 5, or has it signed before.
     fn prove_first(
         &mut self,
         common: Common,
-        (keys, agreement, refused): (Keys, Agreement, Option<Outage>),
+        unsent: ProofUnsent,
         settings: &Connection,
         now: Instant,
     ) {
         let identity = identity::ours(settings);
         let mut body = Vec::new();
         identity.encode(&mut body);
-        let hash = keys.proof(&agreement.said, true, &body);
+        let hash = unsent.keys.proof(&unsent.agreement.said, true, &body);
         let identity = Payload::Identification(identity);
         match &settings.authentication.local {
             LocalProof::PreSharedKey(_) => {
                 let proof = vec![identity, Payload::Hash(hash)];
-                self.send_proof(common, (keys, agreement, refused), proof, (settings, now));
+                self.send_proof(common, unsent, proof, (settings, now));
             }
             LocalProof::Certificate(own) => {
                 let said = [identity].into_iter().chain(certificates::ours(settings));
-                let signing = ProofSigning {
-                    keys,
-                    agreement,
-                    refused,
+                let signing = Signing {
                     said: said.collect(),
+                    of: Unsigned::Proof(unsent),
                 };
-                self.sign_first(common, signing, (own, hash), now);
+                self.have_signed(common, signing, (own, hash), now);
             }
         }
     }
@@ -302,7 +316,11 @@ impl Engine {
     pub(super) fn send_proof(
         &mut self,
         common: Common,
-        (keys, agreement, refused): (Keys, Agreement, Option<Outage>),
+        ProofUnsent {
+            keys,
+            agreement,
+            refused,
+        }: ProofUnsent,
         mut payloads: Vec<Payload>,
         (settings, now): (&Connection, Instant),
     ) {
@@ -347,7 +365,7 @@ impl Engine {
         let peer = identity::of_peer(said);
         let outage = if identity::is_expected(said, &settings.remote_identity) {
             let hash = signed(&state.keys, &state.agreement.said, false, &opened);
-            self.disbelief((&hash, &opened.payloads), &settings, now)
+            self.disbelief((&hash, &opened.payloads), &settings, (now, Stage::MainMode))
         } else {
             Some(Outage {
                 offered: peer.as_ref().map(crate::identity::words).unwrap_or_default(),

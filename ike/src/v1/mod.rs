@@ -1,5 +1,7 @@
 //! IKEv1 (RFC 2407 to 2409, RFC 3706, RFC 3947): phase 1 SAs, and the Child SAs that quick modes make.
 
+mod aggressive;
+mod aggressive_answer;
 mod certificates;
 mod channel;
 mod connection;

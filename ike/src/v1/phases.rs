@@ -40,6 +40,9 @@ impl Engine {
     pub(crate) fn received_v1(&mut self, datagram: &Datagram, now: Instant) {
         let header = &datagram.header;
         let (initiator, responder) = (header.initiator_spi, header.responder_spi);
+        if header.flags & Message::COMMIT != 0 {
+            self.dropped(datagram.remote, Some(DropCause::CommitBit));
+        }
         let ours = |phase: &Phase| {
             let Common {
                 initiator: first,
@@ -60,10 +63,14 @@ impl Engine {
             }
             return;
         }
-        let first = responder == 0 && header.exchange_type == exchange::MAIN_MODE;
         match known.and_then(|spi| self.take_phase(spi)) {
             Some(phase) => self.arrived_v1(phase, datagram, now),
-            None if first => self.newcomer_v1(datagram, now),
+            None if responder == 0 && header.exchange_type == exchange::MAIN_MODE => {
+                self.newcomer_v1(datagram, now);
+            }
+            None if responder == 0 && header.exchange_type == exchange::AGGRESSIVE => {
+                self.newcomer_aggressive(datagram, now);
+            }
             None => {
                 let cause = if !self.is_version_1(datagram.path()) {
                     DropCause::UnsupportedVersion
@@ -84,7 +91,7 @@ impl Engine {
             datagram.header.exchange_type,
             Message::is_encrypted(&datagram.header),
         );
-        let main = kind == exchange::MAIN_MODE;
+        let (main, aggressive) = (kind == exchange::MAIN_MODE, kind == exchange::AGGRESSIVE);
         let state = match state {
             State::ProposalSent(state) if main && !encrypted => {
                 return self.proposal_answered(common, state, datagram, now);
@@ -99,11 +106,17 @@ impl Engine {
                 return self.answer_exchange(common, state, datagram);
             }
             State::ExchangeAnswered(state) if main => return self.answer_proof(common, state, datagram, now),
-            // It comes again while the answer is owed.
-            State::AnswerSigning(state) if main => {
-                return self.keep_phase(common, State::AnswerSigning(state));
+            State::AggressiveSent(state) if aggressive && !encrypted => {
+                return self.aggressive_answered(common, state, datagram, now);
             }
-            State::Established(state) if encrypted || main => {
+            State::AggressiveAnswered(state) if aggressive => {
+                return self.answered_last(common, state, datagram, now);
+            }
+            // It comes again while the answer is owed.
+            State::Signing(state) if main || aggressive => {
+                return self.keep_phase(common, State::Signing(state));
+            }
+            State::Established(state) if encrypted || main || aggressive => {
                 return self.genuine_or_not(common, state, datagram, now);
             }
             other => other,
@@ -165,11 +178,12 @@ impl Engine {
             State::Established(state) => Some(self.session(name, common, state)),
             other @ (State::ProposalSent(_)
             | State::ExchangeSent(_)
-            | State::ProofSigning(_)
             | State::ProofSent(_)
             | State::ProposalAnswered(_)
             | State::ExchangeAnswered(_)
-            | State::AnswerSigning(_)) => {
+            | State::AggressiveSent(_)
+            | State::AggressiveAnswered(_)
+            | State::Signing(_)) => {
                 self.keep_phase(common, other);
                 None
             }

@@ -54,9 +54,27 @@ impl Transport {
 
 /// Our proposals for phase 1; those that IKEv1 has no numbers for are left out.
 pub(crate) fn offer_phase1(settings: &Connection) -> SecurityAssociationPayload {
+    offer(settings, |_| true)
+}
+
+/// The same for aggressive mode, whose first message holds a public value: with the group that we want most alone (RFC 2409
+/// §5). `None` if IKEv1 has numbers for nothing of it.
+pub(crate) fn offer_aggressive(settings: &Connection) -> Option<(Group, SecurityAssociationPayload)> {
+    let sayable = |one: &&IkeProposal| cipher_number(one.encryption).is_some();
+    let mut groups = settings
+        .ike_proposals
+        .iter()
+        .filter(sayable)
+        .flat_map(|one| one.groups.iter().copied());
+    let group = groups.find(|group| group_number(*group).is_some())?;
+    Some((group, offer(settings, |other| other == group)))
+}
+
+fn offer(settings: &Connection, wanted: impl Fn(Group) -> bool) -> SecurityAssociationPayload {
     let method = Method::of(settings);
     let all = settings.ike_proposals.iter();
     let pairs = all.flat_map(|one| one.groups.iter().map(move |group| (one, *group)));
+    let pairs = pairs.filter(|(_, group)| wanted(*group));
     let lifetime = u32::try_from(settings.ike_lifetime.as_secs()).unwrap_or(u32::MAX);
     let transforms = pairs.filter_map(|(one, group)| {
         let (cipher, hash) = (cipher_number(one.encryption)?, hash_number(one.prf));

@@ -130,6 +130,9 @@ impl Engine {
         };
         let path = session.common.path;
         let both = selectors(payloads, (path.remote.ip(), path.local.ip()));
+        if both.is_none() {
+            self.dropped(path.remote, Some(DropCause::Malformed));
+        }
         let wanted = both.map(|(theirs, ours)| Selectors {
             local: vec![ours],
             remote: vec![theirs],

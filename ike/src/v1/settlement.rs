@@ -33,6 +33,7 @@ impl Engine {
     ) -> Established {
         let length = shorter(settings.ike_lifetime, agreement.seconds);
         Established {
+            aggressive: agreement.aggressive,
             keys,
             suite: agreement.suite,
             last_block,

@@ -3,80 +3,75 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::aggressive::LastUnsent;
+use super::aggressive_answer::SecondUnsent;
 use super::certificates;
-use super::keys::Keys;
-use super::main_answer::Proved;
+use super::main_answer::AnswerUnsent;
+use super::main_mode::ProofUnsent;
 use super::state::{Agreement, Phase, State};
 use crate::engine::Engine;
-use crate::v2::payloads::Datagram;
 use crate::v2::signing::{SIGNING, nonsense, outage, too_slow};
 use crate::v2::state::Common;
 use crate::v2::timers::Timer;
 use crate::wire::v1::Payload;
 use crate::{Action, Outage, OwnCertificate, SaId, SignerFault, Stage};
 
-/// Initiator: message 5 is sent as soon as our proof is signed.
-pub(crate) struct ProofSigning {
-    pub(super) keys: Keys,
-    pub(crate) agreement: Agreement,
-    pub(crate) refused: Option<Outage>,
-    /// Who we say we are, and our certificates.
+/// A message that is sent as soon as our proof in it is signed.
+pub(crate) struct Signing {
+    /// What stands before the signature: our certificates, and who we say we are where that was not said before.
     pub(super) said: Vec<Payload>,
+    pub(super) of: Unsigned,
 }
 
-/// Responder: the peer is authenticated, and message 6 is sent as soon as our proof is signed.
-pub(crate) struct AnswerSigning {
-    pub(crate) agreement: Agreement,
-    pub(super) proved: Proved,
-    /// Who we say we are, and our certificates.
-    pub(super) said: Vec<Payload>,
-    /// Message 5.
-    pub(super) datagram: Datagram,
+/// Which message lacks our signature.
+pub(crate) enum Unsigned {
+    /// Message 5 of main mode.
+    Proof(ProofUnsent),
+    /// Message 6; the peer is authenticated.
+    Answer(AnswerUnsent),
+    /// Message 2 of aggressive mode; the peer has proved nothing.
+    Second(SecondUnsent),
+    /// Message 3; the peer is authenticated.
+    Last(LastUnsent),
+}
+
+impl Signing {
+    /// What both sides agreed on.
+    pub(crate) fn agreement(&self) -> &Agreement {
+        match &self.of {
+            Unsigned::Proof(unsent) => &unsent.agreement,
+            Unsigned::Answer(unsent) => &unsent.agreement,
+            Unsigned::Second(unsent) => &unsent.agreement,
+            Unsigned::Last(unsent) => &unsent.agreement,
+        }
+    }
 }
 
 /// The one signature that was asked for.
-fn only(signed: Result<Vec<Vec<u8>>, SignerFault>) -> Result<Payload, Outage> {
+fn only(signed: Result<Vec<Vec<u8>>, SignerFault>, stage: Stage) -> Result<Payload, Outage> {
     let signed = signed.and_then(|signed| {
         let [signature] = <[Vec<u8>; 1]>::try_from(signed).map_err(|_| nonsense())?;
         Ok(Payload::Signature(signature))
     });
-    signed.map_err(|fault| outage(fault, Stage::MainMode))
+    signed.map_err(|fault| outage(fault, stage))
 }
 
 impl Engine {
-    /// Has the proof of an initiator signed: this hash.
-    pub(super) fn sign_first(
+    /// Has our proof signed: this hash.
+    pub(super) fn have_signed(
         &mut self,
         mut common: Common,
-        signing: ProofSigning,
+        signing: Signing,
         (own, hash): (&OwnCertificate, Vec<u8>),
         now: Instant,
     ) {
-        match certificates::unsigned(own, hash) {
+        match certificates::unsigned(own, hash, signing.agreement().stage()) {
             Ok(asked) => {
                 self.out.push(Action::Sign(SaId(common.spi), asked));
                 common.timers.set(Timer::Expiry, Some(now + SIGNING));
-                self.keep_phase(common, State::ProofSigning(Box::new(signing)));
+                self.keep_phase(common, State::Signing(Box::new(signing)));
             }
-            Err(outage) => self.attempt_ended(&common, Some(outage), now),
-        }
-    }
-
-    /// Has the proof of a responder signed: this hash.
-    pub(super) fn sign_answer(
-        &mut self,
-        mut common: Common,
-        signing: AnswerSigning,
-        (own, hash): (&OwnCertificate, Vec<u8>),
-        now: Instant,
-    ) {
-        match certificates::unsigned(own, hash) {
-            Ok(asked) => {
-                self.out.push(Action::Sign(SaId(common.spi), asked));
-                common.timers.set(Timer::Expiry, Some(now + SIGNING));
-                self.keep_phase(common, State::AnswerSigning(Box::new(signing)));
-            }
-            Err(outage) => self.answer_unsigned_v1(common, &signing, &outage, now),
+            Err(outage) => self.unsigned_v1(common, signing.of, &outage, now),
         }
     }
 
@@ -88,70 +83,67 @@ impl Engine {
         else {
             return;
         };
-        let settings = self.settings_of_phase(&common);
-        match (state, settings) {
-            (State::ProofSigning(state), Some(settings)) => {
-                common.timers.set(Timer::Expiry, None);
-                match only(signed) {
-                    Ok(signature) => {
-                        let ProofSigning {
-                            keys,
-                            agreement,
-                            refused,
-                            mut said,
-                        } = *state;
-                        said.push(signature);
-                        self.send_proof(common, (keys, agreement, refused), said, (&settings, now));
-                    }
-                    Err(outage) => self.attempt_ended(&common, Some(outage), now),
-                }
+        let State::Signing(signing) = state else {
+            return self.keep_phase(common, state);
+        };
+        common.timers.set(Timer::Expiry, None);
+        let stage = signing.agreement().stage();
+        let Signing { mut said, of } = *signing;
+        match only(signed, stage) {
+            Ok(signature) => {
+                said.push(signature);
+                self.send_signed(common, (of, said), now);
             }
-            (State::AnswerSigning(state), Some(settings)) => {
-                common.timers.set(Timer::Expiry, None);
-                match only(signed) {
-                    // Meanwhile the connection may have been changed; the peer asks again.
-                    Ok(_) if !Arc::ptr_eq(&settings, &state.proved.settings) => {}
-                    Ok(signature) => {
-                        let AnswerSigning {
-                            agreement,
-                            proved,
-                            mut said,
-                            datagram,
-                        } = *state;
-                        said.push(signature);
-                        self.send_answer(common, (agreement, proved), said, (&datagram, now));
-                    }
-                    Err(outage) => self.answer_unsigned_v1(common, &state, &outage, now),
-                }
-            }
-            (
-                other @ (State::ProposalSent(_)
-                | State::ExchangeSent(_)
-                | State::ProofSigning(_)
-                | State::ProofSent(_)
-                | State::ProposalAnswered(_)
-                | State::ExchangeAnswered(_)
-                | State::AnswerSigning(_)
-                | State::Established(_)),
-                _,
-            ) => self.keep_phase(common, other),
+            Err(outage) => self.unsigned_v1(common, of, &outage, now),
         }
     }
 
-    /// The peer is told that there will be nothing.
-    fn answer_unsigned_v1(&mut self, common: Common, signing: &AnswerSigning, outage: &Outage, now: Instant) {
-        let proved = &signing.proved;
-        self.noted(&proved.name, outage, now);
-        let keys = (&proved.keys, proved.opened.next_iv.as_slice());
-        self.turn_away(common, keys, signing.datagram.path());
+    fn send_signed(&mut self, common: Common, (unsigned, said): (Unsigned, Vec<Payload>), now: Instant) {
+        let settings = self.settings_of_phase(&common);
+        match (unsigned, settings) {
+            (Unsigned::Proof(unsent), Some(settings)) => {
+                self.send_proof(common, unsent, said, (&settings, now));
+            }
+            // Meanwhile the connection may have been changed; the peer asks again.
+            (Unsigned::Answer(unsent), Some(settings)) if Arc::ptr_eq(&settings, unsent.settings()) => {
+                self.send_answer(common, unsent, said, now);
+            }
+            (Unsigned::Last(unsent), Some(settings)) => {
+                self.send_last(common, unsent, said, (&settings, now));
+            }
+            (Unsigned::Second(unsent), _) => self.send_second(common, unsent, said, now),
+            (Unsigned::Proof(_) | Unsigned::Answer(_) | Unsigned::Last(_), _) => {}
+        }
+    }
+
+    /// There will be no signature: a peer that is authenticated is told so.
+    fn unsigned_v1(&mut self, common: Common, unsigned: Unsigned, outage: &Outage, now: Instant) {
+        match unsigned {
+            Unsigned::Proof(_) | Unsigned::Last(_) => {
+                self.attempt_ended(&common, Some(outage.clone()), now);
+            }
+            Unsigned::Answer(unsent) => {
+                self.noted(&unsent.proved.name, outage, now);
+                let keys = (&unsent.proved.keys, unsent.proved.opened.next_iv.as_slice());
+                self.turn_away(common, keys, unsent.datagram.path());
+            }
+            Unsigned::Second(unsent) => {
+                self.half_open.remove(common.spi);
+                self.noted(unsent.name(), outage, now);
+            }
+        }
     }
 
     /// Whoever has the key does not answer.
-    pub(super) fn never_signed_v1(&mut self, common: &Common, now: Instant) {
-        let outage = too_slow(Stage::MainMode);
-        match &common.connection {
-            Some(name) if !common.initiator => self.noted(name, &outage, now),
-            Some(_) | None => self.attempt_ended(common, Some(outage), now),
+    pub(super) fn never_signed_v1(&mut self, common: &Common, signing: &Signing, now: Instant) {
+        let outage = too_slow(signing.agreement().stage());
+        match &signing.of {
+            Unsigned::Proof(_) | Unsigned::Last(_) => self.attempt_ended(common, Some(outage), now),
+            Unsigned::Answer(unsent) => self.noted(&unsent.proved.name, &outage, now),
+            Unsigned::Second(unsent) => {
+                self.half_open.remove(common.spi);
+                self.noted(unsent.name(), &outage, now);
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::aggressive::AggressiveSent;
+use super::aggressive_answer::AggressiveAnswered;
 use super::dpd::Probe;
 use super::keys::{Keys, Said};
 use super::main_answer::{ExchangeAnswered, ProposalAnswered};
@@ -11,15 +13,15 @@ use super::method::Method;
 use super::proposal::Transport;
 use super::quick_answer::QuickAnswer;
 use super::quick_mode::QuickMode;
-use super::signing::{AnswerSigning, ProofSigning};
+use super::signing::Signing;
 use super::vendor::{Announced, Traversal};
-use crate::IkeSnapshot;
 use crate::crypto::Prf;
 use crate::proposal::IkeSuite;
 use crate::v2::nat::Nat;
 use crate::v2::state::Common;
 use crate::v2::timers::Lifetime;
 use crate::wire::Header;
+use crate::{IkeSnapshot, Stage};
 
 /// One phase 1 SA, found by our cookie.
 pub(crate) struct Phase {
@@ -35,22 +37,26 @@ pub(crate) enum State {
     ProposalSent(Box<ProposalSent>),
     /// Initiator: our public value was sent (message 3).
     ExchangeSent(Box<ExchangeSent>),
-    /// Initiator: keys are agreed, and our proof is being signed.
-    ProofSigning(Box<ProofSigning>),
     /// Initiator: keys are agreed and our proof was sent (message 5).
     ProofSent(Box<ProofSent>),
     /// Responder: the proposals were answered (message 2); half-open.
     ProposalAnswered(Box<ProposalAnswered>),
     /// Responder: the public value was answered (message 4); half-open.
     ExchangeAnswered(Box<ExchangeAnswered>),
-    /// Responder: the peer is authenticated, and our proof is being signed.
-    AnswerSigning(Box<AnswerSigning>),
+    /// Initiator: our proposals, public value and identity were sent (message 1 of aggressive mode).
+    AggressiveSent(Box<AggressiveSent>),
+    /// Responder: they were answered with our proof (message 2); half-open.
+    AggressiveAnswered(Box<AggressiveAnswered>),
+    /// Either side: keys are agreed, and our proof is being signed.
+    Signing(Box<Signing>),
     /// Both sides are authenticated.
     Established(Box<Established>),
 }
 
 /// What both sides agreed on before they prove who they are.
 pub(crate) struct Agreement {
+    /// By aggressive mode.
+    pub(crate) aggressive: bool,
     pub(crate) suite: IkeSuite,
     pub(crate) method: Method,
     /// How long the other side lets the SA live, in seconds.
@@ -58,6 +64,17 @@ pub(crate) struct Agreement {
     pub(crate) announced: Announced,
     pub(crate) nat: Nat,
     pub(crate) said: Said,
+}
+
+impl Agreement {
+    /// Where the negotiation stands.
+    pub(crate) fn stage(&self) -> Stage {
+        if self.aggressive {
+            Stage::AggressiveMode
+        } else {
+            Stage::MainMode
+        }
+    }
 }
 
 /// A message that was answered, which may come again.
@@ -95,6 +112,8 @@ pub(crate) fn digest(message: &[u8]) -> Vec<u8> {
 
 /// Both sides are authenticated.
 pub(crate) struct Established {
+    /// It was made by aggressive mode.
+    pub(crate) aggressive: bool,
     pub(crate) keys: Keys,
     pub(crate) suite: IkeSuite,
     /// The last block of phase 1, from which each exchange has its IV.
@@ -164,10 +183,11 @@ impl Phase {
         let (suite, nat) = match &self.state {
             State::Established(state) => (Some(state.suite), state.nat),
             State::ProofSent(state) => (Some(state.agreement.suite), state.agreement.nat),
-            State::ProofSigning(state) => (Some(state.agreement.suite), state.agreement.nat),
-            State::AnswerSigning(state) => (Some(state.agreement.suite), state.agreement.nat),
+            State::Signing(state) => (Some(state.agreement().suite), state.agreement().nat),
+            State::AggressiveAnswered(state) => (Some(state.agreement.suite), state.agreement.nat),
             State::ProposalSent(_)
             | State::ExchangeSent(_)
+            | State::AggressiveSent(_)
             | State::ProposalAnswered(_)
             | State::ExchangeAnswered(_) => (None, Nat::default()),
         };

@@ -46,10 +46,14 @@ impl Engine {
             State::ProposalSent(state) => Some(state.request.due()),
             State::ExchangeSent(state) => Some(state.request.due()),
             State::ProofSent(state) => Some(state.request.due()),
-            State::ProofSigning(_)
-            | State::ProposalAnswered(_)
-            | State::ExchangeAnswered(_)
-            | State::AnswerSigning(_) => phase.common.timers.due(Timer::Expiry),
+            State::AggressiveSent(state) => Some(state.request.due()),
+            State::AggressiveAnswered(state) => {
+                let expiry = phase.common.timers.due(Timer::Expiry);
+                expiry.into_iter().chain([state.answer.due()]).min()
+            }
+            State::Signing(_) | State::ProposalAnswered(_) | State::ExchangeAnswered(_) => {
+                phase.common.timers.due(Timer::Expiry)
+            }
             State::Established(state) => {
                 let soft = (current && state.leaving.is_none()).then_some(state.lifetime.soft);
                 let look = state.next_look().filter(|_| current);
@@ -79,9 +83,16 @@ impl Engine {
             State::ProposalSent(state) => state.request.tick(now),
             State::ExchangeSent(state) => state.request.tick(now),
             State::ProofSent(state) => state.request.tick(now),
-            State::ProofSigning(_) | State::AnswerSigning(_) => {
-                return self.never_signed_v1(&common, now);
+            State::AggressiveSent(state) => state.request.tick(now),
+            State::AggressiveAnswered(state) => {
+                let expired = common.timers.due(Timer::Expiry).is_some_and(|due| due <= now);
+                match state.answer.tick(now) {
+                    Overdue::GiveUp => return self.expired_v1(&mut common),
+                    Overdue::Wait | Overdue::Again(_) if expired => return self.expired_v1(&mut common),
+                    waits @ (Overdue::Wait | Overdue::Again(_)) => waits,
+                }
             }
+            State::Signing(signing) => return self.never_signed_v1(&common, signing, now),
             State::ProposalAnswered(_) | State::ExchangeAnswered(_) => {
                 return self.expired_v1(&mut common);
             }
@@ -216,10 +227,14 @@ fn silence(common: &Common, state: State) -> Outage {
             let expected = "an answer to our proof; a peer with another secret may say nothing";
             gone(Reason::PeerSilent, expected)
         }),
-        State::ProofSigning(_)
+        State::AggressiveSent(state) => state.refused.unwrap_or_else(|| Outage {
+            stage: Stage::AggressiveMode,
+            ..gone(Reason::PeerUnreachable, "an answer")
+        }),
+        State::Signing(_)
         | State::ProposalAnswered(_)
         | State::ExchangeAnswered(_)
-        | State::AnswerSigning(_)
+        | State::AggressiveAnswered(_)
         | State::Established(_) => gone(Reason::PeerSilent, "an answer"),
     }
 }

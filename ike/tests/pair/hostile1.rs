@@ -130,6 +130,20 @@ fn the_commit_bit_is_not_heeded() {
     }
     pair.run_for(Duration::from_millis(20));
     pair.assert_up();
+    assert!(pair.west.drops(DropCause::CommitBit) >= 5, "each is counted");
+}
+
+/// An ID payload of a quick mode that is no range of addresses gets no Child SA, and is counted.
+#[test]
+fn identities_of_quick_mode_that_are_none_get_no_child() {
+    let mut pair = pair_with(|east, _| {
+        // What cannot be said goes out as an ID payload of type 0 without an octet.
+        east.lines[0].local[0].end = "2001:db8::1".parse().unwrap();
+    });
+    pair.run_for(Duration::from_secs(5));
+    assert!(pair.west.drops(DropCause::Malformed) >= 1);
+    assert!(pair.east.datapath.is_empty() && pair.west.datapath.is_empty());
+    assert_eq!(pair.east.outage().reason, ike::Reason::SelectorMismatch);
 }
 
 /// Aggressive mode tells nobody anything: neither whether an identity is known nor a hash to try secrets on.
@@ -146,7 +160,7 @@ fn identities_cannot_be_probed_by_aggressive_mode() {
         message.header = header;
         west_receives(&mut pair, message.encode());
     }
-    assert_eq!(pair.west.drops(DropCause::UnexpectedExchange), 100);
+    assert_eq!(pair.west.drops(DropCause::AggressiveMode), 100);
     assert_eq!(pair.network.history.len(), sent, "nothing is answered");
     assert_eq!(pair.west.snapshot().half_open, 0);
     pair.assert_kept();

@@ -9,6 +9,7 @@
     clippy::disallowed_methods
 )]
 
+mod aggressive;
 mod algorithms;
 mod certificate_faults;
 mod certificates;

@@ -209,6 +209,7 @@ fn connection(name: &str, tunnel: &Tunnel) -> Value {
         "udp_encapsulation": if tunnel.encapsulate { "always" } else { "auto" } });
     if tunnel.version == 1 {
         put(&mut connection, "protocol", json!("IKEv1"));
+        put(&mut connection, "aggressive_mode", json!(tunnel.aggressive));
     }
     if let Some(size) = tunnel.fragment_size {
         put(&mut connection, "fragment_size", json!(size));

@@ -283,6 +283,7 @@ fn daemon_settings(folder: &Path, tunnel: &Tunnel, datapath: Datapath) -> String
   retransmit_timeout = 0.5
   retransmit_base = 1.5
   make_before_break = yes
+  i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   {fragment_size}
   {signatures}
   {routes}
@@ -311,6 +312,7 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
         secret,
         childless,
         version,
+        aggressive,
         ..
     } = tunnel;
     let own = tunnel.suite.strongswan_ike();
@@ -318,6 +320,7 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
     let locals = std::iter::once(&tunnel.local).chain(tunnel.mobike.iter().flatten());
     let locals: Vec<_> = locals.map(ToString::to_string).collect();
     let local = locals.join(", ");
+    let aggressive = if *aggressive { "yes" } else { "no" };
     let encap = if tunnel.encapsulate { "yes" } else { "no" };
     let upkeep = if tunnel.keeps_up {
         "keyingtries = 0\n  dpd_delay = 3s"
@@ -336,6 +339,7 @@ fn connections(tunnel: &Tunnel, datapath: Datapath) -> String {
     format!(
         "connections {{ net {{
   version = {version}
+  aggressive = {aggressive}
   local_addrs = {local}
   remote_addrs = {remote}
   proposals = {ike}

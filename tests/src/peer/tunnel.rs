@@ -60,6 +60,8 @@ pub struct Bgp {
 pub struct Tunnel {
     /// The version of IKE.
     pub version: u8,
+    /// IKEv1: phase 1 by aggressive mode.
+    pub aggressive: bool,
     /// Our outer address.
     pub local: IpAddr,
     /// The peer's outer address.
@@ -146,6 +148,7 @@ impl Tunnel {
     pub fn joining([local, remote]: [IpAddr; 2], [local_prefix, remote_prefix]: [&str; 2]) -> Self {
         Self {
             version: 2,
+            aggressive: false,
             local,
             remote,
             local_id: local.to_string(),

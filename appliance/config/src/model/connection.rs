@@ -22,6 +22,8 @@ pub struct Connection {
     pub enabled: bool,
     /// The version of IKE.
     pub protocol: Protocol,
+    /// IKEv1: phase 1 begins by aggressive mode, and the peer may begin so.
+    pub aggressive_mode: bool,
     /// Who may start the first IKE SA.
     pub mode: Mode,
     /// Our outer address.
@@ -212,13 +214,14 @@ impl Connection {
         let (mtu, tcp_mss) = sizes(&mut object);
         let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
-        let configurations = &references.gateway.ip_configurations;
-        let (mobike, allow_redirect) = moves(&mut object, configurations, endpoint.as_ref());
+        let (mobike, allow_redirect) = moves(&mut object, references, endpoint.as_ref());
+        let aggressive_mode = aggressive_mode(&mut object, protocol);
         let (site_name, site) = site?;
         let (policy_name, policy) = policy?;
         Some(Self {
             enabled: enabled?,
             protocol: protocol?,
+            aggressive_mode: aggressive_mode?,
             mode: mode?,
             local_address: local_address?,
             site_name,
@@ -350,10 +353,11 @@ fn transport(object: &mut Object<'_>) -> (Option<UdpEncapsulation>, Option<u16>,
 /// Whether, and to which addresses of ours, the tunnel may move; and whether it goes to another gateway.
 fn moves(
     object: &mut Object<'_>,
-    configurations: &Collection<IpConfiguration>,
+    references: &References<'_>,
     endpoint: Option<&Endpoint>,
 ) -> (Option<Option<Vec<LocalAddress>>>, Option<bool>) {
     let address = |name: &Value<'_>| {
+        let configurations = &references.gateway.ip_configurations;
         let (_, configuration) = configurations.follow(name, "IP configuration")?;
         Some(configuration.towards(endpoint))
     };
@@ -363,6 +367,21 @@ fn moves(
         addresses.map(Some)
     });
     (mobike, object.optional("allow_redirect", false, Value::boolean))
+}
+
+/// Whether phase 1 is to be what only IKEv1 has, and only for peers that know nothing else.
+fn aggressive_mode(object: &mut Object<'_>, protocol: Option<Protocol>) -> Option<bool> {
+    object.optional("aggressive_mode", false, |value| {
+        let wanted = value.boolean()?;
+        let possible = !wanted || protocol != Some(Protocol::IkeV2);
+        if !possible {
+            value.problem(
+                Reason::ModeImpossible,
+                "aggressive mode is of IKEv1: leave it out, or false",
+            );
+        }
+        possible.then_some(wanted)
+    })
 }
 
 /// The IP configuration that is named, or the only one there is.

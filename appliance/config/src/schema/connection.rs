@@ -28,6 +28,9 @@ pub(super) struct Connection {
     #[serde(default = "protocol")]
     #[schemars(schema_with = "limits::protocol")]
     pub(super) protocol: String,
+    /// With IKEv1 only: phase 1 begins by aggressive mode, and the peer may begin so. Weak: for peers that know nothing else.
+    #[serde(default)]
+    pub(super) aggressive_mode: bool,
     /// Who may start the first IKE SA; ResponderOnly if left out where the peer may be anywhere, else Default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::mode")]

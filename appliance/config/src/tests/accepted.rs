@@ -59,6 +59,7 @@ fn a_default_written_out_is_no_change() {
     for (key, value) in [
         ("enabled", json!(true)),
         ("protocol", json!("IKEv2")),
+        ("aggressive_mode", json!(false)),
         ("mode", json!("Default")),
         ("selectors", json!({"kind": "route-based"})),
         ("policy", json!("modern")),

@@ -50,6 +50,7 @@ fn every_fault_is_told_with_its_path() {
         Reason::BgpSessionConflict,
         Reason::NotInThisVersion,
         Reason::BgpTimersShort,
+        Reason::AggressiveModeWeak,
         Reason::NatRuleShared,
         Reason::NatRuleShadowed,
         Reason::NatWithApipa,

@@ -59,6 +59,7 @@ fn connection(
             model::Protocol::IkeV1 => Version::V1,
             model::Protocol::IkeV2 => Version::V2,
         },
+        aggressive: settings.aggressive_mode,
         mode: mode(settings.mode),
         local_identity,
         ppk: match &settings.authentication.ppk {
