@@ -405,7 +405,11 @@ impl Engine {
                 None => standing.settings.lines.iter().map(absent).collect(),
             };
             ConnectionSnapshot {
-                weak: weak::of(&standing.settings, (established.map(|sa| sa.suite), false), suites),
+                weak: weak::of(
+                    &standing.settings,
+                    (established.map(|sa| sa.suite), false),
+                    suites,
+                ),
                 state: standing.state,
                 since: standing.since,
                 outage: standing.outage.clone().or_else(|| amiss.cloned()),

@@ -68,7 +68,12 @@ fn ikev1_carries_by_aggressive_mode() {
         (Kind::StrongSwan, First::Near, true),
     ] {
         let run = Run::new().unwrap();
-        let sites = if nat { Sites::with_nat(&run) } else { Sites::new(&run) }.unwrap();
+        let sites = if nat {
+            Sites::with_nat(&run)
+        } else {
+            Sites::new(&run)
+        }
+        .unwrap();
         let (near, mut far) = tunnels(&sites);
         if nat {
             far.remote = "203.0.113.1".parse().unwrap();
@@ -80,7 +85,11 @@ fn ikev1_carries_by_aggressive_mode() {
         let pair = Pair::start(run, sites, both.into(), (kind, first));
         let status = pair.wait();
         let weak = &status["weak"][0];
-        assert_eq!((&weak["algorithm"], &weak["in_use"]), (&json!("aggressive mode"), &json!(true)), "{status}");
+        assert_eq!(
+            (&weak["algorithm"], &weak["in_use"]),
+            (&json!("aggressive mode"), &json!(true)),
+            "{status}"
+        );
         pair.carries();
         if kind == Kind::StrongSwan {
             pair.through(StrongSwan::rekey_child, "/children/0/inbound_spi");

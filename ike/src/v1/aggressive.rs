@@ -249,9 +249,7 @@ impl Engine {
         match agreement.method {
             Method::PreSharedKey => {
                 let good = hash_of(payloads).is_some_and(|found| same(found, &hash));
-                (!good).then(|| {
-                    Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::AggressiveMode)
-                })
+                (!good).then(|| Outage::plain(Reason::AuthenticationFailed, Side::We, Stage::AggressiveMode))
             }
             Method::RsaSignature => self.disbelief((&hash, payloads), settings, (now, Stage::AggressiveMode)),
         }
@@ -281,7 +279,7 @@ impl Engine {
         let header = Message::header(common.spis(), exchange::AGGRESSIVE, 0);
         let iv = keys.first_iv(&agreement.said);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &iv);
-        let bytes = fragments::divided(bytes, agreement.announced.fragments, settings);
+        let bytes = fragments::divided(bytes, agreement.announced.fragments(true), settings);
         self.send(common.path, bytes.clone());
         let mut established = self.established_phase((keys, iv), agreement, settings, now);
         // A peer that did not get it says message 2 again.

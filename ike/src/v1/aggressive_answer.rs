@@ -92,11 +92,7 @@ impl Engine {
         }
     }
 
-    fn answer_first(
-        &mut self,
-        datagram: &Datagram,
-        now: Instant,
-    ) -> Result<(), Rejection> {
+    fn answer_first(&mut self, datagram: &Datagram, now: Instant) -> Result<(), Rejection> {
         let mut candidates = self.every_candidate_v1(datagram.path());
         candidates.retain(|(_, settings)| settings.aggressive && settings.mode != Mode::InitiatorOnly);
         let message = Message::decode(&datagram.bytes).map_err(|_| malformed())?;
@@ -198,7 +194,7 @@ impl Engine {
         payloads.extend(vendor::announcements());
         let header = Message::header(common.spis(), exchange::AGGRESSIVE, 0);
         let bytes = Message { header, payloads }.encode();
-        let bytes = fragments::divided(bytes, agreement.announced.fragments, settings);
+        let bytes = fragments::divided(bytes, agreement.announced.fragments(true), settings);
         self.send(common.path, bytes.clone());
         let expiry = now + self.limits.half_open_timeout;
         common.timers.set(Timer::Expiry, Some(expiry));
@@ -320,9 +316,9 @@ fn caller(
         candidates.iter().partition(|(_, settings)| expects(settings));
     let expected = !expecting.is_empty();
     let asked = if expected { expecting } else { others };
-    let chosen = asked.iter().find_map(|(name, settings)| {
-        Some((name, settings, proposal::choose_phase1(offered, settings)?))
-    });
+    let chosen = asked
+        .iter()
+        .find_map(|(name, settings)| Some((name, settings, proposal::choose_phase1(offered, settings)?)));
     let Some((name, settings, chosen)) = chosen else {
         let expected = candidates
             .iter()

@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::v2::fragments::longest_message;
 use crate::v2::payloads::Datagram;
 use crate::wire::Header;
-use crate::wire::v1::registry::{exchange, payload};
+use crate::wire::v1::registry::payload;
 use crate::wire::v1::{FragmentPayload, Message};
 use crate::{Connection, DropCause};
 
@@ -86,12 +86,13 @@ impl Assemblies {
     }
 }
 
-/// A message as it is to travel: whole, or in fragments that stand one behind another, if the peer understands these.
-pub(super) fn divided(message: Vec<u8>, understood: bool, settings: &Connection) -> Vec<u8> {
+/// A message as it is to travel: whole, or in fragments that stand one behind another, if the peer understands these. Their headers
+/// name the exchange that phase 1 `began` by, whatever the message is of.
+pub(super) fn divided(message: Vec<u8>, began: Option<u8>, settings: &Connection) -> Vec<u8> {
     let longest = longest_message(settings.fragment_size, settings.local.is_ipv6());
     let room = longest.saturating_sub(Header::LENGTH + FragmentPayload::BESIDE);
-    let (true, true, Ok(header)) = (
-        understood && room > 0,
+    let (Some(began), true, Ok(header)) = (
+        began.filter(|_| room > 0),
         message.len() > longest,
         Header::decode(&message),
     ) else {
@@ -112,7 +113,7 @@ pub(super) fn divided(message: Vec<u8>, understood: bool, settings: &Connection)
         let body = fragment.encode();
         Header {
             next_payload: payload::FRAGMENT,
-            exchange_type: exchange::MAIN_MODE,
+            exchange_type: began,
             flags: 0,
             message_id: 0,
             length: u32::try_from(Header::LENGTH + body.len()).unwrap_or(u32::MAX),

@@ -112,10 +112,12 @@ impl Engine {
             return self.repeat_first(spi, datagram);
         }
         let room = self.half_open.has_room(datagram.remote, self.limits);
-        let answered = room.map_err(|crowd| crowded(crowd, Stage::MainMode)).and_then(|()| {
-            let message = Message::decode(&datagram.bytes).map_err(|_| malformed())?;
-            self.answer_proposal(&message, (datagram, &welcomes), now)
-        });
+        let answered = room
+            .map_err(|crowd| crowded(crowd, Stage::MainMode))
+            .and_then(|()| {
+                let message = Message::decode(&datagram.bytes).map_err(|_| malformed())?;
+                self.answer_proposal(&message, (datagram, &welcomes), now)
+            });
         if let Err(rejection) = answered {
             self.reject_v1(datagram, &rejection, now);
         }
@@ -257,7 +259,10 @@ impl Engine {
             nat = nat::detect(suite.prf, cookies, path, (&message.payloads, forced));
         }
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
-        let answer = Message { header, payloads }.encode();
+        let mut answer = Message { header, payloads }.encode();
+        if let Some(settings) = welcomes.first() {
+            answer = fragments::divided(answer, state.announced.fragments(false), settings);
+        }
         self.send(datagram.path(), answer.clone());
         let agreement = Agreement {
             aggressive: false,
@@ -341,7 +346,13 @@ impl Engine {
     }
 
     /// Tells of those who may have been meant why somebody was refused.
-    pub(super) fn blame(&mut self, (reason, stage): (Reason, Stage), offered: String, path: Path, now: Instant) {
+    pub(super) fn blame(
+        &mut self,
+        (reason, stage): (Reason, Stage),
+        offered: String,
+        path: Path,
+        now: Instant,
+    ) {
         for name in self.suspects(path) {
             let expected = self
                 .settings_of(&name)
@@ -488,7 +499,7 @@ impl Engine {
         } = proved;
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &opened.next_iv);
-        let bytes = fragments::divided(bytes, agreement.announced.fragments, &settings);
+        let bytes = fragments::divided(bytes, agreement.announced.fragments(false), &settings);
         self.send(common.path, bytes.clone());
         let mut established = self.established_phase((keys, iv), agreement, &settings, now);
         established.done.push(Done::new(&datagram.bytes, bytes, now));

@@ -204,6 +204,7 @@ impl Engine {
         }
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let bytes = Message { header, payloads }.encode();
+        let bytes = fragments::divided(bytes, announced.fragments(false), &settings);
         self.send(common.path, bytes.clone());
         let state = ExchangeSent {
             exchange,
@@ -284,13 +285,7 @@ impl Engine {
     }
 
     /// Sends message 5, or has it signed before.
-    fn prove_first(
-        &mut self,
-        common: Common,
-        unsent: ProofUnsent,
-        settings: &Connection,
-        now: Instant,
-    ) {
+    fn prove_first(&mut self, common: Common, unsent: ProofUnsent, settings: &Connection, now: Instant) {
         let identity = identity::ours(settings);
         let mut body = Vec::new();
         identity.encode(&mut body);
@@ -330,7 +325,7 @@ impl Engine {
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let iv = keys.first_iv(&agreement.said);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &iv);
-        let bytes = fragments::divided(bytes, agreement.announced.fragments, settings);
+        let bytes = fragments::divided(bytes, agreement.announced.fragments(false), settings);
         self.send(common.path, bytes.clone());
         let state = ProofSent {
             keys,

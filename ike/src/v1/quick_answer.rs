@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::channel::{self, Opened};
+use super::fragments;
 use super::main_mode::{NONCE, nonce, public, same, security_association};
 use super::phases::Session;
 use super::proposal::{self, Transport};
@@ -210,6 +211,10 @@ impl Engine {
     /// The datapath receives by the child: message 2 goes out.
     pub(super) fn answer_quick(&mut self, session: &mut Session, place: usize, now: Instant) {
         let keys = &session.state.keys;
+        let began = session.state.fragments();
+        let Some(settings) = self.settings_of(&session.name) else {
+            return;
+        };
         let Some(answer) = session.state.answering.get_mut(place) else {
             return;
         };
@@ -221,6 +226,7 @@ impl Engine {
         let header = Message::header(session.common.spis(), exchange::QUICK_MODE, id);
         let hash = |behind: &[u8]| keys.hash(id, &[first, behind]);
         let (bytes, iv) = channel::seal_hashed(keys, header, payloads, hash, iv);
+        let bytes = fragments::divided(bytes, began, &settings);
         answer.step = AnswerStep::Sent(Retransmission::new(bytes.clone(), now), iv);
         self.send(session.common.path, bytes);
     }

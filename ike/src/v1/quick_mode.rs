@@ -9,7 +9,7 @@ use super::phases::Session;
 use super::proposal::{self, Phase2};
 use super::state::Done;
 use super::tunnel::{AT_ONCE, spis};
-use super::{identity, main_mode};
+use super::{fragments, identity, main_mode};
 use crate::crypto::{KeyExchange, Secret};
 use crate::engine::Engine;
 use crate::selector::Selectors;
@@ -124,6 +124,7 @@ impl Engine {
         let (keys, iv) = (&session.state.keys, session.state.iv(id));
         let hash = |behind: &[u8]| keys.hash(id, &[behind]);
         let (bytes, iv) = channel::seal_hashed(keys, header, &payloads, hash, &iv);
+        let bytes = fragments::divided(bytes, session.state.fragments(), &settings);
         self.send(session.common.path, bytes.clone());
         let sent = Sent {
             inbound,

@@ -156,6 +156,11 @@ impl Established {
         }
     }
 
+    /// The exchange that fragments of its messages are said to be of, if the peer understands them.
+    pub(crate) fn fragments(&self) -> Option<u8> {
+        self.announced.fragments(self.aggressive)
+    }
+
     /// The IV of the first message of an exchange.
     pub(crate) fn iv(&self, message_id: u32) -> Vec<u8> {
         self.keys.exchange_iv(&self.last_block, message_id)

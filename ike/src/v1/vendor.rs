@@ -4,6 +4,7 @@ use hex_literal::hex;
 
 use crate::wire::VendorIdPayload;
 use crate::wire::v1::Payload;
+use crate::wire::v1::registry::exchange;
 
 /// RFC 3947 §3.1: MD5 of "RFC 3947".
 const NAT_TRAVERSAL: [u8; 16] = hex!("4a131c81070358455c5728f20e95452f");
@@ -27,7 +28,7 @@ pub(crate) struct Announced {
     /// Dead peer detection.
     pub(crate) dead_peers: bool,
     /// Messages in fragments.
-    pub(crate) fragments: bool,
+    fragments: bool,
 }
 
 /// Which numbers NAT traversal has.
@@ -40,6 +41,16 @@ pub(crate) enum Traversal {
 }
 
 impl Announced {
+    /// The exchange that fragments are said to be of, if the peer understands them.
+    pub(crate) fn fragments(&self, aggressive: bool) -> Option<u8> {
+        let began = if aggressive {
+            exchange::AGGRESSIVE
+        } else {
+            exchange::MAIN_MODE
+        };
+        self.fragments.then_some(began)
+    }
+
     /// What the vendor ids of a message say.
     pub(crate) fn of(payloads: &[Payload]) -> Self {
         let says = |id: &[u8]| {

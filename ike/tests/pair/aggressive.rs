@@ -75,7 +75,12 @@ fn address(last: u8) -> IdentificationPayload {
 #[test]
 fn a_connection_comes_up_by_three_messages() {
     let pair = established();
-    let kinds: Vec<_> = pair.network.history.iter().map(|packet| packet.bytes[18]).collect();
+    let kinds: Vec<_> = pair
+        .network
+        .history
+        .iter()
+        .map(|packet| packet.bytes[18])
+        .collect();
     assert_eq!(kinds, [4, 4, 4, 32, 32, 32]);
     for (site, peer) in [(&pair.east, "192.0.2.2"), (&pair.west, "192.0.2.1")] {
         let standing = site.standing();
@@ -83,7 +88,9 @@ fn a_connection_comes_up_by_three_messages() {
         assert_eq!(standing.ike.unwrap().remote_identity, Some(identity));
         let weak: Vec<&WeakAlgorithm> = standing.weak.iter().collect();
         assert_eq!(
-            weak.iter().map(|weak| (weak.algorithm.as_str(), weak.in_use)).collect::<Vec<_>>(),
+            weak.iter()
+                .map(|weak| (weak.algorithm.as_str(), weak.in_use))
+                .collect::<Vec<_>>(),
             [("aggressive mode", true)]
         );
     }
@@ -98,11 +105,18 @@ fn it_is_never_done_unless_it_is_allowed() {
     main.run_until_quiet();
     main.assert_up();
     let weak = main.west.standing().weak;
-    assert!(weak.iter().any(|weak| weak.algorithm == "aggressive mode" && !weak.in_use));
+    assert!(
+        weak.iter()
+            .any(|weak| weak.algorithm == "aggressive mode" && !weak.in_use)
+    );
     let mut refused = pair_with(|east, _| east.aggressive = true);
     refused.run_for(Duration::from_secs(30));
     assert!(refused.west.drops(DropCause::AggressiveMode) > 3);
-    let from_west = refused.network.history.iter().filter(|packet| packet.source.ip() == refused.west.address);
+    let from_west = refused
+        .network
+        .history
+        .iter()
+        .filter(|packet| packet.source.ip() == refused.west.address);
     assert_eq!(from_west.count(), 0, "nothing is answered");
     let outage = refused.east.outage();
     assert_eq!(
@@ -137,8 +151,14 @@ fn certificates_prove_it() {
     });
     pair.run_until_quiet();
     pair.assert_up();
-    assert_eq!(pair.network.history.front().unwrap().bytes[18], exchange::AGGRESSIVE);
-    for (site, subject) in [(&pair.east, "CN=west,O=Contoso"), (&pair.west, "CN=east,O=Contoso")] {
+    assert_eq!(
+        pair.network.history.front().unwrap().bytes[18],
+        exchange::AGGRESSIVE
+    );
+    for (site, subject) in [
+        (&pair.east, "CN=west,O=Contoso"),
+        (&pair.west, "CN=east,O=Contoso"),
+    ] {
         assert_eq!(site.signer.schemes.len(), 1);
         let identity = site.standing().ike.unwrap().remote_identity.unwrap();
         assert_eq!(identity.to_string(), subject);
@@ -182,7 +202,11 @@ fn who_cannot_be_believed_is_refused_and_why_is_told() {
 fn identities_cannot_be_probed() {
     let mut pair = established();
     let shape = |message: &Message| {
-        let octets = |payload: &Payload| ike::wire::v1::chain::encode(std::slice::from_ref(payload)).1.len();
+        let octets = |payload: &Payload| {
+            ike::wire::v1::chain::encode(std::slice::from_ref(payload))
+                .1
+                .len()
+        };
         message.payloads.iter().map(octets).collect::<Vec<_>>()
     };
     let mut shapes = Vec::new();
@@ -304,7 +328,10 @@ fn a_duplicate_phase_1_is_settled() {
         pair.network = Network::new(seed);
         pair.run_for(Duration::from_secs(200));
         pair.assert_up();
-        let (east, west) = (pair.east.standing().ike.unwrap(), pair.west.standing().ike.unwrap());
+        let (east, west) = (
+            pair.east.standing().ike.unwrap(),
+            pair.west.standing().ike.unwrap(),
+        );
         assert_eq!(
             (east.initiator_spi, east.responder_spi),
             (west.initiator_spi, west.responder_spi)
@@ -343,7 +370,10 @@ fn a_new_phase_1_interrupts_nothing() {
     let before = pair.west.standing().ike.unwrap();
     pair.tell_east(Input::RekeyIke(name("to-west")));
     pair.run_for(Duration::from_secs(90));
-    assert_ne!(before.initiator_spi, pair.west.standing().ike.unwrap().initiator_spi);
+    assert_ne!(
+        before.initiator_spi,
+        pair.west.standing().ike.unwrap().initiator_spi
+    );
     pair.assert_kept();
     assert!(pair.west.events.contains(&Event::IkeRekeyed(name("to-east"))));
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ike::wire::v1::registry::payload;
+use ike::crypto::Group;
+use ike::wire::v1::registry::{exchange, payload};
 use ike::{DropCause, Input};
 
 use crate::Pair;
@@ -38,6 +39,44 @@ fn no_packet_is_longer_than_configured_and_the_tunnel_comes_up() {
             lengths.iter().all(|length| *length <= usize::from(size)),
             "{lengths:?}"
         );
+    }
+}
+
+/// Public values of 4,096 bits: messages 3 and 4, and the quick mode, or the first messages of aggressive mode but for the very first.
+#[test]
+fn every_long_message_is_divided() {
+    for aggressive in [false, true] {
+        let mut pair = crate::version1::pair_with(|east, west| {
+            for side in [east, west] {
+                side.aggressive = aggressive;
+                side.fragment_size = 576;
+                side.ike_proposals[0].groups = vec![Group::Modp4096];
+                side.esp_proposals[0].groups = vec![Group::Modp4096];
+            }
+        });
+        pair.run_until_quiet();
+        pair.assert_up();
+        let long = pair.network.history.iter();
+        let long = long.filter(|packet| packet.bytes.len() + HEADERS > 576);
+        assert_eq!(
+            long.count(),
+            usize::from(aggressive),
+            "none knows yet that we understand fragments"
+        );
+        let count = pair
+            .network
+            .history
+            .iter()
+            .filter(|packet| is_fragment(packet))
+            .count();
+        assert_eq!(count, if aggressive { 6 } else { 8 });
+        let began = if aggressive {
+            exchange::AGGRESSIVE
+        } else {
+            exchange::MAIN_MODE
+        };
+        let mut fragments = pair.network.history.iter().filter(|packet| is_fragment(packet));
+        assert!(fragments.all(|packet| packet.bytes[18] == began));
     }
 }
 

@@ -236,6 +236,10 @@ impl Net {
                 .values_mut()
                 .for_each(|connection| connection.force_encapsulation = true),
             4 => return self.feed(side, Input::Shutdown),
+            5 => settings
+                .connections
+                .values_mut()
+                .for_each(|connection| connection.aggressive = true),
             _ => {}
         }
         self.feed(side, Input::Settings(Box::new(settings)));
@@ -384,6 +388,10 @@ mod tests {
             (
                 Version::V1,
                 include_bytes!("../corpus/engine_v1/both-up").as_slice(),
+            ),
+            (
+                Version::V1,
+                include_bytes!("../corpus/engine_v1/both-up-aggressive"),
             ),
             (Version::V2, include_bytes!("../corpus/engine/both-up")),
         ] {

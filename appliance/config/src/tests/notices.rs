@@ -34,11 +34,18 @@ fn a_connection_that_cannot_be_negotiated_is_held() {
     let version_1 = with(sample(), "/connections/to-b/protocol", json!("IKEv1"));
     let version_1 = without(version_1, "/connections/to-b/policy");
     assert_eq!(held(&check(&version_1).unwrap().connections["to-b"]), None);
-    let aggressive = with(version_1.clone(), "/connections/to-b/aggressive_mode", json!(true));
+    let aggressive = with(
+        version_1.clone(),
+        "/connections/to-b/aggressive_mode",
+        json!(true),
+    );
     let aggressive = check(&aggressive).unwrap();
     let [weak] = notices(&aggressive).try_into().unwrap();
     let told = (weak.path.as_str(), weak.reason.word());
-    assert_eq!(told, ("/connections/to-b/aggressive_mode", "aggressive-mode-weak"));
+    assert_eq!(
+        told,
+        ("/connections/to-b/aggressive_mode", "aggressive-mode-weak")
+    );
     assert_eq!(held(&aggressive.connections["to-b"]), None);
     let ppk = json!({ "secret": "ppk-b", "id": "b" });
     let document = with(version_1.clone(), "/connections/to-b/authentication/ppk", ppk);
