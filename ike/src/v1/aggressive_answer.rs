@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::aggressive::{hash_of, identity_body};
 use super::channel::{self, Opened};
 use super::keys::{Keys, Said};
-use super::main_answer::crowded;
 use super::main_mode::{
     NONCE, exchanged, identification, is_first_contact, malformed, secret, security_association,
 };
 use super::method::Method;
+use super::newcomer::crowded;
 use super::signing::{Signing, Unsigned};
 use super::state::{Agreement, State};
 use super::vendor::{self, Announced};

@@ -15,6 +15,7 @@ mod main_answer;
 mod main_mode;
 mod method;
 mod nat;
+mod newcomer;
 mod numbers;
 pub(crate) mod phases;
 mod proposal;
