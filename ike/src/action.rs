@@ -29,6 +29,8 @@ pub enum Action {
     /// Tell with [`crate::Input::Received`] how many packets each of these children has received. Without an answer within
     /// a second the peer is asked whether it is there.
     AskTraffic(Vec<ChildId>),
+    /// Tell with [`crate::Input::Carried`] how many packets each of these children has carried. Without an answer it is asked again.
+    AskCarried(Vec<ChildId>),
     /// Take both directions of a Child SA away. Needs no answer.
     RemoveChild(ChildId),
     /// The outer addresses of an installed, encapsulated Child SA changed (RFC 7296 §2.23). Needs no answer.

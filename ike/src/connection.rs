@@ -310,7 +310,8 @@ impl Engine {
             let event = if was_up { Event::Down } else { Event::AttemptFailed };
             self.out.push(Action::Report(event(name.clone(), outage)));
         }
-        if !self.stopping && !standing.disconnected && standing.settings.may_start() {
+        let again = !self.stopping && !standing.disconnected && standing.settings.may_start();
+        if again && !self.rests(name, outage.map(|outage| outage.reason)) {
             self.schedule(name, failures, now);
         }
     }

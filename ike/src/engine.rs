@@ -108,6 +108,7 @@ impl Engine {
             Input::ChildRefused(child, why) => self.refused(child, why, now),
             Input::ChildSpent(child, spent) => self.spent(child, spent, now),
             Input::Received(children) => self.received_by(&children, now),
+            Input::Carried(children) => self.carried_v1(&children, now),
             Input::Orphaned {
                 connection,
                 local,

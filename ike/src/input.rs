@@ -32,6 +32,8 @@ pub enum Input {
     /// How many packets these children have received since they were installed: what came by them shows that the peer is
     /// there.
     Received(Vec<(ChildId, u64)>),
+    /// How many packets these children have carried since they were installed, both directions together.
+    Carried(Vec<(ChildId, u64)>),
     /// A direction of this child has carried what it may.
     ChildSpent(ChildId, Spent),
     /// The datapath still receives by a Child SA of an engine before this one; told again while that is so.

@@ -37,6 +37,8 @@ pub enum Reason {
     HalfOpenLimit,
     /// The peer closed the connection.
     DeletedByPeer,
+    /// Nothing was carried for as long as the connection is to be up without that.
+    Idle,
     /// It could not be replaced before its lifetime ended.
     LifetimeEnded,
     /// A newer SA of the same peer took its place.
@@ -174,6 +176,7 @@ impl Reason {
             Self::DatapathRefused => "datapath-refused",
             Self::HalfOpenLimit => "half-open-limit",
             Self::DeletedByPeer => "deleted-by-peer",
+            Self::Idle => "idle",
             Self::LifetimeEnded => "lifetime-ended",
             Self::Replaced => "replaced",
             Self::Configuration => "configuration",
@@ -227,6 +230,7 @@ impl Reason {
                 "Find out who sends so many IKE_SA_INITs; this one is admitted when there is room again."
             }
             Self::DeletedByPeer => "Look in the peer's log for why it closed the connection.",
+            Self::Idle => "Nothing; the next packet brings it up.",
             Self::LifetimeEnded => {
                 "Make lifetimes, proposals and key-exchange groups agree with the peer's; it refused to rekey."
             }

@@ -69,6 +69,9 @@ pub struct Connection {
     pub fragment_size: u16,
     /// How long the peer may be silent before it is taken for dead.
     pub dpd_timeout: Duration,
+    /// IKEv1: after how long without a packet in either direction all SAs are closed, until one wants through; `None` for never. Where
+    /// only the peer may start, it is left to that.
+    pub idle_timeout: Option<Duration>,
     /// How long an IKE SA may live; it is replaced when between eight and nine tenths of this have passed.
     pub ike_lifetime: Duration,
     /// How long both sides believe what they proved: a new IKE SA takes the place of the old one, make before break, when
@@ -130,6 +133,7 @@ impl Connection {
             allow_redirect: false,
             fragment_size: Self::FRAGMENT_SIZE,
             dpd_timeout: Duration::from_secs(45),
+            idle_timeout: None,
             ike_lifetime: Self::IKE_LIFETIME,
             reauthentication: None,
             reauthenticate_on_renewal: true,

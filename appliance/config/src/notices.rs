@@ -12,8 +12,7 @@ use crate::{Reason, ValidConfig};
 pub struct Notice {
     /// Where, as a JSON pointer (RFC 6901).
     pub path: String,
-    /// [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`];
-    /// [`Reason::AggressiveModeWeak`].
+    /// [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`]; [`Reason::AggressiveModeWeak`].
     #[schemars(with = "String")]
     pub reason: Reason,
     /// What does not happen, or may, for a human.

@@ -51,6 +51,8 @@ pub(crate) enum Request {
     Move(ChildId, (SocketAddr, SocketAddr), Encapsulation),
     /// Tell how many packets each of these children has received; the permit is the room that the answer is sure to have.
     Traffic(Vec<ChildId>, mpsc::OwnedPermit<Input>),
+    /// Tell how many packets each of these children has carried, both directions together.
+    Carried(Vec<ChildId>, mpsc::OwnedPermit<Input>),
     /// Carry a child no longer.
     Remove(ChildId),
     /// Let the routes that BGP learnt change so, then answer.

@@ -168,6 +168,11 @@ impl IkeOwner {
                     self.request(Request::Traffic(children, answer)).await;
                 }
             }
+            Action::AskCarried(children) => {
+                if let Ok(answer) = self.answers.clone().try_reserve_owned() {
+                    self.request(Request::Carried(children, answer)).await;
+                }
+            }
             Action::Report(event) => {
                 let event = self.explained(event);
                 self.journal.record(event, Moment::now());

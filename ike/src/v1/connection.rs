@@ -42,6 +42,13 @@ impl Engine {
     pub(crate) fn wanted_v1(&mut self, name: &ConnectionName, line: usize, now: Instant) {
         let settings = self.settings_of(name);
         let known = settings.is_some_and(|settings| settings.lines.len() > line);
+        let rests = self
+            .connections
+            .get(name)
+            .is_some_and(|standing| standing.watch.rests());
+        if rests && known {
+            return self.connect(name, now);
+        }
         if let Some(mut session) = self.take_session(name).filter(|_| known) {
             if !session.tunnel.children.serve(line) {
                 session.tunnel.lines.want(line, now);

@@ -9,6 +9,7 @@ mod dpd;
 mod fragments;
 mod hints;
 mod identity;
+mod idle;
 mod informational;
 mod keys;
 mod main_answer;

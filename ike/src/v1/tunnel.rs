@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::idle::Idle;
 use super::phases::Session;
 use super::proposal::{Phase2, shorter};
 use super::quick_answer::AnswerStep;
@@ -36,6 +37,8 @@ pub(crate) struct Tunnel {
     pub(crate) lines: Lines,
     /// There is no phase 1 SA: without another one they are no more then.
     pub(crate) orphaned: Option<Instant>,
+    /// Whether it carries anything.
+    pub(crate) idle: Option<Idle>,
     /// When it is on the agenda.
     pub(crate) due: Option<Instant>,
 }
@@ -50,7 +53,12 @@ impl Tunnel {
         let departed = self.children.departed.iter().map(|child| child.until);
         let lines = self.lines.due().filter(|_| free);
         let due = softs.chain(ends).chain(departed);
-        due.chain(lines).chain(self.orphaned).min()
+        let idle = self
+            .idle
+            .as_ref()
+            .filter(|_| state.is_some())
+            .map(|idle| idle.due);
+        due.chain(lines).chain(self.orphaned).chain(idle).min()
     }
 }
 
@@ -99,6 +107,9 @@ impl Engine {
             if let Some(purpose) = old.or_else(|| self.next_line_v1(&mut session, now)) {
                 self.ask_child_v1(&mut session, purpose, now);
             }
+        }
+        if session.tunnel.children.carry() {
+            self.look_for_traffic(&mut session, now);
         }
         self.keep_session(session);
     }

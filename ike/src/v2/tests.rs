@@ -90,6 +90,7 @@ impl Two {
                     }
                     Action::SendBy(_)
                     | Action::Watch(..)
+                    | Action::AskCarried(_)
                     | Action::MoveChild { .. }
                     | Action::Keepalive { .. }
                     | Action::Sign(..)
@@ -189,6 +190,7 @@ impl Two {
                 | Action::SendBy(_)
                 | Action::Watch(..)
                 | Action::AskTraffic(_)
+                | Action::AskCarried(_)
                 | Action::MoveChild { .. }
                 | Action::Keepalive { .. }
                 | Action::Resolve(..)

@@ -29,6 +29,7 @@ mod fragmentation;
 mod fragmentation1;
 mod hostile;
 mod hostile1;
+mod idle;
 mod ike_collision;
 mod ike_delete;
 mod ike_rekey;

@@ -12,7 +12,7 @@ use ike::{
 
 use crate::certificates;
 use crate::connections::by_name;
-use crate::{Pair, connection, name, rekey};
+use crate::{Pair, connection, idle, name, rekey};
 
 const MOMENT: Duration = Duration::from_millis(900);
 
@@ -85,6 +85,7 @@ fn provoked(reason: Reason) -> Result<Outage, Elsewhere> {
         Reason::DatapathRefused => datapath_refused(),
         Reason::HalfOpenLimit => half_open_limit(),
         Reason::DeletedByPeer => deleted(),
+        Reason::Idle => idle::idle(),
         Reason::LifetimeEnded => lifetime_ended(),
         Reason::Replaced => replaced(),
         Reason::Configuration => configured(),

@@ -41,6 +41,8 @@ pub(crate) struct Site {
     pub(crate) waiting: Vec<ChildId>,
     /// How many packets every child has received; the datapath does not tell if there is nothing here.
     pub(crate) received: Option<u64>,
+    /// How many packets every child has carried.
+    pub(crate) carried: u64,
     pub(crate) keepalives: usize,
     /// Where names lead; what is not in here is never answered.
     pub(crate) names: BTreeMap<&'static str, Vec<&'static str>>,
@@ -101,6 +103,7 @@ impl Site {
             hesitates: false,
             waiting: Vec::new(),
             received: Some(0),
+            carried: 0,
             keepalives: 0,
             names: BTreeMap::new(),
             asked: Vec::new(),
@@ -199,6 +202,11 @@ impl Site {
                 let received = self.received?;
                 let all = children.into_iter().map(|child| (child, received));
                 return Some(Input::Received(all.collect()));
+            }
+            Action::AskCarried(children) => {
+                let carried = self.carried;
+                let all = children.into_iter().map(|child| (child, carried));
+                return Some(Input::Carried(all.collect()));
             }
             Action::MoveChild {
                 child,

@@ -292,6 +292,7 @@ impl Net {
             | Action::FetchLists(_)
             | Action::Watch(..)
             | Action::AskTraffic(_)
+            | Action::AskCarried(_)
             | Action::MoveChild { .. }
             | Action::Keepalive { .. }
             | Action::Report(_) => {}

@@ -47,6 +47,8 @@ pub struct Connection {
     pub selectors: Selectors,
     /// How long the peer may be silent before it is taken for dead.
     pub dpd_timeout: Duration,
+    /// IKEv1: after how long without a packet it is closed until one wants through; `None` for never.
+    pub idle_timeout: Option<Duration>,
     /// When both sides prove anew who they are.
     pub reauthentication: Reauthentication,
     /// MTU of the tunnel link, in bytes.
@@ -154,12 +156,16 @@ impl<'c> References<'c> {
 /// What is done where the document leaves it open.
 pub(crate) const PRIORITY: u16 = 100;
 pub(crate) const DPD_TIMEOUT_S: u64 = 45;
+/// As policy-based Azure gateways have it.
+const IDLE_TIMEOUT_S: u64 = 300;
 pub(crate) const MTU: u16 = 1400;
 const TCP_MSS: u16 = 1350;
 pub(crate) const FRAGMENT_SIZE: u16 = 1280;
 /// What may be written.
 pub(crate) const PRIORITIES: RangeInclusive<u64> = 0..=65_535;
 pub(crate) const DPD_TIMEOUTS_S: RangeInclusive<u64> = 9..=3600;
+/// 0 for never.
+pub(crate) const IDLE_TIMEOUTS_S: RangeInclusive<u64> = 0..=86_400;
 /// Up to a year; less than five minutes serves nobody but whoever counts handshakes.
 pub(crate) const REAUTHENTICATE_S: RangeInclusive<u64> = 300..=31_536_000;
 pub(crate) const MTUS: RangeInclusive<u64> = 576..=9000;
@@ -209,13 +215,12 @@ impl Connection {
         let authentication = object.required("authentication", |value| Authentication::read(value, &parties));
         let enabled = object.optional("enabled", true, Value::boolean);
         let mode = mode(&mut object, endpoint.as_ref());
-        let dpd_timeout = dpd_timeout(&mut object);
-        let reauthentication = reauthentication(&mut object);
+        let (dpd_timeout, reauthentication) = (dpd_timeout(&mut object), reauthentication(&mut object));
         let (mtu, tcp_mss) = sizes(&mut object);
         let (udp_encapsulation, fragment_size, childless) = transport(&mut object);
         let addresses = object.optional("addresses", Vec::new(), |value| value.list(link_address));
         let (mobike, allow_redirect) = moves(&mut object, references, endpoint.as_ref());
-        let aggressive_mode = aggressive_mode(&mut object, protocol);
+        let (aggressive_mode, idle_timeout) = version_1(&mut object, (protocol, inside.policy_based));
         let (site_name, site) = site?;
         let (policy_name, policy) = policy?;
         Some(Self {
@@ -233,6 +238,7 @@ impl Connection {
             policy,
             selectors: inside.selectors?,
             dpd_timeout: dpd_timeout?,
+            idle_timeout: idle_timeout?,
             reauthentication: reauthentication?,
             mtu: mtu?,
             tcp_mss: tcp_mss?,
@@ -369,19 +375,36 @@ fn moves(
     (mobike, object.optional("allow_redirect", false, Value::boolean))
 }
 
-/// Whether phase 1 is to be what only IKEv1 has, and only for peers that know nothing else.
-fn aggressive_mode(object: &mut Object<'_>, protocol: Option<Protocol>) -> Option<bool> {
-    object.optional("aggressive_mode", false, |value| {
-        let wanted = value.boolean()?;
+/// What only IKEv1 has: whether phase 1 is aggressive mode, and after how long without a packet the connection is closed.
+fn version_1(
+    object: &mut Object<'_>,
+    (protocol, policy_based): (Option<Protocol>, bool),
+) -> (Option<bool>, Option<Option<Duration>>) {
+    let possible = |value: &Value<'_>, wanted: bool, what: &str| {
         let possible = !wanted || protocol != Some(Protocol::IkeV2);
         if !possible {
             value.problem(
                 Reason::ModeImpossible,
-                "aggressive mode is of IKEv1: leave it out, or false",
+                format!("{what} is of IKEv1: leave it out"),
             );
         }
-        possible.then_some(wanted)
-    })
+        possible
+    };
+    let aggressive = object.optional("aggressive_mode", false, |value| {
+        let wanted = value.boolean()?;
+        possible(value, wanted, "aggressive mode").then_some(wanted)
+    });
+    let usual = if policy_based && protocol == Some(Protocol::IkeV1) {
+        IDLE_TIMEOUT_S
+    } else {
+        0
+    };
+    let idle = object.optional("idle_timeout_s", usual, |value| {
+        let seconds: u64 = value.whole(IDLE_TIMEOUTS_S)?;
+        possible(value, seconds > 0, "closing what is idle").then_some(seconds)
+    });
+    let idle = idle.map(|seconds| (seconds > 0).then(|| Duration::from_secs(seconds)));
+    (aggressive, idle)
 }
 
 /// The IP configuration that is named, or the only one there is.

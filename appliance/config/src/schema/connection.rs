@@ -52,6 +52,10 @@ pub(super) struct Connection {
     #[serde(default = "dpd_timeout_s")]
     #[schemars(schema_with = "limits::dpd_timeout_s")]
     pub(super) dpd_timeout_s: u64,
+    /// With IKEv1 only: seconds without a packet after which it is closed until one wants through, 0 for never; 300 if left out where the selectors are policy-based.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "limits::idle_timeout_s")]
+    pub(super) idle_timeout_s: Option<u64>,
     /// Seconds after which both sides prove anew who they are, without a pause; not unless written, or the peer wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "limits::reauthenticate_s")]

@@ -12,8 +12,8 @@ use crate::model::bgp_session::{HOPS, PREFIX_LIMITS, RESTARTS_S};
 use crate::model::bgp_signing::{ALGORITHM as TCP_AO, MOST_KEYS};
 use crate::model::certificate_profile::PROFILE;
 use crate::model::connection::{
-    CHILDLESS, DPD_TIMEOUTS_S, FRAGMENT_SIZES, MODE, MTUS, PRIORITIES, PROTOCOL, REAUTHENTICATE_S,
-    SMALLEST_TCP_MSS, UDP_ENCAPSULATION,
+    CHILDLESS, DPD_TIMEOUTS_S, FRAGMENT_SIZES, IDLE_TIMEOUTS_S, MODE, MTUS, PRIORITIES, PROTOCOL,
+    REAUTHENTICATE_S, SMALLEST_TCP_MSS, UDP_ENCAPSULATION,
 };
 use crate::model::interface;
 use crate::model::key_provider::{KIND as KIND_OF_PROVIDER, MANAGED};
@@ -143,6 +143,7 @@ limits! {
     managed = word(MANAGED);
     priority = whole(&PRIORITIES);
     dpd_timeout_s = whole(&DPD_TIMEOUTS_S);
+    idle_timeout_s = whole(&IDLE_TIMEOUTS_S);
     reauthenticate_s = whole(&REAUTHENTICATE_S);
     mtu = whole(&MTUS);
     tcp_mss = whole(&(SMALLEST_TCP_MSS..=*MTUS.end()));

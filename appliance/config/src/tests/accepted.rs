@@ -60,6 +60,7 @@ fn a_default_written_out_is_no_change() {
         ("enabled", json!(true)),
         ("protocol", json!("IKEv2")),
         ("aggressive_mode", json!(false)),
+        ("idle_timeout_s", json!(0)),
         ("mode", json!("Default")),
         ("selectors", json!({"kind": "route-based"})),
         ("policy", json!("modern")),

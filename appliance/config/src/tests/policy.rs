@@ -287,6 +287,15 @@ fn policy_based_connections_of_ikev1_have_a_table_of_their_own() {
             .policy_name
             .to_string()
     };
+    let idle = |selectors: &str, protocol: &str| {
+        let document = with(sample(), "/connections/to-b/protocol", json!(protocol));
+        let selectors = json!({ "kind": selectors });
+        let document = with(document, "/connections/to-b/selectors", selectors);
+        check(&document).unwrap().connections["to-b"].idle_timeout
+    };
+    assert_eq!(idle("policy-based", "IKEv1"), Some(Duration::from_secs(300)));
+    assert_eq!(idle("route-based", "IKEv1"), None);
+    assert_eq!(idle("policy-based", "IKEv2"), None);
     assert_eq!(based("route-based"), "azure-default");
     assert_eq!(based("policy-based"), "azure-policy-based");
     let policy = built_in("azure-policy-based");

@@ -80,6 +80,7 @@ fn connection(
         mobike: addresses.of_mobike(settings),
         allow_redirect: settings.allow_redirect,
         dpd_timeout: settings.dpd_timeout,
+        idle_timeout: settings.idle_timeout,
         reauthentication: settings.reauthentication.period,
         reauthenticate_on_renewal: settings.reauthentication.on_renewal,
         ike_lifetime: settings.policy.ike_lifetime,

@@ -39,17 +39,19 @@ impl Carrier {
 
     /// Takes a child away, and tells what it carried.
     pub(super) async fn remove(&mut self, kernel: &mut Kernel, id: ChildId) -> Option<Counters> {
+        let last = self.counters_of(kernel, id).await;
         match self {
-            Self::Kernel(children) => {
-                let last = children.counters_of(kernel, id).await;
-                children.remove(kernel, id).await;
-                last
-            }
-            Self::User(children) => {
-                let last = children.counters_of(id);
-                children.remove(id);
-                last
-            }
+            Self::Kernel(children) => children.remove(kernel, id).await,
+            Self::User(children) => children.remove(id),
+        }
+        last
+    }
+
+    /// What one child carried.
+    pub(super) async fn counters_of(&self, kernel: &mut Kernel, id: ChildId) -> Option<Counters> {
+        match self {
+            Self::Kernel(children) => children.counters_of(kernel, id).await,
+            Self::User(children) => children.counters_of(id),
         }
     }
 

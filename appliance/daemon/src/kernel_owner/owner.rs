@@ -181,6 +181,14 @@ impl KernelOwner {
                 };
                 answer.send(Input::Received(received));
             }
+            Request::Carried(children, answer) => {
+                let mut carried = Vec::new();
+                for child in children {
+                    let counters = self.carrier.counters_of(&mut self.kernel, child).await;
+                    carried.extend(counters.map(|of| (child, of.packets_in.saturating_add(of.packets_out))));
+                }
+                answer.send(Input::Carried(carried));
+            }
             Request::Remove(child) => self.remove(child).await,
             Request::Leased(interface, lease) => self.leased(interface, lease).await,
             Request::Foresee(packet, answer) => {

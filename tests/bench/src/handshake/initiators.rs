@@ -196,6 +196,7 @@ impl Initiators {
                     | Action::FetchLists(_)
                     | Action::Watch(..)
                     | Action::AskTraffic(_)
+                    | Action::AskCarried(_)
                     | Action::MoveChild { .. }
                     | Action::Keepalive { .. } => {}
                 }

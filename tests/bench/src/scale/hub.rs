@@ -211,6 +211,7 @@ fn follow(by: End, action: Action) -> Option<(End, Input)> {
         Action::RemoveChild(_)
         | Action::SendBy(_)
         | Action::Watch(..)
+        | Action::AskCarried(_)
         | Action::Resolve(..)
         | Action::Sign(..)
         | Action::FetchLists(_)

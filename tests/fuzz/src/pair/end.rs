@@ -182,7 +182,8 @@ impl End {
                 let nothing = children.into_iter().map(|child| (child, 0));
                 return Outcome::Input(Input::Received(nothing.collect()));
             }
-            Action::Resolve(..)
+            Action::AskCarried(_)
+            | Action::Resolve(..)
             | Action::Sign(..)
             | Action::FetchLists(_)
             | Action::Keepalive { .. }
