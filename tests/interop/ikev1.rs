@@ -1,9 +1,12 @@
 //! IKEv1 between two of ours, and with strongSwan.
 
+use std::time::Duration;
+
 use serde_json::json;
 use system_tests::lab::pki::Key;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
+use system_tests::lab::traffic::Ping;
 use system_tests::lab::wait;
 use system_tests::peer::causeway::SOON;
 use system_tests::peer::credentials::Issuers;
@@ -94,6 +97,37 @@ fn ikev1_carries_by_aggressive_mode() {
         if kind == Kind::StrongSwan {
             pair.through(StrongSwan::rekey_child, "/children/0/inbound_spi");
             pair.through(StrongSwan::reauthenticate, "/ike");
+        }
+        pair.only_esp();
+    }
+}
+
+/// Closed when nothing passes, by either kind of datapath, and up again with the next packet.
+#[test]
+fn ikev1_is_closed_while_idle_and_back_with_a_packet() {
+    for kind in [Kind::Causeway, Kind::StrongSwan] {
+        let run = Run::new().unwrap();
+        let sites = Sites::new(&run).unwrap();
+        let (near, far) = tunnels(&sites);
+        let both = [near, far].map(|tunnel| Tunnel {
+            idle: Some(3),
+            ..tunnel.version_1(VERSION_1)
+        });
+        let pair = Pair::start(run, sites, both.into(), (kind, First::Near));
+        pair.wait();
+        for _ in 0..2 {
+            let status = pair.near.wait_for("peer", "down").unwrap();
+            assert_eq!(status["outage"]["reason"], "idle", "{status}");
+            let ping = Ping::start(
+                &pair.sites.a.host,
+                pair.sites.b.host_address,
+                Duration::from_millis(20),
+            )
+            .unwrap();
+            ping.wait_for(10, SOON).unwrap();
+            let answers = ping.finish();
+            assert!(answers.longest_silence < Duration::from_secs(3), "{answers:?}");
+            pair.near.wait_for("peer", "up").unwrap();
         }
         pair.only_esp();
     }

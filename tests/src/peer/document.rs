@@ -210,6 +210,9 @@ fn connection(name: &str, tunnel: &Tunnel) -> Value {
     if tunnel.version == 1 {
         put(&mut connection, "protocol", json!("IKEv1"));
         put(&mut connection, "aggressive_mode", json!(tunnel.aggressive));
+        if let Some(seconds) = tunnel.idle {
+            put(&mut connection, "idle_timeout_s", json!(seconds));
+        }
     }
     if let Some(size) = tunnel.fragment_size {
         put(&mut connection, "fragment_size", json!(size));

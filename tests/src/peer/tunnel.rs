@@ -62,6 +62,8 @@ pub struct Tunnel {
     pub version: u8,
     /// IKEv1: phase 1 by aggressive mode.
     pub aggressive: bool,
+    /// IKEv1: seconds without a packet after which Causeway closes the tunnel, where that is not as usual.
+    pub idle: Option<u32>,
     /// Our outer address.
     pub local: IpAddr,
     /// The peer's outer address.
@@ -149,6 +151,7 @@ impl Tunnel {
         Self {
             version: 2,
             aggressive: false,
+            idle: None,
             local,
             remote,
             local_id: local.to_string(),
