@@ -73,9 +73,10 @@ impl Cell {
 
     fn tunnels(self, sites: &Sites) -> [Tunnel; 2] {
         let suite = if self.pfs { CUSTOM } else { VERSION_1 };
-        let (near, mut far) = tunnels(sites);
+        let (mut near, mut far) = tunnels(sites);
         if self.nat {
-            far.remote = "203.0.113.1".parse().unwrap();
+            let hidden = if self.we_begin { &mut far } else { &mut near };
+            hidden.remote = "203.0.113.1".parse().unwrap();
         }
         let (mut near, mut far) = (near.version_1(suite), far.version_1(suite));
         if self.certificates {
@@ -87,10 +88,15 @@ impl Cell {
             (near.credentials, far.credentials) = (Some(Box::new(ours)), Some(Box::new(theirs)));
         }
         if self.we_begin {
-            [near.starting(), far.waiting()]
+            [near, far.waiting()]
         } else {
             [near.waiting(), far.starting()]
         }
+    }
+
+    /// Behind a NAT, and where only one may start, phase 1 begins anew by who began it; else by who replaces the SAs.
+    fn we_begin_anew(self) -> bool {
+        self.we_begin && (self.nat || self.we_rekey)
     }
 
     /// Our gateway is behind the NAT, and the peer where it begins: a NAT lets nobody in who was not called.
@@ -132,7 +138,7 @@ impl Cell {
         let encapsulation = &status["children"][0]["encapsulation"];
         assert!(!self.nat || encapsulation == "udp", "{status}");
         let child = scene.replaced(self.we_rekey, "/children/0/inbound_spi");
-        let phase = scene.replaced(self.we_rekey, "/ike");
+        let phase = scene.replaced(self.we_begin_anew(), "/ike");
         let again = scene.replaced(self.we_rekey, "/children/0/inbound_spi");
         let seen = scene.capture.finish();
         assert_eq!(seen.unexpected(), 0, "{seen:?}");
