@@ -1604,6 +1604,11 @@ export interface components {
              */
             addresses: string[];
             /**
+             * @description With IKEv1 only: phase 1 begins by aggressive mode, and the peer may begin so. Weak: for peers that know nothing else.
+             * @default false
+             */
+            aggressive_mode: boolean;
+            /**
              * @description Goes to another gateway where the peer says so (RFC 5685).
              * @default false
              */
@@ -1635,6 +1640,8 @@ export interface components {
              * @default 1280
              */
             fragment_size: number;
+            /** @description With IKEv1 only: seconds without a packet after which it is closed until one wants through, 0 for never; 300 if left out where the selectors are policy-based. */
+            idle_timeout_s?: number;
             /** @description The name of our outer address; may be left out where there is only one. */
             ip_configuration?: string;
             /** @description The tunnel may move to other addresses (RFC 4555); not unless written. */
@@ -2846,7 +2853,7 @@ export interface components {
             detail: string;
             /** @description Where, as a JSON pointer (RFC 6901). */
             path: string;
-            /** @description [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`]. */
+            /** @description [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`]; [`Reason::AggressiveModeWeak`]. */
             reason: string;
         };
         /** @description What is amiss, and what to do about it. */

@@ -15,6 +15,7 @@ const PLAIN: Record<string, string> = {
   "peer-silent": "The other side answered before and then fell silent.",
   "datapath-refused": "This machine could not set up what carries the packets.",
   "deleted-by-peer": "The other side closed the tunnel.",
+  idle: "Nothing passed for a while; the next packet brings it up.",
   "lifetime-ended": "The keys ended before new ones were agreed.",
   configuration: "By its settings it waits for the other side to start.",
   "no-address": "The outer address that it needs is not there.",
