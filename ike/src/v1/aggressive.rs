@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::keys::{Keys, Said};
 use super::main_mode::{
-    NONCE, exchanged, identification, initial_contact, malformed, same, secret, security_association,
+    NONCE, exchanged, identification, initial_contact, keys_of, malformed, same, security_association,
 };
 use super::method::Method;
 use super::signing::{Signing, Unsigned};
@@ -165,16 +165,10 @@ impl Engine {
             return self.attempt_ended(&common, Some(outage), now);
         };
         let suite = second.agreed.suite;
-        let keys = match secret(&settings) {
-            Some(secret) => Keys::of_secret(suite, &said, &shared, &secret.0),
-            None => Keys::of_exchange(suite, &said, &shared),
-        };
-        let (payloads, forced) = (second.payloads.as_slice(), settings.force_encapsulation);
-        let nat = second.announced.traversal.map(|_| {
-            let (cookies, path) = (common.spis(), common.path);
-            nat::detect(suite.prf, cookies, path, (payloads, forced))
-        });
-        let nat = nat.unwrap_or_default();
+        let keys = keys_of(&settings, suite, &said, &shared);
+        let how = (second.payloads.as_slice(), settings.force_encapsulation);
+        let detect = |_| nat::detect(suite.prf, common.spis(), common.path, how);
+        let nat = second.announced.traversal.map(detect).unwrap_or_default();
         common.path = nat.path(common.path);
         let agreement = Agreement {
             aggressive: true,

@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::channel::{self, Opened};
 use super::keys::{Keys, Said};
 use super::main_mode::{
-    NONCE, exchanged, identification, is_first_contact, is_proof, malformed, secret, security_association,
-    signed,
+    NONCE, exchanged, exchanging, identification, is_first_contact, is_proof, malformed, secret,
+    security_association, signed,
 };
 use super::method::Method;
 use super::signing::{Signing, Unsigned};
@@ -172,10 +172,7 @@ impl Engine {
         let welcomes = self.welcomes_v1(datagram.path());
         let forced = welcomes.iter().any(|settings| settings.force_encapsulation);
         let nonce = self.drawn(NONCE);
-        let mut payloads = vec![
-            Payload::KeyExchange(exchange.public().to_vec()),
-            Payload::Nonce(nonce.clone()),
-        ];
+        let mut payloads = exchanging(exchange.public(), &nonce);
         if state.agreed.method == Method::RsaSignature {
             payloads.extend(certificates::requests(welcomes.iter().map(AsRef::as_ref)));
         }

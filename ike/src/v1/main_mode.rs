@@ -10,8 +10,9 @@ use super::signing::{Signing, Unsigned};
 use super::state::{Agreement, State};
 use super::vendor::{self, Announced};
 use super::{certificates, fragments, identity, nat, proposal};
-use crate::crypto::KeyExchange;
+use crate::crypto::{KeyExchange, Secret};
 use crate::engine::Engine;
+use crate::proposal::IkeSuite;
 use crate::rejection::Rejection;
 use crate::v2::nat::Path;
 use crate::v2::payloads::Datagram;
@@ -122,6 +123,22 @@ pub(super) fn secret(settings: &Connection) -> Option<&crate::SharedSecret> {
     }
 }
 
+/// The keys that both sides of a connection have after this.
+pub(super) fn keys_of(settings: &Connection, suite: IkeSuite, said: &Said, shared: &Secret) -> Keys {
+    match secret(settings) {
+        Some(secret) => Keys::of_secret(suite, said, shared, &secret.0),
+        None => Keys::of_exchange(suite, said, shared),
+    }
+}
+
+/// A public value and a nonce, as they are sent.
+pub(super) fn exchanging(public: &[u8], nonce: &[u8]) -> Vec<Payload> {
+    vec![
+        Payload::KeyExchange(public.to_vec()),
+        Payload::Nonce(nonce.to_vec()),
+    ]
+}
+
 /// INITIAL-CONTACT for the SA with these cookies (RFC 2407 §4.6.3.3).
 pub(super) fn initial_contact((initiator, responder): (u64, u64)) -> Payload {
     Payload::Notify(NotifyPayload {
@@ -192,10 +209,7 @@ impl Engine {
         };
         common.peer_spi = datagram.header.responder_spi;
         let nonce = self.drawn(NONCE);
-        let mut payloads = vec![
-            Payload::KeyExchange(exchange.public().to_vec()),
-            Payload::Nonce(nonce.clone()),
-        ];
+        let mut payloads = exchanging(exchange.public(), &nonce);
         payloads.extend(certificates::requests([settings.as_ref()].into_iter()));
         if let Some(traversal) = announced.traversal {
             let how = (agreed.suite.prf, traversal);
@@ -238,10 +252,8 @@ impl Engine {
         };
         let payloads = message.as_ref().map_or(&[][..], |message| &message.payloads);
         let (suite, forced) = (state.agreed.suite, settings.force_encapsulation);
-        let nat = state
-            .announced
-            .traversal
-            .map(|_| nat::detect(suite.prf, common.spis(), common.path, (payloads, forced)));
+        let detect = |_| nat::detect(suite.prf, common.spis(), common.path, (payloads, forced));
+        let nat = state.announced.traversal.map(detect).unwrap_or_default();
         let ExchangeSent {
             exchange,
             agreed,
@@ -261,11 +273,7 @@ impl Engine {
             let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::MainMode);
             return self.attempt_ended(&common, Some(outage), now);
         };
-        let keys = match secret(&settings) {
-            Some(secret) => Keys::of_secret(suite, &said, &shared, &secret.0),
-            None => Keys::of_exchange(suite, &said, &shared),
-        };
-        let nat = nat.unwrap_or_default();
+        let keys = keys_of(&settings, suite, &said, &shared);
         common.path = nat.path(common.path);
         let agreement = Agreement {
             aggressive: false,

@@ -131,13 +131,12 @@ impl Engine {
         };
         let path = session.common.path;
         let both = selectors(payloads, (path.remote.ip(), path.local.ip()));
-        if both.is_none() {
-            self.dropped(path.remote, Some(DropCause::Malformed));
-        }
-        let wanted = both.map(|(theirs, ours)| Selectors {
-            local: vec![ours],
-            remote: vec![theirs],
-        });
+        let none = both.is_none().then_some(DropCause::Malformed);
+        self.dropped(path.remote, none);
+        let (local, remote) = both.map(|(theirs, ours)| (vec![ours], vec![theirs])).unzip();
+        let wanted = local
+            .zip(remote)
+            .map(|(local, remote)| Selectors { local, remote });
         let admitted = wanted
             .as_ref()
             .and_then(|wanted| admitted(session, settings, wanted));

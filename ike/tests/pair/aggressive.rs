@@ -58,7 +58,7 @@ fn asks(pair: &mut Pair, cookie: u64, said: IdentificationPayload) -> Option<Mes
     }
     let sent = pair.network.history.len();
     west_receives(pair, message.encode());
-    let answer = pair.network.history.iter().nth(sent);
+    let answer = pair.network.history.get(sent);
     answer.map(|packet| Message::decode(&packet.bytes).unwrap())
 }
 

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::sample::{check, machine, sample, with, without};
+use super::sample::{certified, check, machine, sample, with, without};
 use crate::{held, notices};
 
 fn paths(document: &Value) -> Vec<String> {
@@ -68,4 +68,20 @@ fn a_connection_that_cannot_be_negotiated_is_held() {
         ["/connections/to-b/policy", "/interfaces/lan0/ipv6"]
     );
     assert_eq!(held(&check(&document).unwrap().connections["to-c"]), None);
+}
+
+/// IKEv1 has no words for two sides that prove themselves in different ways.
+#[test]
+fn ikev1_with_a_certificate_on_one_side_is_held() {
+    let version_1 = with(certified(), "/connections/to-c/protocol", json!("IKEv1"));
+    assert_eq!(held(&check(&version_1).unwrap().connections["to-c"]), None);
+    let one_sided = json!({ "method": "certificate", "certificate": "edge", "peer": { "secret": "psk-c" } });
+    let document = with(version_1, "/connections/to-c/authentication", one_sided);
+    let hold = held(&check(&document).unwrap().connections["to-c"]).unwrap();
+    assert_eq!(hold.key, "protocol");
+    assert!(
+        hold.detail.contains("a certificate on one side"),
+        "{}",
+        hold.detail
+    );
 }

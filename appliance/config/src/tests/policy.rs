@@ -336,3 +336,24 @@ fn modern_offers_a_hybrid_first_and_nothing_weak() {
     );
     assert_eq!(groups.last(), Some(&false), "a peer without PFS is not refused");
 }
+
+/// DES and MD5 are for a policy of one's own that names them: nothing that is built in offers or takes either.
+#[test]
+fn des_and_md5_are_never_offered_unasked() {
+    for name in ["modern", "azure-default", "azure-policy-based"] {
+        let policy = built_in(name);
+        for one in &policy.ike {
+            assert_ne!(one.encryption, Encryption::Des, "{name}");
+            assert!(one.prf != Hash::Md5 && one.integrity != Some(Hash::Md5), "{name}");
+        }
+        for one in policy.ipsec.iter().chain(&policy.responder_ipsec) {
+            assert_ne!(one.encryption, Encryption::Des, "{name}");
+            assert_ne!(one.integrity, Some(Hash::Md5), "{name}");
+        }
+    }
+    let weak = json!({ "encryption": "DES", "integrity": "MD5", "dh_group": "DHGroup1" });
+    let document = with(sample(), "/policies/gcm/ike", weak);
+    let asked = of(&with(document, "/policies/gcm/legacy", json!(true)), "to-b");
+    let first = &asked.ike[0];
+    assert_eq!((first.encryption, first.prf), (Encryption::Des, Hash::Md5));
+}

@@ -1,6 +1,7 @@
 use appliance_esp::{Limit, Notice};
 use appliance_kernel::{Event, Key, LinkName, PolicyKey, StateKey};
 use ike::{ChildId, Input, Spent};
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -9,8 +10,27 @@ use super::network;
 use super::owner::KernelOwner;
 use crate::chronicle::News;
 
-/// What kernel and workers tell unasked.
+/// What kernel and workers tell, asked and unasked.
 impl KernelOwner {
+    /// How many packets each of these children has received.
+    pub(super) async fn tell_received(&mut self, children: &[ChildId], answer: OwnedPermit<Input>) {
+        let received = match &self.carrier {
+            Carrier::Kernel(carried) => carried.received(&mut self.kernel, children).await,
+            Carrier::User(carried) => carried.received(children),
+        };
+        answer.send(Input::Received(received));
+    }
+
+    /// How many packets each of these children has carried, both directions together.
+    pub(super) async fn tell_carried(&mut self, children: Vec<ChildId>, answer: OwnedPermit<Input>) {
+        let mut carried = Vec::new();
+        for child in children {
+            let counters = self.carrier.counters_of(&mut self.kernel, child).await;
+            carried.extend(counters.map(|of| (child, of.packets_in.saturating_add(of.packets_out))));
+        }
+        answer.send(Input::Carried(carried));
+    }
+
     /// Passes on what our own workers tell.
     pub(super) fn heard(&mut self, notice: Notice) {
         match notice {

@@ -174,21 +174,8 @@ impl KernelOwner {
                     self.telling.tell(Input::ChildSpent(child, Spent::Soft));
                 }
             }
-            Request::Traffic(children, answer) => {
-                let received = match &self.carrier {
-                    Carrier::Kernel(carried) => carried.received(&mut self.kernel, &children).await,
-                    Carrier::User(carried) => carried.received(&children),
-                };
-                answer.send(Input::Received(received));
-            }
-            Request::Carried(children, answer) => {
-                let mut carried = Vec::new();
-                for child in children {
-                    let counters = self.carrier.counters_of(&mut self.kernel, child).await;
-                    carried.extend(counters.map(|of| (child, of.packets_in.saturating_add(of.packets_out))));
-                }
-                answer.send(Input::Carried(carried));
-            }
+            Request::Traffic(children, answer) => self.tell_received(&children, answer).await,
+            Request::Carried(children, answer) => self.tell_carried(children, answer).await,
             Request::Remove(child) => self.remove(child).await,
             Request::Leased(interface, lease) => self.leased(interface, lease).await,
             Request::Foresee(packet, answer) => {
