@@ -67,7 +67,7 @@ fn what_is_idle_is_closed_until_a_packet_wants_through() {
 /// Packets in either direction keep it up, and five minutes count from the last.
 #[test]
 fn traffic_keeps_it_up() {
-    let mut pair = up(|_, west| west.idle_timeout = None);
+    let mut pair = up(|_, west| (west.idle_timeout, west.mode) = (None, Mode::ResponderOnly));
     for _ in 0..100 {
         pair.east.carried += 1;
         pair.run_for(Duration::from_secs(60));
@@ -120,7 +120,7 @@ fn an_operator_brings_it_up() {
 
 /// What the reasons' test provokes.
 pub(crate) fn idle() -> ike::Outage {
-    let mut pair = up(|_, west| west.idle_timeout = None);
+    let mut pair = up(|_, west| (west.idle_timeout, west.mode) = (None, Mode::ResponderOnly));
     pair.run_for(Duration::from_secs(340));
     pair.east.outage()
 }
