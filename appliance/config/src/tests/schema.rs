@@ -122,7 +122,7 @@ fn defaults_written_out_change_nothing_and_leave_nothing_out() {
     for key in described.as_object().unwrap().keys() {
         assert_eq!(
             found.get(key).is_none(),
-            ["bgp", "mobike", "reauthenticate_s"].contains(&key.as_str()),
+            ["bgp", "idle_timeout_s", "mobike", "reauthenticate_s"].contains(&key.as_str()),
             "{key}"
         );
     }
