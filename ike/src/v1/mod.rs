@@ -7,6 +7,7 @@ mod channel;
 mod connection;
 mod dpd;
 mod fragments;
+mod handover;
 mod hints;
 mod identity;
 mod idle;

@@ -320,7 +320,11 @@ impl Engine {
             return;
         }
         let phase = spi.and_then(|spi| self.v1.sas.get(&spi));
-        let reachable = phase.filter(|phase| phase.established().is_some_and(|state| !state.nat.remote));
+        let reachable = phase.filter(|phase| {
+            phase
+                .established()
+                .is_some_and(|state| phase.common.initiator || !state.nat.remote)
+        });
         if let Some(path) = reachable.map(|phase| phase.common.path) {
             let settings = self.settings_of(name).filter(|settings| settings.may_start());
             let Some(settings) = settings else { return };

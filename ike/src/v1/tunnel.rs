@@ -14,6 +14,7 @@ use crate::v2::child::{AgreedChild, Child};
 use crate::v2::children::{Children, Departed};
 use crate::v2::keys::ChildKeys;
 use crate::v2::lines::{Lines, comes_with_tunnel};
+use crate::v2::staging;
 use crate::v2::state::Common;
 use crate::v2::volume::volume;
 use crate::v2::window::Retransmission;
@@ -52,7 +53,7 @@ impl Tunnel {
         let ends = self.children.iter().map(|child| child.lifetime.end);
         let departed = self.children.departed.iter().map(|child| child.until);
         let lines = self.lines.due().filter(|_| free);
-        let due = softs.chain(ends).chain(departed);
+        let due = softs.chain(ends).chain(departed).chain(self.children.handover);
         let idle = self
             .idle
             .as_ref()
@@ -150,8 +151,8 @@ impl Engine {
         }
     }
 
-    /// Asks the datapath to carry a child of this session; `initiator`: we started the exchange that made it, and so send by it
-    /// at once.
+    /// Asks the datapath to carry a child of this session; `initiator`: we started the exchange that made it, and so send by it at
+    /// once where nothing else carries the same.
     pub(super) fn carry_v1(
         &mut self,
         session: &Session,
@@ -165,13 +166,13 @@ impl Engine {
         let volume = lesser(volume(&agreed, settings), chosen.octets);
         let child = Child {
             id: self.fresh_child(session.common.spi),
-            agreed,
             encapsulation: session.state.nat.encapsulation(),
             begun: now,
             installed: None,
             lifetime: self.lifetime(shorter(length, chosen.seconds), now),
             replaces: None,
-            sends: initiator,
+            sends: initiator && !session.tunnel.children.send(&agreed.selectors),
+            agreed,
             received: 0,
             created: initiator,
         };
@@ -208,13 +209,14 @@ impl Engine {
             child.lifetime.end = end.min(child.lifetime.end);
             return tunnel.children.join(Some(rival), child);
         }
-        if let Some(old) = old {
-            tunnel.children.stop_sending(old);
+        match old {
+            // Message 3 is on its way: the peer has the child only once it has read that.
+            Some(_) if ours && !child.sends => tunnel.children.handover = Some(now + staging::ARRIVING),
+            Some(old) => tunnel.children.stop_sending(old),
+            None => {}
         }
         tunnel.children.succeed((old, end), child);
-        for sender in tunnel.children.senders() {
-            self.out.push(Action::SendBy(sender));
-        }
+        self.send_by_newest(tunnel, false);
         if mended {
             self.mended(&session.common);
         }
@@ -361,6 +363,7 @@ impl Engine {
             return;
         };
         let twin = session.tunnel.children.twin(&child.agreed.selectors).is_some();
+        self.send_by_newest(&mut session.tunnel, true);
         if twin {
             let (id, inbound, until) = (child.id, child.agreed.inbound, now + UNDER_WAY);
             session
@@ -400,21 +403,6 @@ impl Engine {
         let departed = std::mem::take(&mut tunnel.children.departed);
         self.remove_departed_v1(departed);
         tunnel.lines = Lines::default();
-    }
-
-    /// What has received long enough is taken away.
-    fn sweep_v1(&mut self, tunnel: &mut Tunnel, now: Instant) {
-        let departed = std::mem::take(&mut tunnel.children.departed);
-        let (over, left) = departed.into_iter().partition(|child| child.until <= now);
-        tunnel.children.departed = left;
-        self.remove_departed_v1(over);
-    }
-
-    fn remove_departed_v1(&mut self, departed: Vec<Departed>) {
-        for child in &departed {
-            self.v1.owners.remove(&child.id);
-        }
-        self.remove_departed(departed);
     }
 
     /// Quick modes that are under way come to nothing.

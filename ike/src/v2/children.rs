@@ -213,6 +213,19 @@ impl Children {
         }
     }
 
+    /// Where the current child is carried, no other of the same selectors sends.
+    pub(crate) fn leave_to_current(&mut self) {
+        for slot in &mut self.slots {
+            if slot
+                .current
+                .as_ref()
+                .is_some_and(|child| child.installed.is_some())
+            {
+                slot.others.iter_mut().for_each(|child| child.sends = false);
+            }
+        }
+    }
+
     /// What passes by the child that we receive on under this SPI leaves by one of another IKE SA until that is over.
     pub(crate) fn yield_to_another(&mut self, inbound: u32) {
         if let Some(slot) = self.slot_of(inbound) {

@@ -34,7 +34,7 @@ pub(crate) mod reauthentication;
 pub(crate) mod redirect;
 mod rekey;
 pub(crate) mod signing;
-mod staging;
+pub(crate) mod staging;
 pub(crate) mod state;
 mod succession;
 mod successor;

@@ -330,6 +330,44 @@ fn a_new_phase_1_interrupts_nothing() {
     }
 }
 
+/// The peer has a new child only once it has read message 3: what we send goes by the old one a moment longer.
+#[test]
+fn a_new_child_is_sent_by_when_the_peer_has_it() {
+    let step = Duration::from_millis(1);
+    let mut pair = established();
+    let before = pair.east.senders.clone();
+    pair.tell_east(Input::RekeyChild(name("to-west")));
+    let mut steps = 0;
+    while pair.east.datapath.len() < 2 {
+        pair.run_for(step);
+        steps += 1;
+        assert!(steps < 5_000, "there is no new child");
+    }
+    pair.run_for(step * 90);
+    assert_eq!(pair.east.senders, before);
+    pair.run_for(step * 30);
+    assert_ne!(pair.east.senders, before);
+    pair.run_for(Duration::from_secs(30));
+    pair.assert_kept();
+}
+
+/// Who began reaches a peer behind a NAT, or one that only says so, as it did before.
+#[test]
+fn phase_1_begins_anew_with_a_peer_behind_a_nat() {
+    let mut pair = pair_with(|east, west| {
+        east.force_encapsulation = true;
+        west.force_encapsulation = true;
+    });
+    pair.run_until_quiet();
+    let before = pair.east.standing().ike.unwrap();
+    assert!(before.initiator && before.nat_remote);
+    pair.tell_east(Input::RekeyIke(name("to-west")));
+    pair.run_for(Duration::from_secs(90));
+    let after = pair.east.standing().ike.unwrap();
+    assert_ne!(before.initiator_spi, after.initiator_spi);
+    pair.assert_kept();
+}
+
 /// A day of it: every lifetime ends several times, and no packet is lost.
 #[test]
 fn lifetimes_end_without_a_loss() {

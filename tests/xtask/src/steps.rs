@@ -30,6 +30,7 @@ const NATIVE_UNLESS_FULL: &[&str] = &[
     "claim::",
     "cut_off::",
     "ikev1::ikev1_refuses",
+    "ikev1_matrix::",
     "key_providers::a_vault_signs",
     "lab::",
     "names::",
