@@ -54,7 +54,7 @@ impl Tier {
             Self::Interop => steps::interop(full),
             Self::Ui => steps::console(),
             Self::Vm => steps::machines(full),
-            Self::Upgrade => image::tier(),
+            Self::Upgrade => image::tier(full),
         }
     }
 }
