@@ -165,9 +165,15 @@ async fn certificates_are_told_with_what_they_say_and_who_uses_them_and_never_th
         "method": "certificate", "certificate": "edge", "peer": { "subject": "peer", "chain": "roots" },
     });
     assert_eq!(machine.put(2, &document).await.status, 200);
-    let all = machine.get("/api/v1/certificates").await.body;
+    // Its key may be opened between the two questions; that happens once.
+    let mut all = machine.get("/api/v1/certificates").await.body;
+    let mut alone = machine.get("/api/v1/certificates/edge").await.body;
+    if all["edge"] != alone {
+        all = machine.get("/api/v1/certificates").await.body;
+        alone = machine.get("/api/v1/certificates/edge").await.body;
+    }
     let edge = &all["edge"];
-    assert_eq!(edge, &machine.get("/api/v1/certificates/edge").await.body);
+    assert_eq!(edge, &alone);
     let used_by = json!(["/connections/to-c/authentication/certificate"]);
     assert_eq!(
         (
