@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::keys::{Keys, Said};
 use super::main_mode::{
-    NONCE, exchanged, identification, initial_contact, keys_of, malformed, same, security_association,
+    NONCE, exchanged, hash_of, identification, initial_contact, keys_of, malformed, same,
+    security_association,
 };
 use super::method::Method;
 use super::signing::{Signing, Unsigned};
@@ -81,17 +82,6 @@ impl AggressiveSent {
 pub(super) fn identity_body(datagram: &Datagram) -> Option<Vec<u8>> {
     let bytes = datagram.bytes.get(Header::LENGTH..)?;
     channel::body(datagram.header.next_payload, bytes, payload::ID)
-}
-
-/// The hash of a message.
-pub(super) fn hash_of(payloads: &[Payload]) -> Option<&Vec<u8>> {
-    payloads.iter().find_map(|payload| {
-        if let Payload::Hash(found) = payload {
-            Some(found)
-        } else {
-            None
-        }
-    })
 }
 
 impl Engine {

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::aggressive::{hash_of, identity_body};
+use super::aggressive::identity_body;
 use super::channel::{self, Opened};
 use super::keys::{Keys, Said};
 use super::main_mode::{
-    NONCE, exchanged, identification, is_first_contact, malformed, secret, security_association,
+    NONCE, exchanged, hash_of, identification, is_first_contact, malformed, secret, security_association,
 };
 use super::method::Method;
-use super::newcomer::crowded;
+use super::newcomer::{crowded, nothing_in_common};
 use super::signing::{Signing, Unsigned};
 use super::state::{Agreement, State};
 use super::vendor::{self, Announced};
@@ -320,18 +320,8 @@ fn caller(
         .iter()
         .find_map(|(name, settings)| Some((name, settings, proposal::choose_phase1(offered, settings)?)));
     let Some((name, settings, chosen)) = chosen else {
-        let expected = candidates
-            .iter()
-            .map(|(_, settings)| proposal::words(&proposal::offer_phase1(settings), None));
-        return Err(Rejection {
-            cause: None,
-            answer: None,
-            outage: Some(Outage {
-                offered: proposal::words(offered, None),
-                expected: expected.collect::<Vec<_>>().join(", "),
-                ..Outage::plain(Reason::IkeProposalMismatch, Side::We, Stage::AggressiveMode)
-            }),
-        });
+        let candidates = candidates.iter().map(|(_, settings)| settings.as_ref());
+        return Err(nothing_in_common(offered, candidates, Stage::AggressiveMode));
     };
     let caller = Caller {
         said: said.clone(),

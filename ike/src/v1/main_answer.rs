@@ -10,6 +10,7 @@ use super::main_mode::{
     security_association, signed,
 };
 use super::method::Method;
+use super::newcomer::nothing_in_common;
 use super::signing::{Signing, Unsigned};
 use super::state::{Agreement, Done, State, digest};
 use super::vendor::{self, Announced};
@@ -116,18 +117,8 @@ impl Engine {
             .iter()
             .find_map(|settings| proposal::choose_phase1(offered, settings));
         let Some((agreed, answer)) = chosen else {
-            let expected = welcomes
-                .iter()
-                .map(|settings| proposal::words(&proposal::offer_phase1(settings), None));
-            return Err(Rejection {
-                cause: None,
-                answer: None,
-                outage: Some(Outage {
-                    offered: proposal::words(offered, None),
-                    expected: expected.collect::<Vec<_>>().join(", "),
-                    ..Outage::plain(Reason::IkeProposalMismatch, Side::We, Stage::MainMode)
-                }),
-            });
+            let welcomes = welcomes.iter().map(AsRef::as_ref);
+            return Err(nothing_in_common(offered, welcomes, Stage::MainMode));
         };
         let bytes = datagram.bytes.get(Header::LENGTH..).unwrap_or_default();
         let offer = channel::body(datagram.header.next_payload, bytes, payload::SA);

@@ -396,20 +396,24 @@ pub(super) fn signed(keys: &Keys, said: &Said, of_initiator: bool, opened: &Open
     keys.proof(said, of_initiator, &body)
 }
 
+/// The hash of a message.
+pub(super) fn hash_of(payloads: &[Payload]) -> Option<&Vec<u8>> {
+    payloads.iter().find_map(|payload| {
+        if let Payload::Hash(found) = payload {
+            Some(found)
+        } else {
+            None
+        }
+    })
+}
+
 /// Whether a message proves who its sender says it is, or holds a signature that may.
 pub(super) fn is_proof(keys: &Keys, agreement: &Agreement, of_initiator: bool, opened: &Opened) -> bool {
     if agreement.method == Method::RsaSignature {
         let identity = identification(&opened.payloads);
         return identity.and(certificates::signature(&opened.payloads)).is_some();
     }
-    let hash = opened.payloads.iter().find_map(|payload| {
-        if let Payload::Hash(found) = payload {
-            Some(found)
-        } else {
-            None
-        }
-    });
-    let (Some(hash), Some(body)) = (hash, opened.body(payload::ID)) else {
+    let (Some(hash), Some(body)) = (hash_of(&opened.payloads), opened.body(payload::ID)) else {
         return false;
     };
     same(hash, &keys.proof(&agreement.said, of_initiator, &body))

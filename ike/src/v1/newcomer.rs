@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use super::main_mode::malformed;
+use super::proposal;
 use super::state::State;
 use crate::engine::Engine;
 use crate::rejection::Rejection;
 use crate::v2::payloads::Datagram;
 use crate::wire::v1::registry::{exchange, notify, protocol};
-use crate::wire::v1::{Message, NotifyPayload, Payload};
-use crate::{DropCause, Outage, Reason, Side, Stage};
+use crate::wire::v1::{Message, NotifyPayload, Payload, SecurityAssociationPayload};
+use crate::{Connection, DropCause, Outage, Reason, Side, Stage};
 
 impl Engine {
     /// Message 1, from somebody who has no SA with us yet.
@@ -84,6 +85,24 @@ impl Engine {
             data: Vec::new(),
         })];
         self.send(datagram.path(), Message { header, payloads }.encode());
+    }
+}
+
+/// Nothing that is offered is among what these connections take.
+pub(super) fn nothing_in_common<'c>(
+    offered: &SecurityAssociationPayload,
+    candidates: impl Iterator<Item = &'c Connection>,
+    stage: Stage,
+) -> Rejection {
+    let expected = candidates.map(|settings| proposal::words(&proposal::offer_phase1(settings), None));
+    Rejection {
+        cause: None,
+        answer: None,
+        outage: Some(Outage {
+            offered: proposal::words(offered, None),
+            expected: expected.collect::<Vec<_>>().join(", "),
+            ..Outage::plain(Reason::IkeProposalMismatch, Side::We, stage)
+        }),
     }
 }
 

@@ -6,15 +6,15 @@ use ike::crypto::{Group, Prf};
 use ike::wire::v1::registry::{exchange, payload};
 use ike::wire::v1::{IdentificationPayload, Message, Payload};
 use ike::{
-    Connection, DropCause, Encapsulation, Event, Identity, Input, Limits, Mode, Reason, Side, Stage,
-    WeakAlgorithm,
+    Connection, DropCause, Encapsulation, Event, Identity, Input, Mode, Reason, Side, Stage, WeakAlgorithm,
 };
 
 use crate::certificates::Certified;
-use crate::network::{Nat, Network};
+use crate::hostile1::flood;
+use crate::network::Nat;
 use crate::pki::Kind;
-use crate::version1::{pair_with, version_1};
-use crate::{Pair, Site, certificates1, connection, name};
+use crate::version1::{endures_a_bad_network, outlives_any_one_loss, pair_with, version_1};
+use crate::{Pair, certificates1, connection, name};
 
 /// Both sides allow aggressive mode.
 fn aggressive(mut connection: Connection) -> Connection {
@@ -260,83 +260,25 @@ fn malformed_first_messages_start_nothing() {
 fn a_flood_is_bounded() {
     let mut pair = established();
     let template = first(&pair);
-    for spi in 1..=2_000_u64 {
-        let mut bytes = template.clone();
-        bytes[..8].copy_from_slice(&spi.to_be_bytes());
-        let remote = format!("192.0.2.1:{}", 1024 + spi).parse().unwrap();
-        let local = "192.0.2.2:500".parse().unwrap();
-        pair.west.events.clear();
-        pair.tell_west(Input::Datagram { local, remote, bytes });
-        pair.network.history.truncate(9);
-        assert!(pair.west.snapshot().half_open <= Limits::default().cookie_threshold);
-    }
-    pair.network.seize();
-    assert!(pair.west.drops(DropCause::HalfOpenLimit) > 1_900);
-    pair.run_for(Duration::from_secs(31));
-    assert_eq!(pair.west.snapshot().half_open, 0);
-    pair.assert_up();
+    flood(&mut pair, &template, 2_000);
 }
 
 /// Whatever the network does, both sides end with the same single child.
 #[test]
 fn a_bad_network_delays_but_does_not_confuse() {
-    for seed in 0..60 {
-        let mut pair = pair(|_, _| ());
-        pair.network = Network::bad(seed);
-        pair.run_for(Duration::from_secs(40));
-        pair.network = Network::new(seed);
-        pair.run_for(Duration::from_secs(200));
-        pair.assert_up();
-    }
+    endures_a_bad_network(|| pair(|_, _| ()));
 }
 
 /// Any one message of the six may be lost: the connection is up within two seconds all the same.
 #[test]
 fn any_one_message_may_be_lost() {
-    for lost in 0..6 {
-        let mut pair = Pair::new();
-        pair.network.loses = Some(lost);
-        let west = Connection {
-            mode: Mode::ResponderOnly,
-            ..aggressive(version_1(connection("192.0.2.2", "192.0.2.1")))
-        };
-        pair.configure_west([("to-east", west)]);
-        let east = aggressive(version_1(connection("192.0.2.1", "192.0.2.2")));
-        pair.configure_east([("to-west", east)]);
-        pair.run_for(Duration::from_secs(2));
-        pair.assert_up();
-    }
+    outlives_any_one_loss(6, |connection| aggressive(version_1(connection)));
 }
 
 /// Both start at once: one SA stays, on either side the same; the other one is closed.
 #[test]
 fn a_duplicate_phase_1_is_settled() {
-    for seed in 0..60 {
-        let mut pair = Pair::new();
-        pair.network = if seed < 20 {
-            Network::new(seed)
-        } else {
-            Network::bad(seed)
-        };
-        pair.network.jitter = Duration::from_millis(seed * 7);
-        pair.east = Site::new("192.0.2.1", 100 + seed);
-        pair.west = Site::new("192.0.2.2", 200 + seed);
-        let both = |local, remote| aggressive(version_1(connection(local, remote)));
-        pair.configure_east([("to-west", both("192.0.2.1", "192.0.2.2"))]);
-        pair.configure_west([("to-east", both("192.0.2.2", "192.0.2.1"))]);
-        pair.run_for(Duration::from_secs(30));
-        pair.network = Network::new(seed);
-        pair.run_for(Duration::from_secs(200));
-        pair.assert_up();
-        let (east, west) = (
-            pair.east.standing().ike.unwrap(),
-            pair.west.standing().ike.unwrap(),
-        );
-        assert_eq!(
-            (east.initiator_spi, east.responder_spi),
-            (west.initiator_spi, west.responder_spi)
-        );
-    }
+    Pair::settle_on_one(|connection| aggressive(version_1(connection)));
 }
 
 /// A NAT before the initiator: message 3 and what follows goes from port 4500, and ESP in UDP.

@@ -171,8 +171,13 @@ fn identities_cannot_be_probed_by_aggressive_mode() {
 fn a_flood_of_phase_1_is_bounded() {
     let mut pair = established();
     let template = pair.network.history.front().unwrap().bytes.clone();
-    for spi in 1..=20_000_u64 {
-        let mut bytes = template.clone();
+    flood(&mut pair, &template, 20_000);
+}
+
+/// So many first messages of strangers reach west: few are remembered, and none for long.
+pub(crate) fn flood(pair: &mut Pair, template: &[u8], count: u64) {
+    for spi in 1..=count {
+        let mut bytes = template.to_vec();
         bytes[..8].copy_from_slice(&spi.to_be_bytes());
         let remote = format!("192.0.2.1:{}", 1024 + spi % 60_000).parse().unwrap();
         let local = "192.0.2.2:500".parse().unwrap();
@@ -182,7 +187,7 @@ fn a_flood_of_phase_1_is_bounded() {
         assert!(pair.west.snapshot().half_open <= Limits::default().cookie_threshold);
     }
     pair.network.seize();
-    assert!(pair.west.drops(DropCause::HalfOpenLimit) > 19_000);
+    assert!(pair.west.drops(DropCause::HalfOpenLimit) > count / 100 * 95);
     pair.run_for(Duration::from_secs(31));
     assert_eq!(pair.west.snapshot().half_open, 0);
     pair.assert_up();

@@ -23,42 +23,14 @@ fn a_bad_network_delays_but_does_not_confuse() {
 /// Both start at once: the SA whose initiator drew the larger nonce stays, on either side the same.
 #[test]
 fn simultaneous_initiation_leaves_one_child() {
-    for seed in 0..60 {
-        let mut pair = Pair::new();
-        pair.network = if seed < 20 {
-            Network::new(seed)
-        } else {
-            Network::bad(seed)
-        };
-        pair.network.jitter = Duration::from_millis(seed * 7);
-        pair.east = crate::Site::new("192.0.2.1", 100 + seed);
-        pair.west = crate::Site::new("192.0.2.2", 200 + seed);
-        pair.configure_east([("to-west", crate::connection("192.0.2.1", "192.0.2.2"))]);
-        pair.configure_west([("to-east", crate::connection("192.0.2.2", "192.0.2.1"))]);
-        pair.run_for(Duration::from_secs(30));
-        pair.network = Network::new(seed);
-        pair.run_for(Duration::from_secs(120));
-        pair.assert_up();
-        let (east, west) = (
-            pair.east.standing().ike.unwrap(),
-            pair.west.standing().ike.unwrap(),
-        );
-        assert_eq!(
-            (east.initiator_spi, east.responder_spi),
-            (west.initiator_spi, west.responder_spi)
-        );
-    }
+    Pair::settle_on_one(|connection| connection);
 }
 
 /// On a sound network a simultaneous start is settled within the first exchanges.
 #[test]
 fn simultaneous_initiation_is_settled_at_once() {
     for seed in 0..20 {
-        let mut pair = Pair::new();
-        pair.east = crate::Site::new("192.0.2.1", 100 + seed);
-        pair.west = crate::Site::new("192.0.2.2", 200 + seed);
-        pair.configure_east([("to-west", crate::connection("192.0.2.1", "192.0.2.2"))]);
-        pair.configure_west([("to-east", crate::connection("192.0.2.2", "192.0.2.1"))]);
+        let mut pair = Pair::at_once(seed, Network::new(7), |connection| connection);
         pair.run_for(Duration::from_millis(400));
         pair.assert_up();
     }
@@ -69,11 +41,7 @@ fn simultaneous_initiation_is_settled_at_once() {
 #[test]
 fn a_late_rival_is_judged_as_a_simultaneous_one() {
     for seed in 0..20 {
-        let mut pair = Pair::new();
-        pair.east = crate::Site::new("192.0.2.1", 100 + seed);
-        pair.west = crate::Site::new("192.0.2.2", 200 + seed);
-        pair.configure_east([("to-west", crate::connection("192.0.2.1", "192.0.2.2"))]);
-        pair.configure_west([("to-east", crate::connection("192.0.2.2", "192.0.2.1"))]);
+        let mut pair = Pair::at_once(seed, Network::new(7), |connection| connection);
         pair.run_for(Duration::from_millis(25));
         let (late, prompt): (Vec<_>, Vec<_>) = pair
             .network

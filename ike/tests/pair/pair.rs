@@ -60,6 +60,39 @@ impl Pair {
         pair
     }
 
+    /// Both start at once, each as `change` leaves its connection; the seed says who draws what.
+    pub(crate) fn at_once(seed: u64, network: Network, change: impl Fn(Connection) -> Connection) -> Self {
+        let mut pair = Self::new();
+        pair.network = network;
+        pair.east = Site::new("192.0.2.1", 100 + seed);
+        pair.west = Site::new("192.0.2.2", 200 + seed);
+        pair.configure_east([("to-west", change(connection("192.0.2.1", "192.0.2.2")))]);
+        pair.configure_west([("to-east", change(connection("192.0.2.2", "192.0.2.1")))]);
+        pair
+    }
+
+    /// Whatever the network does, two that start at once end with the same IKE SA.
+    pub(crate) fn settle_on_one(change: impl Fn(Connection) -> Connection) {
+        for seed in 0..60 {
+            let mut network = if seed < 20 {
+                Network::new(seed)
+            } else {
+                Network::bad(seed)
+            };
+            network.jitter = Duration::from_millis(seed * 7);
+            let mut pair = Self::at_once(seed, network, &change);
+            pair.run_for(Duration::from_secs(30));
+            pair.network = Network::new(seed);
+            pair.run_for(Duration::from_secs(200));
+            pair.assert_up();
+            let [east, west] = [&pair.east, &pair.west].map(|site| site.standing().ike.unwrap());
+            assert_eq!(
+                (east.initiator_spi, east.responder_spi),
+                (west.initiator_spi, west.responder_spi)
+            );
+        }
+    }
+
     /// East has established a connection with west.
     pub(crate) fn established() -> Self {
         let mut pair = Self::with(|_, _| ());

@@ -10,7 +10,7 @@ use ike::{
 
 use crate::establish::{esp, ike};
 use crate::network::{Nat, Network};
-use crate::{Pair, Site, connection, name};
+use crate::{Pair, connection, name};
 
 /// A connection of IKEv1 as both sides may have it.
 pub(crate) fn version_1(mut connection: Connection) -> Connection {
@@ -173,8 +173,13 @@ fn the_responder_takes_the_first_of_its_own_that_is_offered() {
 /// Whatever the network does, both sides end with the same single child.
 #[test]
 fn a_bad_network_delays_but_does_not_confuse() {
+    endures_a_bad_network(|| pair_with(|_, _| ()));
+}
+
+/// A pair over bad networks, each of which is sound in the end.
+pub(crate) fn endures_a_bad_network(pair: impl Fn() -> Pair) {
     for seed in 0..60 {
-        let mut pair = pair_with(|_, _| ());
+        let mut pair = pair();
         pair.network = Network::bad(seed);
         pair.run_for(Duration::from_secs(40));
         pair.network = Network::new(seed);
@@ -186,15 +191,20 @@ fn a_bad_network_delays_but_does_not_confuse() {
 /// Any one message of the nine may be lost: the connection is up within two seconds all the same.
 #[test]
 fn any_one_message_may_be_lost() {
-    for lost in 0..9 {
+    outlives_any_one_loss(9, version_1);
+}
+
+/// Connections that come up by so many messages, of which each in turn is lost.
+pub(crate) fn outlives_any_one_loss(messages: usize, change: impl Fn(Connection) -> Connection) {
+    for lost in 0..messages {
         let mut pair = Pair::new();
         pair.network.loses = Some(lost);
         let west = Connection {
             mode: Mode::ResponderOnly,
-            ..version_1(connection("192.0.2.2", "192.0.2.1"))
+            ..change(connection("192.0.2.2", "192.0.2.1"))
         };
         pair.configure_west([("to-east", west)]);
-        pair.configure_east([("to-west", version_1(connection("192.0.2.1", "192.0.2.2")))]);
+        pair.configure_east([("to-west", change(connection("192.0.2.1", "192.0.2.2")))]);
         pair.run_for(Duration::from_secs(2));
         pair.assert_up();
     }
@@ -203,23 +213,7 @@ fn any_one_message_may_be_lost() {
 /// Both start at once: one SA stays, on either side the same.
 #[test]
 fn simultaneous_initiation_leaves_one_child() {
-    for seed in 0..60 {
-        let mut pair = Pair::new();
-        pair.network = if seed < 20 {
-            Network::new(seed)
-        } else {
-            Network::bad(seed)
-        };
-        pair.network.jitter = Duration::from_millis(seed * 7);
-        pair.east = Site::new("192.0.2.1", 100 + seed);
-        pair.west = Site::new("192.0.2.2", 200 + seed);
-        pair.configure_east([("to-west", version_1(connection("192.0.2.1", "192.0.2.2")))]);
-        pair.configure_west([("to-east", version_1(connection("192.0.2.2", "192.0.2.1")))]);
-        pair.run_for(Duration::from_secs(30));
-        pair.network = Network::new(seed);
-        pair.run_for(Duration::from_secs(200));
-        pair.assert_up();
-    }
+    Pair::settle_on_one(version_1);
 }
 
 /// A NAT before the initiator: ESP goes in UDP on port 4500, and its mapping is kept.

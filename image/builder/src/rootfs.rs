@@ -23,7 +23,7 @@ const PROGRAMS: &[&str] = &[
 const COMMANDS: &[&str] = &[
     "basename", "cat", "chmod", "cp", "cut", "date", "df", "dirname", "findfs", "grep", "head", "hostname",
     "init", "ip", "killall", "ln", "mkdir", "modprobe", "mount", "pidof", "poweroff", "readlink", "reboot",
-    "sed", "sh", "sleep", "sort", "sync", "tail", "umount", "xargs",
+    "sed", "sh", "sleep", "sort", "stat", "sync", "tail", "umount", "xargs",
 ];
 const FOLDERS: &[&str] = &[
     "boot",

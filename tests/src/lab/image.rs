@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::vm;
+
 /// What the image is called in the folder that it was made in.
 pub const IMAGE: &str = "causeway.img";
 /// Where the administrator of a machine without a configuration of its own finds it.
@@ -72,21 +74,7 @@ impl Appliance {
     /// # Errors
     /// When UEFI's memory cannot be made.
     pub fn command(&self, port: u16) -> Result<Command> {
-        let mut qemu = Command::new("setpriv");
-        qemu.args([
-            "--pdeathsig",
-            "KILL",
-            "--",
-            "qemu-system-x86_64",
-            "-M",
-            "q35",
-            "-smp",
-            "1",
-        ]);
-        // As in `vm.rs`: emulated everywhere, without what QEMU 7.2 emulates wrongly.
-        qemu.args(["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,cx16=off"]);
-        qemu.args(["-m", "512", "-nodefaults", "-no-user-config", "-display", "none"]);
-        qemu.args(["-serial", "stdio"]);
+        let mut qemu = vm::emulator(512);
         drive(&mut qemu, &self.disk, "if=virtio");
         if let Some(seed) = &self.seed {
             drive(&mut qemu, seed, "if=virtio,readonly=on");
@@ -109,8 +97,6 @@ impl Appliance {
             let device = format!("virtio-net-pci,netdev={card},mac=52:54:00:00:00:0{octet}");
             qemu.args(["-device", &device]);
         }
-        qemu.args(["-object", "rng-random,id=rng,filename=/dev/urandom"]);
-        qemu.args(["-device", "virtio-rng-pci,rng=rng"]);
         Ok(qemu)
     }
 

@@ -203,7 +203,8 @@ impl Drop for Machine {
     }
 }
 
-fn boot(kernel: &Kernel, initrd: &Path) -> Command {
+/// A machine with a single processor and this many MiB, that ends with us, and whose serial line is standard output.
+pub(super) fn emulator(mib: u32) -> Command {
     let mut qemu = Command::new("setpriv");
     qemu.args([
         "--pdeathsig",
@@ -214,9 +215,8 @@ fn boot(kernel: &Kernel, initrd: &Path) -> Command {
         "q35",
         "-smp",
         "1",
-        "-m",
-        "1536",
     ]);
+    qemu.args(["-m", &mib.to_string()]);
     // Emulated even where there is /dev/kvm: not every such device runs a stock kernel (that of PVM does not), and a
     // test should mean the same everywhere. QEMU 7.2 emulates cmpxchg16b wrongly now and then, which crashes the guest. So
     // does, with several processors, that one runs code while another patches it: the kernel does that whenever a static
@@ -225,12 +225,19 @@ fn boot(kernel: &Kernel, initrd: &Path) -> Command {
     qemu.args([
         "-nodefaults",
         "-no-user-config",
-        "-no-reboot",
         "-display",
         "none",
         "-serial",
         "stdio",
     ]);
+    qemu.args(["-object", "rng-random,id=rng,filename=/dev/urandom"]);
+    qemu.args(["-device", "virtio-rng-pci,rng=rng"]);
+    qemu
+}
+
+fn boot(kernel: &Kernel, initrd: &Path) -> Command {
+    let mut qemu = emulator(1536);
+    qemu.arg("-no-reboot");
     qemu.arg("-kernel").arg(kernel.image()).arg("-initrd").arg(initrd);
     qemu.args([
         "-append",
@@ -241,12 +248,6 @@ fn boot(kernel: &Kernel, initrd: &Path) -> Command {
         "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
     ]);
     qemu.args(["-device", "virtio-9p-pci,fsdev=root,mount_tag=root"]);
-    qemu.args([
-        "-object",
-        "rng-random,id=rng,filename=/dev/urandom",
-        "-device",
-        "virtio-rng-pci,rng=rng",
-    ]);
     qemu.stdin(Stdio::null()).stdout(Stdio::piped());
     qemu
 }
