@@ -73,6 +73,7 @@ mod tests {
             kind: NEW,
             flags: 2,
             sequence: 1,
+            port: 0,
             body,
         })
     }

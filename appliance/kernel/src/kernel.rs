@@ -68,9 +68,10 @@ impl Kernel {
     ///
     /// When netlink cannot be opened or read.
     pub async fn open() -> Result<(Kernel, Notices), Refusal> {
+        let netlink = Netlink::open().await?;
         // Subscribed first, so that nothing happens unseen between the dump and the first notice.
-        let subscription = Subscription::open().await?;
-        let mut port = Port::Netlink(Netlink::open().await?);
+        let subscription = Subscription::open(netlink.port()).await?;
+        let mut port = Port::Netlink(netlink);
         let found = port.dump().await?;
         Ok((
             Kernel::adopt(found, port),

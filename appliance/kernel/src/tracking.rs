@@ -152,6 +152,7 @@ mod tests {
             kind: NEW,
             flags: 0,
             sequence: 1,
+            port: 0,
             body,
         })
     }
@@ -183,7 +184,7 @@ mod tests {
     fn hostile_bytes_are_no_flows() {
         proptest!(|(body in proptest::collection::vec(any::<u8>(), 0..160))| {
             let _ = read(&body);
-            let told = Incoming { kind: STATISTICS, flags: 0, sequence: 1, body: &body };
+            let told = Incoming { kind: STATISTICS, flags: 0, sequence: 1, port: 0, body: &body };
             let _ = insert_failed(&told);
         });
     }

@@ -45,6 +45,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) kind: u16,
     pub(crate) flags: u16,
     pub(crate) sequence: u32,
+    /// The socket that asked for it, or for what it reports; 0 is the kernel itself.
+    pub(crate) port: u32,
     pub(crate) body: &'a [u8],
 }
 
@@ -139,12 +141,14 @@ impl<'a> Incoming<'a> {
         let kinds = word(bytes, 4)?.to_ne_bytes();
         let [kind_low, kind_high, flags_low, flags_high] = kinds;
         let sequence = word(bytes, 8)?;
+        let port = word(bytes, 12)?;
         let body = bytes.get(HEADER..length)?;
         *bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(Incoming {
             kind: u16::from_ne_bytes([kind_low, kind_high]),
             flags: u16::from_ne_bytes([flags_low, flags_high]),
             sequence,
+            port,
             body,
         })
     }

@@ -58,6 +58,11 @@ impl Netlink {
         })
     }
 
+    /// The socket by which links, addresses, routes and rules are changed, as the kernel calls it.
+    pub(crate) fn port(&self) -> u32 {
+        self.route.port()
+    }
+
     /// Performs one step. Removing what is not there is done already.
     pub(crate) async fn perform(&mut self, step: &Operation) -> Result<(), Refusal> {
         match step {

@@ -26,6 +26,8 @@ pub(crate) struct Socket {
     inner: TokioSocket,
     protocol: Protocol,
     sequence: u32,
+    /// What the kernel calls it in what it reports.
+    port: u32,
     /// Wiped after each use: states come with their keys.
     buffer: Zeroizing<Vec<u8>>,
 }
@@ -82,6 +84,8 @@ impl Socket {
         let mut inner = <TokioSocket as AsyncSocket>::new(number)?;
         let socket = inner.socket_mut();
         socket.bind(&SocketAddr::new(0, groups))?;
+        let mut bound = SocketAddr::new(0, 0);
+        socket.get_address(&mut bound)?;
         socket.set_ext_ack(true)?;
         // Without it, a refused request comes back whole, keys included.
         socket.set_cap_ack(true)?;
@@ -93,8 +97,14 @@ impl Socket {
             inner,
             protocol,
             sequence: 0,
+            port: bound.port_number(),
             buffer,
         })
+    }
+
+    /// What the kernel calls this socket in reports of what was asked over it.
+    pub(crate) fn port(&self) -> u32 {
+        self.port
     }
 
     /// Sends a request and waits until it is granted or refused.

@@ -29,6 +29,14 @@ use crate::xfrm_state::XfrmState;
 const ROUTE_GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 18;
 const XFRM_GROUPS: u32 = 1 << (XFRMNLGRP_EXPIRE - 1) | 1 << (XFRMNLGRP_SA - 1) | 1 << (XFRMNLGRP_POLICY - 1);
 
+/// Reports of routes and rules.
+const CHANGES: [u16; 4] = [
+    libc::RTM_NEWROUTE,
+    libc::RTM_DELROUTE,
+    libc::RTM_NEWRULE,
+    libc::RTM_DELRULE,
+];
+
 /// How many reports are taken together at most: whoever sends packets that find no state keeps nobody busy for ever.
 const BATCH: usize = 256;
 /// Every packet that finds no state may be told, as fast as somebody sends them: on a socket of their own they crowd out
@@ -42,6 +50,8 @@ pub(crate) struct Subscription {
     /// `None` where the kernel has no XFRM.
     xfrm: Option<Xfrm>,
     names: LinkNames,
+    /// The socket by which we change routes.
+    ours: u32,
 }
 
 #[derive(Debug)]
@@ -59,8 +69,9 @@ enum Source {
 }
 
 impl Subscription {
-    /// Listens from now on.
-    pub(crate) async fn open() -> Result<Self, Refusal> {
+    /// Listens from now on, but not to what we do to routes and rules ourselves by the socket of this number: it is told late, when
+    /// the next change may be made already, and would be taken for its undoing.
+    pub(crate) async fn open(ours: u32) -> Result<Self, Refusal> {
         let open = |error| Refusal::from_io("netlink multicast groups", &error);
         let route = Socket::open(Protocol::Route, ROUTE_GROUPS).map_err(open)?;
         let xfrm = |groups| Socket::open(Protocol::Xfrm, groups).ok();
@@ -74,7 +85,12 @@ impl Subscription {
             .iter()
             .filter_map(|link| Some((link.header.index, name_of(link)?)))
             .collect();
-        Ok(Subscription { route, xfrm, names })
+        Ok(Subscription {
+            route,
+            xfrm,
+            names,
+            ours,
+        })
     }
 
     /// Waits for reports, and takes all that wait. Cancelling loses nothing: nothing is awaited once something
@@ -123,11 +139,13 @@ impl Subscription {
             }
             return;
         }
-        let names = &mut self.names;
+        let (names, ours) = (&mut self.names, self.ours);
         match (source, &mut self.xfrm) {
-            (Source::Route, _) => self
-                .route
-                .read(|message| notices.extend(route_notices(message, names))),
+            (Source::Route, _) => self.route.read(|message| {
+                if message.port != ours || !CHANGES.contains(&message.kind) {
+                    notices.extend(route_notices(message, names));
+                }
+            }),
             (Source::Changes, Some(xfrm)) => {
                 xfrm.changes.read(|message| notices.extend(xfrm_notice(message)));
             }

@@ -90,6 +90,32 @@ fn the_way_to_an_address_is_told() {
     });
 }
 
+/// Routes come, go and come again before anybody has read that they went: they are there, and nobody makes them once more.
+#[test]
+fn what_we_did_ourselves_is_not_taken_for_the_doing_of_others() {
+    isolated(|| async {
+        ip("link add cw-a type veth peer name other");
+        ip("link set other up");
+        let (mut kernel, mut notices) = Kernel::open().await.unwrap();
+        let routes: Vec<Object> = (0..300)
+            .map(|number| last_resort(&format!("10.{}.{}.0/24", number / 256, number % 256)))
+            .collect();
+        kernel.apply(want([external("cw-a")])).await.unwrap();
+        for _ in 0..3 {
+            kernel.apply(want(routes.clone())).await.unwrap();
+            let gone = routes.iter().map(|route| Request::Unwant(route.key()));
+            kernel.apply(gone).await.unwrap();
+            kernel.apply(want(routes.clone())).await.unwrap();
+        }
+        let events = settle(&mut kernel, &mut notices).await;
+        assert_eq!((events, kernel.refusals()), (vec![], &BTreeMap::new()));
+        ip("route del unreachable 10.0.7.0/24");
+        let events = settle(&mut kernel, &mut notices).await;
+        assert_eq!(events, [Event::Missing(routes[7].key())]);
+        assert!(ip("route show proto 67").contains("unreachable 10.0.7.0/24"));
+    });
+}
+
 /// What others delete is made again as soon as the kernel reports it, even when a link only went down.
 #[test]
 fn damage_is_repaired() {

@@ -249,7 +249,7 @@ fn one_rule_changes_among_others() {
         assert_eq!(kernel.refusals(), &BTreeMap::new());
         assert_eq!(kernel.translation(), Some(&third));
         assert_ne!(table(), before, "another table");
-        assert!(nft("list map inet causeway_nat reverse_ingress4").contains("100.64.6.0/24"));
+        assert!(nft("list map inet causeway_nat ingress_prefixes4").contains("100.64.6.0/24"));
         assert_eq!(stays(&kernel.translated().await.unwrap()), stays(&counted));
     });
 }
