@@ -6,12 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use system_tests::lab::namespace::Namespace;
+use system_tests::lab::pki::{Issued, Key, Wanted};
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
 use system_tests::lab::traffic::Ping;
 use system_tests::lab::wait;
 use system_tests::peer::bird::Bird;
 use system_tests::peer::causeway::{Causeway, Document, SOON};
+use system_tests::peer::credentials::Issuers;
 use system_tests::peer::router::Router;
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::MODERN;
@@ -26,6 +28,7 @@ const SYSTEMS: [u32; 2] = [65010, 65020];
 pub(crate) struct Stage<'r> {
     gateway: Causeway,
     peer: Option<Peer>,
+    ping: Option<Ping>,
     far: Tunnel,
     sites: Sites,
     run: &'r Run,
@@ -47,6 +50,7 @@ impl<'r> Stage<'r> {
         let mut stage = Self {
             gateway,
             peer: None,
+            ping: None,
             far,
             sites,
             run,
@@ -80,6 +84,10 @@ impl<'r> Stage<'r> {
             "right-secret" => self.start_peer().map(|()| Value::Null),
             "prepended" => self.path(4),
             "not-prepended" => self.path(1),
+            "certificates" => self.certificates(),
+            "ping-begin" => self.begin_ping().map(|()| Value::Null),
+            "ping-end" => self.end_ping(),
+            "proved-by-next" => self.proved("ECDSA_WITH_SHA384_DER").map(|()| Value::Null),
             "openapi" => self.openapi(),
             other => bail!("the stage knows no {other:?}"),
         }
@@ -110,6 +118,50 @@ impl<'r> Stage<'r> {
         ping.wait_for(10, SOON)?;
         let answers = ping.finish();
         Ok(json!({ "sent": answers.sent, "lost": answers.lost }))
+    }
+
+    /// The peer asks for a certificate from now on, and shows one; told are ours, another one in its place, each with its key and in
+    /// no order, and the root.
+    fn certificates(&mut self) -> Result<Value> {
+        let issuers = Issuers::with(Key::P256)?;
+        let next = issuers.middle.issue(&Wanted {
+            key: Key::P384,
+            days: [-1, 300],
+            ..Wanted::leaf("gw-a")
+        })?;
+        let [_, far] = issuers.credentials();
+        (self.far.local_id, self.far.remote_id) = (issuers.far.subject(), issuers.near.subject());
+        self.far.credentials = Some(Box::new(far));
+        self.start_peer()?;
+        let bundle = |own: &Issued| [issuers.middle.pem(), own.key_pem(), own.pem()].concat();
+        Ok(json!({ "near": bundle(&issuers.near), "next": bundle(&next), "root": issuers.root.pem() }))
+    }
+
+    /// Packets pass from now on.
+    fn begin_ping(&mut self) -> Result<()> {
+        let every = Duration::from_millis(20);
+        let ping = Ping::start(&self.sites.a.host, self.sites.b.host_address, every)?;
+        ping.wait_for(10, SOON)?;
+        self.ping = Some(ping);
+        Ok(())
+    }
+
+    /// What became of them.
+    fn end_ping(&mut self) -> Result<Value> {
+        let ping = self.ping.take().context("no packets pass")?;
+        ping.wait_for(25, SOON)?;
+        let answers = ping.finish();
+        Ok(json!({ "sent": answers.sent, "lost": answers.lost }))
+    }
+
+    /// Waits until the peer has taken a proof of ours of this kind.
+    fn proved(&self, kind: &str) -> Result<()> {
+        let peer = self.peer.as_ref().context("no peer")?;
+        let line = format!("authentication of 'CN=gw-a' with {kind} successful");
+        wait::until("a proof by the certificate", SOON, || {
+            ensure!(peer.ipsec.log().contains(&line), "{line} is not in its log");
+            Ok(())
+        })
     }
 
     /// Waits until BIRD has our network with so many autonomous systems on its path.

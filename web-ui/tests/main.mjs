@@ -4,6 +4,7 @@ import fs from "node:fs";
 import { faults, launch, profile } from "./browser.mjs";
 import { PICTURES, pictures } from "./pictures.mjs";
 import { claim } from "./flows/claim.mjs";
+import { certify, rotate } from "./flows/certificates.mjs";
 import { breakIt, connect, fix } from "./flows/connect.mjs";
 import { conflict, keep, revert, sessionEnds, twoTabs } from "./flows/change.mjs";
 import { keyboard, many, types } from "./flows/console.mjs";
@@ -21,6 +22,8 @@ const FLOWS = [
   ["two tabs share a draft", twoTabs],
   ["a session that ends keeps the draft", sessionEnds],
   ["decide what another admin changed too", conflict],
+  ["prove who one is by a certificate", certify],
+  ["rotate a certificate", rotate],
   ["make a NAT pair", nat],
   ["prepend to a path", prepend],
   ["roll back", rollBack],

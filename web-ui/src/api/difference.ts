@@ -41,16 +41,21 @@ export function changes(before: Json | undefined, after: Json | undefined, path:
   return same(before, after) ? [] : [{ path, before, after }];
 }
 
-/** What stands at a place. */
+/** What stands at a place; in a list a position is the name. */
 export function at(value: Json | undefined, path: string[]): Json | undefined {
-  return path.reduce<Json | undefined>((within, name) => (isItem(within) ? within[name] : undefined), value);
+  return path.reduce<Json | undefined>((within, name) => (Array.isArray(within) ? within[Number(name)] : isItem(within) ? within[name] : undefined), value);
 }
 
-/** The same document with another value at a place; undefined takes it away. Objects on the way are made. */
+/** The same document with another value at a place; undefined takes it away. Objects on the way are made, elements of lists are not. */
 export function put(document: Json | undefined, path: string[], value: Json | undefined): Json {
   const [name, ...rest] = path;
-  const item = isItem(document) ? { ...document } : {};
   if (name === undefined) return value ?? {};
+  if (Array.isArray(document)) {
+    const place = Number(name);
+    if (rest.length === 0 && value === undefined) return document.filter((_, at) => at !== place);
+    return document.map((element, at) => (at === place ? put(element, rest, value) : element));
+  }
+  const item = isItem(document) ? { ...document } : {};
   if (rest.length > 0) {
     if (value === undefined && item[name] === undefined) return item;
     item[name] = put(item[name], rest, value);

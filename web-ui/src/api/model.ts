@@ -26,6 +26,8 @@ export type Audit = Schemas["AuditLog"];
 export type Interface = Schemas["InterfaceStatus"];
 export type Secret = Schemas["Secret"];
 export type Trust = Schemas["TrustEntryStatus"];
+export type ProviderTrial = Schemas["ProviderTrialStatus"];
+export type SecretThatWasSet = Schemas["SecretThatWasSet"];
 
 export type Role = "viewer" | "operator" | "admin";
 /** Answers that the OpenAPI document leaves open. */

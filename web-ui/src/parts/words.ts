@@ -35,9 +35,15 @@ export function plain(outage: Outage): string {
   return `${sentence(outage.reason)}, as ${side} found at ${outage.stage}.`;
 }
 
+/** Parts of words that are written in capitals. */
+const CAPITALS = ["bfd", "bgp", "dns", "esp", "ike", "mtu", "nat"];
+
 /** A kebab-case word as the beginning of a sentence. */
 export function sentence(word: string): string {
-  const words = word.replaceAll("-", " ");
+  const words = word
+    .split("-")
+    .map((part) => (CAPITALS.includes(part) ? part.toUpperCase() : part))
+    .join(" ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

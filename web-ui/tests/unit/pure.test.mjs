@@ -1,5 +1,6 @@
 // What the console computes without a browser. Vite turns the sources into what Node takes.
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { after, before, test } from "node:test";
 import { createServer } from "vite";
 
@@ -28,7 +29,7 @@ test("two changes of one document come together, and what both changed is asked 
 });
 
 test("putting takes away, makes what is on the way, and leaves the original alone", async () => {
-  const { put, changes, pointer } = await load("api/difference.ts");
+  const { at, put, changes, pointer } = await load("api/difference.ts");
   const document = { a: { b: 1 } };
   assert.deepEqual(put(document, ["a", "c", "d"], 2), { a: { b: 1, c: { d: 2 } } });
   assert.deepEqual(put(document, ["a", "b"], undefined), { a: {} });
@@ -39,6 +40,11 @@ test("putting takes away, makes what is on the way, and leaves the original alon
     { path: ["b"], before: undefined, after: 0 },
   ]);
   assert.equal(pointer(["a/b", "c~d"]), "/a~1b/c~0d");
+  const list = { a: [{ b: 1 }, { b: 2 }] };
+  assert.deepEqual(put(list, ["a", "1", "b"], 3), { a: [{ b: 1 }, { b: 3 }] });
+  assert.deepEqual(put(list, ["a", "0"], undefined), { a: [{ b: 2 }] });
+  assert.deepEqual(put(list, ["a", "2", "b"], 3), list);
+  assert.equal(at(list, ["a", "1", "b"]), 2);
 });
 
 test("what Azure says of a gateway and of a VPN site fills the form", async () => {
@@ -88,6 +94,7 @@ test("the other side is told the same in five languages, and never the secret", 
   assert.equal(JSON.parse(told.causeway).sites.causeway.endpoint, "192.0.2.1");
   assert.equal(masked("10.0.0.0/14"), "10.0.0.0 255.252.0.0");
   assert.equal(groupOf("ECP384").number, 20);
+  assert.equal(groupOf("PFS5").number, 5);
 });
 
 test("numbers are read at a glance", async () => {
@@ -99,4 +106,34 @@ test("numbers are read at a glance", async () => {
   const { ends } = await load("views/nat/prefix.ts");
   assert.deepEqual(ends("10.1.0.7/24"), ["10.1.0.0", "10.1.0.255"]);
   assert.deepEqual([ends("10.1.0.0/33"), ends("fd00::/64"), ends("")], [null, null, null]);
+});
+
+test("files hold certificates in any order, and keys, which are told apart", async () => {
+  const { leafFirst, link, read, rootsFirst } = await load("parts/pem.ts");
+  const vector = (name) => fs.readFileSync(new URL(`../../../appliance/keys/tests/vectors/${name}`, import.meta.url));
+  const of = (name) => read(new Uint8Array(vector(name)));
+  const [leaf, middle, root] = ["leaf.der", "mid.der", "root.der"].map((name) => of(name).certificates[0]);
+  assert.equal(leaf.text, vector("leaf.der").toString("base64"));
+  assert.equal(leaf.name, "site-a");
+  assert.equal(leaf.ends.toISOString(), "2126-11-03T17:16:25.000Z");
+  for (const mixed of [[root, leaf, middle], [middle, root, leaf]]) {
+    assert.deepEqual(leafFirst(mixed), [leaf, middle, root]);
+    assert.deepEqual(rootsFirst(mixed), [root, middle, leaf]);
+  }
+  // What does not hang together is left as it is, for the box to say so.
+  assert.deepEqual(leafFirst([middle, middle]), [middle, middle]);
+  assert.deepEqual(rootsFirst([leaf, middle]), [leaf, middle]);
+  const bundle = of("bundle.pem");
+  assert.ok(bundle.certificates.length > 0 && bundle.key.startsWith("-----BEGIN") && bundle.key.includes("PRIVATE KEY"));
+  assert.equal(of("modern.p12").pkcs12, vector("modern.p12").toString("base64"));
+  for (const text of ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "0\u0084"]) {
+    assert.deepEqual(read(new TextEncoder().encode(text)), { certificates: [], key: null, pkcs12: null }, text);
+  }
+  const cut = vector("leaf.der").subarray(0, 200);
+  assert.equal(link(cut.toString("base64")), null);
+});
+
+test("reason words become sentences", async () => {
+  const { sentence } = await load("parts/words.ts");
+  assert.deepEqual(["bgp-down", "child-rekeyed", "ike-rekeyed", "kernel-refused-no-more"].map(sentence), ["BGP down", "Child rekeyed", "IKE rekeyed", "Kernel refused no more"]);
 });

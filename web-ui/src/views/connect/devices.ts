@@ -113,6 +113,7 @@ az network vpn-connection ipsec-policy add -g GROUP --connection-name ${facts.na
 const GROUPS: Record<string, { swan: string; number: number }> = {
   DHGroup1: { swan: "modp768", number: 1 },
   DHGroup2: { swan: "modp1024", number: 2 },
+  DHGroup5: { swan: "modp1536", number: 5 },
   DHGroup14: { swan: "modp2048", number: 14 },
   DHGroup2048: { swan: "modp2048", number: 14 },
   DHGroup15: { swan: "modp3072", number: 15 },
