@@ -9,6 +9,7 @@ import { breakIt, connect, fix } from "./flows/connect.mjs";
 import { conflict, keep, revert, sessionEnds, twoTabs } from "./flows/change.mjs";
 import { keyboard, many, types } from "./flows/console.mjs";
 import { nat, prepend, rollBack } from "./flows/network.mjs";
+import { algorithms, selectors } from "./flows/own.mjs";
 
 const FLOWS = [
   ["the generated types are those of the daemon", types],
@@ -24,6 +25,8 @@ const FLOWS = [
   ["decide what another admin changed too", conflict],
   ["prove who one is by a certificate", certify],
   ["rotate a certificate", rotate],
+  ["choose algorithms of one's own", algorithms],
+  ["say which networks may pass", selectors],
   ["make a NAT pair", nat],
   ["prepend to a path", prepend],
   ["roll back", rollBack],

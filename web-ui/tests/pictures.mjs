@@ -7,6 +7,7 @@ export const PICTURES = "../target/console-screenshots";
 const WIDTHS = [360, 820, 1440];
 const VIEWS = [
   ["overview"], ["connections"], ["connections", "to-hub"], ["connections", "to-depot"], ["connections", "to-hub", "edit"],
+  ["connections", "to-depot", "edit"],
   ["connect"], ["connect", "watch", "to-hub"], ["routing", "peers"], ["routing", "routes"], ["routing", "policies"], ["nat"],
   ["certificates"], ["certificates", "trust"], ["certificates", "keys"], ["certificates", "verify"], ["system", "machine"], ["system", "generations"], ["system", "people"], ["system", "audit"],
   ["system", "document"], ["review"],

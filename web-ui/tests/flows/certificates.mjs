@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { visit } from "../browser.mjs";
 import { wish } from "../stage.mjs";
+import { commit, commitReviewed } from "./network.mjs";
 
 const draft = (page) => page.getByRole("region", { name: "Draft", exact: true });
 const file = (name, text) => ({ name, mimeType: "application/x-pem-file", buffer: Buffer.from(text) });
@@ -39,19 +40,14 @@ export async function certify({ page }) {
   assert.ok(!kept.includes("PRIVATE KEY"), "a private key is in the draft");
   await draft(page).getByRole("link", { name: "Review" }).click();
   await page.getByText("Tunnels that are reset").waitFor();
-  await page.getByLabel(/On trial/).uncheck();
-  await page.getByRole("button", { name: "Commit for good" }).click();
-  await page.getByRole("heading", { name: "Sites and tunnels" }).waitFor();
+  await commitReviewed(page);
 
   // The name of the peer was wrong: that is told, and put right.
   await visit(page, "connections", "to-hub");
   await page.getByRole("region", { name: "Why it is not up" }).getByText("gw-b").first().waitFor();
   await visit(page, "connections", "to-hub", "edit");
   await page.getByLabel("Common name of the peer").fill("gw-b");
-  await draft(page).getByRole("link", { name: "Review" }).click();
-  await page.getByLabel(/On trial/).uncheck();
-  await page.getByRole("button", { name: "Commit for good" }).click();
-  await page.getByRole("heading", { name: "Sites and tunnels" }).waitFor();
+  await commit(page);
   await visit(page, "connections", "to-hub");
   await page.getByText(/^up for/).waitFor();
   const seen = await wish("ping");
@@ -92,9 +88,7 @@ export async function rotate({ page }) {
   await edge.getByRole("button", { name: "Remove edge" }).click();
   await draft(page).getByRole("link", { name: "Review" }).click();
   await page.getByText("No tunnel, session or interface is touched.").waitFor();
-  await page.getByLabel(/On trial/).uncheck();
-  await page.getByRole("button", { name: "Commit for good" }).click();
-  await page.getByRole("heading", { name: "Sites and tunnels" }).waitFor();
+  await commitReviewed(page);
   await visit(page, "certificates", "keys");
   await page.getByRole("button", { name: "Remove key-edge", exact: true }).click();
   await page.getByText("key-edge is gone.").waitFor();

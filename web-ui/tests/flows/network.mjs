@@ -3,8 +3,14 @@ import { wish } from "../stage.mjs";
 
 const draft = (page) => page.getByRole("region", { name: "Draft", exact: true });
 
-async function commit(page) {
+/** Commits the draft for good. */
+export async function commit(page) {
   await draft(page).getByRole("link", { name: "Review" }).click();
+  await commitReviewed(page);
+}
+
+/** The same once it is looked at. */
+export async function commitReviewed(page) {
   await page.getByLabel(/On trial/).uncheck();
   await page.getByRole("button", { name: "Commit for good" }).click();
   await page.getByRole("heading", { name: "Sites and tunnels" }).waitFor();

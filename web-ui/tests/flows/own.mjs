@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { visit } from "../browser.mjs";
+import { commit } from "./network.mjs";
+
+const field = (page, label) => page.locator(".field", { has: page.locator("label", { hasText: label }) });
+
+const ike = (page) => page.evaluate(async () => (await (await fetch("/api/v1/status/connections/to-hub")).json()).ike);
+
+/** Algorithms of one's own: what does not go together is told at its field; the tunnel then has what was chosen. */
+export async function algorithms({ page }) {
+  await visit(page, "connections", "to-hub", "edit");
+  await page.getByRole("button", { name: "Choose algorithms for to-hub" }).click();
+  const policy = page.getByRole("region", { name: "Policy to-hub" });
+  await policy.getByLabel("IPsec integrity").selectOption("SHA256");
+  await field(page, "IPsec integrity").getByText("GCMAES256 encryption needs GCMAES256 here").waitFor();
+  await policy.getByLabel("IPsec integrity").selectOption("GCMAES256");
+  await field(page, "IPsec integrity").locator(".wrong").waitFor({ state: "detached" });
+  await policy.getByLabel("Keys last, s").fill("60");
+  await field(page, "Keys last, s").locator(".wrong").waitFor();
+  await policy.getByLabel("Keys last, s").fill("3600");
+  await policy.getByLabel("IKE key exchanges after it").fill("MLKEM768\nNONSENSE");
+  await field(page, "IKE key exchanges after it").locator(".wrong").waitFor();
+  await policy.getByLabel("IKE key exchanges after it").fill("");
+  await policy.getByLabel("IKE encryption").selectOption("GCMAES256");
+  await policy.getByLabel("IKE integrity and PRF").selectOption("SHA384");
+  await policy.getByLabel(/^IKE key exchange( in draft)?$/).selectOption("ECP384");
+  await policy.getByLabel("Key exchange at each rekey (PFS)").selectOption({ label: "None" });
+  const before = await ike(page);
+  await commit(page);
+  await visit(page, "connections", "to-hub");
+  await page.getByText(before.initiator_spi).waitFor({ state: "detached" });
+  await page.getByText(/^up for/).waitFor();
+  assert.equal((await ike(page)).algorithms, "AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384");
+}
+
+/** Lines of selectors of one's own, of which one leads nowhere. */
+export async function selectors({ page }) {
+  await visit(page, "connections", "to-depot", "edit");
+  await page.getByLabel("Traffic selectors").selectOption("custom");
+  const lines = page.getByRole("group", { name: "Lines of selectors" });
+  await lines.getByText("no line, so nothing could pass").waitFor();
+  await lines.getByRole("button", { name: "Add a line" }).click();
+  await lines.getByLabel("Networks there, line 1").fill("10.77.0.0/25");
+  await lines.getByRole("button", { name: "Add a line" }).click();
+  await lines.getByLabel("Networks there, line 2").fill("10.99.0.0/24");
+  await field(page, "Networks there, line 2").getByText("has nothing in common with the site's address space").waitFor();
+  assert.equal(await field(page, "Networks there, line 1").locator(".wrong").count(), 0);
+  await lines.getByLabel("Networks there, line 2").fill("10.77.0.128/25");
+  await lines.locator(".wrong").waitFor({ state: "detached" });
+  await commit(page);
+  await visit(page, "connections", "to-depot");
+  await page.getByRole("region", { name: "Table of selectors" }).getByText("10.77.0.128/25").waitFor();
+}
