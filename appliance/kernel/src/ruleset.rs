@@ -43,6 +43,7 @@ impl Ruleset {
         let mut script = format!("{}table inet {} {{\n", Ruleset::removal(), mark::NFT_TABLE);
         self.clamp(&mut script);
         self.close(&mut script);
+        script.push_str(&answer_too_long());
         script.push_str("}\n");
         script
     }
@@ -125,6 +126,18 @@ impl Ruleset {
             local: listing.lines().filter_map(local).collect(),
         }
     }
+}
+
+/// What we say of a packet of a site that is too long for its next link (RFC 1191, RFC 8201) goes back by the tunnel that it came by,
+/// as if by where it was to go: an address of our own need not be one that the tunnel's selectors know. That address stands
+/// in the packet that is quoted behind eight octets: at 16 in IPv4, at 24 in IPv6.
+fn answer_too_long() -> String {
+    let ours = format!("oifname @{TUNNELS} meta iif 0");
+    format!(
+        "\tchain too_long {{\n\t\ttype filter hook postrouting priority 200; policy accept;\n\
+         \t\t{ours} icmp type destination-unreachable icmp code frag-needed ip saddr set @th,192,32\n\
+         \t\t{ours} icmpv6 type packet-too-big ip6 saddr set @th,256,128\n\t}}\n"
+    )
 }
 
 const TUNNELS: &str = "tunnels";
@@ -221,6 +234,21 @@ mod tests {
                 );
                 assert!(script.contains(&rule), "{script}");
             }
+        }
+    }
+
+    /// Only what is our own, and says that a packet is too long, is said in the name of another.
+    #[test]
+    fn what_is_too_long_is_said_as_if_by_where_it_goes() {
+        let script = ruleset().script();
+        for what in [
+            "icmp type destination-unreachable icmp code frag-needed ip saddr set @th,192,32",
+            "icmpv6 type packet-too-big ip6 saddr set @th,256,128",
+        ] {
+            assert!(
+                script.contains(&format!("oifname @tunnels meta iif 0 {what}\n")),
+                "{script}"
+            );
         }
     }
 
