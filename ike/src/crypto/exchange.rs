@@ -14,7 +14,7 @@ use crate::Random;
 /// is broken.
 const DRAWS: usize = 16;
 
-/// The initiator's half of one key exchange, for use once.
+/// The initiator's half of one key exchange. Where anyone may have answered, several values are tried with it until one is proved.
 pub struct KeyExchange {
     group: Group,
     public: Vec<u8>,
@@ -86,18 +86,18 @@ impl KeyExchange {
     /// Checks what the responder sent and calculates the shared secret: as long as the prime for MODP
     /// (RFC 7296 §2.14), the x coordinate for ECP (RFC 5903 §7). A ciphertext of the right length that was not made for
     /// our key gives a secret too, which nobody else has.
-    pub fn finish(self, peer_public: &[u8]) -> Result<Secret, ExchangeError> {
+    pub fn finish(&self, peer_public: &[u8]) -> Result<Secret, ExchangeError> {
         if peer_public.len() != self.group.responder_octets() {
             return Err(ExchangeError::Length);
         }
-        match self.private {
+        match &self.private {
             Private::Modp(modulus, exponent) => {
                 check(modulus, peer_public)?;
                 modulus
                     .power(peer_public, exponent.as_ref())
                     .ok_or(ExchangeError::Private)
             }
-            Private::Curve(private) => agree(self.group, &private, peer_public),
+            Private::Curve(private) => agree(self.group, private, peer_public),
             Private::Encapsulation(pair) => pair.open(peer_public).ok_or(ExchangeError::Private),
         }
     }

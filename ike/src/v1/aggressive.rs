@@ -1,6 +1,7 @@
 //! Aggressive mode as initiator (RFC 2409 §5.1, §5.4): three messages, in which both say who they are before anything protects that.
 //! It is for peers that know nothing else, and only where a connection allows it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::keys::{Keys, Said};
@@ -10,7 +11,7 @@ use super::main_mode::{
 };
 use super::method::Method;
 use super::signing::{Signing, Unsigned};
-use super::state::{Agreement, Done, State};
+use super::state::{Agreement, Done, State, digest};
 use super::vendor::{self, Announced};
 use super::{certificates, channel, fragments, identity, nat, proposal};
 use crate::crypto::KeyExchange;
@@ -22,7 +23,7 @@ use crate::v2::window::Retransmission;
 use crate::wire::Header;
 use crate::wire::v1::registry::{exchange, payload};
 use crate::wire::v1::{Message, Payload, chain};
-use crate::{Connection, LocalProof, Outage, Reason, Side, Stage};
+use crate::{Connection, DropCause, LocalProof, Outage, Reason, Side, Stage};
 
 /// Initiator: message 1 is on its way.
 pub(crate) struct AggressiveSent {
@@ -33,7 +34,12 @@ pub(crate) struct AggressiveSent {
     pub(crate) request: Retransmission,
     /// What the peer, or somebody else, said against it.
     pub(crate) refused: Option<Outage>,
+    /// Each message 2 that proved nothing: its sender's cookie, and SHA-256 of what follows the header.
+    judged: BTreeSet<(u64, Vec<u8>)>,
 }
+
+/// The most that is judged in one attempt: each costs a key exchange.
+const MOST_JUDGED: usize = 32;
 
 /// Message 3, as far as it is known before our proof.
 pub(crate) struct LastUnsent {
@@ -115,94 +121,121 @@ impl Engine {
             nonce,
             request: Retransmission::new(bytes, now),
             refused: None,
+            judged: BTreeSet::new(),
         };
         self.keep_phase(common, State::AggressiveSent(Box::new(state)));
     }
 
-    /// Message 2 arrived: keys follow, and whether the peer is who it says.
+    /// Message 2 arrived. One that proves nothing changes nothing, for anyone may have sent it who saw our cookie: another one is waited
+    /// for, and why this one is not believed is told.
     pub(super) fn aggressive_answered(
         &mut self,
         mut common: Common,
-        state: Box<AggressiveSent>,
+        mut state: Box<AggressiveSent>,
         datagram: &Datagram,
         now: Instant,
     ) {
         let Some(settings) = self.settings_of_phase(&common) else {
             return;
         };
-        let second = match state.check(datagram, &settings) {
-            Ok(second) => second,
-            Err(rejection) => {
-                self.dropped(datagram.remote, rejection.cause);
-                return self.keep_phase(common, State::AggressiveSent(state));
+        match self.judge_second((&common, &mut state), datagram, &settings, now) {
+            Ok((payloads, unsent)) => {
+                common.peer_spi = datagram.header.responder_spi;
+                common.path = unsent.agreement.nat.path(common.path);
+                self.prove_last(common, (&payloads, unsent), &settings, now);
             }
-        };
-        common.peer_spi = datagram.header.responder_spi;
-        let AggressiveSent {
-            exchange,
-            offer,
-            nonce,
-            ..
-        } = *state;
+            Err(rejection) => {
+                if let Some(outage) = rejection.outage {
+                    self.warned(&common, &outage);
+                    state.refused = Some(outage);
+                }
+                self.dropped(datagram.remote, rejection.cause);
+                self.keep_phase(common, State::AggressiveSent(state));
+            }
+        }
+    }
+
+    /// Keys follow from message 2, and whether the peer is whom we expect and proves it.
+    fn judge_second(
+        &mut self,
+        (common, state): (&Common, &mut AggressiveSent),
+        datagram: &Datagram,
+        settings: &Connection,
+        now: Instant,
+    ) -> Result<(Vec<Payload>, LastUnsent), Rejection> {
+        let second = state.check(datagram, settings)?;
+        let told = (datagram.header.responder_spi, digest(&datagram.bytes));
+        let fresh = state.judged.len() < MOST_JUDGED && state.judged.insert(told);
+        fresh
+            .then_some(())
+            .ok_or_else(|| Rejection::silent(DropCause::IntegrityFailed))?;
+        let cookies = (common.spi, datagram.header.responder_spi);
         let said = Said {
-            cookies: common.spis(),
-            nonces: (nonce, second.nonce.clone()),
-            publics: (exchange.public().to_vec(), second.public.clone()),
-            offer,
+            cookies,
+            nonces: (state.nonce.clone(), second.nonce),
+            publics: (state.exchange.public().to_vec(), second.public.clone()),
+            offer: state.offer.clone(),
         };
-        let Ok(shared) = exchange.finish(&second.public) else {
-            let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::AggressiveMode);
-            return self.attempt_ended(&common, Some(outage), now);
-        };
+        let shared = state.exchange.finish(&second.public).map_err(|_| malformed())?;
         let suite = second.agreed.suite;
-        let keys = keys_of(&settings, suite, &said, &shared);
+        let keys = keys_of(settings, suite, &said, &shared);
         let how = (second.payloads.as_slice(), settings.force_encapsulation);
-        let detect = |_| nat::detect(suite.prf, common.spis(), common.path, how);
-        let nat = second.announced.traversal.map(detect).unwrap_or_default();
-        common.path = nat.path(common.path);
+        let detect = |_| nat::detect(suite.prf, cookies, common.path, how);
         let agreement = Agreement {
             aggressive: true,
             suite,
             method: second.agreed.method,
             seconds: second.agreed.seconds,
+            nat: second.announced.traversal.map(detect).unwrap_or_default(),
             announced: second.announced,
-            nat,
             said,
         };
+        let proof = (&keys, &agreement, second.body.as_slice());
+        if let Some(outage) = self.doubt_second(proof, &second.payloads, settings, now) {
+            return Err(Rejection {
+                outage: Some(outage),
+                ..Rejection::silent(DropCause::IntegrityFailed)
+            });
+        }
         let unsent = LastUnsent {
             keys,
             agreement,
             datagram: datagram.clone(),
         };
-        self.judge_second(common, (second, unsent), &settings, now);
+        Ok((second.payloads, unsent))
     }
 
-    /// Whether the peer is whom we expect, and proves it.
-    fn judge_second(
+    /// Why the responder is not believed.
+    fn doubt_second(
+        &mut self,
+        (keys, agreement, body): (&Keys, &Agreement, &[u8]),
+        payloads: &[Payload],
+        settings: &Connection,
+        now: Instant,
+    ) -> Option<Outage> {
+        let named = identification(payloads);
+        if named.is_some_and(|named| identity::is_expected(named, &settings.remote_identity)) {
+            return self.doubt((keys, agreement, (false, body)), payloads, settings, now);
+        }
+        let peer = named.and_then(identity::of_peer);
+        Some(Outage {
+            offered: peer.as_ref().map(crate::identity::words).unwrap_or_default(),
+            expected: settings.remote_identity.to_string(),
+            ..Outage::plain(Reason::PeerIdentityUnexpected, Side::We, Stage::AggressiveMode)
+        })
+    }
+
+    /// The peer is who it says: now we prove the same.
+    fn prove_last(
         &mut self,
         mut common: Common,
-        (second, unsent): (Second, LastUnsent),
+        (payloads, unsent): (&[Payload], LastUnsent),
         settings: &Connection,
         now: Instant,
     ) {
-        let Second { payloads, body, .. } = second;
-        let named = identification(&payloads);
-        let peer = named.and_then(identity::of_peer);
-        let proof = (&unsent.keys, &unsent.agreement, (false, body.as_slice()));
-        let outage = if named.is_some_and(|named| identity::is_expected(named, &settings.remote_identity)) {
-            self.doubt(proof, &payloads, settings, now)
-        } else {
-            Some(Outage {
-                offered: peer.as_ref().map(crate::identity::words).unwrap_or_default(),
-                expected: settings.remote_identity.to_string(),
-                ..Outage::plain(Reason::PeerIdentityUnexpected, Side::We, Stage::AggressiveMode)
-            })
-        };
-        if let Some(outage) = outage {
-            return self.attempt_ended(&common, Some(outage), now);
-        }
+        let peer = identification(payloads).and_then(identity::of_peer);
         common.proved = peer.as_ref().and_then(crate::identity::from_payload);
-        common.shown = certificates::shown(&payloads);
+        common.shown = certificates::shown(payloads);
         let mut body = Vec::new();
         identity::ours(settings).encode(&mut body);
         let hash = unsent.keys.proof(&unsent.agreement.said, true, &body);

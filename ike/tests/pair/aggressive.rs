@@ -197,6 +197,93 @@ fn who_cannot_be_believed_is_refused_and_why_is_told() {
     }
 }
 
+/// Message 2 of somebody who saw our cookie, in the place of the peer's: with another proof, as somebody else, with a public value
+/// that is none, or all that the peer says with another cookie.
+fn forgeries(genuine: &Message) -> Vec<Message> {
+    let forged = |cookie: u64, change: &dyn Fn(&mut Payload)| {
+        let mut message = genuine.clone();
+        message.header.responder_spi = cookie;
+        message.payloads.iter_mut().for_each(change);
+        message
+    };
+    let proof = |payload: &mut Payload| {
+        if let Payload::Hash(hash) = payload {
+            hash.iter_mut().for_each(|octet| *octet ^= 1);
+        }
+    };
+    let name = |payload: &mut Payload| {
+        if let Payload::Identification(found) = payload {
+            *found = address(99);
+        }
+    };
+    let public = |payload: &mut Payload| {
+        if let Payload::KeyExchange(found) = payload {
+            found.fill(7);
+        }
+    };
+    vec![
+        forged(7, &proof),
+        forged(8, &name),
+        forged(9, &public),
+        forged(10, &|_| ()),
+        forged(genuine.header.responder_spi, &proof),
+    ]
+}
+
+/// They change nothing and are counted; the peer's own message 2, which comes after them, is taken.
+#[test]
+fn a_forged_message_2_changes_nothing() {
+    let mut pair = pair(|_, _| ());
+    pair.run_for(Duration::from_millis(15));
+    let [genuine] = pair.network.seize().try_into().expect("message 2");
+    let (local, remote) = (genuine.destination, genuine.source);
+    for message in forgeries(&Message::decode(&genuine.bytes).unwrap()) {
+        let bytes = message.encode();
+        pair.tell_east(Input::Datagram { local, remote, bytes });
+    }
+    assert_eq!(pair.east.drops(DropCause::IntegrityFailed), 4);
+    assert_eq!(pair.east.drops(DropCause::Malformed), 1);
+    pair.network.send(genuine, pair.now);
+    pair.run_until_quiet();
+    pair.assert_up();
+    let failed = |event: &Event| matches!(event, Event::AttemptFailed(..) | Event::Down(..));
+    assert!(!pair.east.events.iter().any(failed), "{:?}", pair.east.events);
+}
+
+/// Where nothing better comes, the attempt ends when nothing is sent again any more, with the reason; what comes again is not judged
+/// again, and of what is new only some.
+#[test]
+fn an_attempt_that_hears_forgeries_alone_says_why_it_failed() {
+    let mut pair = pair(|_, _| ());
+    pair.run_for(Duration::from_millis(15));
+    let [genuine] = pair.network.seize().try_into().expect("message 2");
+    let (local, remote) = (genuine.destination, genuine.source);
+    let message = forgeries(&Message::decode(&genuine.bytes).unwrap()).remove(0);
+    pair.network.cut = true;
+    for cookie in 1..=100 {
+        let mut message = message.clone();
+        message.header.responder_spi = cookie;
+        let bytes = message.encode();
+        pair.tell_east(Input::Datagram { local, remote, bytes });
+    }
+    assert_eq!(pair.east.drops(DropCause::IntegrityFailed), 100);
+    let failed = |event: &&Event| matches!(event, Event::AttemptFailed(..));
+    assert_eq!(pair.east.events.iter().filter(failed).count(), 0);
+    assert_eq!(
+        pair.east.outage().reason,
+        Reason::AuthenticationFailed,
+        "told at once"
+    );
+    pair.run_for(Duration::from_secs(12));
+    let Some(Event::AttemptFailed(_, outage)) = pair.east.events.iter().find(failed) else {
+        panic!("the attempt does not end");
+    };
+    assert_eq!(
+        (outage.reason, outage.side, outage.stage),
+        (Reason::AuthenticationFailed, Side::We, Stage::AggressiveMode)
+    );
+}
+
 /// Somebody whom nobody expects gets an answer of the same shape as the peer does, and is counted; neither leaves an SA.
 #[test]
 fn identities_cannot_be_probed() {
