@@ -1,7 +1,10 @@
 use std::net::SocketAddr;
 
 use crate::crypto::WantedList;
-use crate::{ChildId, ConnectionName, DropCause, Encapsulation, EspPair, Outage, SaId, ToBeSigned, Watched};
+use crate::{
+    ChildId, ConnectionName, DropCause, Encapsulation, EspPair, Outage, SaId, ToBeSigned, Version2Trial,
+    Watched,
+};
 
 /// All that the engine can ask for. What can fail or take time returns as an [`crate::Input`].
 #[derive(Debug)]
@@ -81,6 +84,8 @@ pub enum Event {
     Replaced(ConnectionName),
     /// Authenticated messages of the peer come from this address now.
     PeerMoved(ConnectionName, SocketAddr),
+    /// It was found out whether the peer of a connection of IKEv1 answers IKEv2.
+    Version2Tried(ConnectionName, Version2Trial),
     /// A message was dropped; counted in the snapshot, logged at debug.
     Dropped(SocketAddr, DropCause),
 }
@@ -98,6 +103,7 @@ impl Event {
             Self::Reauthenticated(_) => "reauthenticated",
             Self::Replaced(_) => "replaced",
             Self::PeerMoved(..) => "peer-moved",
+            Self::Version2Tried(..) => "ikev2-tried",
             Self::Dropped(..) => "dropped",
         }
     }

@@ -51,6 +51,7 @@ impl Engine {
             .filter(|(name, standing)| !kept(name, standing))
             .map(|(name, _)| name.clone())
             .collect();
+        self.end_trials(|name| !gone.contains(name));
         for name in gone {
             self.unschedule(&name);
             let Some(mut standing) = self.connections.remove(&name) else {
@@ -120,6 +121,7 @@ impl Engine {
     /// Closes everything with a Delete and starts nothing any more.
     pub(crate) fn stop(&mut self, now: Instant) {
         self.stopping = true;
+        self.end_trials(|_| false);
         let names: Vec<_> = self.connections.standings.keys().cloned().collect();
         for name in names {
             self.unschedule(&name);
@@ -420,6 +422,7 @@ impl Engine {
                     under_way: standing.renewal.sa.is_some(),
                     outage: standing.renewal.outage.clone(),
                 },
+                version_2: None,
                 children: carried().filter_map(Child::snapshot).collect(),
                 lines,
             }

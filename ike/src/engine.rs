@@ -14,6 +14,7 @@ use crate::v1::phases::Phases;
 use crate::v2::nat::Path;
 use crate::v2::payloads::Datagram;
 use crate::v2::state::{Common, IkeSa, State};
+use crate::v2::trial::Trial;
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{Header, Message, Payload};
 use crate::{Action, ChildId, ConnectionName, Deadline, DropCause, Event, Input, Limits, Random, Snapshot};
@@ -39,6 +40,8 @@ pub struct Engine {
     pub(crate) beliefs: Beliefs,
     /// By our SPI.
     pub(crate) sas: BTreeMap<u64, IkeSa>,
+    /// Peers of IKEv1 that were asked whether they answer IKEv2, by our SPI.
+    pub(crate) trials: BTreeMap<u64, Trial>,
     /// All that there is of IKEv1.
     pub(crate) v1: Phases,
     /// What is to be done when, in order.
@@ -60,6 +63,8 @@ pub(crate) enum Task {
     Sa(u64),
     /// What is due for the phase 1 SA with this cookie of ours.
     Phase(u64),
+    /// The next request of the trial with this SPI of ours.
+    Trial(u64),
     /// What is due for the Child SAs of a connection of IKEv1.
     Tunnel(ConnectionName),
     /// The next attempt of a connection.
@@ -79,6 +84,7 @@ impl Engine {
             half_open: HalfOpen::default(),
             beliefs: Beliefs::default(),
             sas: BTreeMap::new(),
+            trials: BTreeMap::new(),
             v1: Phases::default(),
             agenda: BTreeSet::new(),
             stopping: false,
@@ -127,6 +133,7 @@ impl Engine {
             Input::RekeyChild(name) => self.rekey_now(&name, false, now),
             Input::RekeyIke(name) => self.rekey_now(&name, true, now),
             Input::Reauthenticate(name) => self.prove_anew(&name, now),
+            Input::TryVersion2(name) => self.try_version_2(&name, now),
             Input::Shutdown => self.stop(now),
             Input::Tick => self.tick(now),
         }
@@ -139,6 +146,7 @@ impl Engine {
         let timer = match task {
             Task::Retry(_) => "retry",
             Task::Phase(_) => "phase-1",
+            Task::Trial(_) => "ikev2-trial",
             Task::Tunnel(_) => "child-sas",
             Task::Sa(spi) => self.sas.get(spi)?.common.timers.next()?.1.word(),
         };
@@ -173,6 +181,9 @@ impl Engine {
             header,
             bytes,
         };
+        if self.is_trial(&datagram, now) {
+            return;
+        }
         if header.major_version() == 1 {
             return self.received_v1(&datagram, now);
         }
@@ -318,6 +329,7 @@ impl Engine {
             match task {
                 Task::Retry(name) => self.connect(&name, now),
                 Task::Phase(spi) => self.phase_is_due(spi, now),
+                Task::Trial(spi) => self.trial_is_due(spi, now),
                 Task::Tunnel(name) => self.attend(&name, now),
                 Task::Sa(spi) => {
                     if let Some(IkeSa { mut common, state }) = self.take(spi) {
@@ -385,7 +397,8 @@ impl Engine {
             let mut octets = [0; 8];
             self.random.fill(&mut octets);
             let spi = u64::from_be_bytes(octets);
-            if spi != 0 && !self.sas.contains_key(&spi) && !self.v1.sas.contains_key(&spi) {
+            let known = self.sas.contains_key(&spi) || self.v1.sas.contains_key(&spi);
+            if spi != 0 && !known && !self.trials.contains_key(&spi) {
                 return spi;
             }
         }

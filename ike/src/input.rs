@@ -64,6 +64,9 @@ pub enum Input {
     /// Make a new IKE SA in the place of the one that this connection runs on, in which both sides prove anew who they are, with
     /// children of its own; the old one goes when they carry its traffic (RFC 7296 §2.8.3).
     Reauthenticate(ConnectionName),
+    /// Find out whether the peer of this connection of IKEv1 answers IKEv2: one IKE_SA_INIT, which makes no SA. What comes of it is
+    /// [`crate::Event::Version2Tried`].
+    TryVersion2(ConnectionName),
     /// Close every SA with a Delete and start none.
     Shutdown,
     /// The deadline passed.

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::{ChildId, ConnectionName, Encapsulation, Identity, Outage, SelectorLine, TrafficSelector};
+use crate::{
+    ChildId, ConnectionName, Encapsulation, Identity, Outage, SelectorLine, TrafficSelector, Version2Trial,
+};
 
 /// A read-only view for status.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,8 @@ pub struct ConnectionSnapshot {
     pub ike: Option<IkeSnapshot>,
     /// Whether and when both sides prove anew who they are.
     pub reauthentication: ReauthenticationSnapshot,
+    /// Whether the peer answers IKEv2, if somebody tried that with a connection of IKEv1.
+    pub version_2: Option<Version2Trial>,
     /// Its Child SAs.
     pub children: Vec<ChildSnapshot>,
     /// The weak algorithms that it uses or may use, those in use first.

@@ -11,7 +11,7 @@ use crate::resolution::Resolution;
 use crate::v2::reauthentication::Renewal;
 use crate::v2::redirect::Redirection;
 use crate::watch::Watch;
-use crate::{Connection, ConnectionName, ConnectionState, Outage, Reason, Side, Stage};
+use crate::{Connection, ConnectionName, ConnectionState, Outage, Reason, Side, Stage, Version2Trial};
 
 /// One configured connection. It runs on at most one IKE SA, and another one may be about to replace that; those on their
 /// way out do not count.
@@ -34,6 +34,8 @@ pub(crate) struct Standing {
     pub(crate) resolution: Resolution,
     /// Where the peer sent us instead.
     pub(crate) redirection: Redirection,
+    /// What came of trying IKEv2 with its peer.
+    pub(crate) trial: Option<Version2Trial>,
     /// An operator has taken it down: neither side starts it.
     pub(crate) disconnected: bool,
 }
@@ -63,6 +65,7 @@ impl Standing {
             noted: None,
             resolution: Resolution::default(),
             redirection: Redirection::default(),
+            trial: None,
             disconnected: false,
         }
     }

@@ -55,6 +55,26 @@ pub(crate) fn peers([near, far]: [Credentials; 2], change: impl Fn(&mut Tunnel, 
     }
 }
 
+/// The same, begun by Causeway alone, or by strongSwan.
+pub(crate) fn begun(
+    credentials: [Credentials; 2],
+    causeway_starts: bool,
+    change: impl Fn(&mut Tunnel, &mut Tunnel),
+) -> Peers {
+    let peers = peers(credentials, |a, b| {
+        change(a, b);
+        a.mode = if causeway_starts {
+            "InitiatorOnly"
+        } else {
+            "ResponderOnly"
+        };
+    });
+    if !causeway_starts {
+        peers.far.initiate().unwrap();
+    }
+    peers
+}
+
 impl Peers {
     fn ping(&self) -> Ping {
         let every = Duration::from_millis(20);
@@ -89,16 +109,7 @@ fn every_method_comes_up_from_either_side() {
         for causeway_starts in [true, false] {
             let [near, mut far] = Issuers::with(key).unwrap().credentials();
             far.signature_authentication = digital;
-            let peers = peers([near, far], |a, _| {
-                a.mode = if causeway_starts {
-                    "InitiatorOnly"
-                } else {
-                    "ResponderOnly"
-                };
-            });
-            if !causeway_starts {
-                peers.far.initiate().unwrap();
-            }
+            let peers = begun([near, far], causeway_starts, |_, _| ());
             peers.carries();
             let log = peers.far.log();
             let taken = format!("authentication of 'CN=gw-a' with {proof}");
@@ -195,7 +206,7 @@ impl Peers {
         api.ask("POST", "/revocation-lists:refresh", "").unwrap()
     }
 
-    fn is_down_because(&self, reason: &str) {
+    pub(crate) fn is_down_because(&self, reason: &str) {
         wait::until(reason, SOON, || {
             let told = self.near.connection("peer")?;
             anyhow::ensure!(

@@ -2,30 +2,48 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use system_tests::lab::pki::Key;
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
 use system_tests::lab::traffic::Ping;
-use system_tests::lab::wait;
 use system_tests::peer::causeway::SOON;
 use system_tests::peer::credentials::Issuers;
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::{AZURE, CUSTOM, Suite, VERSION_1, WEAK};
 use system_tests::peer::tunnel::Tunnel;
 
-use crate::certificates::peers;
+use crate::certificates::{begun, peers};
 use crate::pair::{First, Kind, Pair, tunnels};
 
-/// A tunnel of IKEv1 that is up.
-fn up(suite: Suite, kind: Kind, first: First) -> Pair {
+/// A tunnel of IKEv1, as `change` leaves what both ends see of it.
+fn started(suite: Suite, (kind, first): (Kind, First), change: impl Fn(Tunnel) -> Tunnel) -> Pair {
     let run = Run::new().unwrap();
     let sites = Sites::new(&run).unwrap();
     let (near, far) = tunnels(&sites);
-    let both = (near.version_1(suite), far.version_1(suite));
-    let pair = Pair::start(run, sites, both, (kind, first));
+    let both = [near, far].map(|tunnel| change(tunnel.version_1(suite)));
+    Pair::start(run, sites, both.into(), (kind, first))
+}
+
+/// The same that is up.
+fn up(suite: Suite, kind: Kind, first: First) -> Pair {
+    let pair = started(suite, (kind, first), |tunnel| tunnel);
     pair.wait();
     pair
+}
+
+fn aggressive(tunnel: Tunnel) -> Tunnel {
+    Tunnel {
+        aggressive: true,
+        ..tunnel
+    }
+}
+
+/// Status says that aggressive mode, which is weak, is in use.
+fn is_aggressive(status: &Value) {
+    let weak = &status["weak"][0];
+    let told = (&weak["algorithm"], &weak["in_use"]);
+    assert_eq!(told, (&json!("aggressive mode"), &json!(true)), "{status}");
 }
 
 #[test]
@@ -61,22 +79,16 @@ fn ikev1_is_replaced_by_strongswan_without_loss() {
     }
 }
 
-/// A peer that knows aggressive mode alone.
+/// A peer that knows aggressive mode alone, whoever begins.
 #[test]
 fn ikev1_carries_by_aggressive_mode() {
-    for kind in [Kind::Causeway, Kind::StrongSwan] {
-        let run = Run::new().unwrap();
-        let sites = Sites::new(&run).unwrap();
-        let (near, far) = tunnels(&sites);
-        let both = [near, far].map(|tunnel| Tunnel {
-            aggressive: true,
-            ..tunnel.version_1(VERSION_1)
-        });
-        let pair = Pair::start(run, sites, both.into(), (kind, First::Near));
-        let status = pair.wait();
-        let weak = &status["weak"][0];
-        let told = (&weak["algorithm"], &weak["in_use"]);
-        assert_eq!(told, (&json!("aggressive mode"), &json!(true)), "{status}");
+    for (kind, first) in [
+        (Kind::Causeway, First::Near),
+        (Kind::StrongSwan, First::Near),
+        (Kind::StrongSwan, First::Far),
+    ] {
+        let pair = started(VERSION_1, (kind, first), aggressive);
+        is_aggressive(&pair.wait());
         pair.carries();
         if kind == Kind::StrongSwan {
             pair.through(StrongSwan::rekey_child, "/children/0/inbound_spi");
@@ -85,18 +97,69 @@ fn ikev1_carries_by_aggressive_mode() {
     }
 }
 
+/// The same where both prove who they are by signatures of RSA.
+#[test]
+fn ikev1_signs_in_aggressive_mode_whoever_begins() {
+    for causeway_starts in [true, false] {
+        let credentials = Issuers::with(Key::Rsa2048).unwrap().credentials();
+        let peers = begun(credentials, causeway_starts, |a, b| {
+            (*a, *b) = (a.clone().version_1(VERSION_1), b.clone().version_1(VERSION_1));
+            (a.aggressive, b.aggressive) = (true, true);
+        });
+        peers.carries();
+        let status = peers.near.connection("peer").unwrap();
+        is_aggressive(&status);
+        assert_eq!(status["ike"]["remote_identity"], "CN=gw-b", "{status}");
+        let log = peers.far.log();
+        assert!(
+            log.contains("authentication of 'CN=gw-a' with RSA_EMSA_PKCS1_NULL successful"),
+            "{log}"
+        );
+    }
+}
+
+/// A peer that speaks both versions takes our proposals by IKEv2, and one that is set to IKEv1 alone takes none: asking that costs the
+/// tunnel nothing, and nobody asks unasked.
+#[test]
+fn ikev1_peers_are_asked_whether_they_answer_ikev2() {
+    for (version, answer) in [(0, "accepted"), (1, "no-proposal-chosen")] {
+        let pair = started(VERSION_1, (Kind::StrongSwan, First::Near), |tunnel| Tunnel {
+            version: if tunnel.local_prefix == "10.2.0.0/24" {
+                version
+            } else {
+                1
+            },
+            ..tunnel
+        });
+        let before = pair.wait();
+        assert_eq!(before.get("ikev2"), None, "{before}");
+        let told = pair.near.causeway(&["try-ikev2", "peer", "--json"]).unwrap();
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["answer"], answer, "{told}");
+        assert_eq!(
+            told["offered"],
+            told[if version == 0 { "said" } else { "offered" }],
+            "{told}"
+        );
+        let after = pair.near.connection("peer").unwrap();
+        assert_eq!(after["ikev2"]["answer"], answer, "{after}");
+        let part = "/children/0/inbound_spi";
+        assert_eq!(after.pointer(part), before.pointer(part), "{after}");
+        let events = pair.near.causeway(&["events", "peer"]).unwrap();
+        assert!(events.contains("ikev2-tried"), "{events}");
+        pair.carries();
+        pair.only_esp();
+    }
+}
+
 /// Closed when nothing passes, by either kind of datapath, and up again with the next packet.
 #[test]
 fn ikev1_is_closed_while_idle_and_back_with_a_packet() {
     for kind in [Kind::Causeway, Kind::StrongSwan] {
-        let run = Run::new().unwrap();
-        let sites = Sites::new(&run).unwrap();
-        let (near, far) = tunnels(&sites);
-        let both = [near, far].map(|tunnel| Tunnel {
+        let pair = started(VERSION_1, (kind, First::Near), |tunnel| Tunnel {
             idle: Some(3),
-            ..tunnel.version_1(VERSION_1)
+            ..tunnel
         });
-        let pair = Pair::start(run, sites, both.into(), (kind, First::Near));
         pair.wait();
         for _ in 0..2 {
             let status = pair.near.wait_for("peer", "down").unwrap();
@@ -116,15 +179,23 @@ fn ikev1_is_closed_while_idle_and_back_with_a_packet() {
     }
 }
 
+/// By main mode, and by aggressive mode.
 #[test]
 fn ikev1_crosses_a_nat() {
-    for kind in [Kind::Causeway, Kind::StrongSwan] {
+    for (kind, aggressive) in [
+        (Kind::Causeway, false),
+        (Kind::StrongSwan, false),
+        (Kind::StrongSwan, true),
+    ] {
         let run = Run::new().unwrap();
         let sites = Sites::with_nat(&run).unwrap();
         let (near, mut far) = tunnels(&sites);
         far.remote = "203.0.113.1".parse().unwrap();
-        let both = (near.version_1(VERSION_1), far.version_1(VERSION_1));
-        let pair = Pair::start(run, sites, both, (kind, First::Near));
+        let both = [near, far].map(|tunnel| Tunnel {
+            aggressive,
+            ..tunnel.version_1(VERSION_1)
+        });
+        let pair = Pair::start(run, sites, both.into(), (kind, First::Near));
         let status = pair.wait();
         assert_eq!(status["ike"]["nat_local"], true, "{status}");
         assert_eq!(status["children"][0]["encapsulation"], "udp", "{status}");
@@ -144,17 +215,9 @@ fn ikev1_signs_whoever_begins() {
         (CUSTOM, false),
     ] {
         let credentials = Issuers::with(Key::Rsa2048).unwrap().credentials();
-        let peers = peers(credentials, |a, b| {
+        let peers = begun(credentials, causeway_starts, |a, b| {
             (*a, *b) = (a.clone().version_1(suite), b.clone().version_1(suite));
-            a.mode = if causeway_starts {
-                "InitiatorOnly"
-            } else {
-                "ResponderOnly"
-            };
         });
-        if !causeway_starts {
-            peers.far.initiate().unwrap();
-        }
         peers.carries();
         let log = peers.far.log();
         assert!(
@@ -189,11 +252,6 @@ fn ikev1_refuses_who_cannot_be_believed() {
         } else {
             "authentication-failed"
         };
-        wait::until(reason, SOON, || {
-            let told = peers.near.connection("peer")?;
-            anyhow::ensure!(told["outage"]["reason"] == reason, "{told}");
-            Ok(())
-        })
-        .unwrap();
+        peers.is_down_because(reason);
     }
 }

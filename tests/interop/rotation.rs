@@ -17,7 +17,7 @@ use system_tests::peer::tunnel::{Datapath, Tunnel};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::certificates::peers;
+use crate::certificates::{begun, peers};
 
 /// The SPIs of the IKE SA that the tunnel runs on, once there is no other beside it.
 fn alone(gateway: &Causeway) -> Result<[Value; 2]> {
@@ -78,16 +78,7 @@ fn with_unused_certificate(gateway: &Causeway, document: &Value, name: &str, cha
 fn a_new_certificate_is_used_at_once() {
     for causeway_starts in [true, false] {
         let issuers = Issuers::with(Key::P256).unwrap();
-        let peers = peers(issuers.credentials(), |a, _| {
-            a.mode = if causeway_starts {
-                "InitiatorOnly"
-            } else {
-                "ResponderOnly"
-            };
-        });
-        if !causeway_starts {
-            peers.far.initiate().unwrap();
-        }
+        let peers = begun(issuers.credentials(), causeway_starts, |_, _| ());
         peers.near.wait_for("peer", "up").unwrap();
         let wanted = Wanted {
             key: Key::P384,

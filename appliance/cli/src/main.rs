@@ -123,6 +123,12 @@ enum Request {
         #[arg(value_parser = name, add = ArgValueCompleter::new(completion::connections))]
         name: String,
     },
+    /// Find out whether the peer of a connection of IKEv1 answers IKEv2, and what it would need; nothing is changed by that.
+    TryIkev2 {
+        /// The connection.
+        #[arg(value_parser = name, add = ArgValueCompleter::new(completion::connections))]
+        name: String,
+    },
     /// Show BGP sessions and routes, and begin sessions anew.
     #[command(subcommand)]
     Bgp(bgp::Command),
@@ -221,6 +227,7 @@ fn run(target: Target, request: Request, json: bool) -> Done {
         Request::Rekey { name, ike: false } => connection::ask(client, &name, "rekey"),
         Request::Rekey { name, ike: true } => connection::ask(client, &name, "rekey-ike"),
         Request::Reauthenticate { name } => connection::ask(client, &name, "reauthenticate"),
+        Request::TryIkev2 { name } => connection::try_ikev2(client, &name),
         Request::Config(command) => config::run(client, command),
         Request::Bgp(command) => bgp::run(client, &command, json),
         Request::Nat(wanted) => nat::run(client, &wanted),

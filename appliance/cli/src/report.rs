@@ -1,7 +1,7 @@
 use crate::events;
 use crate::status::{
     ChildSa, Configuration, Connection, IkeSa, Line, LineState, Notice, Outage, Reauthentication, Refusal,
-    Side, State, Status, Warning, Weak,
+    Side, State, Status, TrialOfIkev2, Warning, Weak,
 };
 
 /// So many of the last events are shown with a connection.
@@ -153,6 +153,9 @@ pub(crate) fn connection(name: &str, connection: &Connection) -> String {
         push_child(&mut text, child);
     }
     push_lines(&mut text, &connection.lines);
+    if let Some(trial) = &connection.ikev2 {
+        push_trial(&mut text, trial);
+    }
     if let Some(session) = &connection.bgp {
         push(&mut text, &format!("  BGP      {session}"));
     }
@@ -195,6 +198,27 @@ fn push_proofs(text: &mut String, proofs: &Reauthentication) {
     }
 }
 
+/// Whether the peer answers IKEv2, and what it would need.
+pub(crate) fn push_trial(text: &mut String, trial: &TrialOfIkev2) {
+    let since = duration(trial.since_s);
+    push(text, &format!("  IKEv2    {}, tried {since} ago", trial.answer));
+    let lines = [
+        ("offered ", &trial.offered),
+        ("said    ", &trial.said),
+        ("do next ", &trial.next_step),
+    ];
+    push_words(text, lines);
+}
+
+/// Lines that say something, each behind its label.
+fn push_words(text: &mut String, lines: [(&str, &String); 3]) {
+    for (label, words) in lines {
+        if !words.is_empty() {
+            push(text, &format!("  {label} {words}"));
+        }
+    }
+}
+
 /// The lines that no child carries, if there is more than one line.
 fn push_lines(text: &mut String, lines: &[Line]) {
     let idle = lines
@@ -233,15 +257,12 @@ pub(crate) fn push_outage(text: &mut String, outage: &Outage) {
         text,
         &format!("  why      {}, said by {side} at {}", outage.reason, outage.stage),
     );
-    for (label, words) in [
+    let lines = [
         ("offered ", &outage.offered),
         ("expected", &outage.expected),
         ("do next ", &outage.next_step),
-    ] {
-        if !words.is_empty() {
-            push(text, &format!("  {label} {words}"));
-        }
-    }
+    ];
+    push_words(text, lines);
 }
 
 /// Who found a fault, for a human.

@@ -107,6 +107,7 @@ pub(crate) struct Connection {
     pub(crate) ike: Option<IkeSa>,
     #[serde(default)]
     pub(crate) reauthentication: Reauthentication,
+    pub(crate) ikev2: Option<TrialOfIkev2>,
     #[serde(default)]
     pub(crate) children: Vec<ChildSa>,
     #[serde(default)]
@@ -224,6 +225,31 @@ pub(crate) struct Reauthentication {
     pub(crate) due_in_s: Option<u64>,
     #[serde(default)]
     pub(crate) under_way: bool,
+}
+
+/// Whether the peer of a connection of IKEv1 answers IKEv2.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TrialOfIkev2 {
+    pub(crate) since_s: u64,
+    pub(crate) answer: String,
+    #[serde(default)]
+    pub(crate) offered: String,
+    #[serde(default)]
+    pub(crate) said: String,
+    #[serde(default)]
+    pub(crate) next_step: String,
+}
+
+impl TrialOfIkev2 {
+    /// What came of it is not known yet.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.answer == "awaited"
+    }
+
+    /// The peer takes a proposal.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.answer == "accepted"
+    }
 }
 
 /// A Child SA of a connection.

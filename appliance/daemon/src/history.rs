@@ -38,6 +38,8 @@ pub(crate) struct Record {
     pub(crate) outage: Option<Outage>,
     /// The address that the peer moved to.
     pub(crate) peer: Option<SocketAddr>,
+    /// More, for people.
+    pub(crate) detail: Option<String>,
     /// When it happened first.
     pub(crate) first: SystemTime,
     /// When it happened last.
@@ -69,6 +71,7 @@ impl Record {
             word,
             outage,
             peer: None,
+            detail: None,
             first: at.wall,
             last: at.wall,
             times: 1,
@@ -77,7 +80,8 @@ impl Record {
     }
 
     fn is_again(&self, last: &Self) -> bool {
-        (self.word, &self.outage, self.peer) == (last.word, &last.outage, last.peer)
+        let what = |record: &Self| (record.word, record.peer);
+        what(self) == what(last) && (&self.outage, &self.detail) == (&last.outage, &last.detail)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ike::{ConnectionName, Event, Outage, Reason, Side};
+use ike::{ConnectionName, Event, Outage, Reason, Side, Version2Trial};
 use tracing::{Span, debug, info, info_span, warn};
 
 use crate::chronicle::{News, Teller};
@@ -87,9 +87,29 @@ impl Journal {
                 let known = self.add(&connection, record, at);
                 span(&connection).in_scope(|| amiss(word, &outage, known));
             }
+            Event::Version2Tried(connection, trial) => self.tried(&connection, (word, &trial), at),
             Event::PeerMoved(connection, remote) => self.moved(&connection, (word, remote), at),
             Event::Dropped(remote, cause) => debug!(%remote, cause = cause.word(), "message dropped"),
         }
+    }
+
+    fn tried(
+        &mut self,
+        connection: &ConnectionName,
+        (word, trial): (&'static str, &Version2Trial),
+        at: Moment,
+    ) {
+        let Version2Trial {
+            answer,
+            offered,
+            said,
+            ..
+        } = trial;
+        span(connection).in_scope(|| info!(answer = answer.word(), offered, said, "{word}"));
+        let mut record = Record::new(word, None, at);
+        let more = if said.is_empty() { "" } else { ": " };
+        record.detail = Some(format!("{}{more}{said}", answer.word()));
+        self.add(connection, record, at);
     }
 
     fn moved(&mut self, connection: &ConnectionName, (word, remote): (&'static str, SocketAddr), at: Moment) {

@@ -1,100 +1,66 @@
 //! Proofs by certificate: CERT, CERTREQ and SIG (RFC 2408 §3.9, §3.10, RFC 2409 §5.1, RFC 4945 §3).
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::identity;
 use crate::beliefs::{self, Beliefs};
+use crate::certificates;
 use crate::crypto::{Certificate, KeyKind, SignatureScheme};
 use crate::engine::Engine;
-use crate::wire::CertificatePayload;
 use crate::wire::v1::Payload;
 use crate::{
-    CertificateReason, Connection, LocalProof, Outage, OwnCertificate, PeerCertificate, Reason, RemoteProof,
-    Side, SignerReason, Stage, ToBeSigned,
+    Connection, Outage, OwnCertificate, PeerCertificate, Reason, RemoteProof, Side, SignerReason, Stage,
+    ToBeSigned,
 };
 
-/// X.509 Certificate - Signature (RFC 2408 §3.9).
-const X509_SIGNATURE: u8 = 4;
-/// The most certificates of a peer that are looked at.
-const MOST: usize = 8;
 /// The most roots that are named to a peer; if there are more, none is.
 const MOST_ROOTS: usize = 8;
 
 /// This hash, as our key is to sign it.
 pub(super) fn unsigned(own: &OwnCertificate, hash: Vec<u8>, stage: Stage) -> Result<ToBeSigned, Outage> {
-    let refused = |reason, offered: String| Outage {
-        offered,
-        expected: "a key of RSA, which is all that IKEv1 signs by here".to_owned(),
-        ..Outage::plain(reason, Side::We, stage)
-    };
-    let certificate = own.chain.first().and_then(|der| Certificate::read(der));
-    let certificate = certificate.ok_or_else(|| {
-        let unread = "a certificate of ours that cannot be read".to_owned();
-        refused(Reason::Certificate(CertificateReason::Invalid), unread)
-    })?;
-    match certificate.kind() {
+    match certificates::own(own, stage)?.kind() {
         KeyKind::Rsa(_) => Ok(ToBeSigned {
             key: own.key.clone(),
             scheme: SignatureScheme::RsaBare,
             messages: vec![hash],
         }),
-        kind @ (KeyKind::P256 | KeyKind::P384 | KeyKind::P521) => Err(refused(
-            Reason::Signer(SignerReason::KeyWrongKind),
-            kind.to_string(),
-        )),
+        kind @ (KeyKind::P256 | KeyKind::P384 | KeyKind::P521) => Err(Outage {
+            offered: kind.to_string(),
+            expected: "a key of RSA, which is all that IKEv1 signs by here".to_owned(),
+            ..Outage::plain(Reason::Signer(SignerReason::KeyWrongKind), Side::We, stage)
+        }),
     }
 }
 
 /// Our certificate and what leads from it to its root, if that is how we prove who we are.
 pub(super) fn ours(settings: &Connection) -> Vec<Payload> {
-    let LocalProof::Certificate(own) = &settings.authentication.local else {
-        return Vec::new();
-    };
-    let certificates = own.chain.iter();
-    certificates
-        .map(|der| Payload::Certificate(x509(der.clone())))
-        .collect()
+    let payloads = certificates::ours(settings).into_iter();
+    payloads.map(Payload::Certificate).collect()
 }
 
 /// Which roots the certificates of the peers of these connections are to lead to, by their names (RFC 4945 §3.2.7), if any of
 /// them is to have one.
 pub(super) fn requests<'a>(all: impl Iterator<Item = &'a Connection>) -> Vec<Payload> {
-    let (mut names, mut wanted) = (BTreeSet::new(), false);
-    for settings in all {
-        if let RemoteProof::Certificate(expected) = &settings.authentication.remote {
-            let roots = expected.trust.roots.iter();
-            names.extend(roots.filter_map(|root| Some(Certificate::read(root)?.subject())));
-            wanted = true;
-        }
-    }
+    let Some(mut names) = certificates::roots(all, Certificate::subject) else {
+        return Vec::new();
+    };
     if names.len() > MOST_ROOTS {
         names.clear();
     }
-    let any = (wanted && names.is_empty()).then(Vec::new);
-    let requests = names.into_iter().chain(any);
-    requests
-        .map(|name| Payload::CertificateRequest(x509(name)))
-        .collect()
-}
-
-fn x509(data: Vec<u8>) -> CertificatePayload {
-    CertificatePayload {
-        encoding: X509_SIGNATURE,
-        data,
-    }
+    let any = names.is_empty().then(Vec::new);
+    let requests = names.into_iter().chain(any).map(certificates::x509);
+    requests.map(Payload::CertificateRequest).collect()
 }
 
 /// The certificates of a message, in their order.
 pub(super) fn sent(payloads: &[Payload]) -> Vec<&[u8]> {
-    let certificates = payloads.iter().filter_map(|payload| {
+    certificates::sent(payloads.iter().filter_map(|payload| {
         if let Payload::Certificate(found) = payload {
-            (found.encoding == X509_SIGNATURE).then_some(found.data.as_slice())
+            Some(found)
         } else {
             None
         }
-    });
-    certificates.take(MOST).collect()
+    }))
 }
 
 /// The same, to be kept.

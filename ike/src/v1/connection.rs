@@ -100,6 +100,7 @@ impl Engine {
             outage: standing.outage.clone().or_else(|| amiss.cloned()),
             ike: phase.map(Phase::snapshot),
             reauthentication: ReauthenticationSnapshot::default(),
+            version_2: standing.trial.clone(),
             children: carried().filter_map(Child::snapshot).collect(),
             lines,
         }

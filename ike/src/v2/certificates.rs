@@ -1,23 +1,18 @@
 //! Proofs by certificate: CERT and CERTREQ (RFC 7296 §3.6, §3.7), AUTH by a signature (§2.15, RFC 4754, RFC 7427).
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::extensions::Hashes;
 use super::proof::Claim;
 use crate::beliefs::Beliefs;
+use crate::certificates;
 use crate::crypto::{Certificate, Hash, KeyKind, SignatureScheme, signature};
 use crate::wire::registry::authentication;
-use crate::wire::{AuthPayload, CertificatePayload, Payload};
+use crate::wire::{AuthPayload, Payload};
 use crate::{
-    CertificateReason, Connection, LocalProof, Outage, OwnCertificate, PeerCertificate, Reason, RemoteProof,
-    Side, Signatures, Stage,
+    CertificateReason, Connection, Outage, OwnCertificate, PeerCertificate, Reason, RemoteProof, Side,
+    Signatures, Stage,
 };
-
-/// X.509 Certificate - Signature (§3.6).
-const X509_SIGNATURE: u8 = 4;
-/// The most certificates of a peer that are looked at.
-const MOST: usize = 8;
 
 /// A proof of ours that is to be signed.
 #[derive(Debug, Clone, Copy)]
@@ -32,16 +27,7 @@ pub(crate) struct Unsigned {
 impl Unsigned {
     /// How we sign so many messages: by method 14 if the peer has a hash for it, else by what comes with the key.
     pub(crate) fn choose(own: &OwnCertificate, hashes: Hashes, count: usize) -> Result<Self, Outage> {
-        let unusable = || Outage {
-            offered: "a certificate of ours that cannot be read".to_owned(),
-            ..Outage::plain(
-                Reason::Certificate(CertificateReason::Invalid),
-                Side::We,
-                Stage::IkeAuth,
-            )
-        };
-        let certificate = own.chain.first().and_then(|der| Certificate::read(der));
-        let kind = certificate.ok_or_else(unusable)?.kind();
+        let kind = certificates::own(own, Stage::IkeAuth)?.kind();
         let digital = hashes.common().filter(|_| own.signatures.digital);
         let (method, scheme) = match (kind, digital) {
             (KeyKind::Rsa(_), Some(hash)) if own.signatures.pss => {
@@ -184,14 +170,13 @@ fn signatures(
 
 /// The certificates of a message, in their order.
 pub(crate) fn sent(payloads: &[Payload]) -> Vec<&[u8]> {
-    let certificates = payloads.iter().filter_map(|payload| {
+    certificates::sent(payloads.iter().filter_map(|payload| {
         if let Payload::Certificate(found) = payload {
-            (found.encoding == X509_SIGNATURE).then_some(found.data.as_slice())
+            Some(found)
         } else {
             None
         }
-    });
-    certificates.take(MOST).collect()
+    }))
 }
 
 /// The certificates of a message by which its sender is believed, to be kept.
@@ -204,35 +189,15 @@ pub(crate) fn shown(payloads: &[Payload], settings: &Connection) -> Vec<Vec<u8>>
 
 /// Our certificate and what leads from it to its root, if that is how we prove who we are.
 pub(crate) fn ours(settings: &Connection) -> Vec<Payload> {
-    let LocalProof::Certificate(own) = &settings.authentication.local else {
-        return Vec::new();
-    };
-    let payload = |der: &Vec<u8>| {
-        Payload::Certificate(CertificatePayload {
-            encoding: X509_SIGNATURE,
-            data: der.clone(),
-        })
-    };
-    own.chain.iter().map(payload).collect()
+    let payloads = certificates::ours(settings).into_iter();
+    payloads.map(Payload::Certificate).collect()
 }
 
 /// Which roots the certificates of the peers of these connections are to lead to, if any of them is to have one.
 pub(crate) fn request<'a>(all: impl Iterator<Item = &'a Connection>) -> Option<Payload> {
-    let mut hashes = BTreeSet::new();
-    let mut wanted = false;
-    for settings in all {
-        if let RemoteProof::Certificate(expected) = &settings.authentication.remote {
-            let roots = expected.trust.roots.iter();
-            hashes.extend(roots.filter_map(|root| Some(Certificate::read(root)?.key_hash())));
-            wanted = true;
-        }
-    }
-    wanted.then(|| {
-        Payload::CertificateRequest(CertificatePayload {
-            encoding: X509_SIGNATURE,
-            data: hashes.into_iter().flatten().collect(),
-        })
-    })
+    let hashes = certificates::roots(all, Certificate::key_hash)?;
+    let hashes = hashes.into_iter().flatten().collect();
+    Some(Payload::CertificateRequest(certificates::x509(hashes)))
 }
 
 /// A method of authentication, in words.

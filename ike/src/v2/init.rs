@@ -19,7 +19,7 @@ use crate::proposal::{self, IkeSuite};
 use crate::rejection::{Rejection, unsupported};
 use crate::wire::registry::{exchange, notify};
 use crate::wire::{Header, KeyExchangePayload, Message, NoncePayload, Payload};
-use crate::{Childless, Connection, ConnectionName, DropCause, Outage, Reason, Side, Stage};
+use crate::{Childless, Connection, ConnectionName, DropCause, Outage, Random, Reason, Side, Stage};
 
 /// How often one attempt may start again for a cookie or another group, which anyone may have asked for.
 const RESTARTS: u8 = 6;
@@ -40,7 +40,7 @@ pub(crate) struct InitSent {
 }
 
 /// What an answer to our request asks for.
-enum Answer {
+pub(super) enum Answer {
     Agreed(Agreed),
     Cookie(Vec<u8>),
     Group(Group),
@@ -48,8 +48,8 @@ enum Answer {
 }
 
 /// What both sides agreed on.
-struct Agreed {
-    suite: IkeSuite,
+pub(super) struct Agreed {
+    pub(super) suite: IkeSuite,
     responder_nonce: Vec<u8>,
     public: Vec<u8>,
     nat: Nat,
@@ -57,8 +57,62 @@ struct Agreed {
 }
 
 impl InitSent {
+    /// The first request, which is still to be sent; `None` if no group of ours can be used.
+    pub(super) fn start(
+        common: &Common,
+        (settings, redirect): (&Connection, Option<Payload>),
+        random: &mut dyn Random,
+        now: Instant,
+    ) -> Option<Self> {
+        let mut proposals = settings.ike_proposals.iter();
+        let group = proposals.find_map(|proposal| proposal.groups.first())?;
+        let exchange = KeyExchange::start(*group, random).ok()?;
+        let mut nonce = vec![0; NONCE];
+        random.fill(&mut nonce);
+        let bytes = request(common, (&exchange, &nonce), (None, redirect.as_ref()), settings);
+        Some(Self {
+            nonce,
+            request: Retransmission::new(bytes, now),
+            refused: None,
+            exchange,
+            cookie: None,
+            redirect,
+            restarts: 0,
+        })
+    }
+
+    /// Takes up what the answer asks for: a cookie, or another group. The request is then to be sent again, unless anyone had that
+    /// asked for too often.
+    pub(super) fn again(
+        &mut self,
+        (common, settings): (&Common, &Connection),
+        (cookie, group): (Option<Vec<u8>>, Option<Group>),
+        random: &mut dyn Random,
+        now: Instant,
+    ) -> bool {
+        self.cookie = cookie.or_else(|| self.cookie.take());
+        if self.restarts == RESTARTS {
+            return false;
+        }
+        self.restarts += 1;
+        if let Some(group) = group
+            && let Ok(exchange) = KeyExchange::start(group, random)
+        {
+            self.exchange = exchange;
+        }
+        let parts = (&self.exchange, self.nonce.as_slice());
+        let said = (self.cookie.as_deref(), self.redirect.as_ref());
+        self.request = Retransmission::new(request(common, parts, said, settings), now);
+        true
+    }
+
     /// Judges an answer, which anyone may have sent (RFC 7296 §2.4).
-    fn check(&self, common: &Common, message: &Message, settings: &Connection) -> Result<Answer, Rejection> {
+    pub(super) fn check(
+        &self,
+        common: &Common,
+        message: &Message,
+        settings: &Connection,
+    ) -> Result<Answer, Rejection> {
         let payloads = &message.payloads;
         if let Some(cookie) = payloads::notify(payloads, notify::COOKIE) {
             let sound = (1..=64).contains(&cookie.data.len()) && message.header.responder_spi == 0;
@@ -255,12 +309,9 @@ impl Engine {
         let mut common = Common::new((spi, 0), path, now);
         (common.initiator, common.connection) = (true, Some(name.clone()));
         self.attempted(name, (spi, renews), now);
-        let group = settings
-            .ike_proposals
-            .iter()
-            .find_map(|proposal| proposal.groups.first());
-        let started = group.and_then(|group| KeyExchange::start(*group, self.random.as_mut()).ok());
-        let Some(exchange) = started else {
+        let redirect = self.redirect_announcement(name, &settings);
+        let started = InitSent::start(&common, (&settings, redirect), self.random.as_mut(), now);
+        let Some(state) = started else {
             let reason = Reason::Configuration;
             return self.ended(
                 &common,
@@ -268,20 +319,7 @@ impl Engine {
                 now,
             );
         };
-        let nonce = self.drawn(NONCE);
-        let redirect = self.redirect_announcement(name, &settings);
-        let bytes = request(&common, (&exchange, &nonce), (None, redirect.as_ref()), &settings);
-        self.send(path, bytes.clone());
-        let request = Retransmission::new(bytes, now);
-        let state = InitSent {
-            nonce,
-            request,
-            refused: None,
-            exchange,
-            cookie: None,
-            redirect,
-            restarts: 0,
-        };
+        self.send(path, state.request.bytes.clone());
         self.keep(common, State::InitSent(Box::new(state)));
     }
 
@@ -300,12 +338,8 @@ impl Engine {
         let checked = checked.and_then(|message| state.check(&common, &message, &settings));
         match checked {
             Ok(Answer::Agreed(agreed)) => self.init_agreed(common, *state, (agreed, datagram), now),
-            Ok(Answer::Cookie(cookie)) => {
-                let group = state.exchange.group();
-                state.cookie = Some(cookie);
-                self.init_again(common, state, group, now);
-            }
-            Ok(Answer::Group(group)) => self.init_again(common, state, group, now),
+            Ok(Answer::Cookie(cookie)) => self.init_again(common, state, (Some(cookie), None), now),
+            Ok(Answer::Group(group)) => self.init_again(common, state, (None, Some(group)), now),
             Ok(Answer::Elsewhere(to)) => self.redirect(&common, (to, Stage::IkeSaInit), now),
             Err(rejection) => {
                 if let Some(outage) = rejection.outage {
@@ -319,22 +353,18 @@ impl Engine {
     }
 
     /// Sends the request again with the cookie, or with a public value of another group.
-    fn init_again(&mut self, common: Common, mut state: Box<InitSent>, group: Group, now: Instant) {
+    fn init_again(
+        &mut self,
+        common: Common,
+        mut state: Box<InitSent>,
+        asked: (Option<Vec<u8>>, Option<Group>),
+        now: Instant,
+    ) {
         let Some(settings) = common.connection.as_ref().and_then(|name| self.settings_of(name)) else {
             return;
         };
-        if state.restarts < RESTARTS {
-            state.restarts += 1;
-            if group != state.exchange.group()
-                && let Ok(exchange) = KeyExchange::start(group, self.random.as_mut())
-            {
-                state.exchange = exchange;
-            }
-            let parts = (&state.exchange, state.nonce.as_slice());
-            let said = (state.cookie.as_deref(), state.redirect.as_ref());
-            let bytes = request(&common, parts, said, &settings);
-            self.send(common.path, bytes.clone());
-            state.request = Retransmission::new(bytes, now);
+        if state.again((&common, &settings), asked, self.random.as_mut(), now) {
+            self.send(common.path, state.request.bytes.clone());
         }
         self.keep(common, State::InitSent(state));
     }
@@ -368,7 +398,8 @@ impl Engine {
                 let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeSaInit);
                 return self.ended(&common, Some(outage), now);
             };
-            return self.init_again(common, Box::new(InitSent { exchange, ..state }), group, now);
+            let state = Box::new(InitSent { exchange, ..state });
+            return self.init_again(common, state, (None, None), now);
         };
         common.peer_spi = datagram.header.responder_spi;
         // RFC 4555 §3.3: who may move does so from the port that NATs let through.

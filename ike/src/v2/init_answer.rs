@@ -81,8 +81,9 @@ fn glance(datagram: &Datagram) -> Option<(&[u8], Option<&[u8]>)> {
 impl Engine {
     /// A request from somebody who has no IKE SA with us yet.
     pub(crate) fn newcomer(&mut self, datagram: &Datagram, now: Instant) {
-        let ours = self.sas.get(&datagram.header.initiator_spi);
-        if ours.is_some_and(|sa| sa.common.initiator) {
+        let spi = datagram.header.initiator_spi;
+        let ours = self.sas.get(&spi);
+        if ours.is_some_and(|sa| sa.common.initiator) || self.trials.contains_key(&spi) {
             // Our own request, thrown back at us: with ourselves there is nothing to agree.
             return self.dropped(datagram.remote, Some(DropCause::UnexpectedExchange));
         }

@@ -42,5 +42,6 @@ mod successor;
 #[allow(clippy::disallowed_methods)]
 mod tests;
 pub(crate) mod timers;
+pub(crate) mod trial;
 pub(crate) mod volume;
 pub(crate) mod window;

@@ -39,6 +39,7 @@ mod lines;
 mod liveness;
 mod loss;
 mod message_ids;
+mod migration;
 mod mobike;
 mod nat;
 mod network;

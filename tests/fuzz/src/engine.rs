@@ -240,6 +240,7 @@ impl Net {
                 .connections
                 .values_mut()
                 .for_each(|connection| connection.aggressive = true),
+            6 => return self.feed(side, Input::TryVersion2(name())),
             _ => {}
         }
         self.feed(side, Input::Settings(Box::new(settings)));

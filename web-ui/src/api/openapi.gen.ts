@@ -535,6 +535,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/connections/{name}:try-ikev2": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Find out whether the peer of a connection of IKEv1 answers IKEv2; its status tells */
+        post: operations["post-connections-name-try-ikev2"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1299,6 +1318,8 @@ export interface components {
             /** @description Told of a single connection only. */
             events?: components["schemas"]["EventStatus"][] | null;
             ike: components["schemas"]["IkeStatus"] | null;
+            /** @description Whether the peer of a connection of IKEv1 answers IKEv2, if somebody had that tried. */
+            ikev2?: components["schemas"]["TrialOfIkev2"] | null;
             interface: string | null;
             lines: components["schemas"]["LineStatus"][];
             outage: components["schemas"]["OutageStatus"] | null;
@@ -2430,6 +2451,8 @@ export interface components {
         EventStatus: {
             /** @description When it happened last; RFC 3339. */
             at: string;
+            /** @description More, for people. */
+            detail?: string | null;
             event: string;
             expected?: string;
             /** @description When it happened first, if that was often. */
@@ -3264,6 +3287,21 @@ export interface components {
             certificates: components["schemas"]["DatedStatus"][];
             /** @description What the clock of this machine shows, RFC 3339. */
             now: string;
+        };
+        /** @description Whether the peer of a connection of IKEv1 answers IKEv2. Nothing protects what it says. */
+        TrialOfIkev2: {
+            /** @description `accepted`, `no-proposal-chosen`, `other-group-wanted`, `refused`, `ikev1-only`, `no-answer` or `no-address`; `awaited` until it is known. */
+            answer: string;
+            next_step: string;
+            /** @description The IKE proposals that were offered: those of the connection. */
+            offered: string;
+            /** @description The proposal that the peer takes, the group that it wants, or what else it said. */
+            said: string;
+            /**
+             * Format: uint64
+             * @description How long ago it was asked for, or this came of it.
+             */
+            since_s: number;
         };
         /** @description What returns to the start-up generation by itself. */
         TrialStatus: {
@@ -4518,6 +4556,27 @@ export interface operations {
         };
     };
     "post-connections-name-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-connections-name-try-ikev2": {
         parameters: {
             query?: never;
             header?: never;

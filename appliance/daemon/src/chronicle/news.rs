@@ -59,6 +59,7 @@ impl News {
             at: record.last,
             connection: Some(connection.clone()),
             peer: record.peer,
+            detail: record.detail.clone(),
             lasted: record.lasted,
             outage: record.outage.clone(),
             ..Self::new(record.word)

@@ -1,4 +1,5 @@
 use appliance_config::held;
+use appliance_config::model::Protocol;
 use bgp::NeighbourName;
 use ike::{ConnectionName, Input};
 use tracing::info;
@@ -24,6 +25,11 @@ impl Control {
             Some((_, connection)) if !connection.enabled => {
                 return Err(Refusal::ConnectionDisabled(act.connection));
             }
+            Some((_, connection))
+                if act.action == Action::TryIkev2 && connection.protocol == Protocol::IkeV2 =>
+            {
+                return Err(Refusal::SpeaksIkev2(act.connection));
+            }
             Some((_, connection)) => {
                 if let Some(notice) = held(connection) {
                     return Err(Refusal::ConnectionHeld(notice.detail));
@@ -38,6 +44,7 @@ impl Control {
             Action::Rekey => Input::RekeyChild(name),
             Action::RekeyIke => Input::RekeyIke(name),
             Action::Reauthenticate => Input::Reauthenticate(name),
+            Action::TryIkev2 => Input::TryVersion2(name),
         };
         let told = self.ike.try_send(Command::Tell(input));
         told.map_err(|_| Refusal::Stopping)?;

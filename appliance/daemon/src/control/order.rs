@@ -146,17 +146,20 @@ pub(crate) enum Action {
     RekeyIke,
     /// Have both sides prove anew who they are, in a new IKE SA.
     Reauthenticate,
+    /// Find out whether the peer answers IKEv2.
+    TryIkev2,
 }
 
 impl Action {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Connect,
         Self::Disconnect,
         Self::Reset,
         Self::Rekey,
         Self::RekeyIke,
         Self::Reauthenticate,
+        Self::TryIkev2,
     ];
 
     /// In one stable word.
@@ -168,6 +171,7 @@ impl Action {
             Self::Rekey => "rekey",
             Self::RekeyIke => "rekey-ike",
             Self::Reauthenticate => "reauthenticate",
+            Self::TryIkev2 => "try-ikev2",
         }
     }
 }

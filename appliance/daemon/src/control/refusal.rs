@@ -62,6 +62,9 @@ pub(crate) enum Refusal {
     /// This version cannot negotiate it.
     #[error("this version keeps the connection closed: {0}")]
     ConnectionHeld(String),
+    /// There is nothing to try.
+    #[error("connection {0:?} speaks IKEv2 already")]
+    SpeaksIkev2(String),
     /// Something must be decided first.
     #[error(
         "generation {0} is on trial: confirm it, or roll back to generation {1}, before anything else is changed"
@@ -110,6 +113,7 @@ impl Refusal {
             Self::UnknownPeer(_) => "unknown-peer",
             Self::ConnectionDisabled(_) => "connection-disabled",
             Self::ConnectionHeld(_) => "connection-held",
+            Self::SpeaksIkev2(_) => "speaks-ikev2",
             Self::OnTrial(..) => "on-trial",
             Self::NothingOnTrial => "nothing-on-trial",
             Self::SecretInUse { .. } => "secret-in-use",

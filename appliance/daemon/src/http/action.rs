@@ -6,7 +6,7 @@ use super::router::Published;
 use super::write::Write;
 use crate::control::{Act, Action, Order};
 
-/// `POST /api/v1/connections/{name}:{connect|disconnect|reset|rekey|rekey-ike|reauthenticate}`; answered when the engine has
+/// `POST /api/v1/connections/{name}:{connect|disconnect|reset|rekey|rekey-ike|reauthenticate|try-ikev2}`; answered when the engine has
 /// been told.
 pub(crate) async fn connection(
     State(published): State<Published>,

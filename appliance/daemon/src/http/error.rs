@@ -261,6 +261,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::NothingOnTrial
         | Refusal::ConnectionDisabled(_)
         | Refusal::ConnectionHeld(_)
+        | Refusal::SpeaksIkev2(_)
         | Refusal::SecretInUse { .. }
         | Refusal::NotApplied(_) => StatusCode::CONFLICT,
         Refusal::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -19,6 +19,9 @@ pub(super) struct EventStatus {
     lasted_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<String>,
+    /// More, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
     #[serde(flatten)]
     outage: Option<OutageStatus>,
 }
@@ -33,6 +36,7 @@ impl EventStatus {
             event: record.word,
             lasted_s: record.lasted.map(|lasted| lasted.as_secs()),
             peer: record.peer.map(|peer| peer.to_string()),
+            detail: record.detail.clone(),
             outage: record.outage.as_ref().map(outage),
         }
     }

@@ -9,6 +9,7 @@ mod interface;
 mod key;
 mod key_trial;
 mod list;
+mod migration;
 mod nat;
 mod nat_explanation;
 mod report;

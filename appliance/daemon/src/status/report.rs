@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::bgp_peer::in_a_line;
 use super::event::EventStatus;
 use super::interface::{Clients, InterfaceStatus, interfaces};
+use super::migration::TrialOfIkev2;
 use super::nat::NatStatus;
 use super::system::SystemStatus;
 use super::timeline::{WarningStatus, Warnings};
@@ -59,6 +60,9 @@ pub(crate) struct ConnectionStatus {
     ike: Option<IkeStatus>,
     /// Whether and when both sides prove anew who they are.
     reauthentication: ReauthenticationStatus,
+    /// Whether the peer of a connection of IKEv1 answers IKEv2, if somebody had that tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ikev2: Option<TrialOfIkev2>,
     children: Vec<ChildStatus>,
     lines: Vec<LineStatus>,
     weak: Vec<WeakStatus>,
@@ -183,6 +187,10 @@ fn connection(
         bgp,
         ike: snapshot.ike.as_ref().map(ike_sa),
         reauthentication: reauthentication(&snapshot.reauthentication, now),
+        ikev2: snapshot
+            .version_2
+            .as_ref()
+            .map(|trial| TrialOfIkev2::new(trial, now)),
         children: snapshot
             .children
             .iter()
@@ -221,6 +229,7 @@ fn resting<'v>(
             bgp: None,
             ike: None,
             reauthentication: ReauthenticationStatus::default(),
+            ikev2: None,
             children: Vec::new(),
             lines: Vec::new(),
             weak: Vec::new(),

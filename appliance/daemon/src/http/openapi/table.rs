@@ -275,6 +275,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/connections/{name}:reauthenticate",
         "Have both sides prove anew who they are, without a pause",
     ),
+    action(
+        "/connections/{name}:try-ikev2",
+        "Find out whether the peer of a connection of IKEv1 answers IKEv2; its status tells",
+    ),
     get("/events", "What happened lately, or what happens")
         .asks(&["connection", "since", "after", "limit"])
         .tells(Answer::Events),

@@ -40,6 +40,7 @@ fn routed() -> BTreeSet<String> {
                     "rekey",
                     "rekey-ike",
                     "reauthenticate",
+                    "try-ikev2",
                 ];
                 verbs.map(|verb| format!("/connections/{{name}}:{verb}")).into()
             }

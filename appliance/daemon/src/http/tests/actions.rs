@@ -54,6 +54,28 @@ async fn actions_reach_the_engine_and_the_audit_log() {
     assert!(entries[0]["who"].as_str().unwrap().starts_with("uid "));
 }
 
+/// Only a connection of IKEv1 has something to try, and only when somebody asks.
+#[tokio::test]
+async fn ikev2_is_tried_with_peers_of_ikev1_alone() {
+    let machine = Machine::configured().await;
+    let mut older = document();
+    let mut connection = older["connections"]["to-c"].take();
+    connection["protocol"] = json!("IKEv1");
+    older["connections"] = json!({ "to-b": older["connections"]["to-b"], "older": connection });
+    assert_eq!(machine.put(1, &older).await.status, 200);
+    let ask = async |name: &str| {
+        let path = format!("/api/v1/connections/{name}:try-ikev2");
+        machine.send("POST", &path, "", b"").await
+    };
+    assert_eq!(ask("to-b").await.reason(), (409, "speaks-ikev2"));
+    assert!(told(&machine).is_empty());
+    assert_eq!(ask("older").await.status, 202);
+    let expected = Input::TryVersion2(ConnectionName("older".into()));
+    assert_eq!(told(&machine), [format!("{expected:?}")]);
+    let audit = machine.get("/api/v1/audit?limit=1").await;
+    assert_eq!(audit.body["entries"][0]["what"], "try-ikev2 older");
+}
+
 #[tokio::test]
 async fn a_disabled_connection_is_shown_and_not_started() {
     let machine = Machine::configured().await;

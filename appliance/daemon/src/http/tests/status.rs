@@ -4,7 +4,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ike::{
     ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, LineSnapshot, LineStanding,
-    Outage, Reason, ReauthenticationSnapshot, Side, Snapshot, Stage, TrafficSelector, WeakAlgorithm,
+    Outage, Reason, ReauthenticationSnapshot, Side, Snapshot, Stage, TrafficSelector, Version2Answer,
+    Version2Trial, WeakAlgorithm,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -104,8 +105,18 @@ fn pages() -> Pages {
         Event::PeerMoved(name(), "192.0.2.9:4500".parse().unwrap()),
         at(64, 0),
     );
+    journal.record(Event::Version2Tried(name(), trial()), at(64, 0));
     journal.look_at_clock(at(65, 3600));
     journal.pages(at(66, 3600), 7)
+}
+
+fn trial() -> Version2Trial {
+    Version2Trial {
+        at: Instant::now(),
+        answer: Version2Answer::OtherGroup,
+        offered: "AES_CBC_256/PRF_HMAC_SHA2_256/ECP_256".to_owned(),
+        said: "MODP_2048".to_owned(),
+    }
 }
 
 fn snapshot() -> Snapshot {
@@ -125,6 +136,7 @@ fn snapshot() -> Snapshot {
             under_way: true,
             outage: Some(outage()),
         },
+        version_2: Some(trial()),
         children: Vec::new(),
         weak: vec![WeakAlgorithm {
             algorithm: "MODP_1024".to_owned(),
@@ -208,7 +220,25 @@ async fn events_are_told_of_one_connection() {
         .iter()
         .map(|event| event["event"].as_str().unwrap())
         .collect();
-    assert_eq!(words, ["up", "down", "attempt-failed", "peer-moved", "clock"]);
+    assert_eq!(
+        words,
+        [
+            "up",
+            "down",
+            "attempt-failed",
+            "peer-moved",
+            "ikev2-tried",
+            "clock"
+        ]
+    );
+    assert_eq!(events[4]["detail"], "other-group-wanted: MODP_2048");
+    let trial = &one["ikev2"];
+    assert_eq!(
+        (&trial["answer"], &trial["said"]),
+        (&json!("other-group-wanted"), &json!("MODP_2048"))
+    );
+    assert_eq!(trial["offered"], "AES_CBC_256/PRF_HMAC_SHA2_256/ECP_256");
+    assert!(trial["next_step"].as_str().unwrap().contains("group"), "{trial}");
     assert_eq!(
         (&events[0]["at"], &events[1]["lasted_s"]),
         (&json!("2026-01-02T03:04:05Z"), &json!(60))
@@ -227,7 +257,7 @@ async fn events_are_told_of_one_connection() {
     );
     assert_eq!(events[3]["peer"], "192.0.2.9:4500");
     assert_eq!(
-        (&events[4]["reason"], &events[4]["offered"]),
+        (&events[5]["reason"], &events[5]["offered"]),
         (&json!("clock"), &json!("2026-01-02T04:05:10Z, 3600 s forwards"))
     );
 }
