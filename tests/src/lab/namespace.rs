@@ -1,7 +1,7 @@
 //! Network namespaces.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -126,6 +126,21 @@ impl Namespace {
         let _inside = self.enter()?;
         let path = format!("/proc/sys/net/{parameter}");
         fs::write(&path, value).with_context(|| format!("writing {path}"))
+    }
+
+    /// What a counter of the kernel's IPsec has counted here, such as `XfrmInNoStates`; nothing where the kernel has no IPsec.
+    ///
+    /// # Errors
+    /// When there is no such counter.
+    pub fn xfrm_statistic(&self, counter: &str) -> Result<usize> {
+        let _inside = self.enter()?;
+        let told = match fs::read_to_string("/proc/thread-self/net/xfrm_stat") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            told => told?,
+        };
+        let mut words = told.split_whitespace().skip_while(|word| *word != counter);
+        let counted = words.nth(1).with_context(|| format!("no {counter}"))?;
+        Ok(counted.parse()?)
     }
 
     /// Lets the namespace pass packets on, whatever way they come.

@@ -1,7 +1,6 @@
 //! strongSwan as a peer: `charon-systemd` with its own configuration, control socket and log.
 
 use std::fs;
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -187,15 +186,7 @@ impl StrongSwan {
     /// # Errors
     /// When the kernel does not tell.
     pub fn lost(&self) -> Result<usize> {
-        let _inside = self.gateway.enter()?;
-        let told = match fs::read_to_string("/proc/thread-self/net/xfrm_stat") {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            told => told?,
-        };
-        let mut words = told
-            .split_whitespace()
-            .skip_while(|word| *word != "XfrmOutNoStates");
-        Ok(words.nth(1).context("no XfrmOutNoStates")?.parse()?)
+        self.gateway.xfrm_statistic("XfrmOutNoStates")
     }
 
     /// Its process id.

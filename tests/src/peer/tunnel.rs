@@ -249,15 +249,6 @@ impl Bgp {
 }
 
 impl Datapath {
-    /// How many packets a strongSwan that answers may send by a new Child SA before we can have it. Natively that is none; the
-    /// emulated machine of the kernel's datapath takes its time.
-    pub fn too_early(self) -> usize {
-        match self {
-            Self::User => 0,
-            Self::Kernel => 10,
-        }
-    }
-
     /// The one this test run is about: `CAUSEWAY_DATAPATH`, `user` or `kernel`.
     ///
     /// # Errors
