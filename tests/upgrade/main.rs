@@ -1,5 +1,12 @@
 //! The firmware image as a box boots it, seen from outside: by its serial line and through its API.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
+mod tunnel;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -8,8 +15,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use image_slots::{BLOCK, Root, SECTOR, Table};
-use serde_json::Value;
+use serde_json::{Value, json};
 use system_tests::lab::image::{Appliance, Firmware, IMAGE};
+use system_tests::peer::causeway::Document;
 
 /// A start takes half a minute under emulation on an idle machine.
 const START: Duration = Duration::from_secs(240);
@@ -28,7 +36,7 @@ fn image() -> PathBuf {
     folder("image").join(IMAGE)
 }
 
-fn json(answer: &str) -> Value {
+fn read(answer: &str) -> Value {
     serde_json::from_str(answer).unwrap_or_else(|_| panic!("no JSON: {answer}"))
 }
 
@@ -43,7 +51,7 @@ fn an_image_made_again_is_the_same() {
             .unwrap();
         assert!(same.status.success(), "{name}: {same:?}");
     }
-    let bill = json(&fs::read_to_string(folder("image").join("causeway.cdx.json")).unwrap());
+    let bill = read(&fs::read_to_string(folder("image").join("causeway.cdx.json")).unwrap());
     let names: Vec<&str> = bill["components"]
         .as_array()
         .unwrap()
@@ -77,11 +85,11 @@ fn a_box_is_claimed_and_keeps_it_over_a_power_cut() {
     assert_eq!(running.says("health", START).unwrap(), "healthy");
 
     let account = r#"{"user": "alice", "password": "a box at a branch"}"#;
-    let mut wrong = json(account);
+    let mut wrong = read(account);
     wrong["code"] = "AAAA-AAAA-AAAA-AAAA".into();
-    let refused = json(&running.call("/claim", &["-d", &wrong.to_string()]).unwrap());
+    let refused = read(&running.call("/claim", &["-d", &wrong.to_string()]).unwrap());
     assert_eq!(refused["reason"], "wrong-code", "{refused}");
-    let mut claim = json(account);
+    let mut claim = read(account);
     claim["code"] = code.into();
     running
         .call("/claim", &["--fail", "-d", &claim.to_string()])
@@ -96,9 +104,9 @@ fn a_box_is_claimed_and_keeps_it_over_a_power_cut() {
         running.says("causewayd answers after", START).unwrap()
     );
     assert_eq!(running.says("health", START).unwrap(), "healthy");
-    let session = json(&running.call("/session", &["--fail", "-d", account]).unwrap());
+    let session = read(&running.call("/session", &["--fail", "-d", account]).unwrap());
     assert_eq!(session["user"], "alice", "{session}");
-    let again = json(&running.call("/claim", &["-d", &claim.to_string()]).unwrap());
+    let again = read(&running.call("/claim", &["-d", &claim.to_string()]).unwrap());
     assert_eq!(again["reason"], "already-claimed", "{again}");
 }
 
@@ -107,22 +115,13 @@ fn a_box_is_claimed_and_keeps_it_over_a_power_cut() {
 fn a_box_takes_its_first_configuration_from_a_volume() {
     let work = tempfile::tempdir().unwrap();
     let mut machine = Appliance::new(&image(), work.path(), 600).unwrap();
-    let (document, volume) = (work.path().join("causeway.json"), work.path().join("seed.img"));
-    let lan = r#"{ "role": "lan", "match": { "mac": "52:54:00:00:00:02" },
-                   "ipv4": { "method": "static", "addresses": ["10.9.0.1/24"] } }"#;
-    fs::write(
-        &document,
-        format!(r#"{{ "schema": 1, "interfaces": {{ "office": {lan} }} }}"#),
-    )
-    .unwrap();
-    let script = "truncate -s 4M \"$1\" && mkfs.vfat -n CAUSEWAY \"$1\" && mcopy -i \"$1\" \"$2\" ::";
-    let made = Command::new("sh")
-        .args(["-ec", script, "seed"])
-        .args([&volume, &document])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    machine.seed = Some(volume);
+    let lan = json!({ "role": "lan", "match": { "mac": "52:54:00:00:00:02" },
+                      "ipv4": { "method": "static", "addresses": ["10.9.0.1/24"] } });
+    let document = Document {
+        json: json!({ "schema": 1, "interfaces": { "office": lan } }),
+        secrets: vec![],
+    };
+    machine.seed(&document).unwrap();
     machine.address = "10.9.0.1".to_owned();
     let mut running = machine.start().unwrap();
     running
@@ -130,7 +129,7 @@ fn a_box_takes_its_first_configuration_from_a_volume() {
         .unwrap();
     running.says("10.9.0.1/24 on", START).unwrap();
     running.says("claim code", START).unwrap();
-    let refused = json(&running.call("/status", &[]).unwrap());
+    let refused = read(&running.call("/status", &[]).unwrap());
     assert_eq!(refused["reason"], "sign-in-needed", "{refused}");
 }
 

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::namespace::Namespace;
 use super::vm;
+use crate::peer::causeway::Document;
 
 /// What the image is called in the folder that it was made in.
 pub const IMAGE: &str = "causeway.img";
@@ -35,7 +37,7 @@ pub enum Firmware {
 }
 
 /// All that a machine is made of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Appliance {
     /// Its disk, which it writes to.
     pub disk: PathBuf,
@@ -45,6 +47,8 @@ pub struct Appliance {
     pub seed: Option<PathBuf>,
     /// The address of its second card, whose port 8443 is forwarded.
     pub address: String,
+    /// The gateway that it stands in for, whose links `wan` and `lan` lead into its cards; without one the first card leads nowhere.
+    pub site: Option<Namespace>,
 }
 
 impl Appliance {
@@ -66,6 +70,7 @@ impl Appliance {
             firmware: Firmware::Bios,
             seed: None,
             address: FIRST_ADDRESS.to_owned(),
+            site: None,
         })
     }
 
@@ -86,18 +91,72 @@ impl Appliance {
             drive(&mut qemu, Path::new(code), "if=pflash,readonly=on");
             drive(&mut qemu, &memory, "if=pflash");
         }
-        let (network, _) = self.address.rsplit_once('.').context("an IPv4 address")?;
-        let forward = format!(
-            "user,id=lan,net={network}.0/24,host={network}.254,dhcpstart={network}.200,restrict=on,\
-             hostfwd=tcp:127.0.0.1:{port}-{}:8443",
-            self.address
-        );
-        qemu.args(["-netdev", "user,id=wan,restrict=on", "-netdev", &forward]);
+        let networks = match &self.site {
+            Some(_) => {
+                ["wan", "lan"].map(|name| format!("tap,id={name},ifname=box-{name},script=no,downscript=no"))
+            }
+            None => self.forwarded(port)?,
+        };
+        for network in &networks {
+            qemu.args(["-netdev", network]);
+        }
         for (card, octet) in [("wan", 1), ("lan", 2)] {
             let device = format!("virtio-net-pci,netdev={card},mac=52:54:00:00:00:0{octet}");
             qemu.args(["-device", &device]);
         }
         Ok(qemu)
+    }
+
+    /// The first network leads nowhere, the second is ours.
+    fn forwarded(&self, port: u16) -> Result<[String; 2]> {
+        let (network, _) = self.address.rsplit_once('.').context("an IPv4 address")?;
+        let lan = format!(
+            "user,id=lan,net={network}.0/24,host={network}.254,dhcpstart={network}.200,restrict=on,\
+             hostfwd=tcp:127.0.0.1:{port}-{}:8443",
+            self.address
+        );
+        Ok(["user,id=wan,restrict=on".to_owned(), lan])
+    }
+
+    /// Lets it stand in for a gateway: its links lead from cable to card, and have no address any more.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn stand_in_for(&mut self, gateway: &Namespace) -> Result<()> {
+        for link in ["wan", "lan"] {
+            gateway.ip(&[
+                &format!("address flush dev {link}"),
+                &format!("link add to-{link} type bridge"),
+                &format!("tuntap add dev box-{link} mode tap"),
+                &format!("link set {link} master to-{link}"),
+                &format!("link set box-{link} master to-{link} up"),
+                &format!("link set to-{link} up"),
+            ])?;
+        }
+        self.site = Some(gateway.clone());
+        Ok(())
+    }
+
+    /// Gives it a volume with its first configuration.
+    ///
+    /// # Errors
+    /// When the volume cannot be made.
+    pub fn seed(&mut self, document: &Document) -> Result<()> {
+        let (folder, volume) = (
+            self.disk.with_extension("seed"),
+            self.disk.with_extension("volume"),
+        );
+        fs::create_dir_all(folder.join("secrets"))?;
+        document.write(&folder)?;
+        let script =
+            "truncate -s 4M \"$1\" && mkfs.vfat -n CAUSEWAY \"$1\" && mcopy -s -i \"$1\" \"$2\"/* ::";
+        let made = Command::new("sh")
+            .args(["-ec", script, "seed"])
+            .args([&volume, &folder])
+            .output()?;
+        ensure!(made.status.success(), "{made:?}");
+        self.seed = Some(volume);
+        Ok(())
     }
 
     /// Switches it on.
@@ -107,6 +166,7 @@ impl Appliance {
     pub fn start(&self) -> Result<Running> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut qemu = self.command(port)?;
+        let _inside = self.site.as_ref().map(Namespace::enter).transpose()?;
         let mut emulator = qemu
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

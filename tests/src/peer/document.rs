@@ -23,7 +23,11 @@ pub struct Document {
 }
 
 impl Document {
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+    /// Writes the document as `causeway.json` and the secrets into the folder `secrets`, which is there.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
         fs::write(
             folder.join("causeway.json"),
             serde_json::to_string_pretty(&self.json)?,
