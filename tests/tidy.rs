@@ -112,6 +112,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "appliance-dhcp",
             "appliance-esp",
             "appliance-kernel",
+            "image-slots",
         ],
     ),
     (

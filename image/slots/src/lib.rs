@@ -1,11 +1,13 @@
 //! The A/B slots of the firmware image as data, for the builder and the machine: pure.
 
+mod bundle;
 mod choose;
 mod environment;
 mod hexadecimal;
 mod table;
 mod tree;
 
+pub use bundle::{BundleError, Decoder, MAGIC, Manifest, Piece, PublicKey, SIGNATURE};
 pub use choose::{Start, next_start};
 pub use environment::{BLOCK, EnvironmentError, SECTOR};
 pub use table::{Content, Slot, TRIES, Table, Transition};

@@ -81,11 +81,15 @@ pub struct Table {
 pub enum Transition {
     /// What is in the idle slot no longer counts: it is about to be written.
     Writing,
-    /// The idle slot was written, flushed, read back and found to be this: try it at the next start.
+    /// The idle slot was written, flushed, read back and found to be this.
     Written(Content),
-    /// The slot on trial works.
-    Good,
-    /// Somebody has heard that the slot on trial failed, or wants the trial to end.
+    /// What is in the idle slot is to be tried at the next start.
+    Try,
+    /// The slot on trial gets no further start.
+    GivenUp,
+    /// This slot runs, and works.
+    Good(Slot),
+    /// Somebody has heard that the slot on trial failed.
     Forgotten,
 }
 
@@ -104,13 +108,21 @@ impl Table {
         let idle = self.good.other();
         match step {
             Transition::Writing => self.with(None, None),
-            Transition::Written(content) => self.with(Some(content), Some(TRIES)),
-            Transition::Good if self.tries.is_some() && self.content(idle).is_some() => Self {
+            Transition::Written(content) => self.with(Some(content), None),
+            Transition::Try if self.content(idle).is_some() => Self {
+                tries: Some(TRIES),
+                ..self.clone()
+            },
+            Transition::GivenUp => Self {
+                tries: self.tries.map(|_| 0),
+                ..self.clone()
+            },
+            Transition::Good(slot) if slot == idle && self.content(idle).is_some() => Self {
                 good: idle,
                 tries: None,
                 ..self.clone()
             },
-            Transition::Good => self.clone(),
+            Transition::Try | Transition::Good(_) => self.clone(),
             Transition::Forgotten => Self {
                 tries: None,
                 ..self.clone()

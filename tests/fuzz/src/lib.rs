@@ -3,6 +3,7 @@
 #![allow(clippy::panic)]
 
 mod bgp_message;
+mod bundle;
 mod dhcp;
 mod document;
 mod engine;
@@ -17,6 +18,7 @@ mod target;
 mod wire;
 
 pub use bgp_message::bgp_message;
+pub use bundle::bundle;
 pub use dhcp::dhcp;
 pub use document::configuration_document;
 pub use engine::{engine, engine_v1};

@@ -2,8 +2,9 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::{
-    bgp_message, bgp_speaker, chain, configuration, configuration_document, delete, dhcp, engine, engine_v1,
-    esp, insider, message, message_v1, mrt_record, notify, pair, payload, security_association, selectors,
+    bgp_message, bgp_speaker, bundle, chain, configuration, configuration_document, delete, dhcp, engine,
+    engine_v1, esp, insider, message, message_v1, mrt_record, notify, pair, payload, security_association,
+    selectors,
 };
 
 /// One fuzz target.
@@ -24,6 +25,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "bgp_speaker",
         body: bgp_speaker,
+    },
+    Target {
+        name: "bundle",
+        body: bundle,
     },
     Target {
         name: "chain",
