@@ -13,6 +13,7 @@ mod connection;
 mod credential;
 mod events;
 mod exchange;
+mod firmware;
 mod interface;
 mod keys;
 mod logs;
@@ -44,6 +45,9 @@ use target::Target;
 
 /// How long an answer is waited for where a token or a vault is asked.
 const TRIALS: Duration = Duration::from_secs(30);
+
+/// How long a bundle may take over a thin line.
+const UPLOADS: Duration = Duration::from_secs(7200);
 
 /// Shows, configures, starts and rekeys the tunnels of a causewayd, on this machine or elsewhere.
 #[derive(Debug, Parser)]
@@ -171,6 +175,11 @@ enum Request {
     Export(exchange::Export),
     /// Have what was exported, here or elsewhere, run here from now on.
     Import(exchange::Import),
+    /// Write an update bundle to the idle slot, and start the machine again to try it.
+    Update(firmware::Update),
+    /// Show the slots of the machine and what became of an update, or do something with them.
+    #[command(args_conflicts_with_subcommands = true)]
+    Firmware(firmware::Firmware),
     /// Print what a shell reads to complete words: . <(causeway completion bash)
     Completion {
         /// The shell.
@@ -211,7 +220,9 @@ fn run(target: Target, request: Request, json: bool) -> Done {
     let client = target.client()?;
     // Tokens and vaults may be slow.
     let is_trial = matches!(request, Request::Certificates(_) | Request::Keys(_));
-    let client = &if is_trial { client.within(TRIALS) } else { client };
+    let client = if is_trial { client.within(TRIALS) } else { client };
+    let is_upload = matches!(request, Request::Update(_));
+    let client = &if is_upload { client.within(UPLOADS) } else { client };
     match request {
         Request::Status {
             name,
@@ -242,6 +253,8 @@ fn run(target: Target, request: Request, json: bool) -> Done {
         Request::Audit { wanted } => audit::run(client, &wanted),
         Request::Export(wanted) => exchange::export(client, &wanted),
         Request::Import(wanted) => exchange::import(client, &wanted),
+        Request::Update(wanted) => firmware::update(client, &wanted),
+        Request::Firmware(wanted) => firmware::run(client, &wanted),
         Request::Completion { shell } => completion::script(shell),
     }
 }

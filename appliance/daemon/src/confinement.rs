@@ -19,7 +19,7 @@ pub(crate) fn confine(
     let (read, mut write) = (folders_of(origin), vec![runtime_directory]);
     match origin {
         Origin::Files(_) => (),
-        Origin::Store(_) => write.push(&arguments.state),
+        Origin::Store(_) => write.extend([arguments.state.as_path(), &arguments.image]),
     }
     let read: Vec<&Path> = read.iter().map(PathBuf::as_path).collect();
     let lacking = sandbox::enter(&Reach {

@@ -12,6 +12,7 @@ use crate::calendar;
 use crate::chronicle::Teller;
 use crate::control::{Channels, Order, Origin, View};
 use crate::derive::Addresses;
+use crate::firmware::Firmware;
 use crate::http::{self, Published};
 use crate::https::{Https, Listeners};
 use crate::signer::{KeySnapshots, Signer};
@@ -25,12 +26,20 @@ pub(crate) fn api(
     (orders, view): (mpsc::Receiver<Order>, watch::Sender<Arc<View>>),
     teller: &Teller,
     (addresses, keys): (watch::Receiver<Arc<Addresses>>, Keys),
-) -> (Router, Channels) {
+) -> (Router, Channels, Option<Arc<Firmware>>) {
     let shown = (published.configuration.clone(), keys.1.clone());
     let told = (teller.clone(), published.events.clone());
     tokio::spawn(calendar::run(shown, told, SystemTime::now));
+    if let Some(firmware) = published.firmware.clone() {
+        tokio::spawn(firmware.watch());
+    }
     let router = http::router(published.clone());
-    let Published { access, https, .. } = published;
+    let Published {
+        access,
+        https,
+        firmware,
+        ..
+    } = published;
     let channels = Channels {
         ike: published.commands,
         bgp: published.bgp.commands,
@@ -44,7 +53,7 @@ pub(crate) fn api(
         access: access.clone(),
         listeners: https.map(|https| Listeners::new(https, access, router.clone())),
     };
-    (router, channels)
+    (router, channels, firmware)
 }
 
 /// Who may come in, and the API over the network; a file as the only source has neither users nor a certificate.

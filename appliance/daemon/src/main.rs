@@ -12,6 +12,7 @@ mod derive;
 mod dhcp;
 mod entrance;
 mod envelope;
+mod firmware;
 mod forwarding;
 mod history;
 mod holder;
@@ -65,6 +66,9 @@ struct Arguments {
     /// Where the control socket lives.
     #[arg(long, value_name = "DIR", default_value = "/run/causeway")]
     runtime: PathBuf,
+    /// Where the firmware image has links to its slots; without them there are no updates.
+    #[arg(long, value_name = "DIR", default_value = "/run/image")]
+    image: PathBuf,
     /// What carries ESP: the kernel, or causewayd itself over TUN interfaces.
     #[arg(long, value_enum, default_value_t = Datapath::Auto)]
     datapath: Datapath,

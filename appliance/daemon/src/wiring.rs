@@ -49,6 +49,7 @@ use crate::datapath::{DatapathSnapshot, Ground, Kind, Request};
 use crate::derive::{self, Addresses, NetworkSettings, derive, network};
 use crate::dhcp::{ClientSnapshot, DhcpOwner, Links, Memory};
 use crate::entrance::{api, entrance};
+use crate::firmware::{self, Firmware, Sources};
 use crate::http::{self, Published};
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::{Journal, Pages};
@@ -204,6 +205,7 @@ async fn serve(
     let ((asked, orders), (view, configuration)) = (mpsc::channel(ORDERS), watch::channel(Arc::default()));
     let (access, https) = entrance(&origin, &arguments.state)?;
     let published = Published {
+        firmware: Firmware::open(&arguments.image, Sources::new(&teller, &configuration, &present)),
         ike,
         bgp: bgp.clone(),
         pages,
@@ -220,24 +222,26 @@ async fn serve(
         access,
         https,
     };
-    let (router, channels) = api(published, (orders, view), &teller, (present, keys));
+    let (router, channels, firmware) = api(published, (orders, view), &teller, (present, keys));
     let mut control = Control::new(origin, kind, running, channels);
     control.begin(desired).await;
     let mut api_task = tokio::spawn(http::serve(listener, router));
-    ready();
     let owners = [&mut kernel_task, &mut ike_task, &mut bgp_task, &mut api_task];
-    until_stopped(control, owners).await?;
+    until_stopped(control, owners, firmware).await?;
     stop((&bgp, bgp_task), (&commands, ike_task), &network).await;
     save_events(&teller, &events, chronicle_task).await;
     Ok(())
 }
 
-/// Until a signal says so. An owner that ends by itself ends all.
+/// Says that all is there, and waits until a signal ends it, or an update does. An owner that ends by itself ends all.
 async fn until_stopped(
     control: Control,
     [kernel, ike, bgp, api]: [&mut JoinHandle<()>; 4],
+    firmware: Option<Arc<Firmware>>,
 ) -> anyhow::Result<()> {
+    ready();
     tokio::select! {
+        () = firmware::restart_wanted(firmware.as_ref()) => Ok(()),
         ended = control.run() => ended.context("signals"),
         ended = kernel => bail!("the owner of the kernel ended: {ended:?}"),
         ended = ike => bail!("the owner of the engine ended: {ended:?}"),

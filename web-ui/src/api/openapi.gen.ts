@@ -606,6 +606,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/firmware": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The slots of the machine, and what becomes of an update */
+        get: operations["get-firmware"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware:fallback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start the machine again, with the system before */
+        post: operations["post-firmware-fallback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware:install": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start the machine again, with the system of the other slot on trial */
+        post: operations["post-firmware-install"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware:mark-good": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep the system that is on trial */
+        post: operations["post-firmware-mark-good"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware:upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Write an update bundle to the idle slot, as it comes, and check it there */
+        post: operations["post-firmware-upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/generations": {
         parameters: {
             query?: never;
@@ -2500,6 +2585,16 @@ export interface components {
             /** @description Secrets that could not be read, and are not among those. */
             unreadable?: string[];
         };
+        /** @description Why a system did not become good. */
+        FailureStatus: {
+            /** @description When it was found. */
+            at: string;
+            /** Format: uint64 */
+            build: number;
+            detail: string;
+            reason: string;
+            version: string;
+        };
         /** @description Which certificate is to blame, and by which rule. */
         Fault: {
             /** @description What Azure calls it, where that has a name. */
@@ -2522,6 +2617,33 @@ export interface components {
             rule: string;
             /** @description What of the packet it translates: `source` or `destination`. */
             side: string;
+        };
+        /** @description The slots of the machine, and what becomes of an update. */
+        FirmwareStatus: {
+            /** @description The last system that did not become good, also of earlier starts. */
+            last_failure: components["schemas"]["FailureStatus"] | null;
+            /** @description The slot that runs: `a` or `b`. */
+            running: string;
+            /** @description Both slots by their letters. */
+            slots: {
+                [key: string]: components["schemas"]["SlotStatus"];
+            };
+            /** @description Nothing when what runs is known to work, and the next start begins with it. */
+            trial: components["schemas"]["FirmwareTrialStatus"] | null;
+            /** @description The last upload since the daemon started. */
+            upload: components["schemas"]["UploadStatus"];
+        };
+        /** @description A system that has to show that it works. */
+        FirmwareTrialStatus: {
+            /** @description Its slot. */
+            slot: string;
+            /**
+             * Format: uint8
+             * @description Starts that it still has; 0 also during its last one.
+             */
+            tries_left: number;
+            /** @description What is missing before it is good, in words. */
+            waits_for: string[];
         };
         /** @description The generations that are kept, newest first. */
         Generations: {
@@ -3208,6 +3330,29 @@ export interface components {
             reason: string;
             side: string;
         };
+        /** @description What is in a slot. */
+        SlotStatus: {
+            /**
+             * Format: uint64
+             * @description Seconds since 1970 of its sources: what decides which of two is older.
+             */
+            build?: number;
+            /** @description The same in words. */
+            built?: string;
+            /**
+             * Format: uint64
+             * @description Its octets.
+             */
+            room_bytes: number;
+            /** @description The root of its hash tree. */
+            root?: string;
+            /**
+             * @description `good` is known to work, `trial` has to show that it does, `idle` can be installed, `failed` did not become good, `empty` has
+             *     nothing that could be started.
+             */
+            state: string;
+            version?: string;
+        };
         /** @description One address and port, or of a dynamic rule what it takes them from. */
         SourceStatus: components["schemas"]["EndStatus"] | {
             /** @description An address of these. */
@@ -3362,6 +3507,34 @@ export interface components {
             revoked_thumbprints: number;
             /** @description Where the document names it, as JSON pointers. */
             used_by: string[];
+        };
+        /** @description How an upload stands. */
+        UploadStatus: {
+            /**
+             * Format: uint64
+             * @description Seconds since 1970 of its sources: what decides which of two is older.
+             */
+            build?: number;
+            /** @description The same in words. */
+            built?: string;
+            detail?: string | null;
+            /** @description Why it failed. */
+            reason?: string | null;
+            /**
+             * Format: uint64
+             * @description Octets of the system that are written.
+             */
+            received_bytes: number;
+            /** @description The root of its hash tree. */
+            root?: string;
+            /**
+             * Format: uint64
+             * @description Octets that it has; 0 before its manifest came.
+             */
+            size_bytes: number;
+            /** @description `none`, `receiving`, `checking`, `ready` to be installed, or `failed`. */
+            state: string;
+            version?: string;
         };
         /** @description Whether a certificate would be believed. */
         Verdict: {
@@ -4697,6 +4870,117 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Export"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-firmware": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-firmware-fallback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-firmware-install": {
+        parameters: {
+            query?: {
+                /** @description Take what is older than what runs, too */
+                allow_downgrade?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-firmware-mark-good": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-firmware-upload": {
+        parameters: {
+            query?: {
+                /** @description Take what is older than what runs, too */
+                allow_downgrade?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareStatus"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,8 +1,7 @@
 use std::io::{self, Write};
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 use hyper::Request;
-use hyper::body::Bytes;
 
 use super::error::Error;
 use super::http::{Client, collected};
@@ -12,7 +11,7 @@ impl Client {
     pub(crate) fn download(&self, path: &str, name: &str, out: &mut impl Write) -> Result<u64, Error> {
         let runtime = self.runtime()?;
         runtime.block_on(async {
-            let open = self.open(Request::get(path), Bytes::new());
+            let open = self.open(Request::get(path), Empty::new());
             let answer = self.patiently(open).await?;
             if !answer.status().is_success() {
                 let answer = self.patiently(collected(self, answer)).await?;

@@ -1,10 +1,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::Response;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::ACCEPT;
 use tokio::time::{sleep, timeout};
 
@@ -66,7 +66,7 @@ impl Client {
         if let Some(last) = last.as_deref() {
             request = request.header("last-event-id", last);
         }
-        let answer = self.patiently(self.open(request, Bytes::new())).await?;
+        let answer = self.patiently(self.open(request, Empty::new())).await?;
         if !answer.status().is_success() {
             let answer = self.patiently(collected(self, answer)).await?;
             return Err(self.failure(&answer));

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_MATCH};
 use hyper::http::request;
@@ -42,6 +42,17 @@ pub(crate) struct Server {
     pub(crate) trust: Trust,
     /// What proves who asks.
     pub(crate) authorization: Option<HeaderValue>,
+}
+
+/// What can be sent as the body of a request.
+pub(super) trait Sent:
+    Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static
+{
+}
+
+impl<B> Sent for B where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static
+{
 }
 
 /// Talks to one causewayd.
@@ -112,7 +123,7 @@ impl Client {
     }
 
     fn request(&self, request: request::Builder, body: Bytes) -> Result<Response<Bytes>, Error> {
-        let exchange = async { collected(self, self.open(request, body).await?).await };
+        let exchange = async { collected(self, self.open(request, Full::new(body)).await?).await };
         let answer = self.runtime()?.block_on(self.patiently(exchange))?;
         if answer.status().is_success() {
             Ok(answer)
@@ -149,7 +160,7 @@ impl Client {
     pub(super) async fn open(
         &self,
         request: request::Builder,
-        body: Bytes,
+        body: impl Sent,
     ) -> Result<Response<Incoming>, Error> {
         match &self.place {
             Place::Socket(socket) => {
@@ -174,15 +185,13 @@ impl Client {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         request: request::Builder,
-        body: Bytes,
+        body: impl Sent,
     ) -> Result<Response<Incoming>, Error> {
         let unusable = |cause: hyper::Error| self.unusable(&cause);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(unusable)?;
         // It ends by itself with the last octet of the answer, or with the runtime.
         tokio::spawn(connection);
-        let request = request
-            .body(Full::new(body))
-            .map_err(|cause| self.unusable(&cause))?;
+        let request = request.body(body).map_err(|cause| self.unusable(&cause))?;
         sender.send_request(request).await.map_err(unusable)
     }
 
@@ -211,7 +220,7 @@ impl Client {
         }
     }
 
-    fn incomprehensible(&self, cause: &serde_json::Error) -> Error {
+    pub(super) fn incomprehensible(&self, cause: &serde_json::Error) -> Error {
         Error::Incomprehensible {
             place: self.name(),
             cause: cause.to_string(),

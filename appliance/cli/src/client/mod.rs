@@ -8,6 +8,7 @@ mod http;
 mod refusal;
 mod sse;
 mod tls;
+mod upload;
 
 pub(crate) use error::Error;
 pub(crate) use fingerprint::Fingerprint;

@@ -61,6 +61,11 @@ const fn acts(path: &'static str) -> Rule {
     rule_of("POST", path, Needs::Role(Role::Operator), Log::Store)
 }
 
+/// What only an admin does to the machine itself.
+const fn manages(path: &'static str) -> Rule {
+    rule_of("POST", path, Needs::Role(Role::Admin), Log::Gate)
+}
+
 /// Every route and every verb. What is not here is open to nobody over the network.
 const RULES: &[Rule] = &[
     shows("/"),
@@ -163,6 +168,11 @@ const RULES: &[Rule] = &[
     reads("/api/v1/export", Role::Viewer),
     writes("POST", "/api/v1/export"),
     writes("POST", "/api/v1/import"),
+    reads("/api/v1/firmware", Role::Viewer),
+    manages("/api/v1/firmware:upload"),
+    manages("/api/v1/firmware:install"),
+    manages("/api/v1/firmware:mark-good"),
+    manages("/api/v1/firmware:fallback"),
     reads("/api/v1/openapi.json", Role::Viewer),
     reads("/api/v1/schema.json", Role::Viewer),
     reads("/api/v1/generations", Role::Viewer),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use appliance_config::model::{Connection, Family, LocalAddress, Name};
@@ -11,6 +11,12 @@ impl Addresses {
     /// What an interface has.
     pub(crate) fn found(&mut self, interface: Name, addresses: Vec<IpAddr>) {
         self.0.insert(interface, addresses);
+    }
+
+    /// The interfaces that have any.
+    pub(crate) fn addressed(&self) -> BTreeSet<String> {
+        let with_some = self.0.iter().filter(|(_, addresses)| !addresses.is_empty());
+        with_some.map(|(interface, _)| interface.to_string()).collect()
     }
 
     /// The address that is meant, if it is known or there is one.

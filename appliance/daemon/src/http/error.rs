@@ -12,6 +12,7 @@ use super::router::Published;
 use crate::access::{Denial, seconds};
 use crate::control::{Order, Refusal, Violation};
 use crate::datapath::Refused;
+use crate::firmware::FirmwareFault;
 use crate::https::CertificateFault;
 
 const BUSY: &str = "the daemon is busy or stopping: try again";
@@ -68,6 +69,8 @@ pub(crate) enum Error {
     TooManyListeners,
     /// No file of routes or messages.
     File(FileFault),
+    /// An update that does not go on.
+    Firmware(FirmwareFault),
     /// The caller may not.
     Denied(Denial),
     /// A certificate that cannot be used.
@@ -85,6 +88,12 @@ pub(super) struct Why(pub(super) &'static str);
 impl From<Denial> for Error {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
+    }
+}
+
+impl From<FirmwareFault> for Error {
+    fn from(fault: FirmwareFault) -> Self {
+        Self::Firmware(fault)
     }
 }
 
@@ -159,7 +168,7 @@ impl IntoResponse for Error {
 }
 
 impl Error {
-    fn words(&self) -> (StatusCode, &'static str, String) {
+    pub(super) fn words(&self) -> (StatusCode, &'static str, String) {
         let (status, reason, detail) = match self {
             Self::Refused(refusal) => return (status_of(refusal), refusal.reason(), refusal.to_string()),
             Self::Denied(denial) => {
@@ -209,10 +218,8 @@ impl Error {
                 "too-many-listeners",
                 "too many listen to events already: try again".to_owned(),
             ),
-            Self::File(fault) => {
-                let (status, reason, detail) = fault.words();
-                (status, reason, detail.to_owned())
-            }
+            Self::File(fault) => of_file(*fault),
+            Self::Firmware(fault) => of_update(fault),
             Self::KernelSilent(refused) => (500, "kernel-refused", refused.to_string()),
             Self::Busy => (503, "busy", BUSY.to_owned()),
         };
@@ -233,6 +240,16 @@ fn at_place(violation: &Violation) -> (u16, &'static str, String) {
 fn late(name: &str) -> (u16, &'static str, String) {
     let detail = format!("a newer version of {name} is still being looked for: see /status/keys/{name}");
     (503, "signer-slow", detail)
+}
+
+fn of_file(fault: FileFault) -> (u16, &'static str, String) {
+    let (status, reason, detail) = fault.words();
+    (status, reason, detail.to_owned())
+}
+
+fn of_update(fault: &FirmwareFault) -> (u16, &'static str, String) {
+    let (status, reason) = fault.words();
+    (status, reason, fault.to_string())
 }
 
 fn words_of(fault: &CertificateFault) -> (u16, &'static str) {

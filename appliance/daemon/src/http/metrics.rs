@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio::task::spawn_blocking;
 
 use super::error::Error;
 use super::router::Published;
@@ -17,7 +19,7 @@ use super::status::{Views, fresh};
 use crate::bgp_owner::side;
 use crate::calendar::dated;
 use crate::derive::inventory;
-use crate::status::{drops, resident_bytes};
+use crate::status::{FirmwareStatus, drops, resident_bytes};
 
 /// OpenMetrics 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,6 +40,12 @@ pub(crate) async fn metrics(State(published): State<Published>) -> Result<impl I
     sessions(&mut registry, &views);
     translation(&mut registry, &views);
     certificates(&mut registry, &views);
+    if let Some(firmware) = published.firmware.clone() {
+        let told = spawn_blocking(move || (FirmwareStatus::of(&firmware), firmware.refused())).await;
+        if let Ok((Ok(status), refused)) = told {
+            slots(&mut registry, &status, &refused);
+        }
+    }
     let mut text = String::new();
     // A string takes whatever is written to it.
     encode(&mut text, &registry).map_err(|_| Error::Busy)?;
@@ -73,6 +81,37 @@ fn process(registry: &mut Registry, published: &Published) {
             "Resident memory of causewayd",
         );
         set(&memory, vec![], resident);
+    }
+}
+
+fn slots(registry: &mut Registry, status: &FirmwareStatus, refused: &BTreeMap<&'static str, u64>) {
+    let systems = gauges(
+        registry,
+        "causeway_firmware_slot",
+        "What is in a slot and how it stands: always 1",
+    );
+    for (slot, version, state) in status.systems() {
+        let labels = [("slot", slot), ("version", version), ("state", state)];
+        let labels = labels.map(|(name, value)| (name, value.to_owned()));
+        set(&systems, labels.into(), 1);
+    }
+    let failed = gauges(
+        registry,
+        "causeway_firmware_failed",
+        "1 with the reason why the last system that was tried did not become good",
+    );
+    if let Some(reason) = status.failed() {
+        set(&failed, vec![("reason", reason.to_owned())], 1);
+    }
+    let bundles = counters(
+        registry,
+        "causeway_firmware_refused_bundles",
+        "Update bundles that were refused, by reason",
+    );
+    for (reason, count) in refused {
+        bundles
+            .get_or_create(&vec![("reason", (*reason).to_owned())])
+            .inc_by(*count);
     }
 }
 

@@ -13,6 +13,7 @@ mod connection;
 mod error;
 mod events;
 mod exchange;
+mod firmware;
 mod gate;
 mod generation;
 mod metrics;

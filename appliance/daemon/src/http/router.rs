@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, assets, audit, bgp, certificate, certificates, config, events, exchange, generation, metrics,
-    mrt, nat, openapi, recording, revocation, secret, session, status, token, trial, user, verification,
+    action, assets, audit, bgp, certificate, certificates, config, events, exchange, firmware, generation,
+    metrics, mrt, nat, openapi, recording, revocation, secret, session, status, token, trial, user,
+    verification,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -21,6 +22,7 @@ use crate::chronicle::Question;
 use crate::control::{Order, View};
 use crate::datapath::{DatapathSnapshot, Request};
 use crate::dhcp::ClientSnapshot;
+use crate::firmware::Firmware;
 use crate::https::Https;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
@@ -60,6 +62,8 @@ pub(crate) struct Published {
     pub(crate) access: Arc<Access>,
     /// The API over the network, where it is.
     pub(crate) https: Option<Arc<Https>>,
+    /// The slots of the firmware image, where this machine has them.
+    pub(crate) firmware: Option<Arc<Firmware>>,
 }
 
 /// The API. What a route is open to stands in `access/routes.rs`.
@@ -105,6 +109,11 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/import", post(exchange::import))
         .route("/api/v1/metrics", get(metrics::metrics))
         .route("/api/v1/openapi.json", get(openapi::openapi))
+        .route("/api/v1/firmware", get(firmware::told))
+        .route("/api/v1/firmware:upload", post(firmware::upload))
+        .route("/api/v1/firmware:install", post(firmware::install))
+        .route("/api/v1/firmware:mark-good", post(firmware::mark_good))
+        .route("/api/v1/firmware:fallback", post(firmware::fall_back))
         .merge(configuration())
         .merge(entrance())
         .merge(console())

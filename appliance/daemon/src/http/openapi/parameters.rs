@@ -57,6 +57,10 @@ pub(super) fn of_query(name: &str) -> Value {
             "With this result only: done, or the reason word of a refusal",
             json!({ "type": "string" }),
         ),
+        "allow_downgrade" => (
+            "Take what is older than what runs, too",
+            json!({ "type": "boolean" }),
+        ),
         other => of_routes(other),
     };
     let needed = name.ends_with("_needed");

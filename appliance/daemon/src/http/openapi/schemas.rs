@@ -14,9 +14,9 @@ use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
 use crate::http::verification::{Verdict, Verifiable};
 use crate::status::{
-    CertificateStatus, ConnectionStatus, ExplanationStatus, InterfaceStatus, KeyStatus, KeyTrialStatus,
-    ListStatus, NatExplanation, NatStatus, PeerStatus, ProviderTrialStatus, RefreshStatus, RoutesStatus,
-    Status, SystemStatus, TimelineStatus, TrialStatus, TrustEntryStatus,
+    CertificateStatus, ConnectionStatus, ExplanationStatus, FirmwareStatus, InterfaceStatus, KeyStatus,
+    KeyTrialStatus, ListStatus, NatExplanation, NatStatus, PeerStatus, ProviderTrialStatus, RefreshStatus,
+    RoutesStatus, Status, SystemStatus, TimelineStatus, TrialStatus, TrustEntryStatus,
 };
 
 /// Where the schemas are, and a reference to each.
@@ -55,6 +55,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<RoutesStatus>(&mut told);
     add::<ExplanationStatus>(&mut told);
     add::<SystemStatus>(&mut told);
+    add::<FirmwareStatus>(&mut told);
     add::<RecordingStatus>(&mut told);
     add::<TrialStatus>(&mut told);
     let mut asked = settings.for_deserialize().into_generator();

@@ -285,6 +285,28 @@ pub(super) const OPERATIONS: &[Operation] = &[
     get("/audit", "Who did or tried what, newest first")
         .asks(&["who", "result", "before", "limit"])
         .tells(Answer::Json("AuditLog")),
+    get(
+        "/firmware",
+        "The slots of the machine, and what becomes of an update",
+    )
+    .tells(Answer::Json("FirmwareStatus")),
+    post(
+        "/firmware:upload",
+        "Write an update bundle to the idle slot, as it comes, and check it there",
+    )
+    .asks(&["allow_downgrade"])
+    .takes(Body::Octets)
+    .tells(Answer::Json("FirmwareStatus")),
+    action(
+        "/firmware:install",
+        "Start the machine again, with the system of the other slot on trial",
+    )
+    .asks(&["allow_downgrade"]),
+    post("/firmware:mark-good", "Keep the system that is on trial").tells(Answer::Json("FirmwareStatus")),
+    action(
+        "/firmware:fallback",
+        "Start the machine again, with the system before",
+    ),
     get("/metrics", "For Prometheus").tells(Answer::Metrics),
     get("/claim", "The code with which the first admin claims the machine").tells(Answer::Any),
     post("/claim", "Become the first admin, with the code of the console")

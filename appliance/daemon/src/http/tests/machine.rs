@@ -20,6 +20,7 @@ use crate::control::{Beginning, Control, Files, Origin, View, begin};
 use crate::datapath::{DatapathSnapshot, Foreseen, Kind, Refused, Request};
 use crate::derive::{Addresses, InUse, derive};
 use crate::entrance::{api, entrance};
+use crate::firmware::{Firmware, Sources};
 use crate::http::{Published, serve};
 use crate::ike_owner::Command;
 use crate::journal::Pages;
@@ -43,6 +44,7 @@ pub(in crate::http) struct Machine {
     pub(in crate::http) view: watch::Receiver<Arc<View>>,
     pub(in crate::http) access: Arc<Access>,
     is_served: bool,
+    pub(in crate::http) firmware: Option<Arc<Firmware>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -134,6 +136,8 @@ impl Machine {
         let (bgp, speaker) = speaking(&network, &teller);
         let keys = crate::signer::start(mpsc::channel(8).0);
         let lists = revocation::start(mpsc::channel(8).0, Cache::new(None), teller.clone());
+        let found = watch::channel(Arc::default()).1;
+        let slots = firmware(directory.path(), Sources::new(&teller, &view, &found));
         let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
@@ -150,15 +154,13 @@ impl Machine {
             started: Instant::now(),
             access: access.clone(),
             https: https.filter(|_| is_served),
+            firmware: slots,
         };
-        let found = (watch::channel(Arc::default()).1, keys);
-        let (router, channels) = api(views, (orders, published), &teller, found);
+        let (router, channels, firmware) = api(views, (orders, published), &teller, (found, keys));
         let mut control = Control::new(beginning.origin, kind, beginning.running, channels);
         control.begin(desired).await;
         let control = tokio::spawn(async move { control.run().await.unwrap() });
-        let socket = directory.path().join("socket");
-        let _of_the_one_before = std::fs::remove_file(&socket);
-        let api = tokio::spawn(serve(UnixListener::bind(socket).unwrap(), router));
+        let api = tokio::spawn(serve(listener(directory.path()), router));
         Self {
             directory,
             settings,
@@ -170,6 +172,7 @@ impl Machine {
             view,
             access,
             is_served,
+            firmware,
             tasks: vec![kernel, engine, speaker, control, api, chronicle],
         }
     }
@@ -270,6 +273,17 @@ impl Machine {
         )
         .await
     }
+}
+
+fn listener(directory: &Path) -> UnixListener {
+    let socket = directory.join("socket");
+    let _of_the_one_before = std::fs::remove_file(&socket);
+    UnixListener::bind(socket).unwrap()
+}
+
+/// The slots, if a test has put any there.
+fn firmware(directory: &Path, sources: Sources) -> Option<Arc<Firmware>> {
+    Firmware::open(&directory.join("image"), sources)
 }
 
 /// Does what it is told, unless it objects.

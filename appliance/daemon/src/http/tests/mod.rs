@@ -6,6 +6,7 @@ mod client;
 mod configuration;
 mod crowd;
 mod exchange;
+mod firmware;
 mod listening;
 pub(super) mod machine;
 mod mrt;

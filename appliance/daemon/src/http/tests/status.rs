@@ -63,6 +63,7 @@ fn start() -> Rig {
             started: Instant::now(),
             access: Arc::new(Access::new(None).unwrap()),
             https: None,
+            firmware: None,
         }),
     ));
     Rig {

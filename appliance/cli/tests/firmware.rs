@@ -1,0 +1,80 @@
+//! Updates, against a Unix socket that answers what a daemon would.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/daemon.rs"]
+mod daemon;
+
+use daemon::{Daemon, against, causeway};
+
+const ROOM: &str =
+    r#""room_bytes": 201326592, "root": "aa", "build": 1764324000, "built": "2025-11-28T10:00:00Z""#;
+
+fn status(trial: &str, failure: &str) -> String {
+    format!(
+        r#"{{ "running": "b", "slots": {{
+          "a": {{ "state": "good", "version": "0.1.0", {ROOM} }},
+          "b": {{ "state": "trial", "version": "0.2.0", {ROOM} }} }},
+          "trial": {trial}, "last_failure": {failure},
+          "upload": {{ "state": "ready", "received_bytes": 64000000, "size_bytes": 64000000, "version": "0.2.0" }} }}"#
+    )
+}
+
+#[test]
+fn a_trial_says_what_it_waits_for() {
+    let trial = r#"{ "slot": "b", "tries_left": 1, "waits_for": ["no default gateway answers"] }"#;
+    let failure = r#"{ "at": "2025-11-27T10:00:00Z", "version": "0.1.9", "build": 1, "reason": "trial-timed-out",
+                       "detail": "causewayd did not come so far as to judge it" }"#;
+    let (request, ended) = against("200 OK", &status(trial, failure), &["firmware"]);
+    assert_eq!(request, "GET /api/v1/firmware HTTP/1.1");
+    for line in [
+        "slot a   good: 0.1.0 of 2025-11-28T10:00:00Z",
+        "slot b   trial, runs: 0.2.0 of 2025-11-28T10:00:00Z",
+        "trial    slot b has to show that it works; starts left: 1",
+        "  waits  no default gateway answers",
+        "upload   ready, 64.0 MB of 64.0 MB",
+    ] {
+        assert!(
+            ended.out.lines().any(|other| other == line),
+            "{line} in {}",
+            ended.out
+        );
+    }
+    assert!(
+        ended
+            .out
+            .contains("trial-timed-out: causewayd did not come so far")
+    );
+    assert_eq!(ended.status, 1);
+}
+
+/// The file goes as it is, whole, and only then is the machine asked to start again.
+#[test]
+fn an_update_is_uploaded_and_installed() {
+    let daemon = Daemon::giving(&[("200 OK", &status("null", "null")), ("202 Accepted", "")]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("new.bundle");
+    std::fs::write(&file, "x".repeat(200_000)).unwrap();
+    let socket = daemon.socket();
+    let ended = causeway(&socket, &["update", file.to_str().unwrap(), "--allow-downgrade"]);
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    assert!(ended.out.contains("Version 0.2.0 is written"), "{}", ended.out);
+    let requests = daemon.requests();
+    let (upload, install) = (&requests[0], &requests[1]);
+    assert!(upload.starts_with("POST /api/v1/firmware:upload?allow_downgrade=true HTTP/1.1"));
+    assert!(upload.ends_with(&"x".repeat(200_000)));
+    assert!(install.starts_with("POST /api/v1/firmware:install?allow_downgrade=true HTTP/1.1"));
+}
+
+#[test]
+fn a_refusal_is_told_and_nothing_is_installed() {
+    let body =
+        r#"{ "title": "", "status": 422, "reason": "bundle-signature", "detail": "it is not signed" }"#;
+    let daemon = Daemon::giving(&[("422 Unprocessable Entity", body)]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("new.bundle");
+    std::fs::write(&file, "x").unwrap();
+    let ended = causeway(&daemon.socket(), &["update", file.to_str().unwrap()]);
+    assert_eq!(ended.status, 2);
+    assert!(ended.err.contains("it is not signed"), "{}", ended.err);
+    assert_eq!(daemon.requests().len(), 1);
+}

@@ -1,0 +1,18 @@
+//! Updates of the machine: bundles are written to the idle slot while this one runs, and a new system has to show that it works.
+
+mod fault;
+mod notes;
+mod owner;
+mod progress;
+mod reach;
+mod slots;
+#[cfg(test)]
+pub(crate) mod tests;
+mod trial;
+mod writing;
+
+pub(crate) use fault::FirmwareFault;
+pub(crate) use notes::Failure;
+pub(crate) use owner::{Firmware, Sources, restart_wanted};
+pub(crate) use progress::Progress;
+pub(crate) use writing::Writing;
