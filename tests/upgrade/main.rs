@@ -6,7 +6,9 @@
     clippy::print_stdout
 )]
 
+mod build;
 mod tunnel;
+mod update;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -43,7 +45,7 @@ fn read(answer: &str) -> Value {
 /// The same input makes the same octets.
 #[test]
 fn an_image_made_again_is_the_same() {
-    for name in [IMAGE, "causeway.cdx.json"] {
+    for name in [IMAGE, "causeway.bundle", "causeway.cdx.json"] {
         let same = Command::new("cmp")
             .arg(folder("image").join(name))
             .arg(folder("image-again").join(name))

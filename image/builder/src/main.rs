@@ -3,8 +3,10 @@
 
 mod bill;
 mod bootloader;
+mod bundle;
 mod disk;
 mod initrd;
+mod keys;
 mod packages;
 mod rootfs;
 mod system;
@@ -13,12 +15,22 @@ mod tool;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use clap::Parser;
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser};
 
-/// Makes the firmware image: `causeway.img`, and its bill of materials beside it.
+use keys::Keys;
+
+/// Makes the firmware image and update bundles.
 #[derive(Debug, Parser)]
 #[command(name = "image-builder")]
+enum Command {
+    /// `causeway.img`, `causeway.bundle`, and the bill of materials beside them.
+    Image(Arguments),
+    /// A bundle of a tree that is there.
+    Bundle(Repacked),
+}
+
+#[derive(Debug, Args)]
 struct Arguments {
     /// The folder that the artefacts go to.
     #[arg(long)]
@@ -26,32 +38,77 @@ struct Arguments {
     /// The folder with the programs, as cargo's release profile makes them.
     #[arg(long)]
     programs: PathBuf,
+    #[command(flatten)]
+    named: Named,
+}
+
+#[derive(Debug, Args)]
+struct Repacked {
+    /// The tree, as `unsquashfs` unpacks that of an image.
+    #[arg(long)]
+    root: PathBuf,
+    /// The bundle.
+    #[arg(long)]
+    output: PathBuf,
+    #[command(flatten)]
+    named: Named,
+}
+
+/// What a system is called, and who signs it.
+#[derive(Debug, Args)]
+struct Named {
     /// Seconds since 1970 that stand for the time of every file; also says which of two images is older.
     #[arg(long)]
     epoch: u64,
     /// What the version is called.
     #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
     image_version: String,
+    /// The folder with the keys that sign bundles; they are made where there are none.
+    #[arg(long)]
+    keys: PathBuf,
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let version = &arguments.image_version;
-    anyhow::ensure!(
-        image_slots::Content::is_version(version),
-        "{version} is no version"
-    );
+    match Command::parse() {
+        Command::Image(arguments) => image(&arguments),
+        Command::Bundle(repacked) => {
+            let work = tempfile::tempdir()?;
+            let keys = repacked.named.keys()?;
+            let system = system::seal(&repacked.root, &repacked.named, &work.path().join("system"))?;
+            bundle::write(&system, &keys, &repacked.output)?;
+            announce(&repacked.output)
+        }
+    }
+}
+
+impl Named {
+    /// The keys, once it is clear that the version is one.
+    fn keys(&self) -> Result<Keys> {
+        let version = &self.image_version;
+        ensure!(
+            image_slots::Content::is_version(version),
+            "{version} is no version"
+        );
+        Keys::open(&self.keys)
+    }
+}
+
+fn image(arguments: &Arguments) -> Result<()> {
+    let named = &arguments.named;
+    let keys = named.keys()?;
     fs::create_dir_all(&arguments.output)?;
     let work = tempfile::tempdir_in(&arguments.output)?;
     let unpacked = packages::unpack(&work.path().join("packages"))?;
     let root = work.path().join("root");
-    rootfs::assemble(&arguments, &unpacked, &root)?;
-    let system = system::seal(&root, &arguments, &work.path().join("system"))?;
+    rootfs::assemble(arguments, &unpacked, &keys.public()?, &root)?;
+    let system = system::seal(&root, named, &work.path().join("system"))?;
     let image = arguments.output.join("causeway.img");
-    disk::assemble(&system, arguments.epoch, work.path(), &image)?;
+    disk::assemble(&system, named.epoch, work.path(), &image)?;
+    let update = arguments.output.join("causeway.bundle");
+    bundle::write(&system, &keys, &update)?;
     let bill = arguments.output.join("causeway.cdx.json");
-    fs::write(&bill, bill::write(&unpacked, version)?)?;
-    for artefact in [&image, &bill] {
+    fs::write(&bill, bill::write(&unpacked, &named.image_version)?)?;
+    for artefact in [&image, &update, &bill] {
         announce(artefact)?;
     }
     println!(

@@ -22,8 +22,8 @@ const PROGRAMS: &[&str] = &[
 /// Commands of busybox.
 const COMMANDS: &[&str] = &[
     "basename", "cat", "chmod", "cp", "cut", "date", "df", "dirname", "findfs", "grep", "head", "hostname",
-    "init", "ip", "killall", "ln", "mkdir", "modprobe", "mount", "pidof", "poweroff", "readlink", "reboot",
-    "sed", "sh", "sleep", "sort", "stat", "sync", "tail", "umount", "xargs",
+    "init", "ip", "killall", "ln", "mkdir", "modprobe", "mount", "mv", "pidof", "poweroff", "readlink",
+    "reboot", "rm", "sed", "sh", "sleep", "sort", "stat", "sync", "tail", "umount", "wc", "xargs",
 ];
 const FOLDERS: &[&str] = &[
     "boot",
@@ -41,7 +41,9 @@ const FOLDERS: &[&str] = &[
     "var/lib/causeway",
 ];
 /// Files laid over the base system, as `image/rootfs` has them.
-const OVERLAY: &[&str] = &["inittab", "start", "seed", "gateway", "screen", "stop"];
+const OVERLAY: &[&str] = &[
+    "inittab", "slots", "start", "seed", "gateway", "trial", "screen", "stop",
+];
 
 /// The folder that holds `image`.
 pub(crate) fn source() -> PathBuf {
@@ -50,7 +52,7 @@ pub(crate) fn source() -> PathBuf {
 }
 
 /// Puts the whole tree together at `root`.
-pub(crate) fn assemble(arguments: &Arguments, packages: &Unpacked, root: &Path) -> Result<()> {
+pub(crate) fn assemble(arguments: &Arguments, packages: &Unpacked, keys: &str, root: &Path) -> Result<()> {
     for folder in FOLDERS {
         fs::create_dir_all(root.join(folder))?;
     }
@@ -82,8 +84,9 @@ pub(crate) fn assemble(arguments: &Arguments, packages: &Unpacked, root: &Path) 
     }
     licences(from, root)?;
     settings(arguments, from, root)?;
+    fs::write(root.join("etc/causeway-keys"), keys)?;
     initrd::drivers(from, root)?;
-    initrd::make(arguments.epoch, root)
+    initrd::make(arguments.named.epoch, root)
 }
 
 fn name(path: &str) -> Result<&str> {
@@ -131,7 +134,7 @@ fn settings(arguments: &Arguments, from: &Path, root: &Path) -> Result<()> {
     }
     fs::write(
         etc.join("causeway-version"),
-        format!("{}\n", arguments.image_version),
+        format!("{}\n", arguments.named.image_version),
     )?;
     fs::write(etc.join("passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
     fs::write(etc.join("group"), "root:x:0:\n")?;

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use image_slots::{Content, HASH_BLOCK, Tree};
 
-use crate::{Arguments, tool};
+use crate::{Named, tool};
 
 /// A system, as it is written to a slot.
 pub(crate) struct System {
@@ -19,14 +19,14 @@ pub(crate) struct System {
 }
 
 /// Packs a tree and seals it.
-pub(crate) fn seal(root: &Path, arguments: &Arguments, file: &Path) -> Result<System> {
+pub(crate) fn seal(root: &Path, named: &Named, file: &Path) -> Result<System> {
     let mut pack = Command::new("mksquashfs");
     // Of what this GRUB reads, gzip is unpacked fastest. The kernel is packed already.
     pack.arg(root)
         .arg(file)
         .args(["-comp", "gzip", "-b", "131072", "-noappend"]);
     pack.args(["-all-root", "-no-xattrs", "-quiet", "-no-progress"]);
-    pack.env("SOURCE_DATE_EPOCH", arguments.epoch.to_string());
+    pack.env("SOURCE_DATE_EPOCH", named.epoch.to_string());
     pack.args([
         "-action",
         "uncompressed@name(vmlinuz)",
@@ -51,8 +51,8 @@ pub(crate) fn seal(root: &Path, arguments: &Arguments, file: &Path) -> Result<Sy
     octets.seek(SeekFrom::End(0))?;
     octets.write_all(&hashes)?;
     octets.sync_all()?;
-    let version = arguments.image_version.clone();
-    let build = arguments.epoch;
+    let version = named.image_version.clone();
+    let build = named.epoch;
     let content = Content {
         version,
         build,

@@ -232,18 +232,22 @@ impl Running {
     /// # Errors
     /// When there is none.
     pub fn call(&self, path: &str, arguments: &[&str]) -> Result<String> {
-        let url = format!("https://127.0.0.1:{}/api/v1{path}", self.port);
-        let output = Command::new("curl")
-            .args(["--insecure", "--silent", "--show-error", "--max-time", "60"])
-            .args(arguments)
-            .arg(url)
-            .output()?;
+        let output = self.curl(path, arguments).output()?;
         ensure!(
             output.status.success(),
             "curl: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The command that calls its API so.
+    pub fn curl(&self, path: &str, arguments: &[&str]) -> Command {
+        let url = format!("https://127.0.0.1:{}/api/v1{path}", self.port);
+        let mut curl = Command::new("curl");
+        curl.args(["--insecure", "--silent", "--show-error", "--max-time", "60"]);
+        curl.args(arguments).arg(url);
+        curl
     }
 
     /// Cuts its power.

@@ -1,7 +1,7 @@
 //! The firmware image: making it, booting it by hand, and its tier of the tests.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -18,12 +18,17 @@ const AGAIN: &str = "image-again";
 /// The size of the disk that is booted by hand.
 const DISK_MIB: u64 = 2048;
 const PORT: u16 = 8443;
+/// Power cuts of the full run: one at each moment that there is a word for.
+const CUTS: &str = "10";
+
+/// Where the keys that sign bundles are made when none are given: for development only.
+const KEYS: &str = "image-keys";
 
 /// Makes the programs and the image; whether it went well.
-pub(crate) fn make(folder: &str) -> Result<bool> {
+pub(crate) fn make(folder: &str, keys: Option<&Path>) -> Result<bool> {
     install()?;
     Ok(step::run("building the programs", &mut steps::programs())?
-        && step::run("the firmware image", &mut builder(folder)?)?)
+        && step::run("the firmware image", &mut builder(folder, keys)?)?)
 }
 
 fn install() -> Result<()> {
@@ -32,16 +37,18 @@ fn install() -> Result<()> {
 }
 
 /// The time of the newest commit stands for that of every file.
-fn builder(folder: &str) -> Result<Command> {
+fn builder(folder: &str, keys: Option<&Path>) -> Result<Command> {
     let time = Command::new("git")
         .args(["log", "-1", "--format=%ct"])
         .current_dir(root())
         .output()
         .context("git tells the time of the sources")?;
     let time = std::env::var("SOURCE_DATE_EPOCH").or_else(|_| String::from_utf8(time.stdout))?;
-    let mut command = cargo(&["run", "--quiet", "-p", "image-builder", "--"]);
+    let mut command = cargo(&["run", "--quiet", "-p", "image-builder", "--", "image"]);
     command.arg("--output").arg(target(folder));
     command.args(["--programs", "target/release", "--epoch", time.trim()]);
+    command.arg("--keys");
+    command.arg(keys.map_or_else(|| target(KEYS), Path::to_owned));
     Ok(command)
 }
 
@@ -52,7 +59,7 @@ fn target(folder: &str) -> PathBuf {
 /// Boots the image until it is switched off, its serial line at ours; the disk is a new one each time.
 pub(crate) fn boot(uefi: bool) -> Result<bool> {
     packages::install(packages::LAB)?;
-    if !make(FOLDER)? {
+    if !make(FOLDER, None)? {
         return Ok(false);
     }
     let folder = target("image-disk");
@@ -65,7 +72,8 @@ pub(crate) fn boot(uefi: bool) -> Result<bool> {
     step::run("the machine", &mut machine.command(PORT)?)
 }
 
-/// The image is made twice and booted; a damaged slot, which takes three starts to give up, is for the full run.
+/// The image is made twice, booted, updated, and its power cut meanwhile; a damaged slot, which takes three starts to give up,
+/// and a cut at every moment are for the full run.
 pub(crate) fn tier(full: bool) -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     install()?;
@@ -78,13 +86,15 @@ pub(crate) fn tier(full: bool) -> Result<Vec<Step>> {
         "--",
         "--test-threads=1",
     ]);
-    if !full {
+    if full {
+        scenarios.env("CAUSEWAY_POWER_CUTS", CUTS);
+    } else {
         scenarios.args(["--skip", "a_damaged_system"]);
     }
     Ok(vec![
         ("the programs".to_owned(), steps::programs()),
-        ("the firmware image".to_owned(), builder(FOLDER)?),
-        ("the same once more".to_owned(), builder(AGAIN)?),
+        ("the firmware image".to_owned(), builder(FOLDER, None)?),
+        ("the same once more".to_owned(), builder(AGAIN, None)?),
         ("the image as a box boots it".to_owned(), scenarios),
     ])
 }

@@ -10,6 +10,7 @@ mod step;
 mod steps;
 mod tier;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -45,8 +46,13 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// Makes the firmware image and its bill of materials in target/image, and prints the SHA-256 of each.
-    Image,
+    /// Makes the firmware image, its update bundle and its bill of materials in target/image, and prints the SHA-256 of each.
+    Image {
+        /// The folder with the keys that sign bundles: `current.key` and `next.pub`. Without it, keys for development are made
+        /// in target/image-keys.
+        #[arg(long, value_name = "DIR")]
+        keys: Option<PathBuf>,
+    },
     /// Runs a command as root in a virtual machine on the kernel we ship, with this machine's files read-only; without a
     /// command, boots the firmware image, its serial line here and its console at <https://127.0.0.1:8443/>.
     Vm {
@@ -92,7 +98,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             demo::run(peer, once).map(|()| true)
         }
         Command::Test { tiers, full } => tier::run(&tiers, full),
-        Command::Image => image::make(image::FOLDER),
+        Command::Image { keys } => image::make(image::FOLDER, keys.as_deref()),
         Command::Vm { uefi, command, .. } if command.is_empty() => image::boot(uefi),
         Command::Vm { limit, command, .. } => {
             packages::install(packages::MACHINE)?;

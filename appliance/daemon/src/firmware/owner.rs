@@ -186,13 +186,19 @@ impl Firmware {
         let other = table
             .content(self.runs().other())
             .ok_or(FirmwareFault::SlotEmpty)?;
-        if let Some(running) = table.content(self.runs()).filter(|_| !allow_downgrade)
-            && other.build < running.build
-        {
+        let running = table.content(self.runs()).ok_or(FirmwareFault::OnTrial)?;
+        let is_older = other.build < running.build;
+        if is_older && !allow_downgrade {
             let running = running.version.clone();
             return Err(BundleError::Older { running }.into());
         }
-        self.notes.keep_before(&self.reach().await)?;
+        // An older system goes on with the state that it left, which may ask for other addresses.
+        let reach = if is_older {
+            Reach::default()
+        } else {
+            self.reach().await
+        };
+        self.notes.keep_before(&reach)?;
         self.slots.write(&table.after(Transition::Try))?;
         self.tell("firmware-switching", Some(other), author, String::new());
         self.ask_for_restart()

@@ -20,8 +20,8 @@ const COMPLETE: u32 = 2;
 /// How an admin reaches this machine, and what it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reach {
-    /// The generation of the configuration that a start begins with.
-    generation: u32,
+    /// The generation of the configuration that a start begins with; none where it may be another.
+    generation: Option<u32>,
     /// Where the API answers over the network.
     listening: BTreeSet<SocketAddr>,
     /// Interfaces that have an address.
@@ -48,7 +48,7 @@ impl Reach {
             gateway = gateway || answers(address).await;
         }
         Self {
-            generation: view.startup.unwrap_or(view.generation),
+            generation: Some(view.startup.unwrap_or(view.generation)),
             listening,
             addressed: addresses.addressed(),
             gateway,
@@ -66,8 +66,9 @@ impl Reach {
         if self.gateway && !now.gateway {
             lacking.push("no default gateway answers".to_owned());
         }
-        if self.generation != now.generation {
-            let (then, now) = (self.generation, now.generation);
+        if let (Some(then), Some(now)) = (self.generation, now.generation)
+            && then != now
+        {
             lacking.push(format!(
                 "generation {now} of the configuration runs instead of {then}"
             ));
@@ -151,14 +152,18 @@ mod tests {
     #[test]
     fn only_what_was_there_before_is_missed() {
         let before = Reach {
-            generation: 3,
+            generation: Some(3),
             listening: [SocketAddr::from(([0, 0, 0, 0], 8443))].into(),
             addressed: ["lan0".to_owned()].into(),
             gateway: true,
         };
-        let nothing = Reach::default();
+        let nothing = Reach {
+            generation: Some(1),
+            ..Reach::default()
+        };
         assert_eq!(before.lacking(&nothing).len(), 4);
         assert_eq!(before.lacking(&before), Vec::<String>::new());
+        assert_eq!(Reach::default().lacking(&before), Vec::<String>::new());
         let more = Reach {
             gateway: false,
             ..before.clone()
