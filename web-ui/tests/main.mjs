@@ -10,6 +10,7 @@ import { conflict, keep, revert, sessionEnds, twoTabs } from "./flows/change.mjs
 import { keyboard, many, types } from "./flows/console.mjs";
 import { nat, prepend, rollBack } from "./flows/network.mjs";
 import { algorithms, selectors } from "./flows/own.mjs";
+import { backup, diagnostics, roles } from "./flows/system.mjs";
 
 const FLOWS = [
   ["the generated types are those of the daemon", types],
@@ -30,6 +31,9 @@ const FLOWS = [
   ["make a NAT pair", nat],
   ["prepend to a path", prepend],
   ["roll back", rollBack],
+  ["back up and restore", backup],
+  ["diagnostics for whoever helps", diagnostics],
+  ["each role sees what it may do", roles],
   ["a thousand connections", many],
   ["pictures of every view, and axe", pictures],
 ];

@@ -21,6 +21,7 @@ mod https;
 mod ike_owner;
 mod journal;
 mod kernel_owner;
+mod logbook;
 mod outer;
 mod privileges;
 mod randomness;
@@ -41,7 +42,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use logbook::LOGBOOK;
 
 /// Exit status of a configuration with problems.
 const INVALID: u8 = 2;
@@ -94,11 +99,18 @@ enum Datapath {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let told = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
+        .with_target(false);
+    let kept = fmt::layer()
+        .with_writer(|| &LOGBOOK)
+        .with_ansi(false)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(told)
+        .with(kept)
         .init();
     let done = if arguments.remove {
         wiring::remove(&arguments.runtime)

@@ -26,6 +26,7 @@ export type Audit = Schemas["AuditLog"];
 export type Interface = Schemas["InterfaceStatus"];
 export type Secret = Schemas["Secret"];
 export type Trust = Schemas["TrustEntryStatus"];
+export type Export = Schemas["Export"];
 export type ProviderTrial = Schemas["ProviderTrialStatus"];
 export type SecretThatWasSet = Schemas["SecretThatWasSet"];
 

@@ -554,6 +554,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/diagnostics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How everything stands, what happened, what was logged last, and the document; no secrets */
+        get: operations["get-diagnostics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1492,6 +1509,35 @@ export interface components {
             /** @description Why there is no lease any more. */
             lost?: string | null;
             phase: string;
+        };
+        /**
+         * @description What helps somebody else to see what is amiss: how everything stands, what happened, and the document; no secret, and no key
+         *     but public ones.
+         */
+        Diagnostics: {
+            /** @description RFC 3339. */
+            at: string;
+            bgp_peers: {
+                [key: string]: components["schemas"]["PeerStatus"];
+            };
+            /** @description The version of the program. */
+            causeway: string;
+            certificates: components["schemas"]["TimelineStatus"];
+            /** @description The document that runs, as it was written. It names secrets and has none. */
+            document: unknown;
+            /** @description The last 1,000. */
+            events: components["schemas"]["Events"];
+            /** @description The documents that are kept, by their headings. */
+            generations: components["schemas"]["Generations"];
+            keys: {
+                [key: string]: components["schemas"]["KeyStatus"];
+            };
+            /** @description What was logged last, at most 512 KiB. */
+            log: components["schemas"]["Log"];
+            revocation_lists: {
+                [key: string]: components["schemas"]["ListStatus"];
+            };
+            status: components["schemas"]["Status"];
         };
         /** @description One place where two documents differ. */
         Difference: {
@@ -2849,6 +2895,16 @@ export interface components {
             state: string;
             /** @description When it was issued, RFC 3339. */
             this_update?: string | null;
+        };
+        /** @description The end of the log. */
+        Log: {
+            /**
+             * Format: uint64
+             * @description So many older ones are not kept any more.
+             */
+            dropped: number;
+            /** @description Oldest first. */
+            lines: string[];
         };
         /** @description What causewayd takes. */
         MemoryStatus: {
@@ -4766,6 +4822,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-diagnostics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Diagnostics"];
+                };
             };
             default: components["responses"]["Problem"];
         };

@@ -25,6 +25,8 @@ export async function claim({ page }) {
   await page.getByLabel(/On trial/).uncheck();
   await page.getByRole("button", { name: "Commit for good" }).click();
   await page.getByRole("banner").getByText("branch-042").waitFor();
+  // Whoever committed is taken to the overview.
+  await page.getByRole("heading", { name: "Sites and tunnels" }).waitFor();
   await page.goto(`${CONSOLE}/#/system/generations`);
   // What looks like HTML is text.
   await page.getByText("<b>named</b> by its admin").waitFor();

@@ -144,6 +144,7 @@ const RULES: &[Rule] = &[
     ),
     reads("/api/v1/events", Role::Viewer),
     reads("/api/v1/metrics", Role::Viewer),
+    reads("/api/v1/diagnostics", Role::Operator),
     reads("/api/v1/audit", Role::Admin),
     acts("/api/v1/connections/{action}"),
     reads("/api/v1/config", Role::Viewer),

@@ -1,5 +1,4 @@
 use appliance_config::model::Name;
-use secrecy::ExposeSecret;
 
 use super::order::{Commit, Exported};
 use super::owner::Control;
@@ -32,7 +31,7 @@ impl Control {
             if name.parse::<Name>().is_err() {
                 return Err(Refusal::SecretInvalid(format!("{name:?} is no name")));
             }
-            appliance_config::check_pre_shared_key(value.expose_secret())
+            crate::secrets::check(value)
                 .map_err(|fault| Refusal::SecretInvalid(format!("{name}: {fault}")))?;
         }
         let new = store.with(move |store| store.new_among(secrets)).await?;

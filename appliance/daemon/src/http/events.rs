@@ -81,6 +81,13 @@ pub(crate) async fn events(
     Ok(Json(listed(&page)).into_response())
 }
 
+/// The last ones of all.
+pub(super) async fn last(published: &Published, limit: usize) -> Result<Events, Error> {
+    let select = Select::default();
+    let page = ask(published, |answer| Question::Read(None, select, limit, answer)).await?;
+    Ok(listed(&page))
+}
+
 async fn ask<T>(
     published: &Published,
     question: impl FnOnce(oneshot::Sender<T>) -> Question,

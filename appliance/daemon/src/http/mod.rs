@@ -10,6 +10,7 @@ mod certificate;
 mod certificates;
 mod config;
 mod connection;
+mod diagnostics;
 mod error;
 mod events;
 mod exchange;

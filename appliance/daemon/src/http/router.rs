@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, assets, audit, bgp, certificate, certificates, config, events, exchange, firmware, generation,
-    metrics, mrt, nat, openapi, recording, revocation, secret, session, status, token, trial, user,
-    verification,
+    action, assets, audit, bgp, certificate, certificates, config, diagnostics, events, exchange, firmware,
+    generation, metrics, mrt, nat, openapi, recording, revocation, secret, session, status, token, trial,
+    user, verification,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -108,6 +108,7 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/export", get(exchange::plain).post(exchange::sealed))
         .route("/api/v1/import", post(exchange::import))
         .route("/api/v1/metrics", get(metrics::metrics))
+        .route("/api/v1/diagnostics", get(diagnostics::bundle))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/firmware", get(firmware::told))
         .route("/api/v1/firmware:upload", post(firmware::upload))

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::control::Report;
 use crate::http::audit::Lines;
 use crate::http::config::{Confirmed, Rollback};
+use crate::http::diagnostics::Diagnostics;
 use crate::http::error::Told;
 use crate::http::events::Events;
 use crate::http::exchange::{Export, Import, Passphrase};
@@ -31,6 +32,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<Confirmed>(&mut told);
     add::<Told>(&mut told);
     add::<Events>(&mut told);
+    add::<Diagnostics>(&mut told);
     add::<Export>(&mut told);
     add::<Between>(&mut told);
     add::<Generations>(&mut told);

@@ -286,6 +286,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         .asks(&["who", "result", "before", "limit"])
         .tells(Answer::Json("AuditLog")),
     get(
+        "/diagnostics",
+        "How everything stands, what happened, what was logged last, and the document; no secrets",
+    )
+    .tells(Answer::Json("Diagnostics")),
+    get(
         "/firmware",
         "The slots of the machine, and what becomes of an update",
     )

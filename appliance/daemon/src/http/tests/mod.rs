@@ -5,6 +5,7 @@ mod certificates;
 mod client;
 mod configuration;
 mod crowd;
+mod diagnostics;
 mod exchange;
 mod firmware;
 mod listening;
