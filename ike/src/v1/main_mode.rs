@@ -232,7 +232,8 @@ impl Engine {
         self.keep_phase(common, State::ExchangeSent(Box::new(state)));
     }
 
-    /// An answer to message 3 arrived: keys follow, and our proof.
+    /// An answer to message 3 arrived: keys follow, and our proof. One without a public value changes nothing, for anyone may have sent it
+    /// who saw our cookies.
     pub(super) fn exchange_answered(
         &mut self,
         mut common: Common,
@@ -245,8 +246,8 @@ impl Engine {
         };
         let message = Message::decode(&datagram.bytes).ok();
         let said = message.as_ref().and_then(|message| exchanged(&message.payloads));
-        let octets = state.exchange.group().responder_octets();
-        let Some((public, nonce)) = said.filter(|(public, _)| public.len() == octets) else {
+        let finished = said.and_then(|said| Some((said, state.exchange.finish(said.0).ok()?)));
+        let Some(((public, nonce), shared)) = finished else {
             self.dropped(datagram.remote, Some(DropCause::Malformed));
             return self.keep_phase(common, State::ExchangeSent(state));
         };
@@ -268,10 +269,6 @@ impl Engine {
             nonces: (own, nonce.clone()),
             publics: (exchange.public().to_vec(), public.clone()),
             offer,
-        };
-        let Ok(shared) = exchange.finish(public) else {
-            let outage = Outage::plain(Reason::ProtocolError, Side::We, Stage::MainMode);
-            return self.attempt_ended(&common, Some(outage), now);
         };
         let keys = keys_of(&settings, suite, &said, &shared);
         common.path = nat.path(common.path);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ike::wire::v1::registry::{exchange, notify, protocol};
 use ike::wire::v1::{DeletePayload, Message, NotifyPayload, Payload};
-use ike::{DropCause, Input, Limits, Version};
+use ike::{DropCause, Event, Input, Limits, Version};
 
 use crate::hostile::damage_and_deliver;
 use crate::network::Packet;
@@ -232,6 +232,34 @@ fn malformed_first_messages_start_nothing() {
         (sent, 0)
     );
     pair.assert_kept();
+}
+
+/// Message 4 of somebody who saw our cookies, with a public value that gives any secret away or is none, ends no attempt; the peer's own is
+/// taken.
+#[test]
+fn a_forged_message_4_ends_no_attempt() {
+    let mut pair = pair_with(|_, _| ());
+    pair.run_for(Duration::from_millis(35));
+    let [genuine] = pair.network.seize().try_into().expect("message 4");
+    let (local, remote) = (genuine.destination, genuine.source);
+    for length in [1, 3, 32, 64, 128, 256] {
+        for octet in [0, 0xff] {
+            let mut message = Message::decode(&genuine.bytes).unwrap();
+            for payload in &mut message.payloads {
+                if let Payload::KeyExchange(public) = payload {
+                    *public = vec![octet; length];
+                }
+            }
+            let bytes = message.encode();
+            pair.tell_east(Input::Datagram { local, remote, bytes });
+        }
+    }
+    assert_eq!(pair.east.drops(DropCause::Malformed), 12);
+    pair.network.send(genuine, pair.now);
+    pair.run_until_quiet();
+    pair.assert_up();
+    let failed = |event: &Event| matches!(event, Event::AttemptFailed(..) | Event::Down(..));
+    assert!(!pair.east.events.iter().any(failed), "{:?}", pair.east.events);
 }
 
 /// Any one bit of any message flipped, or its end cut off: what is protected goes on as if nothing had come, and so does the
