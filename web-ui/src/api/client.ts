@@ -71,9 +71,9 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<Answer<T>
   return { value, generation: tag ? Number(tag) : null };
 }
 
-async function send(address: string, init: RequestInit): Promise<Response> {
+async function send(address: string, init: RequestInit, signal: AbortSignal | null = AbortSignal.timeout(30_000)): Promise<Response> {
   try {
-    return await fetch(address, { ...init, cache: "no-store", signal: AbortSignal.timeout(30_000) });
+    return await fetch(address, { ...init, cache: "no-store", signal });
   } catch {
     throw new Silence("The box does not answer.");
   }
@@ -103,6 +103,14 @@ export async function get<T>(path: string, query: Asked["query"] = {}): Promise<
 
 export async function post<T>(path: string, body?: Json, more: Asked = {}): Promise<T> {
   return (await ask<T>(path, { method: "POST", body, ...more })).value;
+}
+
+/** Sends a file as it is, however long that takes. */
+export async function upload<T>(path: string, file: Blob, query: Record<string, string>): Promise<T> {
+  const headers = { "Content-Type": "application/octet-stream", ...(csrf ? { "X-Csrf-Token": csrf } : {}) };
+  const response = await send(`${ROOT}${path}?${new URLSearchParams(query)}`, { method: "POST", headers, body: file }, null);
+  if (!response.ok) throw await refused(response, path);
+  return (await response.json()) as T;
 }
 
 /** What to tell of whatever was thrown. */

@@ -27,6 +27,7 @@ export type Interface = Schemas["InterfaceStatus"];
 export type Secret = Schemas["Secret"];
 export type Trust = Schemas["TrustEntryStatus"];
 export type Export = Schemas["Export"];
+export type Firmware = Schemas["FirmwareStatus"];
 export type ProviderTrial = Schemas["ProviderTrialStatus"];
 export type SecretThatWasSet = Schemas["SecretThatWasSet"];
 
