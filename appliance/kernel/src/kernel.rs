@@ -40,7 +40,7 @@ pub struct Notices(Source);
 
 #[derive(Debug)]
 enum Port {
-    Netlink(Netlink),
+    Netlink(Box<Netlink>),
     Fake(FakeKernel),
 }
 
@@ -71,7 +71,7 @@ impl Kernel {
         let netlink = Netlink::open().await?;
         // Subscribed first, so that nothing happens unseen between the dump and the first notice.
         let subscription = Subscription::open(netlink.port()).await?;
-        let mut port = Port::Netlink(netlink);
+        let mut port = Port::Netlink(Box::new(netlink));
         let found = port.dump().await?;
         Ok((
             Kernel::adopt(found, port),
