@@ -81,3 +81,25 @@ impl io::Write for &Logbook {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// Oldest lines make room for new ones, and how many did is told; a line that is too long is cut.
+    #[test]
+    fn only_the_end_of_the_log_is_kept() {
+        let logbook = Logbook::new();
+        for number in 0..1000 {
+            let line = format!("{number} {}\n", "x".repeat(4 * LONGEST));
+            (&logbook).write_all(line.as_bytes()).unwrap();
+        }
+        let told = logbook.told();
+        assert_eq!(told.lines.len(), MOST / LONGEST);
+        assert_eq!(told.lines.len() as u64 + told.dropped, 1000);
+        assert!(told.lines.iter().all(|line| line.len() == LONGEST));
+        assert!(told.lines.last().unwrap().starts_with("999 x"));
+    }
+}

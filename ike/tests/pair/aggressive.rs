@@ -13,7 +13,9 @@ use crate::certificates::Certified;
 use crate::hostile1::flood;
 use crate::network::Nat;
 use crate::pki::Kind;
-use crate::version1::{endures_a_bad_network, outlives_any_one_loss, pair_with, version_1};
+use crate::version1::{
+    east_hears, endures_a_bad_network, nothing_is_lost_by_it, outlives_any_one_loss, pair_with, version_1,
+};
 use crate::{Pair, certificates1, connection, name};
 
 /// Both sides allow aggressive mode.
@@ -236,18 +238,11 @@ fn a_forged_message_2_changes_nothing() {
     let mut pair = pair(|_, _| ());
     pair.run_for(Duration::from_millis(15));
     let [genuine] = pair.network.seize().try_into().expect("message 2");
-    let (local, remote) = (genuine.destination, genuine.source);
-    for message in forgeries(&Message::decode(&genuine.bytes).unwrap()) {
-        let bytes = message.encode();
-        pair.tell_east(Input::Datagram { local, remote, bytes });
-    }
+    let forged = forgeries(&Message::decode(&genuine.bytes).unwrap());
+    east_hears(&mut pair, &genuine, forged);
     assert_eq!(pair.east.drops(DropCause::IntegrityFailed), 4);
     assert_eq!(pair.east.drops(DropCause::Malformed), 1);
-    pair.network.send(genuine, pair.now);
-    pair.run_until_quiet();
-    pair.assert_up();
-    let failed = |event: &Event| matches!(event, Event::AttemptFailed(..) | Event::Down(..));
-    assert!(!pair.east.events.iter().any(failed), "{:?}", pair.east.events);
+    nothing_is_lost_by_it(&mut pair, genuine);
 }
 
 /// Where nothing better comes, the attempt ends when nothing is sent again any more, with the reason; what comes again is not judged
@@ -257,15 +252,14 @@ fn an_attempt_that_hears_forgeries_alone_says_why_it_failed() {
     let mut pair = pair(|_, _| ());
     pair.run_for(Duration::from_millis(15));
     let [genuine] = pair.network.seize().try_into().expect("message 2");
-    let (local, remote) = (genuine.destination, genuine.source);
     let message = forgeries(&Message::decode(&genuine.bytes).unwrap()).remove(0);
     pair.network.cut = true;
-    for cookie in 1..=100 {
+    let forged = (1..=100).map(|cookie| {
         let mut message = message.clone();
         message.header.responder_spi = cookie;
-        let bytes = message.encode();
-        pair.tell_east(Input::Datagram { local, remote, bytes });
-    }
+        message
+    });
+    east_hears(&mut pair, &genuine, forged);
     assert_eq!(pair.east.drops(DropCause::IntegrityFailed), 100);
     let failed = |event: &&Event| matches!(event, Event::AttemptFailed(..));
     assert_eq!(pair.east.events.iter().filter(failed).count(), 0);

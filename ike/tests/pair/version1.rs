@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use ike::crypto::{Encryption, Group, Integrity, Prf};
+use ike::wire::v1::Message;
 use ike::{
     Connection, ConnectionState, Encapsulation, EspProposal, Event, Identity, Input, LineStanding, Mode,
     SelectorLine, TrafficSelector, Version,
 };
 
 use crate::establish::{esp, ike};
-use crate::network::{Nat, Network};
+use crate::network::{Nat, Network, Packet};
 use crate::{Pair, connection, name};
 
 /// A connection of IKEv1 as both sides may have it.
@@ -32,6 +33,24 @@ pub(crate) fn pair_with(change: impl Fn(&mut Connection, &mut Connection)) -> Pa
         *west = version_1(west.clone());
         change(east, west);
     })
+}
+
+/// East hears these in the place of a message on its way to it.
+pub(crate) fn east_hears(pair: &mut Pair, genuine: &Packet, forged: impl IntoIterator<Item = Message>) {
+    let (local, remote) = (genuine.destination, genuine.source);
+    for message in forged {
+        let bytes = message.encode();
+        pair.tell_east(Input::Datagram { local, remote, bytes });
+    }
+}
+
+/// The message itself is taken when it comes, and what east began with it comes up.
+pub(crate) fn nothing_is_lost_by_it(pair: &mut Pair, genuine: Packet) {
+    pair.network.send(genuine, pair.now);
+    pair.run_until_quiet();
+    pair.assert_up();
+    let failed = |event: &Event| matches!(event, Event::AttemptFailed(..) | Event::Down(..));
+    assert!(!pair.east.events.iter().any(failed), "{:?}", pair.east.events);
 }
 
 pub(crate) fn established() -> Pair {
