@@ -1,9 +1,8 @@
-//! Counters of the table that translates, as the kernel tells of them.
+//! Counters of the tables that have some, as the kernel tells of them.
 
 use appliance_nat::Counted;
 use netlink_packet_core::{DefaultNla, NLM_F_DUMP};
 
-use crate::mark;
 use crate::netlink::{Incoming, Outgoing, attribute, attributes, netfilter_request};
 
 /// Subsystem of tables in the types of netfilter's messages (`NFNL_SUBSYS_NFTABLES`).
@@ -22,9 +21,9 @@ const DATA: u16 = 4;
 const BYTES: u16 = 1;
 const PACKETS: u16 = 2;
 
-/// Asks for all counters of the table.
-pub(crate) fn query() -> Outgoing {
-    let mut table = mark::TRANSLATION_TABLE.as_bytes().to_vec();
+/// Asks for all counters of a table.
+pub(crate) fn query(table: &str) -> Outgoing {
+    let mut table = table.as_bytes().to_vec();
     table.push(0);
     let attributes = [
         DefaultNla::new(TABLE, table),
@@ -33,10 +32,10 @@ pub(crate) fn query() -> Outgoing {
     netfilter_request(QUERY, INET, NLM_F_DUMP, &attributes)
 }
 
-/// Reads one of the answers: the counter's name, and what it has counted.
-pub(crate) fn read(message: &Incoming<'_>) -> Option<(String, Counted)> {
+/// Reads one of the answers about a table: the counter's name, and what it has counted.
+pub(crate) fn read(message: &Incoming<'_>, table: &str) -> Option<(String, Counted)> {
     let attributes = (message.kind == NEW).then(|| attributes(message))??;
-    let of_ours = text(attribute(attributes, TABLE)?)? == mark::TRANSLATION_TABLE;
+    let of_ours = text(attribute(attributes, TABLE)?)? == table;
     let kind = attribute(attributes, KIND)?.try_into().ok();
     (of_ours && kind.map(u32::from_be_bytes) == Some(COUNTER)).then_some(())?;
     let data = attribute(attributes, DATA)?;
@@ -61,6 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mark;
 
     /// As Linux told it of `counter web.1a2b { packets 3 bytes 252 }`.
     const TOLD: &[u8] = b"\x01\x00\x00\x02\x11\x00\x01\x00causeway_nat\x00\x00\x00\x00\x0d\x00\x02\x00web.1\
@@ -69,13 +69,14 @@ mod tests {
         \x00\x00\x00\x00\x00\x00\xfc\x0c\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x03";
 
     fn told(body: &[u8]) -> Option<(String, Counted)> {
-        read(&Incoming {
+        let message = Incoming {
             kind: NEW,
             flags: 2,
             sequence: 1,
             port: 0,
             body,
-        })
+        };
+        read(&message, mark::TRANSLATION_TABLE)
     }
 
     #[test]

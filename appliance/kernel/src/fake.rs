@@ -42,6 +42,7 @@ struct State {
     flows: Vec<Flow>,
     flows_refused: u64,
     translated: BTreeMap<String, Counted>,
+    dropped: BTreeMap<String, Counted>,
     performed: Vec<Operation>,
     notices: VecDeque<Notice>,
     missing: Option<Missing>,
@@ -85,7 +86,8 @@ impl FakeKernel {
             | Key::State(_)
             | Key::Policy(_)
             | Key::Ruleset
-            | Key::Translation => Notice::Gone(key.clone()),
+            | Key::Translation
+            | Key::Firewall => Notice::Gone(key.clone()),
         });
     }
 
@@ -163,6 +165,11 @@ impl FakeKernel {
         self.state().translated.insert(counter.to_owned(), counted);
     }
 
+    /// Lets the table that closes the machine drop packets for a reason.
+    pub fn drop_packets(&self, reason: &str, counted: Counted) {
+        self.state().dropped.insert(reason.to_owned(), counted);
+    }
+
     /// All that is there.
     pub fn objects(&self) -> BTreeMap<Key, Object> {
         self.state().objects.clone()
@@ -224,7 +231,8 @@ impl FakeKernel {
             | Key::State(_)
             | Key::Policy(_)
             | Key::Ruleset
-            | Key::Translation => None,
+            | Key::Translation
+            | Key::Firewall => None,
         });
         let devices = state.links().into_iter().map(|name| {
             let device = state.devices.get(&name).cloned().unwrap_or_default();
@@ -247,7 +255,8 @@ impl FakeKernel {
             | Key::Rule(_)
             | Key::Policy(_)
             | Key::Ruleset
-            | Key::Translation => None,
+            | Key::Translation
+            | Key::Firewall => None,
         });
         keys.map(|key| (key, state.counters.get(&key).copied().unwrap_or_default()))
             .collect()
@@ -255,6 +264,10 @@ impl FakeKernel {
 
     pub(crate) fn translated(&self) -> BTreeMap<String, Counted> {
         self.state().translated.clone()
+    }
+
+    pub(crate) fn dropped(&self) -> BTreeMap<String, Counted> {
+        self.state().dropped.clone()
     }
 
     pub(crate) fn flows_refused(&self) -> u64 {
@@ -308,7 +321,8 @@ impl State {
             | Key::State(_)
             | Key::Policy(_)
             | Key::Ruleset
-            | Key::Translation => None,
+            | Key::Translation
+            | Key::Firewall => None,
         });
         ours.chain(self.devices.keys().cloned()).collect()
     }

@@ -1,12 +1,12 @@
 //! The handle for the owner of the kernel: the core, and the kernel or a fake one behind it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+mod counted;
 
-use appliance_nat::Counted;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::{Address, Connected};
 use crate::fake::FakeKernel;
+use crate::firewall::Firewall;
 use crate::link::{Device, Link, LinkName};
 use crate::netlink::{Netlink, Subscription, is_batched, unwanted_link};
 use crate::notice::{Event, Notice};
@@ -16,9 +16,8 @@ use crate::owned::Op;
 use crate::probe::Missing;
 use crate::reconciler::{Reconciler, Request};
 use crate::refusal::Refusal;
-use crate::tracking::Flow;
 use crate::translation::Translation;
-use crate::xfrm_state::{Counters, StateKey, XfrmState};
+use crate::xfrm_state::XfrmState;
 
 /// How often one call goes over its plan: each round may unblock what waited for a link.
 const ROUNDS: usize = 8;
@@ -306,82 +305,6 @@ impl Kernel {
         }
     }
 
-    /// What has passed through each state of ours.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel cannot be read.
-    pub async fn counters(&mut self) -> Result<BTreeMap<StateKey, Counters>, Refusal> {
-        match &mut self.port {
-            Port::Netlink(netlink) => netlink.counters().await,
-            Port::Fake(fake) => Ok(fake.counters()),
-        }
-    }
-
-    /// What has passed through one state of ours.
-    ///
-    /// # Errors
-    ///
-    /// When it is not there, or the kernel cannot be read.
-    pub async fn counters_of(&mut self, key: &StateKey) -> Result<Counters, Refusal> {
-        match &mut self.port {
-            Port::Netlink(netlink) => netlink.counters_of(key).await,
-            Port::Fake(fake) => Ok(fake.counters().get(key).copied().unwrap_or_default()),
-        }
-    }
-
-    /// What has passed through each binding of the table that translates, and what it dropped, by name of its counter.
-    /// Nothing where the table is not there.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel cannot be read.
-    pub async fn translated(&mut self) -> Result<BTreeMap<String, Counted>, Refusal> {
-        match &mut self.port {
-            Port::Netlink(netlink) => netlink.translated().await,
-            Port::Fake(fake) => Ok(fake.translated()),
-        }
-    }
-
-    /// Goes through all flows that bear a mark, one at a time: there may be hundreds of thousands.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel cannot be read.
-    pub async fn flows(&mut self, each: impl FnMut(Flow)) -> Result<(), Refusal> {
-        match &mut self.port {
-            Port::Netlink(netlink) => netlink.flows(each).await,
-            Port::Fake(fake) => {
-                fake.flows().into_iter().for_each(each);
-                Ok(())
-            }
-        }
-    }
-
-    /// How many flows connection tracking refused since the kernel started, since their addresses and ports were taken.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel cannot be read.
-    pub async fn flows_refused(&mut self) -> Result<u64, Refusal> {
-        match &mut self.port {
-            Port::Netlink(netlink) => netlink.flows_refused().await,
-            Port::Fake(fake) => Ok(fake.flows_refused()),
-        }
-    }
-
-    /// The link that packets to an address leave by as things are; `None` if it is ours, or nothing leads there.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel does not say.
-    pub async fn way_to(&mut self, destination: IpAddr) -> Result<Option<LinkName>, Refusal> {
-        match &mut self.port {
-            Port::Netlink(netlink) => netlink.way_to(destination).await,
-            Port::Fake(fake) => Ok(fake.way_to(destination)),
-        }
-    }
-
     /// Whether this kernel has all that the kernel datapath needs; tries it, and leaves nothing behind.
     ///
     /// # Errors
@@ -417,6 +340,14 @@ impl Kernel {
         }
     }
 
+    /// What the table that closes the machine opens, if it is there.
+    pub fn firewall(&self) -> Option<&Firewall> {
+        match self.core.present(&Key::Firewall) {
+            Some(Object::Firewall(firewall)) => Some(firewall),
+            _ => None,
+        }
+    }
+
     /// The networks that addresses, ours or not, connect to links.
     pub fn connected(&self) -> &BTreeSet<Connected> {
         &self.connected
@@ -440,7 +371,8 @@ impl Kernel {
                 | Object::State(_)
                 | Object::Policy(_)
                 | Object::Ruleset(_)
-                | Object::Translation(_) => None,
+                | Object::Translation(_)
+                | Object::Firewall(_) => None,
             })
             .collect();
         let all = self.connected.iter().filter_map(Connected::as_address);

@@ -1,10 +1,11 @@
-//! Kernel objects over netlink, reconciled: links, addresses, routes, rules, ESP states, policies and two nftables
+//! Kernel objects over netlink, reconciled: links, addresses, routes, rules, ESP states, policies and three nftables
 //! tables. See the folder's `README.md`.
 
 mod address;
 mod algorithm;
 mod counter;
 pub mod fake;
+mod firewall;
 mod kernel;
 mod link;
 pub mod mark;
@@ -28,6 +29,7 @@ mod xfrm_state;
 
 pub use address::{Address, Connected};
 pub use algorithm::{Algorithm, Authenticator, EspKeys};
+pub use firewall::{DROPS, Firewall, Openings};
 pub use kernel::{Kernel, Notices};
 pub use link::{Device, InvalidLinkName, Link, LinkKind, LinkName};
 pub use notice::{Event, Notice};

@@ -51,6 +51,9 @@ pub const NFT_TABLE: &str = "causeway";
 /// The nftables table that translates, in the family `inet`.
 pub const TRANSLATION_TABLE: &str = "causeway_nat";
 
+/// The nftables table that closes the machine's own interfaces, in the family `inet`.
+pub const FIREWALL_TABLE: &str = "causeway_firewall";
+
 /// Metric of the routes of last resort: worse than any other.
 pub const LAST_RESORT_METRIC: u32 = u32::MAX - 1;
 

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
+use crate::firewall::Firewall;
 use crate::object::Key;
 use crate::refusal::Refusal;
 use crate::sysctl;
@@ -79,15 +80,32 @@ pub(crate) async fn translate(
     translation: &Translation,
     counted: &BTreeMap<String, Counted>,
 ) -> Result<(), Refusal> {
-    let script = translation.script(counted).ok_or_else(|| Refusal {
+    let script = translation.script(counted).ok_or_else(|| unknown(key))?;
+    apply_after_trial(key, &script).await?;
+    sysctl::prepare_tracking();
+    Ok(())
+}
+
+/// Closes the machine so; its counters go on from what they have counted.
+pub(crate) async fn raise(
+    key: &Key,
+    firewall: &Firewall,
+    counted: &BTreeMap<String, Counted>,
+) -> Result<(), Refusal> {
+    let script = firewall.script(counted).ok_or_else(|| unknown(key))?;
+    apply(key, &script).await?;
+    sysctl::prepare_tracking();
+    Ok(())
+}
+
+/// A table whose text we do not have.
+fn unknown(key: &Key) -> Refusal {
+    Refusal {
         object: key.to_string(),
         attribute: None,
         errno: 0,
         detail: "it was found at start, and nobody knows how to make it".to_owned(),
-    })?;
-    apply_after_trial(key, &script).await?;
-    sysctl::prepare_tracking();
-    Ok(())
+    }
 }
 
 /// What it prints, or what it complains about.

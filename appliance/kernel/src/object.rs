@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::address::Address;
+use crate::firewall::Firewall;
 use crate::link::{Link, LinkKind, LinkName};
 use crate::order::Operation;
 use crate::owned::Op;
@@ -32,6 +33,8 @@ pub enum Object {
     Ruleset(Ruleset),
     /// The nftables table that translates.
     Translation(Translation),
+    /// The nftables table that closes the machine's own interfaces.
+    Firewall(Firewall),
 }
 
 /// Finds an object.
@@ -53,6 +56,8 @@ pub enum Key {
     Ruleset,
     /// The nftables table that translates.
     Translation,
+    /// The nftables table that closes the machine's own interfaces.
+    Firewall,
 }
 
 impl Object {
@@ -67,6 +72,7 @@ impl Object {
             Object::Policy(policy) => Key::Policy(policy.key()),
             Object::Ruleset(_) => Key::Ruleset,
             Object::Translation(_) => Key::Translation,
+            Object::Firewall(_) => Key::Firewall,
         }
     }
 
@@ -80,15 +86,18 @@ impl Object {
             | Object::State(_)
             | Object::Policy(_)
             | Object::Ruleset(_)
-            | Object::Translation(_) => &[],
+            | Object::Translation(_)
+            | Object::Firewall(_) => &[],
         }
     }
 
-    /// Whether it keeps sites closed, and so comes first and stays when all else goes: an unreachable route, or the table.
+    /// Whether it keeps sites or this machine closed, and so comes first and stays when all else goes: an unreachable route, or a
+    /// table.
     pub fn is_last_resort(&self) -> bool {
         match self {
             Object::Route(route) => route.target == Target::Unreachable,
             Object::Ruleset(ruleset) => !ruleset.closed.is_empty(),
+            Object::Firewall(_) => true,
             Object::Link(_)
             | Object::Address(_)
             | Object::Rule(_)
@@ -109,7 +118,8 @@ impl Object {
             | Object::State(_)
             | Object::Policy(_)
             | Object::Ruleset(_)
-            | Object::Translation(_) => false,
+            | Object::Translation(_)
+            | Object::Firewall(_) => false,
         }
     }
 
@@ -130,6 +140,7 @@ impl Object {
             (Object::Translation(now), Some(Object::Translation(before))) if now == before => {
                 *now = before.clone();
             }
+            (Object::Firewall(now), Some(Object::Firewall(before))) if now == before => *now = before.clone(),
             _ => (),
         }
         self
@@ -184,6 +195,12 @@ impl From<Translation> for Object {
     }
 }
 
+impl From<Firewall> for Object {
+    fn from(firewall: Firewall) -> Self {
+        Object::Firewall(firewall)
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -213,6 +230,7 @@ impl fmt::Display for Key {
             }
             Key::Ruleset => write!(f, "nftables table inet {}", crate::mark::NFT_TABLE),
             Key::Translation => write!(f, "nftables table inet {}", crate::mark::TRANSLATION_TABLE),
+            Key::Firewall => write!(f, "nftables table inet {}", crate::mark::FIREWALL_TABLE),
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn rank(operation: &Operation) -> u8 {
         } => 3,
         Op::Create(_, object) | Op::Replace { to: object, .. } => match object {
             object if object.is_last_resort() => 0,
-            Object::Ruleset(_) => 3,
+            Object::Ruleset(_) | Object::Firewall(_) => 3,
             Object::Link(link) if matches!(link.kind, LinkKind::Vlan { .. }) => 5,
             Object::Link(_) => 4,
             Object::Address(_) => 6,
@@ -44,7 +44,7 @@ pub fn rank(operation: &Operation) -> u8 {
             Object::Address(_) => 14,
             Object::Policy(_) => 15,
             Object::State(_) => 16,
-            Object::Ruleset(_) => 17,
+            Object::Ruleset(_) | Object::Firewall(_) => 17,
         },
     }
 }

@@ -43,7 +43,7 @@ impl Scope {
     fn contains(self, key: &Key) -> bool {
         match (self, key) {
             (Scope::Everything, _)
-            | (Scope::Configured, Key::Link(_) | Key::Address(_) | Key::Ruleset | Key::Translation) => true,
+            | (Scope::Configured, Key::Link(_) | Key::Address(_) | Key::Ruleset | Key::Translation | Key::Firewall) => true,
             (Scope::Configured, Key::Route(route)) => !route.is_learnt(),
             (Scope::Learnt, Key::Route(route)) => route.is_learnt(),
             // Others are of use only with the routes beside the main table, and go with them.
@@ -133,7 +133,8 @@ impl Reconciler {
                 | Object::State(_)
                 | Object::Policy(_)
                 | Object::Ruleset(_)
-                | Object::Translation(_) => &[],
+                | Object::Translation(_)
+                | Object::Firewall(_) => &[],
             };
             let lasts = object.is_last_resort() || matches!(object, Object::Translation(_));
             of_machine.iter().any(|link| machine.contains(link))
@@ -168,7 +169,8 @@ impl Reconciler {
             | Object::State(_)
             | Object::Policy(_)
             | Object::Ruleset(_)
-            | Object::Translation(_) => None,
+            | Object::Translation(_)
+            | Object::Firewall(_) => None,
         });
         links
             .filter(|link| link.kind.is_of_machine())

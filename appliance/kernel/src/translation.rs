@@ -117,7 +117,7 @@ impl Translation {
 }
 
 /// FNV-1a: must not change between versions, which the standard library's hash may.
-fn fnv1a(octets: impl Iterator<Item = u8>) -> u64 {
+pub(crate) fn fnv1a(octets: impl Iterator<Item = u8>) -> u64 {
     octets.fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
         (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -45,7 +45,8 @@ pub(crate) fn found<'o>(present: impl Iterator<Item = &'o Object>) -> InUse {
         | Object::State(_)
         | Object::Policy(_)
         | Object::Ruleset(_)
-        | Object::Translation(_) => None,
+        | Object::Translation(_)
+        | Object::Firewall(_) => None,
     });
     let numbering = |link: &Link| match link.kind {
         LinkKind::Xfrm { interface_id, .. } => Some(Numbering {

@@ -168,7 +168,8 @@ impl KernelOwner {
                 | Key::State(_)
                 | Key::Policy(_)
                 | Key::Ruleset
-                | Key::Translation => false,
+                | Key::Translation
+                | Key::Firewall => false,
             };
             let gone = || {
                 self.kernel

@@ -162,7 +162,8 @@ pub(super) fn refused(refusals: &BTreeMap<Key, Refusal>) -> BTreeMap<IpNet, Stri
         | Key::State(_)
         | Key::Policy(_)
         | Key::Ruleset
-        | Key::Translation => None,
+        | Key::Translation
+        | Key::Firewall => None,
     });
     learnt.collect()
 }
@@ -178,7 +179,8 @@ pub(super) fn shown(key: &Key) -> String {
         | Key::State(_)
         | Key::Policy(_)
         | Key::Ruleset
-        | Key::Translation => key.to_string(),
+        | Key::Translation
+        | Key::Firewall => key.to_string(),
     }
 }
 

@@ -30,7 +30,8 @@ pub(crate) fn is_batched(step: &Operation) -> bool {
         | Object::State(_)
         | Object::Policy(_)
         | Object::Ruleset(_)
-        | Object::Translation(_) => false,
+        | Object::Translation(_)
+        | Object::Firewall(_) => false,
     }
 }
 
@@ -94,7 +95,8 @@ impl Netlink {
             | Object::State(_)
             | Object::Policy(_)
             | Object::Ruleset(_)
-            | Object::Translation(_) => {
+            | Object::Translation(_)
+            | Object::Firewall(_) => {
                 return Err(refused(step.key(), libc::EINVAL, "neither a route nor a rule"));
             }
         };

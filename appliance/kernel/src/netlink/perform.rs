@@ -18,6 +18,7 @@ use super::message::{Incoming, Outgoing, Protocol};
 use super::socket::{ABSENT, RequestError, Socket};
 use super::subscription::{all_links, parse};
 use crate::address::{Address, Connected};
+use crate::firewall::Firewall;
 use crate::kernel::Dump;
 use crate::link::{Device, Link, LinkKind, LinkName, LinkNames, name_of};
 use crate::mark;
@@ -142,6 +143,7 @@ impl Netlink {
             Object::Policy(policy) => self.send(key, &Outgoing::xfrm(&policy.create(), 0)).await,
             Object::Ruleset(ruleset) => nft::apply(key, &ruleset.script()).await,
             Object::Translation(translation) => self.translate(key, translation).await,
+            Object::Firewall(firewall) => self.raise(key, firewall).await,
         }
     }
 
@@ -249,6 +251,7 @@ impl Netlink {
             Object::Policy(policy) => Outgoing::xfrm(&XfrmPolicy::delete(&policy.key()), 0),
             Object::Ruleset(_) => return nft::apply(key, &Ruleset::removal()).await,
             Object::Translation(_) => return nft::apply(key, &Translation::removal()).await,
+            Object::Firewall(_) => return nft::apply(key, &Firewall::removal()).await,
         };
         match self.send(key, &request).await {
             Err(refusal) if ABSENT.contains(&refusal.errno) => Ok(()),
@@ -315,10 +318,14 @@ impl Netlink {
                 .map(|(state, _)| Object::State(state)),
         );
         objects.extend(self.policies().await?.into_iter().map(Object::Policy));
-        let rulesets = nft::found(mark::NFT_TABLE, Ruleset::from_listing).await;
+        let (rulesets, translations, firewalls) = tokio::join!(
+            nft::found(mark::NFT_TABLE, Ruleset::from_listing),
+            nft::found(mark::TRANSLATION_TABLE, Translation::from_listing),
+            nft::found(mark::FIREWALL_TABLE, Firewall::from_listing),
+        );
         objects.extend(rulesets.map(Object::Ruleset));
-        let translations = nft::found(mark::TRANSLATION_TABLE, Translation::from_listing).await;
         objects.extend(translations.map(Object::Translation));
+        objects.extend(firewalls.map(Object::Firewall));
         Ok(Dump {
             objects,
             devices,

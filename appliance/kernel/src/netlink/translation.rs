@@ -1,11 +1,14 @@
-//! The table that translates: what its counters have counted, and the next one in its place.
+//! The tables whose counters go on: what they have counted, and the next one in its place.
 
 use std::collections::BTreeMap;
 
 use appliance_nat::Counted;
 
+use super::message::Incoming;
 use super::perform::{Netlink, refusal};
 use crate::counter;
+use crate::firewall::Firewall;
+use crate::mark;
 use crate::nft;
 use crate::object::{Key, Object};
 use crate::order::Operation;
@@ -16,12 +19,31 @@ use crate::translation::Translation;
 impl Netlink {
     /// What the counters of the table have counted; nothing where there is no table.
     pub(crate) async fn translated(&mut self) -> Result<BTreeMap<String, Counted>, Refusal> {
+        self.counted(&Key::Translation, mark::TRANSLATION_TABLE).await
+    }
+
+    /// What the table that closes the machine has dropped, by reason; nothing where there is no table.
+    pub(crate) async fn dropped(&mut self) -> Result<BTreeMap<String, Counted>, Refusal> {
+        self.counted(&Key::Firewall, mark::FIREWALL_TABLE).await
+    }
+
+    async fn counted(&mut self, key: &Key, table: &str) -> Result<BTreeMap<String, Counted>, Refusal> {
         let socket = self.netfilter()?;
-        match socket.dump(&counter::query(), counter::read).await {
+        let read = |message: &Incoming<'_>| counter::read(message, table);
+        match socket.dump(&counter::query(table), read).await {
             Ok(found) => Ok(found.into_iter().collect()),
             Err(error) if error.is_absence() => Ok(BTreeMap::new()),
-            Err(error) => Err(refusal(Key::Translation, error)),
+            Err(error) => Err(refusal(key, error)),
         }
+    }
+
+    /// Closes the machine so; what was dropped before stays counted.
+    pub(super) async fn raise(&mut self, key: &Key, firewall: &Firewall) -> Result<(), Refusal> {
+        let dropped = self.dropped().await.unwrap_or_else(|refusal| {
+            tracing::warn!(%refusal, "what the firewall has dropped starts at nothing");
+            BTreeMap::new()
+        });
+        nft::raise(key, firewall, &dropped).await
     }
 
     /// Replaces both tables in one transaction, if these are the steps that do so: the kernel lets go of what was there before

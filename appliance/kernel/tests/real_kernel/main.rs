@@ -12,6 +12,7 @@
 )]
 
 mod esp;
+mod firewall;
 mod learnt;
 mod machine;
 mod routes;
