@@ -1,6 +1,6 @@
 use crate::events;
 use crate::status::{
-    ChildSa, Configuration, Connection, IkeSa, Line, LineState, Notice, Outage, Reauthentication, Refusal,
+    ChildSa, Configuration, Connection, Firewall, IkeSa, Line, LineState, Notice, Outage, Reauthentication, Refusal,
     Side, State, Status, TrialOfIkev2, Warning, Weak,
 };
 
@@ -48,12 +48,33 @@ pub(crate) fn status(status: &Status) -> String {
     if !drops.is_empty() {
         push(&mut text, &format!("dropped    {}", drops.join(", ")));
     }
+    text.extend(status.firewall.as_ref().map(firewall));
     let (well, unwell): (Vec<_>, Vec<_>) = status.connections.iter().partition(|(_, one)| one.is_well());
     for (name, one) in unwell.into_iter().chain(well) {
         text.push('\n');
         text.push_str(&connection(name, one));
     }
     text
+}
+
+/// Whether the machine is closed, and what was dropped for it.
+fn firewall(firewall: &Firewall) -> String {
+    let dropped: Vec<String> = firewall
+        .dropped
+        .iter()
+        .filter(|(_, dropped)| dropped.packets > 0)
+        .map(|(reason, dropped)| format!("{reason} {}", dropped.packets))
+        .collect();
+    let state = if firewall.in_place {
+        "closed"
+    } else {
+        "NOT in place"
+    };
+    let dropped = match dropped.as_slice() {
+        [] => String::new(),
+        some => format!("; dropped {}", some.join(", ")),
+    };
+    format!("firewall   {state}{dropped}\n")
 }
 
 /// What the kernel refuses, and interfaces that are not up.

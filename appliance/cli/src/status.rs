@@ -18,6 +18,7 @@ pub(crate) struct Status {
     pub(crate) half_open: u64,
     #[serde(default)]
     pub(crate) kernel: Kernel,
+    pub(crate) firewall: Option<Firewall>,
     pub(crate) clock: Option<Outage>,
     #[serde(default)]
     pub(crate) configuration: Configuration,
@@ -66,6 +67,20 @@ pub(crate) struct Datapath {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Kernel {
     pub(crate) refused: Vec<Refusal>,
+}
+
+/// What is closed on the interfaces of the document.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Firewall {
+    pub(crate) in_place: bool,
+    /// By reason.
+    pub(crate) dropped: BTreeMap<String, Dropped>,
+}
+
+/// How much was dropped.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dropped {
+    pub(crate) packets: u64,
 }
 
 /// Something that the kernel does not take.

@@ -125,6 +125,17 @@ pub(crate) struct DatapathSnapshot {
     pub(crate) machine: BTreeMap<Name, InterfaceSnapshot>,
     /// What is translated.
     pub(crate) translation: TranslationSnapshot,
+    /// What is closed, if the document has interfaces.
+    pub(crate) firewall: Option<FirewallSnapshot>,
+}
+
+/// What is closed on the machine's own interfaces.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FirewallSnapshot {
+    /// Whether the kernel has it.
+    pub(crate) in_place: bool,
+    /// What was dropped, by reason.
+    pub(crate) dropped: BTreeMap<String, Counted>,
 }
 
 /// What is translated, and by what.
@@ -213,6 +224,7 @@ impl DatapathSnapshot {
             refused: Vec::new(),
             machine: BTreeMap::new(),
             translation: TranslationSnapshot::default(),
+            firewall: None,
         }
     }
 }

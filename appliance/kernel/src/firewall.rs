@@ -52,9 +52,9 @@ pub struct Openings {
     pub api_sources: Vec<IpNet>,
     /// The BGP speakers at the far ends of tunnels.
     pub speakers: BTreeSet<IpAddr>,
-    /// Prefixes that may be reached by the outside although they are private.
+    /// Prefixes that are right there outside, or may be reached by it although they are private.
     pub near: Vec<IpNet>,
-    /// Networks of ours, from which nothing comes by the outside.
+    /// Networks of ours, from which nothing comes by the outside unless it is near there, too.
     pub own: Vec<IpNet>,
 }
 
@@ -129,8 +129,8 @@ impl Openings {
         format!(
             "\tchain arriving {{\n\t\ttype filter hook prerouting priority raw; policy accept;\n\
              \t\tiifname @trusted fib saddr . iif oif missing counter name {SPOOFED} drop\n\
-             \t\tiifname @outside ip saddr @own_v4 counter name {SPOOFED} drop\n\
-             \t\tiifname @outside ip6 saddr @own_v6 counter name {SPOOFED} drop\n\
+             \t\tiifname @outside ip saddr @own_v4 ip saddr != @near_v4 counter name {SPOOFED} drop\n\
+             \t\tiifname @outside ip6 saddr @own_v6 ip6 saddr != @near_v6 counter name {SPOOFED} drop\n\
              \t\tiifname @outside udp dport {IKE} notrack\n\
              \t\tiifname @outside {ESP} notrack\n\t}}\n\
              \tchain leaving {{\n\t\ttype filter hook output priority raw; policy accept;\n\

@@ -6,6 +6,7 @@ mod authentication;
 mod bgp;
 mod desired;
 mod engine;
+mod firewall;
 mod inventory;
 mod keys;
 mod lists;

@@ -7,6 +7,7 @@ use appliance_config::model::{Addressing, Connection, Endpoint, Interface, Name}
 use ike::ConnectionName;
 use ipnet::IpNet;
 
+use super::firewall::{FirewallSettings, firewall};
 use super::numbering::number;
 use super::translation::translation;
 use super::{Addresses, InUse, Numbering, negotiated};
@@ -26,6 +27,8 @@ pub(crate) struct NetworkSettings {
     pub(crate) tunnels: BTreeMap<ConnectionName, TunnelSettings>,
     /// The interfaces of this machine that we set.
     pub(crate) interfaces: BTreeMap<Name, Interface>,
+    /// What is open on them.
+    pub(crate) firewall: FirewallSettings,
     /// What this machine calls itself where it asks for addresses.
     pub(crate) host_name: Option<String>,
 }
@@ -99,6 +102,7 @@ pub(crate) fn network(config: &ValidConfig, in_use: &InUse, addresses: &Addresse
         translation: translation(config, &tunnels),
         tunnels,
         interfaces: config.interfaces.clone(),
+        firewall: firewall(config),
         host_name: config.system.hostname.clone(),
     }
 }

@@ -39,6 +39,7 @@ pub(crate) async fn metrics(State(published): State<Published>) -> Result<impl I
     traffic(&mut registry, &views);
     sessions(&mut registry, &views);
     translation(&mut registry, &views);
+    firewall(&mut registry, &views);
     certificates(&mut registry, &views);
     if let Some(firmware) = published.firmware.clone() {
         let told = spawn_blocking(move || (FirmwareStatus::of(&firmware), firmware.refused())).await;
@@ -294,6 +295,27 @@ fn sessions(registry: &mut Registry, views: &Views) {
                 messages.get_or_create(&labels).inc_by(count);
             }
         }
+    }
+}
+
+fn firewall(registry: &mut Registry, views: &Views) {
+    let Some(firewall) = &views.datapath.firewall else {
+        return;
+    };
+    let in_place = gauges(
+        registry,
+        "causeway_firewall_in_place",
+        "1 while the kernel closes the interfaces of the configuration",
+    );
+    set(&in_place, vec![], u8::from(firewall.in_place));
+    let packets = counters(
+        registry,
+        "causeway_firewall_dropped_packets",
+        "Packets that were dropped, by reason",
+    );
+    for (reason, counted) in &firewall.dropped {
+        let labels = vec![("reason", reason.clone())];
+        packets.get_or_create(&labels).inc_by(counted.packets);
     }
 }
 

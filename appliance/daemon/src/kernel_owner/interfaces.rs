@@ -115,14 +115,15 @@ impl KernelOwner {
         !self.network.interfaces.is_empty() && self.interfaces.devices != *self.kernel.devices()
     }
 
-    /// All that follows from the configuration and from what is known of this machine.
+    /// All that follows for this machine from the configuration and from what is known of it.
     pub(super) fn objects(&mut self, network: &NetworkSettings) -> BTreeMap<Key, Object> {
         self.interfaces.ask(network, &self.kernel);
         self.interfaces.switch(network, &self.kernel);
         self.interfaces.devices.clone_from(self.kernel.devices());
         let machine = self.interfaces.machine(&network.interfaces, &self.kernel);
         let objects = machine.objects().into_iter();
-        objects.map(|object| (object.key(), object)).collect()
+        let objects = objects.map(|object| (object.key(), object));
+        objects.chain(self.firewall(network)).collect()
     }
 
     /// What could be a network of our own.

@@ -53,7 +53,7 @@ fn own<'c>(
 }
 
 /// A name that means itself in a script of nftables.
-fn is_plain(link: &LinkName) -> bool {
+pub(super) fn is_plain(link: &LinkName) -> bool {
     let mut letters = link.as_str().chars();
     letters.all(|letter| letter.is_ascii_alphanumeric() || ".-_".contains(letter))
 }

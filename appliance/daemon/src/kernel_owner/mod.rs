@@ -1,6 +1,7 @@
 //! The owner of kernel and datapath: links, addresses, routes, and the Child SAs that use them.
 
 mod carrier;
+mod firewall;
 mod foresight;
 mod heard;
 mod interfaces;

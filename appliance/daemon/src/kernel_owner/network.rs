@@ -29,10 +29,16 @@ pub(crate) async fn close(kernel: &mut Kernel, network: &NetworkSettings) -> Res
         leases: &BTreeMap::new(),
     };
     let connected = machine.inner(kernel.connected());
+    let firewall = machine.firewall(network, kernel.connected());
     let closed = kernel
         .apply(last_resort(network, &connected).map(Request::Want))
         .await;
     let ruleset = ruleset(network, &connected);
+    if let Some(firewall) = firewall
+        && let Err(refusal) = kernel.apply([Request::Want(firewall.into())]).await
+    {
+        warn!(%refusal, "this machine is open to whoever reaches it");
+    }
     // The routes do without it, unless somebody else's lead elsewhere.
     if let Err(refusal) = kernel.apply([Request::Want(ruleset.into())]).await {
         warn!(%refusal, "routes of others could lead past the tunnels");

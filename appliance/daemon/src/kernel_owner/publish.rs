@@ -37,6 +37,7 @@ impl KernelOwner {
             .collect();
         let machine = self.interface_snapshots();
         let translation = self.translation_snapshot().await;
+        let firewall = self.firewall_snapshot().await;
         let (idle, carried_over) = (&self.idle, self.carried_over(&self.network));
         self.snapshot.send_modify(|snapshot| {
             let (kind, why) = (snapshot.kind, snapshot.why.clone());
@@ -51,6 +52,7 @@ impl KernelOwner {
                 refused,
                 machine,
                 translation,
+                firewall,
             });
         });
     }

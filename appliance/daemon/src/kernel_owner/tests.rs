@@ -260,6 +260,7 @@ fn classes(kernel: &FakeKernel) -> Vec<String> {
         Object::Rule(_) => "rule",
         Object::Ruleset(_) => "ruleset",
         Object::Translation(_) => "translation",
+        Object::Firewall(_) => "firewall",
         object if object.is_last_resort() => "last resort",
         Object::Link(_) => "link",
         Object::Address(_) => "address",

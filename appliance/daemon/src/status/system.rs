@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::report::{OutageStatus, outage};
 use crate::control::View;
-use crate::datapath::{DatapathSnapshot, Refused};
+use crate::datapath::{DatapathSnapshot, FirewallSnapshot, Refused};
 use crate::journal::Pages;
 use crate::store::Boot;
 
@@ -27,6 +27,42 @@ pub(crate) struct SystemStatus {
     drops: BTreeMap<&'static str, u64>,
     half_open: usize,
     kernel: KernelStatus,
+    /// What is closed on the interfaces of the document, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    firewall: Option<FirewallStatus>,
+}
+
+/// What is closed, and what was dropped for it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FirewallStatus {
+    /// Whether the kernel has it; if not, `kernel.refused` says why.
+    in_place: bool,
+    /// By reason: `closed` (for this machine, and not open), `not-forwarded` (through it, and not between networks that it joins), `leak`
+    /// (to private addresses by an interface of role wan), `spoofed` (from an address that is not behind the interface that it came by).
+    dropped: BTreeMap<String, DroppedStatus>,
+}
+
+/// How much was dropped.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DroppedStatus {
+    packets: u64,
+    bytes: u64,
+}
+
+impl FirewallStatus {
+    fn of(firewall: &FirewallSnapshot) -> Self {
+        let dropped = firewall.dropped.iter().map(|(reason, counted)| {
+            let dropped = DroppedStatus {
+                packets: counted.packets,
+                bytes: counted.bytes,
+            };
+            (reason.clone(), dropped)
+        });
+        Self {
+            in_place: firewall.in_place,
+            dropped: dropped.collect(),
+        }
+    }
 }
 
 /// What causewayd takes.
@@ -100,6 +136,7 @@ impl SystemStatus {
             kernel: KernelStatus {
                 refused: datapath.refused.clone(),
             },
+            firewall: datapath.firewall.as_ref().map(FirewallStatus::of),
         }
     }
 }
