@@ -29,6 +29,7 @@ mod commit;
 mod cut_off;
 mod encapsulation;
 mod establish;
+mod firewall;
 mod flood;
 mod fragmentation;
 mod hostile;

@@ -1,7 +1,7 @@
 use crate::events;
 use crate::status::{
-    ChildSa, Configuration, Connection, Firewall, IkeSa, Line, LineState, Notice, Outage, Reauthentication, Refusal,
-    Side, State, Status, TrialOfIkev2, Warning, Weak,
+    ChildSa, Configuration, Connection, Firewall, IkeSa, Line, LineState, Notice, Outage, Reauthentication,
+    Refusal, Side, State, Status, TrialOfIkev2, Warning, Weak,
 };
 
 /// So many of the last events are shown with a connection.

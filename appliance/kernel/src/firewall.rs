@@ -70,10 +70,7 @@ impl Openings {
         let mut table = format!("table inet {} {{\n", mark::FIREWALL_TABLE);
         for drop in DROPS {
             let Counted { packets, bytes } = counted.get(drop).copied().unwrap_or_default();
-            let _ = writeln!(
-                table,
-                "\tcounter {drop} {{ packets {packets} bytes {bytes}; }}"
-            );
+            let _ = writeln!(table, "\tcounter {drop} {{ packets {packets} bytes {bytes}; }}");
         }
         self.sets(&mut table);
         table.push_str(&self.arriving());
@@ -349,7 +346,11 @@ mod tests {
             ("192.0.2.0/24", false),
             ("2001:db8::/32", false),
         ] {
-            assert_eq!(Openings::is_private(&prefix.parse().unwrap()), private, "{prefix}");
+            assert_eq!(
+                Openings::is_private(&prefix.parse().unwrap()),
+                private,
+                "{prefix}"
+            );
         }
     }
 
@@ -365,14 +366,17 @@ mod tests {
             },
         )]);
         let script = firewall.script(&counted).unwrap();
-        assert!(script.contains("counter leak { packets 3 bytes 252; }"), "{script}");
-        let listing = script.replace(
-            &format!("add chain inet {} ", mark::FIREWALL_TABLE),
-            "\tchain ",
+        assert!(
+            script.contains("counter leak { packets 3 bytes 252; }"),
+            "{script}"
         );
+        let listing = script.replace(&format!("add chain inet {} ", mark::FIREWALL_TABLE), "\tchain ");
         let listing = listing.trim_end().to_owned() + " {\n\t}\n";
         assert_eq!(Firewall::from_listing(&listing), firewall);
         assert_ne!(Firewall::with(Openings::default()), firewall);
-        assert_ne!(Firewall::from_listing("table inet causeway_firewall {\n}\n"), firewall);
+        assert_ne!(
+            Firewall::from_listing("table inet causeway_firewall {\n}\n"),
+            firewall
+        );
     }
 }

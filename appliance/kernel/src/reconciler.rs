@@ -43,7 +43,10 @@ impl Scope {
     fn contains(self, key: &Key) -> bool {
         match (self, key) {
             (Scope::Everything, _)
-            | (Scope::Configured, Key::Link(_) | Key::Address(_) | Key::Ruleset | Key::Translation | Key::Firewall) => true,
+            | (
+                Scope::Configured,
+                Key::Link(_) | Key::Address(_) | Key::Ruleset | Key::Translation | Key::Firewall,
+            ) => true,
             (Scope::Configured, Key::Route(route)) => !route.is_learnt(),
             (Scope::Learnt, Key::Route(route)) => route.is_learnt(),
             // Others are of use only with the routes beside the main table, and go with them.

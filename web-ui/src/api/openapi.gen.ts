@@ -2536,6 +2536,13 @@ export interface components {
             /** @description The interface whose frames are tagged. */
             parent: string;
         };
+        /** @description How much was dropped. */
+        DroppedStatus: {
+            /** Format: uint64 */
+            bytes: number;
+            /** Format: uint64 */
+            packets: number;
+        };
         EndStatus: {
             address: string;
             /** Format: uint16 */
@@ -2663,6 +2670,18 @@ export interface components {
             rule: string;
             /** @description What of the packet it translates: `source` or `destination`. */
             side: string;
+        };
+        /** @description What is closed, and what was dropped for it. */
+        FirewallStatus: {
+            /**
+             * @description By reason: `closed` (for this machine, and not open), `not-forwarded` (through it, and not between networks that it joins), `leak`
+             *     (to private addresses by an interface of role wan), `spoofed` (from an address that is not behind the interface that it came by).
+             */
+            dropped: {
+                [key: string]: components["schemas"]["DroppedStatus"];
+            };
+            /** @description Whether the kernel has it; if not, `kernel.refused` says why. */
+            in_place: boolean;
         };
         /** @description The slots of the machine, and what becomes of an update. */
         FirmwareStatus: {
@@ -3429,6 +3448,8 @@ export interface components {
             drops: {
                 [key: string]: number;
             };
+            /** @description What is closed on the interfaces of the document, if it has any. */
+            firewall?: components["schemas"]["FirewallStatus"] | null;
             /** Format: uint */
             half_open: number;
             /** @description Those of the document, by name. */
@@ -3471,6 +3492,8 @@ export interface components {
             drops: {
                 [key: string]: number;
             };
+            /** @description What is closed on the interfaces of the document, if it has any. */
+            firewall?: components["schemas"]["FirewallStatus"] | null;
             /** Format: uint */
             half_open: number;
             kernel: components["schemas"]["KernelStatus"];

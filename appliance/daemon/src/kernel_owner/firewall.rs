@@ -33,7 +33,10 @@ impl Machine<'_> {
         let asked = settings.asked.iter().copied();
         near.extend(peers.chain(asked).map(IpNet::from).filter(Openings::is_private));
         let of_ours = inside.iter().chain(&management);
-        let own = self.networks(&of_ours.map(|(name, link)| (*name, link.clone())).collect(), connected);
+        let own = self.networks(
+            &of_ours.map(|(name, link)| (*name, link.clone())).collect(),
+            connected,
+        );
         let speakers = network.tunnels.values().filter_map(|tunnel| tunnel.speaker);
         Openings {
             outside: outside.into_values().collect(),

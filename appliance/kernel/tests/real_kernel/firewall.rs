@@ -33,7 +33,9 @@ fn openings() -> Openings {
 
 async fn dropped(kernel: &mut Kernel) -> BTreeMap<String, u64> {
     let dropped = kernel.dropped().await.unwrap().into_iter();
-    dropped.map(|(reason, counted)| (reason, counted.packets)).collect()
+    dropped
+        .map(|(reason, counted)| (reason, counted.packets))
+        .collect()
 }
 
 /// Whether one datagram from this port may leave.

@@ -87,7 +87,9 @@ fn roles_decide() {
 #[test]
 fn what_is_near_follows_from_lease_and_document() {
     let private = lease([10, 50, 0, 7], [10, 50, 1, 1]);
-    let near = openings(DOCUMENT, Some(private), &[("enp1s0", "fe80::1/64")]).unwrap().near;
+    let near = openings(DOCUMENT, Some(private), &[("enp1s0", "fe80::1/64")])
+        .unwrap()
+        .near;
     let expected = [
         "10.50.0.0/24",
         "10.50.1.1/32",
@@ -96,6 +98,11 @@ fn what_is_near_follows_from_lease_and_document() {
         "172.16.0.53/32",
     ];
     assert_eq!(texts(&near), expected);
-    let here = openings(DOCUMENT, None, &[("enp1s0", "192.168.1.7/24"), ("lan0", "10.1.9.1/24")]).unwrap();
+    let here = openings(
+        DOCUMENT,
+        None,
+        &[("enp1s0", "192.168.1.7/24"), ("lan0", "10.1.9.1/24")],
+    )
+    .unwrap();
     assert_eq!(texts(&here.near), ["172.16.0.53/32", "192.168.1.0/24"]);
 }
