@@ -87,6 +87,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("appliance-keys", &[]),
     ("image-slots", &[]),
     ("image-builder", &["image-slots"]),
+    ("image-installer", &["image-slots"]),
     (
         "causewayd",
         &[

@@ -7,6 +7,7 @@
 )]
 
 mod build;
+mod installer;
 mod tunnel;
 mod update;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use image_slots::{BLOCK, Root, SECTOR, Table};
 use serde_json::{Value, json};
-use system_tests::lab::image::{Appliance, Firmware, IMAGE};
+use system_tests::lab::image::{Appliance, Firmware, IMAGE, INSTALLER};
 use system_tests::peer::causeway::Document;
 
 /// A start takes half a minute under emulation on an idle machine.
@@ -45,7 +46,7 @@ fn read(answer: &str) -> Value {
 /// The same input makes the same octets.
 #[test]
 fn an_image_made_again_is_the_same() {
-    for name in [IMAGE, "causeway.bundle", "causeway.cdx.json"] {
+    for name in [IMAGE, INSTALLER, "causeway.bundle", "causeway.cdx.json"] {
         let same = Command::new("cmp")
             .arg(folder("image").join(name))
             .arg(folder("image-again").join(name))
@@ -60,7 +61,7 @@ fn an_image_made_again_is_the_same() {
         .iter()
         .map(|component| component["name"].as_str().unwrap())
         .collect();
-    for expected in ["nftables", "libc6", "causewayd", "aws-lc-rs"] {
+    for expected in ["nftables", "libc6", "causewayd", "image-installer", "aws-lc-rs"] {
         assert!(names.contains(&expected), "{expected} is not in the bill");
     }
 }
@@ -112,18 +113,22 @@ fn a_box_is_claimed_and_keeps_it_over_a_power_cut() {
     assert_eq!(again["reason"], "already-claimed", "{again}");
 }
 
+/// A first configuration whose second card is at 10.9.0.1.
+fn office() -> Document {
+    let lan = json!({ "role": "lan", "match": { "mac": "52:54:00:00:00:02" },
+                      "ipv4": { "method": "static", "addresses": ["10.9.0.1/24"] } });
+    Document {
+        json: json!({ "schema": 1, "interfaces": { "office": lan } }),
+        secrets: vec![],
+    }
+}
+
 /// A volume called CAUSEWAY has the first configuration, so nobody has to be there.
 #[test]
 fn a_box_takes_its_first_configuration_from_a_volume() {
     let work = tempfile::tempdir().unwrap();
     let mut machine = Appliance::new(&image(), work.path(), 600).unwrap();
-    let lan = json!({ "role": "lan", "match": { "mac": "52:54:00:00:00:02" },
-                      "ipv4": { "method": "static", "addresses": ["10.9.0.1/24"] } });
-    let document = Document {
-        json: json!({ "schema": 1, "interfaces": { "office": lan } }),
-        secrets: vec![],
-    };
-    machine.seed(&document).unwrap();
+    machine.seed(&office()).unwrap();
     machine.address = "10.9.0.1".to_owned();
     let mut running = machine.start().unwrap();
     running
@@ -150,9 +155,7 @@ fn put(disk: &mut File, start: u64, octets: &[u8]) {
 /// Where the slot table is: the only file of its partition, at the beginning of a sector.
 fn place_of_table(disk: &mut File) -> u64 {
     let partition = at(disk, ENVIRONMENT, 1 << 20);
-    let mut sectors = partition.chunks(SECTOR);
-    let sector = sectors.position(|sector| Table::decode(sector).is_ok()).unwrap();
-    ENVIRONMENT + u64::try_from(sector * SECTOR).unwrap()
+    ENVIRONMENT + Table::find(&partition).unwrap().0
 }
 
 /// A system on trial whose octets are not those of its hash tree gets its two starts and no more; then the one before is back.

@@ -46,6 +46,8 @@ fn crates() -> Result<BTreeSet<(String, String)>> {
         "causewayd",
         "-p",
         "causeway",
+        "-p",
+        "image-installer",
     ]);
     tree.args(["-e", "normal", "--prefix", "none", "--format", "{p}"]);
     let said = tool::output(tree.current_dir(source()))?;

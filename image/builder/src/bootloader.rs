@@ -1,12 +1,12 @@
 //! GRUB for both kinds of firmware, with one configuration.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::disk::{place, write};
+use crate::disk::Drive;
 use crate::rootfs::source;
 use crate::tool;
 
@@ -31,8 +31,11 @@ const MODULES: &[&str] = &[
     "test",
     "xzio",
 ];
-const EARLY: &str =
-    "search --no-floppy --set=root --file /causeway/grub.cfg\nconfigfile ($root)/causeway/grub.cfg\n";
+/// The configuration of the disk that GRUB came from is asked for first: another disk may have one, too.
+const EARLY: &str = "search --no-floppy --set=root --file /causeway/grub.cfg --hint $root --hint $root,\n\
+                     configfile ($root)/causeway/grub.cfg\n";
+/// What UEFI starts from a disk that it was told nothing of (UEFI 2.10, section 3.5.1.1).
+const EFI: &str = "BOOTX64.EFI";
 const BOOT_SECTOR: &str = "/usr/lib/grub/i386-pc/boot.img";
 /// Octets of the first sector that hold code; behind them is the table of partitions.
 const CODE: usize = 440;
@@ -43,23 +46,22 @@ const DRIVE_CHECK: usize = 0x66;
 /// Where the core says at which sector its second one is.
 const REST_SECTOR: usize = 0x1f4;
 
-/// Puts GRUB into a disk that has its partitions.
-pub(crate) fn install(disk: &Path, epoch: u64, work: &Path) -> Result<()> {
+/// Puts GRUB where the BIOS finds it; what UEFI finds goes to the tree that [`esp`] is made of.
+pub(crate) fn install(drive: &Drive<'_>, name: &str, work: &Path) -> Result<()> {
     let early = work.join("early.cfg");
     fs::write(&early, EARLY)?;
-    let (bios, efi) = (work.join("core.img"), work.join("BOOTX64.EFI"));
+    let bios = work.join("core.img");
     make("i386-pc", &early, &bios, &["biosdisk"])?;
-    make("x86_64-efi", &early, &efi, &[])?;
-    let start = place("bios")?.0;
+    make("x86_64-efi", &early, &work.join(EFI), &[])?;
+    let start = drive.place(name)?.0;
     let sector = start / 512;
     let mut boot = fs::read(BOOT_SECTOR).context("grub-pc-bin is missing")?;
     patch(&mut boot, CORE_SECTOR, &sector.to_le_bytes())?;
     patch(&mut boot, DRIVE_CHECK, &[0x90, 0x90])?;
-    write(disk, 0, boot.get(..CODE).context("a short boot sector")?)?;
+    drive.write(0, boot.get(..CODE).context("a short boot sector")?)?;
     let mut core = fs::read(&bios)?;
     patch(&mut core, REST_SECTOR, &(sector + 1).to_le_bytes())?;
-    write(disk, start, &core)?;
-    esp(disk, epoch, work, &efi)
+    drive.write(start, &core)
 }
 
 fn make(platform: &str, early: &Path, output: &Path, more: &[&str]) -> Result<()> {
@@ -77,28 +79,34 @@ fn patch(octets: &mut [u8], at: usize, value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The partition that UEFI reads.
-fn esp(disk: &Path, epoch: u64, work: &Path, efi: &Path) -> Result<()> {
+/// What UEFI finds, with this configuration of `image/rootfs`.
+pub(crate) fn tree(work: &Path, configuration: &str) -> Result<PathBuf> {
     let tree = work.join("esp");
     for folder in ["EFI/BOOT", "causeway"] {
         fs::create_dir_all(tree.join(folder))?;
     }
-    fs::copy(efi, tree.join("EFI/BOOT/BOOTX64.EFI"))?;
-    fs::copy(source().join("rootfs/grub.cfg"), tree.join("causeway/grub.cfg"))?;
-    volume(disk, epoch, &tree, &["esp", "32", "1"])
+    fs::copy(work.join(EFI), tree.join("EFI/BOOT").join(EFI))?;
+    let configuration = source().join("rootfs").join(configuration);
+    fs::copy(configuration, tree.join("causeway/grub.cfg"))?;
+    Ok(tree)
+}
+
+/// The partition that UEFI reads.
+pub(crate) fn esp(drive: &Drive<'_>, name: &str, epoch: u64, tree: &Path) -> Result<()> {
+    volume(drive, epoch, tree, &[name, "32", "1"])
 }
 
 /// Puts the slot table where GRUB finds it: in a file of one cluster, which is never moved, alone in a partition.
-pub(crate) fn table(disk: &Path, epoch: u64, work: &Path, block: &[u8]) -> Result<()> {
+pub(crate) fn table(drive: &Drive<'_>, epoch: u64, work: &Path, block: &[u8]) -> Result<()> {
     let tree = work.join("environment");
     fs::create_dir_all(&tree)?;
     fs::write(tree.join("table"), block)?;
-    volume(disk, epoch, &tree, &["environment", "12", "2"])
+    volume(drive, epoch, &tree, &["environment", "12", "2"])
 }
 
 /// Makes a FAT file system of a tree: the name of its partition, the bits of its entries, the sectors of a cluster.
-fn volume(disk: &Path, epoch: u64, tree: &Path, [name, bits, sectors]: &[&str; 3]) -> Result<()> {
-    let (start, size) = place(name)?;
+fn volume(drive: &Drive<'_>, epoch: u64, tree: &Path, [name, bits, sectors]: &[&str; 3]) -> Result<()> {
+    let (start, size) = drive.place(name)?;
     let file = tree.with_extension("fat");
     let script = "find \"$1\" -exec touch -h -d \"@$3\" {} +; truncate -s \"$4\" \"$2\"; \
                   mkfs.vfat --invariant -F \"$5\" -s \"$6\" \"$2\"; cd \"$1\"; mcopy -s -m -i \"$2\" * ::";
@@ -109,5 +117,5 @@ fn volume(disk: &Path, epoch: u64, tree: &Path, [name, bits, sectors]: &[&str; 3
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .env("TZ", "UTC");
     tool::output(&mut command)?;
-    write(disk, start, &fs::read(file)?)
+    drive.write(start, &fs::read(file)?)
 }

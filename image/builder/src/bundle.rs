@@ -14,8 +14,8 @@ use crate::system::System;
 /// Octets that are read at once.
 const PART: usize = 1 << 20;
 
-/// Writes a system as a bundle that is signed.
-pub(crate) fn write(system: &System, keys: &Keys, output: &Path) -> Result<()> {
+/// Writes a system as a bundle that is signed; what stands in it before the system.
+pub(crate) fn write(system: &System, keys: &Keys, output: &Path) -> Result<Vec<u8>> {
     let mut file = File::open(&system.file)?;
     let (mut hash, mut part, mut size) = (Context::new(&SHA256), vec![0; PART], 0);
     loop {
@@ -33,8 +33,9 @@ pub(crate) fn write(system: &System, keys: &Keys, output: &Path) -> Result<()> {
         slot: size,
     };
     let mut bundle = File::create(output)?;
-    bundle.write_all(&manifest.encode(|head| keys.sign(head))?)?;
+    let head = manifest.encode(|head| keys.sign(head))?;
+    bundle.write_all(&head)?;
     file.rewind()?;
     io::copy(&mut file, &mut bundle)?;
-    Ok(())
+    Ok(head)
 }

@@ -81,11 +81,32 @@ pub(crate) fn make(epoch: u64, root: &Path) -> Result<()> {
     let init = tree.join("init");
     fs::copy(source().join("rootfs/initrd-init"), &init)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
+    pack(tree, epoch, &root.join("boot/initrd"))
+}
+
+/// Packs a tree as the kernel takes it for its first file system, alone or behind another one.
+pub(crate) fn pack(tree: &Path, epoch: u64, to: &Path) -> Result<()> {
     let script = "find . -exec touch -h -d \"@$2\" {} + && find . | LC_ALL=C sort | \
                   cpio -o -H newc --quiet --reproducible -R 0:0 | xz -9 --check=crc32 >\"$1\"";
     let mut pack = Command::new("sh");
-    pack.args(["-ec", script, "pack"]).arg(root.join("boot/initrd"));
+    pack.args(["-ec", script, "pack"]).arg(to);
     tool::output(pack.arg(epoch.to_string()).current_dir(tree)).map(drop)
+}
+
+/// Puts the drivers of the installer into a tree of its own: they are loaded after those of the first file system.
+pub(crate) fn installer_drivers(from: &Path, to: &Path) -> Result<()> {
+    let version = version(from)?;
+    let early = with_needs(from, &version, &["early"])?;
+    let all = with_needs(from, &version, &["installer"])?;
+    let more = all.iter().filter(|module| !early.contains(module));
+    for (number, module) in (early.len()..).zip(more) {
+        let name = module.file_stem().context("a module without a name")?;
+        unpack(
+            module,
+            &to.join(format!("{number:03}-{}", name.to_string_lossy())),
+        )?;
+    }
+    Ok(())
 }
 
 /// Busybox reads the lists of drivers as text.

@@ -6,6 +6,7 @@ mod bootloader;
 mod bundle;
 mod disk;
 mod initrd;
+mod installer;
 mod keys;
 mod packages;
 mod rootfs;
@@ -24,7 +25,7 @@ use keys::Keys;
 #[derive(Debug, Parser)]
 #[command(name = "image-builder")]
 enum Command {
-    /// `causeway.img`, `causeway.bundle`, and the bill of materials beside them.
+    /// `causeway.img`, `causeway-installer.img`, `causeway.bundle`, and the bill of materials beside them.
     Image(Arguments),
     /// A bundle of a tree that is there.
     Bundle(Repacked),
@@ -105,10 +106,18 @@ fn image(arguments: &Arguments) -> Result<()> {
     let image = arguments.output.join("causeway.img");
     disk::assemble(&system, named.epoch, work.path(), &image)?;
     let update = arguments.output.join("causeway.bundle");
-    bundle::write(&system, &keys, &update)?;
+    let manifest = bundle::write(&system, &keys, &update)?;
+    let stick = arguments.output.join("causeway-installer.img");
+    let made = installer::Made {
+        image: &image,
+        manifest: &manifest,
+        keys: &keys.public()?,
+        system: &system.file,
+    };
+    installer::assemble(arguments, &unpacked, &made, work.path(), &stick)?;
     let bill = arguments.output.join("causeway.cdx.json");
     fs::write(&bill, bill::write(&unpacked, &named.image_version)?)?;
-    for artefact in [&image, &update, &bill] {
+    for artefact in [&image, &stick, &update, &bill] {
         announce(artefact)?;
     }
     println!(

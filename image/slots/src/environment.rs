@@ -52,6 +52,12 @@ impl Table {
         block
     }
 
+    /// The table in a partition, and where its block begins there, in octets.
+    pub fn find(partition: &[u8]) -> Option<(u64, Self)> {
+        let mut sectors = (0..).step_by(SECTOR).zip(partition.chunks(SECTOR));
+        sectors.find_map(|(place, sector)| Some((place, Self::decode(sector).ok()?)))
+    }
+
     /// The table in a block.
     ///
     /// # Errors

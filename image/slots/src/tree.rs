@@ -1,8 +1,11 @@
 //! The hash tree of dm-verity (Linux, Documentation/admin-guide/device-mapper/verity.rst, hash type 1), without a salt.
 
+use std::io::{self, Read};
+
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::hexadecimal;
+use crate::table::Content;
 
 /// Octets of a block of data, and of one of hashes.
 pub const HASH_BLOCK: usize = 4096;
@@ -58,6 +61,24 @@ fn hash(block: &[u8]) -> [u8; HASH] {
         *octet = *of_hash;
     }
     octets
+}
+
+impl Content {
+    /// Whether this is what a reader has, block by block up to the root, and behind it the hashes.
+    ///
+    /// # Errors
+    /// Those of the reader.
+    pub fn is_read_from(&self, from: &mut impl Read) -> io::Result<bool> {
+        let (mut tree, mut block) = (Tree::default(), vec![0; HASH_BLOCK]);
+        for _ in 0..self.blocks {
+            from.read_exact(&mut block)?;
+            tree.block(&block);
+        }
+        let (hashes, root) = tree.finish();
+        let mut found = vec![0; hashes.len()];
+        from.read_exact(&mut found)?;
+        Ok(root == self.root && found == hashes)
+    }
 }
 
 static ZEROS: [u8; HASH_BLOCK] = [0; HASH_BLOCK];

@@ -1,11 +1,11 @@
 //! A machine that boots the firmware image as a box does: its own kernel and files, two network cards, a serial line.
 
 use std::collections::VecDeque;
-use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use crate::peer::causeway::Document;
 
 /// What the image is called in the folder that it was made in.
 pub const IMAGE: &str = "causeway.img";
+/// What the installer is called there.
+pub const INSTALLER: &str = "causeway-installer.img";
 /// Where the administrator of a machine without a configuration of its own finds it.
 const FIRST_ADDRESS: &str = "192.168.77.1";
 /// Where Debian's `ovmf` has UEFI, and what it remembers.
@@ -45,6 +47,10 @@ pub struct Appliance {
     pub firmware: Firmware,
     /// A volume with a first configuration.
     pub seed: Option<PathBuf>,
+    /// A USB stick, which it starts from.
+    pub stick: Option<PathBuf>,
+    /// Further disks, in front of its own.
+    pub others: Vec<PathBuf>,
     /// The address of its second card, whose port 8443 is forwarded.
     pub address: String,
     /// The gateway that it stands in for, whose links `wan` and `lan` lead into its cards; without one the first card leads nowhere.
@@ -65,13 +71,32 @@ impl Appliance {
             .status()?;
         ensure!(copied.success(), "copying {} failed", image.display());
         OpenOptions::new().write(true).open(&disk)?.set_len(mib << 20)?;
+        Ok(Self::with(disk))
+    }
+
+    /// A machine with an empty disk in `folder`, and a stick with the installer that it starts from.
+    ///
+    /// # Errors
+    /// When the disk cannot be made.
+    pub fn empty(stick: &Path, folder: &Path, mib: u64) -> Result<Self> {
+        let disk = folder.join("disk.img");
+        File::create(&disk)?.set_len(mib << 20)?;
         Ok(Self {
+            stick: Some(stick.to_owned()),
+            ..Self::with(disk)
+        })
+    }
+
+    fn with(disk: PathBuf) -> Self {
+        Self {
             disk,
             firmware: Firmware::Bios,
             seed: None,
+            stick: None,
+            others: vec![],
             address: FIRST_ADDRESS.to_owned(),
             site: None,
-        })
+        }
     }
 
     /// The command that switches it on, with port 8443 of its second card at this port of ours.
@@ -80,6 +105,18 @@ impl Appliance {
     /// When UEFI's memory cannot be made.
     pub fn command(&self, port: u16) -> Result<Command> {
         let mut qemu = vm::emulator(512);
+        if let Some(stick) = &self.stick {
+            drive(&mut qemu, stick, "if=none,id=stick,readonly=on");
+            qemu.args([
+                "-device",
+                "qemu-xhci",
+                "-device",
+                "usb-storage,drive=stick,bootindex=0",
+            ]);
+        }
+        for other in &self.others {
+            drive(&mut qemu, other, "if=virtio");
+        }
         drive(&mut qemu, &self.disk, "if=virtio");
         if let Some(seed) = &self.seed {
             drive(&mut qemu, seed, "if=virtio,readonly=on");
@@ -168,10 +205,11 @@ impl Appliance {
         let mut qemu = self.command(port)?;
         let _inside = self.site.as_ref().map(Namespace::enter).transpose()?;
         let mut emulator = qemu
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("starting qemu")?;
+        let keys = emulator.stdin.take().context("qemu without input")?;
         let output = emulator.stdout.take().context("qemu without output")?;
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -184,6 +222,7 @@ impl Appliance {
         });
         Ok(Running {
             emulator,
+            keys,
             lines,
             port,
             said: VecDeque::new(),
@@ -199,6 +238,7 @@ fn drive(qemu: &mut Command, file: &Path, how: &str) {
 /// A machine that is on; its power is cut when it is dropped.
 pub struct Running {
     emulator: Child,
+    keys: ChildStdin,
     lines: Receiver<String>,
     port: u16,
     said: VecDeque<String>,
@@ -225,6 +265,16 @@ impl Running {
                 return Ok(rest.trim().to_owned());
             }
         }
+    }
+
+    /// Types a line at its serial console.
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    pub fn types(&mut self, line: &str) -> Result<()> {
+        self.keys.write_all(line.as_bytes())?;
+        self.keys.write_all(b"\r")?;
+        Ok(self.keys.flush()?)
     }
 
     /// Calls its API by HTTPS as curl with these arguments does, at a path below `/api/v1`; the answer.

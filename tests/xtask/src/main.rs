@@ -46,7 +46,8 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// Makes the firmware image, its update bundle and its bill of materials in target/image, and prints the SHA-256 of each.
+    /// Makes the firmware image, its installer, its update bundle and its bill of materials in target/image, and prints the SHA-256
+    /// of each.
     Image {
         /// The folder with the keys that sign bundles: `current.key` and `next.pub`. Without it, keys for development are made
         /// in target/image-keys.

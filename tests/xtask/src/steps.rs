@@ -274,6 +274,13 @@ pub(crate) fn programs() -> Command {
     cargo(&["build", "--release", "-p", "causewayd", "-p", "causeway"])
 }
 
+/// What the firmware image is made of, too.
+pub(crate) fn programs_of_the_image() -> Command {
+    let mut build = programs();
+    build.args(["-p", "image-installer"]);
+    build
+}
+
 /// The tests of the kernel package, random rules of NAT and the scenarios in one machine, the matrix in another beside it:
 /// each has a single processor. After them, power cuts; in full, as many as the store is to stand.
 pub(crate) fn machines(full: bool) -> Result<Vec<Step>> {
