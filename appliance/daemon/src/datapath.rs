@@ -41,6 +41,8 @@ impl Kind {
 pub(crate) enum Request {
     /// What the network is to look like from now on; the answer tells, when all was tried, what of it is refused.
     Network(Box<NetworkSettings>, oneshot::Sender<Vec<Refused>>),
+    /// This may soon be what is translated.
+    Translate(Box<appliance_nat::Rules>),
     /// Carry a child; the permit is the room that its answer is sure to have.
     Install(ChildId, Box<EspPair>, mpsc::OwnedPermit<Input>),
     /// From now on packets leave by this child.

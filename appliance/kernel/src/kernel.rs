@@ -13,6 +13,7 @@ use crate::notice::{Event, Notice};
 use crate::object::{Key, Object};
 use crate::order::Operation;
 use crate::owned::Op;
+use crate::port::Port;
 use crate::probe::Missing;
 use crate::reconciler::{Reconciler, Request};
 use crate::refusal::Refusal;
@@ -36,12 +37,6 @@ pub struct Kernel {
 /// What the kernel reports unasked.
 #[derive(Debug)]
 pub struct Notices(Source);
-
-#[derive(Debug)]
-enum Port {
-    Netlink(Box<Netlink>),
-    Fake(FakeKernel),
-}
 
 #[derive(Debug)]
 enum Source {
@@ -128,6 +123,13 @@ impl Kernel {
         }
         self.converge().await;
         refused.get(state).cloned().map_or(Ok(()), Err)
+    }
+
+    /// Where nothing is translated yet, tries this table, so that whoever wants it soon waits less.
+    pub fn try_soon(&mut self, translation: &Translation) {
+        if self.core.present(&Key::Translation).is_none() {
+            self.port.try_beside(translation);
+        }
     }
 
     /// Takes what the kernel reported, repairs what is broken and says what others have to know.
@@ -229,8 +231,12 @@ impl Kernel {
             if plan.is_empty() {
                 break;
             }
+            if let Some(translation) = self.core.translation_to_make() {
+                self.port.try_beside(translation);
+            }
             self.perform(&plan, &mut refused).await;
         }
+        self.port.try_nothing();
         refused
     }
 
@@ -396,37 +402,6 @@ impl Notices {
         match &mut self.0 {
             Source::Netlink(subscription) => subscription.next().await,
             Source::Fake(fake) => fake.notices().await,
-        }
-    }
-}
-
-impl Port {
-    async fn dump(&mut self) -> Result<Dump, Refusal> {
-        match self {
-            Port::Netlink(netlink) => netlink.dump().await,
-            Port::Fake(fake) => Ok(fake.dump()),
-        }
-    }
-
-    async fn perform(&mut self, step: &Operation) -> Result<(), Refusal> {
-        match self {
-            Port::Netlink(netlink) => netlink.perform(step).await,
-            Port::Fake(fake) => fake.perform(step),
-        }
-    }
-
-    /// Whether these two steps are done by now, as they go together.
-    async fn replace_tables(&mut self, one: &Operation, other: &Operation) -> bool {
-        match self {
-            Port::Netlink(netlink) => netlink.replace_tables(one, other).await,
-            Port::Fake(_) => false,
-        }
-    }
-
-    async fn perform_together(&mut self, steps: &[Operation]) -> Vec<Result<(), Refusal>> {
-        match self {
-            Port::Netlink(netlink) => netlink.perform_together(steps).await,
-            Port::Fake(fake) => steps.iter().map(|step| fake.perform(step)).collect(),
         }
     }
 }

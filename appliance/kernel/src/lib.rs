@@ -15,6 +15,7 @@ mod notice;
 mod object;
 mod order;
 mod owned;
+mod port;
 mod probe;
 mod reconciler;
 mod refusal;

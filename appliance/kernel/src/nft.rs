@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use appliance_nat::Counted;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::firewall::Firewall;
 use crate::object::Key;
 use crate::refusal::Refusal;
 use crate::sysctl;
-use crate::translation::Translation;
 
 /// How long `nft` may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -25,22 +26,60 @@ pub(crate) async fn apply(key: &Key, script: &str) -> Result<(), Refusal> {
     granted(key, output)
 }
 
-/// The same, if a dry run finds no fault with it. Another `nft` reads the script meanwhile.
-pub(crate) async fn apply_after_trial(key: &Key, script: &str) -> Result<(), Refusal> {
-    let (most, last) = but_for_the_last_word(script);
-    let trial = Started::new(&["-c", "-f", "-"]);
-    // By this name it reads what comes as it comes, and not all of it first.
-    let mut ready = Started::new(&["-f", "/proc/self/fd/0"]);
-    let (trial, ()) = tokio::join!(async { trial?.end(script).await }, async {
-        if let Ok(ready) = &mut ready {
-            ready.read(most).await;
+/// The same, if a dry run finds no fault with it.
+pub(crate) async fn apply_after_trial(key: &Key, script: String) -> Result<(), Refusal> {
+    Tried::begin(script.into()).apply(key).await
+}
+
+/// A script that is tried, while another `nft` reads all of it but for its last word. Who drops it ends both.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    script: Arc<str>,
+    work: JoinHandle<(Said, io::Result<Started>)>,
+}
+
+impl Tried {
+    /// Begins.
+    pub(crate) fn begin(script: Arc<str>) -> Self {
+        let text = Arc::clone(&script);
+        let work = tokio::spawn(async move {
+            let trial = Started::new(&["-c", "-f", "-"]);
+            // By this name it reads what comes as it comes, and not all of it first.
+            let mut ready = Started::new(&["-f", "/proc/self/fd/0"]);
+            let (trial, ()) = tokio::join!(async { trial?.end(&text).await }, async {
+                if let Ok(ready) = &mut ready {
+                    ready.read(but_for_the_last_word(&text).0).await;
+                }
+            });
+            (trial, ready)
+        });
+        Self { script, work }
+    }
+
+    /// Whether it is this script that is tried.
+    pub(crate) fn is_of(&self, script: &str) -> bool {
+        *self.script == *script
+    }
+
+    /// Has it done, if no fault was found with it.
+    pub(crate) async fn apply(mut self, key: &Key) -> Result<(), Refusal> {
+        let (trial, ready) = match (&mut self.work).await {
+            Ok(done) => done,
+            Err(error) => return granted(key, Err(io::Error::other(error))),
+        };
+        granted(key, trial)?;
+        let (_, last) = but_for_the_last_word(&self.script);
+        match async { ready?.end(last).await }.await {
+            Ok(Ok(_)) => Ok(()),
+            // It may be one that reads by no such name.
+            Ok(Err(_)) | Err(_) => apply(key, &self.script).await,
         }
-    });
-    granted(key, trial)?;
-    match async { ready?.end(last).await }.await {
-        Ok(Ok(_)) => Ok(()),
-        // It may be one that reads by no such name.
-        Ok(Err(_)) | Err(_) => apply(key, script).await,
+    }
+}
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        self.work.abort();
     }
 }
 
@@ -74,18 +113,6 @@ pub(crate) async fn found<T>(table: &str, read: impl FnOnce(&str) -> T) -> Optio
     Some(read(&listing))
 }
 
-/// Lets the table translate so; its counters go on from what they have counted.
-pub(crate) async fn translate(
-    key: &Key,
-    translation: &Translation,
-    counted: &BTreeMap<String, Counted>,
-) -> Result<(), Refusal> {
-    let script = translation.script(counted).ok_or_else(|| unknown(key))?;
-    apply_after_trial(key, &script).await?;
-    sysctl::prepare_tracking();
-    Ok(())
-}
-
 /// Closes the machine so; its counters go on from what they have counted.
 pub(crate) async fn raise(
     key: &Key,
@@ -99,7 +126,7 @@ pub(crate) async fn raise(
 }
 
 /// A table whose text we do not have.
-fn unknown(key: &Key) -> Refusal {
+pub(crate) fn unknown(key: &Key) -> Refusal {
     Refusal {
         object: key.to_string(),
         attribute: None,
@@ -117,6 +144,7 @@ async fn run(arguments: &[&str], input: &str) -> Said {
 }
 
 /// `nft` at work. It ends if this is dropped, before it knows that there is no more to read.
+#[derive(Debug)]
 struct Started {
     child: Child,
     input: Option<ChildStdin>,

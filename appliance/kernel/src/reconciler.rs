@@ -8,6 +8,7 @@ use crate::object::{Key, Object, step_needs};
 use crate::order::{Operation, rank};
 use crate::owned::{Op, Owned};
 use crate::refusal::Refusal;
+use crate::translation::Translation;
 use crate::xfrm_state::{KeyMaterial, StateKey, XfrmState};
 
 /// What may be asked of the kernel.
@@ -324,19 +325,34 @@ impl Reconciler {
     /// The table that translates waits until all that it relies on is there, but for what waits for a link; and what only the
     /// table of before relies on stays as long as that one does.
     fn hold_translation(&self, steps: &mut Vec<Operation>) {
-        let relied = |key: &Key| self.table.wanted(key).is_some_and(Object::is_for_translation);
         let comes = |step: &Operation| match step {
             Op::Create(_, object) | Op::Replace { to: object, .. } => {
                 object.is_for_translation() || matches!(object, Object::Link(_))
             }
             Op::Delete(..) => false,
         };
-        let waits = steps.iter().any(comes) || self.refused.keys().any(relied);
+        let waits = steps.iter().any(comes) || self.lacks_what_translation_needs();
         let stays = self.table.is_open(&Key::Translation);
         steps.retain(|step| match step {
             Op::Create(key, _) | Op::Replace { key, .. } => !(waits && *key == Key::Translation),
             Op::Delete(_, object) => !(stays && object.is_for_translation()),
         });
+    }
+
+    fn lacks_what_translation_needs(&self) -> bool {
+        let relied = |key: &Key| self.table.wanted(key).is_some_and(Object::is_for_translation);
+        self.refused.keys().any(relied)
+    }
+
+    /// The table that translates, if there is none, and nothing stands in its way but what is planned now.
+    pub fn translation_to_make(&self) -> Option<&Translation> {
+        let key = Key::Translation;
+        let hindered = self.refused.contains_key(&key) || self.lacks_what_translation_needs();
+        let makes = self.table.present(&key).is_none() && !hindered;
+        match self.table.wanted(&key).filter(|_| makes) {
+            Some(Object::Translation(translation)) => Some(translation),
+            _ => None,
+        }
     }
 
     /// What can be done of a step now. An object that is to move to a link that is not there yet goes at once: where

@@ -22,6 +22,8 @@ pub struct Translation {
     program: Option<Arc<Program>>,
     numbers: Numbers,
     digest: String,
+    /// The script that makes it, where its counters have counted nothing.
+    script: Option<Arc<str>>,
 }
 
 impl PartialEq for Translation {
@@ -43,10 +45,12 @@ impl Translation {
     /// What a program does.
     pub fn of(program: Program) -> Self {
         let script = program.script(&BTreeMap::new());
+        let digest = format!("{:016x}", fnv1a(script.bytes()));
         Self {
             numbers: program.numbers().clone(),
             program: Some(Arc::new(program)),
-            digest: format!("{:016x}", fnv1a(script.bytes())),
+            script: Some(signed(script, &digest).into()),
+            digest,
         }
     }
 
@@ -61,11 +65,12 @@ impl Translation {
     }
 
     /// The script for `nft -f -`: makes or replaces the table in one transaction, with counters that go on from here.
-    pub(crate) fn script(&self, counters: &BTreeMap<String, Counted>) -> Option<String> {
-        let mut script = self.program.as_ref()?.script(counters);
-        let (table, digest) = (mark::TRANSLATION_TABLE, &self.digest);
-        let _ = writeln!(script, "add chain inet {table} {DIGEST}{digest}");
-        Some(script)
+    pub(crate) fn script(&self, counters: &BTreeMap<String, Counted>) -> Option<Arc<str>> {
+        if counters.is_empty() {
+            return self.script.clone();
+        }
+        let script = self.program.as_ref()?.script(counters);
+        Some(signed(script, &self.digest).into())
     }
 
     /// The script that makes this of what was there before, by what differs, in one transaction; `None` if that is not known, or
@@ -95,6 +100,7 @@ impl Translation {
             program: None,
             numbers: Numbers::from_listing(listing).unwrap_or_default(),
             digest: digest.unwrap_or_default().to_owned(),
+            script: None,
         }
     }
 
@@ -114,6 +120,13 @@ impl Translation {
         })
         .collect()
     }
+}
+
+/// With the chain by whose name the program is known again.
+fn signed(mut script: String, digest: &str) -> String {
+    let table = mark::TRANSLATION_TABLE;
+    let _ = writeln!(script, "add chain inet {table} {DIGEST}{digest}");
+    script
 }
 
 /// FNV-1a: must not change between versions, which the standard library's hash may.

@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::running::Running;
 use super::weigh::{Report, Weighed};
 use crate::chronicle::News;
+use crate::datapath::Request;
 use crate::derive::Desired;
 use crate::envelope::Secrets;
 use crate::store::{Author, Boot, Generation, Head, New};
@@ -82,6 +83,9 @@ impl Control {
         desired: Desired,
         kept: Kept,
     ) -> Result<Report, Refusal> {
+        // By the time that it is stored the table has been tried.
+        let rules = Box::new(desired.network.translation.clone());
+        let _stopping = self.network.send(Request::Translate(rules)).await;
         let before = self.standing();
         let document = weighed.next.written.to_string();
         let deadline = kept.confirm_within.map(|within| Boot::now().later(within));

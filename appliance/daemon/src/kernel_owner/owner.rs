@@ -155,6 +155,11 @@ impl KernelOwner {
                 let _gone = answer.send(self.refused());
                 self.publish_soon();
             }
+            Request::Translate(rules) => {
+                if let Some(translation) = self.translating.work_out(*rules, self.kernel.translation()) {
+                    self.kernel.try_soon(translation);
+                }
+            }
             Request::Install(child, pair, answer) => {
                 answer.send(self.install(child, *pair).await);
             }

@@ -1263,6 +1263,35 @@ async fn a_refused_translation_leaves_that_of_before() {
     assert_eq!((refused, kernel.objects()), (vec![], before));
 }
 
+/// Rules that were told of before they are in force change nothing; what is in force in the end counts.
+#[tokio::test]
+async fn what_may_be_translated_soon_is_not_translated_yet() {
+    let kernel = FakeKernel::new();
+    let nothing = || NetworkSettings {
+        translation: appliance_nat::Rules::default(),
+        ..translated("100.64.2.0/24")
+    };
+    let rig = Rig::with(&kernel, nothing()).await;
+    for external in ["100.64.2.0/24", "100.64.3.0/24"] {
+        let rules = translated("100.64.2.0/24").translation;
+        rig.requests
+            .send(Request::Translate(Box::new(rules)))
+            .await
+            .unwrap();
+        rig.ask(Request::Refresh).await;
+        assert!(!kernel.objects().contains_key(&Key::Translation));
+        rig.ask(|answer| Request::Network(Box::new(translated(external)), answer))
+            .await;
+        let expected = Rig::with(&FakeKernel::new(), translated(external)).await;
+        expected.ask(Request::Refresh).await;
+        rig.ask(Request::Refresh).await;
+        let bindings = |rig: &Rig| rig.snapshot.borrow().translation.bindings.clone();
+        assert_eq!(bindings(&rig), bindings(&expected));
+        rig.ask(|answer| Request::Network(Box::new(nothing()), answer))
+            .await;
+    }
+}
+
 /// A daemon that starts again finds what it needs, and neither writes the table anew nor takes a route away on the way.
 #[tokio::test]
 async fn a_restart_leaves_translation_alone() {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use appliance_kernel::{Kernel, Key, Object, Translation};
-use appliance_nat::{Binding, Counted, Numbers, Program, Rules, compile};
+use appliance_nat::{Binding, Counted, Numbers, Program, Rules, TooMany, compile};
 use ike::ConnectionName;
 use tracing::{debug, warn};
 
@@ -20,6 +20,8 @@ const EXHAUSTED: u64 = 95;
 pub(super) struct Translating {
     rules: Rules,
     wanted: Option<Translation>,
+    /// What was worked out for rules that are not in force yet.
+    soon: Option<(Rules, Translation)>,
     /// More than the kernel can tell apart.
     refused: Option<Refused>,
     /// The connections that the table knows.
@@ -35,14 +37,16 @@ impl Translating {
     /// flows go on; after a commit that is taken back, too.
     pub(super) fn configure(&mut self, rules: &Rules, present: Option<&Translation>) {
         if *rules != self.rules || self.refused.is_some() {
-            let none = Numbers::default();
-            let kept = present.map_or(&none, Translation::numbers);
             self.refused = None;
+            let soon = self.soon.take();
+            let soon = soon.filter(|(known, _)| known == rules && present.is_none());
             if rules.tunnels.is_empty() {
                 self.wanted = None;
+            } else if let Some((_, translation)) = soon {
+                self.wanted = Some(translation);
             } else {
-                match compile(rules, kept) {
-                    Ok(program) => self.wanted = Some(Translation::of(program)),
+                match translation(rules, present) {
+                    Ok(translation) => self.wanted = Some(translation),
                     Err(too_many) => {
                         self.refused = Some(Refused {
                             object: "translation of addresses".to_owned(),
@@ -55,6 +59,16 @@ impl Translating {
             self.rules = rules.clone();
         }
         self.look(present);
+    }
+
+    /// What would do what these rules say, if nothing does yet.
+    pub(super) fn work_out(&mut self, rules: Rules, present: Option<&Translation>) -> Option<&Translation> {
+        if rules.tunnels.is_empty() || rules == self.rules || present.is_some() {
+            return None;
+        }
+        let translation = translation(&rules, present).ok()?;
+        self.soon = Some((rules, translation));
+        self.soon.as_ref().map(|(_, translation)| translation)
     }
 
     /// The kernel has this table now.
@@ -90,6 +104,13 @@ impl Translating {
     pub(super) fn refused(&self) -> Option<&Refused> {
         self.refused.as_ref()
     }
+}
+
+/// What does what the rules say, with the numbers of what is there.
+fn translation(rules: &Rules, present: Option<&Translation>) -> Result<Translation, TooMany> {
+    let none = Numbers::default();
+    let kept = present.map_or(&none, Translation::numbers);
+    compile(rules, kept).map(Translation::of)
 }
 
 /// How rules of translation do.

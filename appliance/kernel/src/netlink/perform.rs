@@ -22,7 +22,7 @@ use crate::firewall::Firewall;
 use crate::kernel::Dump;
 use crate::link::{Device, Link, LinkKind, LinkName, LinkNames, name_of};
 use crate::mark;
-use crate::nft;
+use crate::nft::{self, Tried};
 use crate::object::{Key, Object};
 use crate::order::Operation;
 use crate::owned::Op;
@@ -43,6 +43,8 @@ pub(crate) struct Netlink {
     xfrm: Result<Socket, Refusal>,
     /// Opened when flows or counters are first asked for.
     pub(super) netfilter: Option<Socket>,
+    /// The table that translates, tried before its turn.
+    pub(super) tried: Option<Tried>,
 }
 
 impl Netlink {
@@ -56,6 +58,7 @@ impl Netlink {
             route,
             xfrm,
             netfilter: None,
+            tried: None,
         })
     }
 

@@ -9,11 +9,12 @@ use super::perform::{Netlink, refusal};
 use crate::counter;
 use crate::firewall::Firewall;
 use crate::mark;
-use crate::nft;
+use crate::nft::{self, Tried};
 use crate::object::{Key, Object};
 use crate::order::Operation;
 use crate::owned::Op;
 use crate::refusal::Refusal;
+use crate::sysctl;
 use crate::translation::Translation;
 
 impl Netlink {
@@ -69,7 +70,7 @@ impl Netlink {
             return false;
         };
         let script = ruleset.script() + &change;
-        let replaced = nft::apply_after_trial(key, &script).await.is_ok();
+        let replaced = nft::apply_after_trial(key, script).await.is_ok();
         if replaced {
             self.forget_outdated(&before.outdated(Some(after))).await;
         }
@@ -84,11 +85,25 @@ impl Netlink {
         after: &Translation,
     ) -> Result<(), Refusal> {
         if let Some(script) = after.change(before)
-            && nft::apply_after_trial(key, &script).await.is_ok()
+            && nft::apply_after_trial(key, script).await.is_ok()
         {
             return Ok(());
         }
         self.translate(key, after).await
+    }
+
+    /// Tries the table while something else is done, which comes before it.
+    pub(crate) fn try_beside(&mut self, translation: &Translation) {
+        let Some(script) = translation.script(&BTreeMap::new()) else {
+            return;
+        };
+        let known = self.tried.take().filter(|tried| tried.is_of(&script));
+        self.tried = Some(known.unwrap_or_else(|| Tried::begin(script)));
+    }
+
+    /// What was tried is not made.
+    pub(crate) fn try_nothing(&mut self) {
+        self.tried = None;
     }
 
     /// Lets the table translate so; what its counters have counted stays.
@@ -97,6 +112,10 @@ impl Netlink {
             tracing::warn!(%refusal, "what rules of translation have counted starts at nothing");
             BTreeMap::new()
         });
-        nft::translate(key, translation, &counted).await
+        let script = translation.script(&counted).ok_or_else(|| nft::unknown(key))?;
+        let tried = self.tried.take().filter(|tried| tried.is_of(&script));
+        tried.unwrap_or_else(|| Tried::begin(script)).apply(key).await?;
+        sysctl::prepare_tracking();
+        Ok(())
     }
 }

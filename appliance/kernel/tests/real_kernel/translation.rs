@@ -132,6 +132,31 @@ fn translation_is_found_again_and_goes_on() {
     });
 }
 
+/// What was tried before it is wanted is made once it is; where something else is wanted then, that is made.
+#[test]
+fn a_table_that_was_tried_is_made_when_it_is_wanted() {
+    isolated(|| async {
+        overlap();
+        let (mut kernel, _) = Kernel::open().await.unwrap();
+        let [one, other] = ["100.64.2.0/24", "100.64.3.0/24"]
+            .map(|external| translation(&[("in", external)], &Numbers::default()));
+        for wanted in [&one, &other] {
+            kernel.try_soon(&one);
+            assert_eq!(kernel.translation(), None);
+            let objects = leading()
+                .into_iter()
+                .chain([external("cw-a"), wanted.clone().into()]);
+            kernel.apply(want(objects)).await.unwrap();
+            let (found, _) = Kernel::open().await.unwrap();
+            assert_eq!(found.translation(), Some(wanted));
+            kernel
+                .apply([Request::Remove(Removal::Everything)])
+                .await
+                .unwrap();
+        }
+    });
+}
+
 /// Where many rules go at once, too, the flows of each are forgotten, and the others go on.
 #[test]
 fn flows_of_many_rules_are_forgotten() {
