@@ -1,8 +1,11 @@
 //! A tunnel comes up whoever begins, carries traffic in both directions, and nothing else is seen outside.
 
+use std::time::Duration;
+
 use system_tests::lab::capture::{Capture, Class};
 use system_tests::lab::run::Run;
 use system_tests::lab::sites::Sites;
+use system_tests::lab::traffic::Ping;
 use system_tests::lab::wait;
 use system_tests::peer::causeway::SOON;
 use system_tests::peer::tunnel::Datapath;
@@ -56,6 +59,38 @@ fn causeway_begins_with_strongswan() {
 #[test]
 fn causeway_answers_strongswan() {
     comes_up_and_carries(Kind::StrongSwan, First::Far);
+}
+
+/// What the network loses of what the peer sends is told, and stays told when the keys are replaced.
+#[test]
+fn packets_lost_on_the_way_are_counted_by_sequence_numbers() {
+    let pair = Pair::up(Kind::StrongSwan, First::Near);
+    let (a, b) = (&pair.sites.a, &pair.sites.b);
+    let lost = || -> anyhow::Result<u64> {
+        let connection = pair.near.connection("peer")?;
+        let lost = &connection["carried"]["packets_lost"];
+        lost.as_u64()
+            .ok_or_else(|| anyhow::anyhow!("no packets_lost in {connection}"))
+    };
+    let ping = Ping::start(&b.host, a.host_address, Duration::from_millis(20)).unwrap();
+    ping.wait_for(20, SOON).unwrap();
+    assert_eq!(lost().unwrap(), 0);
+    // One ESP packet of the peer in four is lost before it reaches us; ours are not.
+    let rule = "table ip loss { chain in { type filter hook prerouting priority -300; iif wan \
+                ip protocol { esp, udp } numgen inc mod 4 == 0 drop; } }";
+    a.gateway.nft(rule).unwrap();
+    ping.wait_for(40, SOON).unwrap();
+    a.gateway.nft("delete table ip loss").unwrap();
+    ping.wait_for(5, SOON).unwrap();
+    let answers = ping.finish();
+    let told = lost().unwrap();
+    assert!(
+        answers.lost > 0 && told.abs_diff(answers.lost) <= 2,
+        "{told}, {answers:?}"
+    );
+    pair.near.rekey("peer", false).unwrap();
+    pair.carries();
+    assert_eq!(lost().unwrap(), told);
 }
 
 /// Two gateways that name no policy use ML-KEM-768, for the IKE SA and whenever keys are replaced.

@@ -333,7 +333,14 @@ fn push_child(text: &mut String, child: &ChildSa) {
     push(text, &format!("  between  {local} <-> {remote}"));
     let received = format!("{} in {}", bytes(child.bytes_in), packets(child.packets_in));
     let sent = format!("{} in {}", bytes(child.bytes_out), packets(child.packets_out));
-    push(text, &format!("  traffic  received {received}, sent {sent}"));
+    let lost = match child.packets_lost {
+        0 => String::new(),
+        lost => format!(" ({} of the peer lost)", packets(lost)),
+    };
+    push(
+        text,
+        &format!("  traffic  received {received}{lost}, sent {sent}"),
+    );
 }
 
 /// The ranges of one side; ranges that leave nothing out are `any`.

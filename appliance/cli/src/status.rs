@@ -280,6 +280,8 @@ pub(crate) struct ChildSa {
     pub(crate) packets_out: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    #[serde(default)]
+    pub(crate) packets_lost: u64,
 }
 
 impl Status {

@@ -238,6 +238,8 @@ pub(crate) struct Counters {
     pub(crate) packets_out: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// What the peer has sent and did not arrive. That of a child falls again when a packet comes late.
+    pub(crate) packets_lost: u64,
 }
 
 impl Counters {
@@ -248,6 +250,7 @@ impl Counters {
             packets_out: self.packets_out.saturating_sub(before.packets_out),
             bytes_in: self.bytes_in.saturating_sub(before.bytes_in),
             bytes_out: self.bytes_out.saturating_sub(before.bytes_out),
+            packets_lost: self.packets_lost.saturating_sub(before.packets_lost),
         }
     }
 
@@ -257,6 +260,7 @@ impl Counters {
         self.packets_out += more.packets_out;
         self.bytes_in += more.bytes_in;
         self.bytes_out += more.bytes_out;
+        self.packets_lost += more.packets_lost;
     }
 }
 

@@ -9,6 +9,9 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Inner octets sent.
     pub bytes_out: u64,
+    /// Packets that the peer has sent by their sequence numbers, and that did not arrive; one that comes late is
+    /// taken off again (RFC 4303 §2.2).
+    pub packets_missing: u64,
     /// Packets not accepted, by cause.
     pub drops: Drops,
 }

@@ -10,6 +10,7 @@ pub(crate) const WINDOW: u64 = 127 * 64;
 #[derive(Debug)]
 pub(crate) struct Window {
     highest: u64,
+    accepted: u64,
     bits: [u64; WORDS],
 }
 
@@ -18,6 +19,7 @@ impl Window {
     pub(crate) fn new() -> Window {
         Window {
             highest: 0,
+            accepted: 0,
             bits: [0; WORDS],
         }
     }
@@ -55,6 +57,7 @@ impl Window {
 
     /// Remembers the number of an authenticated packet that was [fresh](Window::is_fresh).
     pub(crate) fn accept(&mut self, sequence: u64) {
+        self.accepted += 1;
         if sequence > self.highest {
             let (from, to) = (self.highest / 64, sequence / 64);
             for word in (from + 1..=to).take(WORDS) {
@@ -68,6 +71,12 @@ impl Window {
         if let Some(bits) = self.bits.get_mut(word) {
             *bits |= bit;
         }
+    }
+
+    /// How many packets up to the newest did not come, or not yet: a sender numbers them from 1 by one
+    /// (RFC 4303 §2.2).
+    pub(crate) fn missing(&self) -> u64 {
+        self.highest.saturating_sub(self.accepted)
     }
 }
 
@@ -112,6 +121,19 @@ mod tests {
         assert!(!take(&mut window, 1));
         assert!(take(&mut window, (1 << 40) - WINDOW + 1));
         assert!(!take(&mut window, 1 << 40));
+    }
+
+    #[test]
+    fn what_did_not_come_is_known_by_the_gaps() {
+        let mut window = Window::new();
+        let mut after = |sequence| {
+            take(&mut window, sequence);
+            window.missing()
+        };
+        assert_eq!((after(1), after(2), after(2)), (0, 0, 0));
+        assert_eq!((after(6), after(4)), (3, 2), "3 and 5 are missing, 4 came late");
+        assert_eq!(after(6 + 2 * WINDOW), 2 + 2 * WINDOW - 1);
+        assert_eq!(after(3), 2 + 2 * WINDOW - 1, "too late to be taken");
     }
 
     /// RFC 4303 Appendix A2.2: both cases of the window, around the turn of the low half.

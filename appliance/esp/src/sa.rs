@@ -129,6 +129,11 @@ impl Opener {
         })
     }
 
+    /// How many packets the peer has sent before the newest that was accepted, and that did not arrive.
+    pub fn missing(&self) -> u64 {
+        self.window.missing()
+    }
+
     /// Checks and decrypts one ESP packet in place (RFC 4303 §3.4) and says where in it the inner IP packet lies;
     /// `None` for a dummy packet, which carries nothing.
     ///

@@ -161,6 +161,7 @@ impl Child {
         let inbound = self.inbound();
         counters.packets_in = inbound.meter.packets;
         counters.bytes_in = inbound.meter.bytes;
+        counters.packets_missing = inbound.sa.missing();
         counters.drops.add(&inbound.drops);
         counters
     }

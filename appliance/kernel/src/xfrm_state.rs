@@ -109,6 +109,9 @@ pub struct Counters {
     pub packets: u64,
     /// Octets.
     pub bytes: u64,
+    /// Packets that the peer has sent before the newest one, by their sequence numbers, and that did not arrive; none
+    /// of a state that sends (RFC 4303 §2.2).
+    pub missing: u64,
     /// Packets older than the anti-replay window.
     pub outside_window: u32,
     /// Packets seen before.
@@ -251,6 +254,7 @@ impl XfrmState {
         let counters = Counters {
             packets: info.lifetime_cur.packets,
             bytes: info.lifetime_cur.bytes,
+            missing: attributes.highest.saturating_sub(info.lifetime_cur.packets),
             outside_window: info.stats.replay_window,
             replayed: info.stats.replay,
             not_authentic: info.stats.integrity_failed,
@@ -291,6 +295,8 @@ struct Attributes {
     encryption: String,
     integrity: Option<(String, u32)>,
     replay_window: Option<u32>,
+    /// The highest sequence number that was received.
+    highest: u64,
 }
 
 impl Attributes {
@@ -303,7 +309,11 @@ impl Attributes {
                 XFRMA_IF_ID => found.interface_id = word(value, 0)?,
                 XFRMA_ALG_AEAD | XFRMA_ALG_CRYPT => found.encryption = name(value)?,
                 XFRMA_ALG_AUTH_TRUNC => found.integrity = Some((name(value)?, word(value, 68)?)),
-                XFRMA_REPLAY_ESN_VAL => found.replay_window = word(value, 20),
+                XFRMA_REPLAY_ESN_VAL => {
+                    found.replay_window = word(value, 20);
+                    let (low, high) = (word(value, 8)?, word(value, 16)?);
+                    found.highest = u64::from(high) << 32 | u64::from(low);
+                }
                 XFRMA_ENCAP => {
                     let template = EncapTmpl::parse(value).ok()?;
                     found.encapsulation = Some(UdpPorts {
@@ -456,6 +466,21 @@ mod tests {
                 }
             );
         }
+    }
+
+    /// A gap of three, and 32 bits of sequence numbers used up before.
+    #[test]
+    fn missing_packets_are_counted_by_sequence_numbers() {
+        let mut message = state(Algorithm::AesGcm16, None).create().unwrap();
+        message.user_sa_info.lifetime_cur.packets = (1 << 32) + 4;
+        for attribute in &mut message.nlas {
+            if let XfrmAttrs::ReplayStateEsn(replay) = attribute {
+                (replay.oseq, replay.seq, replay.seq_hi) = (99, 7, 1);
+            }
+        }
+        let mut body = vec![0; message.buffer_len()];
+        message.emit(&mut body);
+        assert_eq!(XfrmState::from_body(&body).unwrap().1.missing, 3);
     }
 
     /// A message is of no use to a memory dump once it is wiped.

@@ -224,8 +224,14 @@ fn traffic(registry: &mut Registry, views: &Views) {
         "causeway_connection_bytes",
         "Octets of those packets, as they are inside the tunnel",
     );
+    let lost = counters(
+        registry,
+        "causeway_connection_packets_lost",
+        "Packets that the peer has sent since the start and that did not arrive, by their sequence numbers",
+    );
     for name in views.ike.connections.keys() {
         let carried = views.datapath.carried.get(name).copied().unwrap_or_default();
+        lost.get_or_create(&named(name)).inc_by(carried.packets_lost);
         let directions = [
             ("in", carried.packets_in, carried.bytes_in),
             ("out", carried.packets_out, carried.bytes_out),

@@ -228,6 +228,7 @@ impl KernelChildren {
             packets_out: outbound.packets,
             bytes_in: inbound.bytes,
             bytes_out: outbound.bytes,
+            packets_lost: inbound.missing,
         })
     }
 
@@ -242,6 +243,7 @@ impl KernelChildren {
                 packets_out: outbound.packets,
                 bytes_in: inbound.bytes,
                 bytes_out: outbound.bytes,
+                packets_lost: inbound.missing,
             }
         };
         self.children.iter().map(|(id, one)| (*id, child(one))).collect()

@@ -21,7 +21,7 @@ impl Traffic {
     pub(super) fn counted(&mut self, id: ChildId, now: Counters) {
         if let Some((connection, before)) = self.children.get_mut(&id) {
             let since = now.since(before);
-            *before = now;
+            before.add(since);
             if let Some(sum) = self.connections.get_mut(connection) {
                 sum.add(since);
             } else {
@@ -59,6 +59,7 @@ mod tests {
             packets_out: 2 * packets,
             bytes_in: 3 * packets,
             bytes_out: 4 * packets,
+            packets_lost: 5 * packets,
         }
     }
 
@@ -76,5 +77,19 @@ mod tests {
         assert_eq!(sum(&traffic), Some(carried(10)));
         traffic.keep(|_| false);
         assert_eq!(sum(&traffic), None);
+    }
+
+    #[test]
+    fn a_sum_does_not_fall_with_a_packet_that_comes_late_nor_counts_a_gap_twice() {
+        let (mut traffic, name) = (Traffic::default(), ConnectionName("to-b".into()));
+        traffic.opened(ChildId(1), name.clone());
+        for (missing, sum) in [(3, 3), (1, 3), (3, 3), (4, 4)] {
+            let now = Counters {
+                packets_lost: missing,
+                ..Counters::default()
+            };
+            traffic.counted(ChildId(1), now);
+            assert_eq!(traffic.sums().get(&name).map(|of| of.packets_lost), Some(sum));
+        }
     }
 }

@@ -142,6 +142,7 @@ impl UserChildren {
             packets_out,
             bytes_in,
             bytes_out,
+            packets_missing,
             ..
         } = counters;
         Some(Counters {
@@ -149,6 +150,7 @@ impl UserChildren {
             packets_out,
             bytes_in,
             bytes_out,
+            packets_lost: packets_missing,
         })
     }
 

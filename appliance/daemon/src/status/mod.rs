@@ -3,6 +3,7 @@
 mod bgp_peer;
 mod bgp_route;
 mod bgp_trial;
+mod carried;
 mod certificate;
 mod event;
 mod firmware;

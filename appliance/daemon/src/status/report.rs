@@ -5,14 +5,14 @@ use std::time::{Instant, SystemTime};
 use appliance_config::Reason;
 use appliance_config::model::{LocalAddress, Name, Unfit};
 use ike::{
-    ChildSnapshot, ConnectionSnapshot, ConnectionState, Encapsulation, IkeSnapshot, KeyName, LineSnapshot,
-    LineStanding, Outage, ReauthenticationSnapshot, Side, SignerFault, SignerReason, Snapshot, Stage,
-    WeakAlgorithm,
+    ConnectionSnapshot, ConnectionState, IkeSnapshot, KeyName, LineSnapshot, LineStanding, Outage,
+    ReauthenticationSnapshot, Side, SignerFault, SignerReason, Snapshot, Stage, WeakAlgorithm,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::bgp_peer::in_a_line;
+use super::carried::{CarriedStatus, ChildStatus};
 use super::event::EventStatus;
 use super::interface::{Clients, InterfaceStatus, interfaces};
 use super::migration::TrialOfIkev2;
@@ -21,7 +21,7 @@ use super::system::SystemStatus;
 use super::timeline::{WarningStatus, Warnings};
 use crate::bgp_owner::{BgpView, side};
 use crate::control::View;
-use crate::datapath::{Counters, DatapathSnapshot};
+use crate::datapath::DatapathSnapshot;
 use crate::derive::Rest;
 use crate::history::History;
 use crate::journal::Pages;
@@ -63,6 +63,8 @@ pub(crate) struct ConnectionStatus {
     /// Whether the peer of a connection of IKEv1 answers IKEv2, if somebody had that tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     ikev2: Option<TrialOfIkev2>,
+    /// What it carried since the daemon began, by all its Child SAs together.
+    carried: CarriedStatus,
     children: Vec<ChildStatus>,
     lines: Vec<LineStatus>,
     weak: Vec<WeakStatus>,
@@ -124,21 +126,6 @@ struct IkeStatus {
     extensions: Vec<&'static str>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-struct ChildStatus {
-    inbound_spi: String,
-    outbound_spi: String,
-    algorithms: String,
-    encapsulation: &'static str,
-    local_selectors: Vec<String>,
-    remote_selectors: Vec<String>,
-    since_s: u64,
-    packets_in: u64,
-    packets_out: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-}
-
 impl Status {
     /// Puts together what the owners published.
     pub(crate) fn new(
@@ -191,11 +178,12 @@ fn connection(
             .version_2
             .as_ref()
             .map(|trial| TrialOfIkev2::new(trial, now)),
+        carried: CarriedStatus::new(datapath.carried.get(name).copied().unwrap_or_default()),
         children: snapshot
             .children
             .iter()
             .map(|child| {
-                child_sa(
+                ChildStatus::new(
                     child,
                     datapath.counters.get(&child.id).copied().unwrap_or_default(),
                     now,
@@ -230,6 +218,7 @@ fn resting<'v>(
             ike: None,
             reauthentication: ReauthenticationStatus::default(),
             ikev2: None,
+            carried: CarriedStatus::default(),
             children: Vec::new(),
             lines: Vec::new(),
             weak: Vec::new(),
@@ -428,13 +417,6 @@ fn state(state: ConnectionState) -> &'static str {
     }
 }
 
-fn encapsulation(encapsulation: Encapsulation) -> &'static str {
-    match encapsulation {
-        Encapsulation::None => "none",
-        Encapsulation::Udp => "udp",
-    }
-}
-
 /// As the API tells it.
 pub(crate) fn outage(outage: &Outage) -> OutageStatus {
     OutageStatus {
@@ -459,21 +441,5 @@ fn ike_sa(sa: &IkeSnapshot) -> IkeStatus {
         nat_local: sa.nat_local,
         nat_remote: sa.nat_remote,
         extensions: sa.extensions.iter().map(|used| used.word()).collect(),
-    }
-}
-
-fn child_sa(child: &ChildSnapshot, counters: Counters, now: Instant) -> ChildStatus {
-    ChildStatus {
-        inbound_spi: format!("{:08x}", child.inbound_spi),
-        outbound_spi: format!("{:08x}", child.outbound_spi),
-        algorithms: child.algorithms.clone(),
-        encapsulation: encapsulation(child.encapsulation),
-        local_selectors: child.local_selectors.iter().map(ToString::to_string).collect(),
-        remote_selectors: child.remote_selectors.iter().map(ToString::to_string).collect(),
-        since_s: now.saturating_duration_since(child.since).as_secs(),
-        packets_in: counters.packets_in,
-        packets_out: counters.packets_out,
-        bytes_in: counters.bytes_in,
-        bytes_out: counters.bytes_out,
     }
 }

@@ -203,6 +203,7 @@ fn what_does_not_belong_is_dropped_and_counted_by_cause() {
         received.extend(b.receive());
     }
     assert_eq!(received, [packet(SITE_A, 0, 1, 60), packet(SITE_A, 0, 3, 60)]);
+    assert_eq!(to_a.counters().packets_missing, 0);
     let expected = Drops {
         integrity: 1,
         replay: 1,
