@@ -1,22 +1,23 @@
 // How things stand, kept fresh: status by asking, events as they happen.
 import { get, Refusal } from "./client.ts";
+import { carried, lostBetween, type Carried } from "./traffic.ts";
 import { needsAttention, type Connection, type Event, type Status } from "./model.ts";
 
 /** Between two questions for the whole status, in milliseconds. */
 const EVERY = 4000;
 const KEPT_EVENTS = 200;
 
-/** What passed a connection between the last two answers, in bits per second. */
+/** For how long losses are looked at together, in milliseconds. */
+const WHILE = 60_000;
+
+/** What passed a connection between the last two answers, in bits per second, and which share of the peer's packets was lost in the last minute. */
 export interface Rate {
   in: number;
   out: number;
+  lost: number;
 }
 
-interface Sample {
-  at: number;
-  in: number;
-  out: number;
-}
+type Sample = Carried & { at: number };
 
 class Live {
   status = $state.raw<Status | null>(null);
@@ -26,7 +27,7 @@ class Live {
   silentSince = $state<number | null>(null);
   /** When the last status came, by this browser's clock. */
   at = $state(0);
-  private samples: Record<string, Sample> = {};
+  private samples: Record<string, Sample[]> = {};
   private timer: ReturnType<typeof setTimeout> | undefined;
   private source: EventSource | null = null;
   private asking: Promise<void> | null = null;
@@ -75,15 +76,17 @@ class Live {
     const rates: Record<string, Rate> = {};
     for (const [name, connection] of Object.entries(status.connections)) {
       const sample = { at: this.at, ...carried(connection) };
-      const last = this.samples[name];
+      const before = (this.samples[name] ?? []).filter((known) => sample.at - known.at < WHILE);
+      const last = before.at(-1);
       if (last && sample.at > last.at) {
         const seconds = (sample.at - last.at) / 1000;
         rates[name] = {
           in: (Math.max(0, sample.in - last.in) * 8) / seconds,
           out: (Math.max(0, sample.out - last.out) * 8) / seconds,
+          lost: lostBetween(before[0] ?? last, sample),
         };
       }
-      this.samples[name] = sample;
+      this.samples[name] = [...before, sample];
     }
     this.rates = rates;
   }
@@ -108,12 +111,6 @@ class Live {
     for (const event of events) known.set(event.id, event);
     this.events = [...known.values()].sort((one, other) => other.id - one.id).slice(0, KEPT_EVENTS);
   }
-}
-
-/** Octets that passed the Child SAs that are there now. */
-export function carried(connection: Connection): { in: number; out: number } {
-  const sum = (which: "bytes_in" | "bytes_out") => connection.children.reduce((all, child) => all + child[which], 0);
-  return { in: sum("bytes_in"), out: sum("bytes_out") };
 }
 
 export const live = new Live();

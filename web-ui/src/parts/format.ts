@@ -10,6 +10,12 @@ export function bits(perSecond: number): string {
   return scaled(perSecond, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"]);
 }
 
+/** A share of 1 in hundredths; what is there at all is not told as nothing. */
+export function percent(share: number): string {
+  if (share > 0 && share < 0.001) return "< 0.1 %";
+  return `${(share * 100).toFixed(share < 0.0995 ? 1 : 0)} %`;
+}
+
 function scaled(count: number, units: string[]): string {
   let step = 0;
   let value = count;

@@ -137,3 +137,13 @@ test("reason words become sentences", async () => {
   const { sentence } = await load("parts/words.ts");
   assert.deepEqual(["bgp-down", "child-rekeyed", "ike-rekeyed", "kernel-refused-no-more"].map(sentence), ["BGP down", "Child rekeyed", "IKE rekeyed", "Kernel refused no more"]);
 });
+
+test("the share that was lost is of what was sent, and starts anew with the daemon", async () => {
+  const { lostBetween } = await load("api/traffic.ts");
+  const { percent } = await load("parts/format.ts");
+  const of = (packets, lost) => ({ in: 0, out: 0, packets, lost });
+  assert.equal(lostBetween(of(10, 1), of(10, 1)), 0);
+  assert.equal(lostBetween(of(10, 1), of(40, 11)), 0.25);
+  assert.equal(lostBetween(of(1000, 50), of(3, 1)), 0);
+  assert.deepEqual([0, 0.0004, 0.012, 0.25, 1].map(percent), ["0.0 %", "< 0.1 %", "1.2 %", "25 %", "100 %"]);
+});
