@@ -27,6 +27,7 @@ mod claim;
 mod closed;
 mod commit;
 mod cut_off;
+mod disk_full;
 mod encapsulation;
 mod establish;
 mod firewall;

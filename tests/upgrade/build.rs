@@ -69,6 +69,17 @@ pub(crate) fn without_daemon(root: &Path) {
     fs::set_permissions(&daemon, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// A causewayd that stops for ever once it has answered, and stays a process.
+pub(crate) fn with_daemon_that_hangs(root: &Path) {
+    let (hang, table) = (root.join("etc/hang"), root.join("etc/inittab"));
+    let script = "#!/bin/sh\nPATH=/usr/sbin:/usr/bin\nuntil causeway certificate >/dev/null 2>&1; do sleep 1; done\n\
+                  kill -STOP $(pidof causewayd)\necho causewayd hangs >/dev/console\n";
+    fs::write(&hang, script).unwrap();
+    fs::set_permissions(&hang, fs::Permissions::from_mode(0o755)).unwrap();
+    let with = format!("{}::once:/etc/hang\n", fs::read_to_string(&table).unwrap());
+    fs::write(&table, with).unwrap();
+}
+
 fn run(command: &mut Command) {
     let done = command.output().unwrap();
     assert!(done.status.success(), "{command:?}: {done:?}");

@@ -15,15 +15,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use image_slots::{BLOCK, Root, SECTOR, Table};
 use serde_json::{Value, json};
-use system_tests::lab::image::{Appliance, Firmware, IMAGE, INSTALLER};
+use system_tests::lab::image::{Appliance, Firmware, IMAGE, INSTALLER, Running};
 use system_tests::peer::causeway::Document;
 
 /// A start takes half a minute under emulation on an idle machine.
 const START: Duration = Duration::from_secs(240);
+const ACCOUNT: &str = r#"{"user": "alice", "password": "a box at a branch"}"#;
 const MIB: u64 = 1 << 20;
 /// Where the partitions of the boot loader's table and of both slots begin: `image/builder/src/disk.rs`.
 const ENVIRONMENT: u64 = 2 * MIB;
@@ -66,9 +67,10 @@ fn an_image_made_again_is_the_same() {
     }
 }
 
-/// By BIOS: the screen says where it is and how it is claimed; what was claimed is there after the power was cut, by UEFI.
+/// By BIOS: the screen says where it is and how it is claimed; what was claimed is there after the power was cut, by
+/// UEFI. Who has the keyboard wipes it, whatever the power does meanwhile.
 #[test]
-fn a_box_is_claimed_and_keeps_it_over_a_power_cut() {
+fn a_box_is_claimed_and_keeps_it_over_a_power_cut_until_it_is_wiped() {
     let work = tempfile::tempdir().unwrap();
     let mut machine = Appliance::new(&image(), work.path(), 1024).unwrap();
     let mut running = machine.start().unwrap();
@@ -87,13 +89,13 @@ fn a_box_is_claimed_and_keeps_it_over_a_power_cut() {
     assert!(whole > 400, "the state partition did not grow: {storage}");
     assert_eq!(running.says("health", START).unwrap(), "healthy");
 
-    let account = r#"{"user": "alice", "password": "a box at a branch"}"#;
+    let account = ACCOUNT;
     let mut wrong = read(account);
     wrong["code"] = "AAAA-AAAA-AAAA-AAAA".into();
     let refused = read(&running.call("/claim", &["-d", &wrong.to_string()]).unwrap());
     assert_eq!(refused["reason"], "wrong-code", "{refused}");
     let mut claim = read(account);
-    claim["code"] = code.into();
+    claim["code"] = code.as_str().into();
     running
         .call("/claim", &["--fail", "-d", &claim.to_string()])
         .unwrap();
@@ -111,6 +113,32 @@ fn a_box_is_claimed_and_keeps_it_over_a_power_cut() {
     assert_eq!(session["user"], "alice", "{session}");
     let again = read(&running.call("/claim", &["-d", &claim.to_string()]).unwrap());
     assert_eq!(again["reason"], "already-claimed", "{again}");
+    wiped(&machine, running, &code);
+}
+
+/// A factory reset by the serial line, whose power is cut as soon as it begins: the next start ends it, and nobody is known any more.
+fn wiped(machine: &Appliance, mut running: Running, code: &str) {
+    let begun = Instant::now();
+    running.types("r").unwrap();
+    running.says("Type RESET within 30 s", START).unwrap();
+    running.types("reset").unwrap();
+    running.says("Nothing is wiped", START).unwrap();
+    running.types("R").unwrap();
+    running.says("Type RESET within 30 s", START).unwrap();
+    running.types("RESET").unwrap();
+    running.says("asked for at the console", START).unwrap();
+    running.says("factory reset: the state is wiped", START).unwrap();
+    running.cut_power().unwrap();
+
+    let mut running = machine.start().unwrap();
+    running.says("factory reset: the state is wiped", START).unwrap();
+    running.says("this machine is as new", START).unwrap();
+    running.says("192.168.77.1/24 on", START).unwrap();
+    assert_ne!(running.says("claim code", START).unwrap(), code);
+    assert_eq!(running.says("health", START).unwrap(), "healthy");
+    let unknown = read(&running.call("/session", &["-d", ACCOUNT]).unwrap());
+    assert_eq!(unknown["reason"], "wrong-password", "{unknown}");
+    println!("wiped after {:?}", begun.elapsed());
 }
 
 /// A first configuration whose second card is at 10.9.0.1.
@@ -138,6 +166,18 @@ fn a_box_takes_its_first_configuration_from_a_volume() {
     running.says("claim code", START).unwrap();
     let refused = read(&running.call("/status", &[]).unwrap());
     assert_eq!(refused["reason"], "sign-in-needed", "{refused}");
+}
+
+/// An image on a disk that it does not fit on says so, instead of starting again and again without a word.
+#[test]
+fn a_disk_that_is_too_small_is_told() {
+    let work = tempfile::tempdir().unwrap();
+    let machine = Appliance::new(&image(), work.path(), 300).unwrap();
+    let mut running = machine.start().unwrap();
+    running
+        .says("no disk with slot a; one that is smaller than the image", START)
+        .unwrap();
+    assert_eq!(running.says("vda with", START).unwrap(), "300 MiB");
 }
 
 fn at(disk: &mut File, start: u64, length: usize) -> Vec<u8> {

@@ -9,12 +9,11 @@ use serde_json::Value;
 use system_tests::lab::image::{Appliance, Running};
 use system_tests::lab::wait;
 
-use crate::build::{self, first, repacked, without_daemon};
-use crate::{START, image, read};
+use crate::build::{self, first, repacked, with_daemon_that_hangs, without_daemon};
+use crate::{ACCOUNT, START, image, read};
 
 /// An upload takes half a minute under emulation on an idle machine.
 const UPLOAD: Duration = Duration::from_secs(300);
-const ACCOUNT: &str = r#"{"user": "alice", "password": "a box at a branch"}"#;
 
 /// A box that was claimed, and the token of its admin.
 struct Admin {
@@ -174,6 +173,30 @@ fn an_update_stays_or_the_system_before_is_back() {
     assert!(why.contains("never starts"), "{why}");
     let events = admin.asks(&running, "/events?limit=1000", &[]).to_string();
     assert!(events.contains("firmware-fell-back"), "{events}");
+}
+
+/// A causewayd that hangs, in a system that hears nobody else say so, is ended by the watchdog: long before a trial is given up.
+#[test]
+fn a_daemon_that_hangs_has_the_watchdog_start_the_machine_again() {
+    let work = tempfile::tempdir().unwrap();
+    let hangs = repacked(work.path(), "0.1.0+hangs", 1, with_daemon_that_hangs);
+    let machine = Appliance::new(&image(), work.path(), 1024).unwrap();
+    let mut running = machine.start().unwrap();
+    let admin = Admin::claims(&mut running, work.path());
+    let uploaded = admin.uploads(&running, &hangs);
+    assert_eq!(uploaded["upload"]["state"], "ready", "{uploaded}");
+    admin.installs(&running);
+    running.says("Causeway starts slot b", START).unwrap();
+    running.says("causewayd hangs", START).unwrap();
+    let begun = Instant::now();
+    running
+        .says("the watchdog starts the machine again", START)
+        .unwrap();
+    running.says("Causeway starts slot", START).unwrap();
+    println!(
+        "started again {:?} after causewayd began to hang",
+        begun.elapsed()
+    );
 }
 
 /// When the power goes.

@@ -3,6 +3,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use hyper::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,6 +23,9 @@ pub(crate) struct Update {
     /// Only write it to the idle slot: causeway firmware install starts it.
     #[arg(long)]
     upload_only: bool,
+    /// Have it tried in the next maintenance window.
+    #[arg(long, conflicts_with = "upload_only")]
+    in_window: bool,
 }
 
 /// The slots of the machine.
@@ -39,6 +43,14 @@ enum Command {
         #[arg(long)]
         allow_downgrade: bool,
     },
+    /// The same, in the next maintenance window.
+    Schedule {
+        /// Although it is older than the one that runs.
+        #[arg(long)]
+        allow_downgrade: bool,
+    },
+    /// Try nothing in the next maintenance window.
+    Cancel,
     /// Keep the system that is on trial, whatever it waits for.
     MarkGood,
     /// Start the machine again, with the system before.
@@ -50,6 +62,9 @@ struct Status {
     running: String,
     slots: BTreeMap<String, Slot>,
     trial: Option<Trial>,
+    storage: Storage,
+    window: Window,
+    scheduled: Option<Scheduled>,
     upload: Upload,
     last_failure: Option<Failure>,
 }
@@ -66,6 +81,28 @@ struct Trial {
     slot: String,
     tries_left: u8,
     waits_for: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Storage {
+    reason: Option<String>,
+    detail: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Window {
+    zone: String,
+    opens: Option<String>,
+    opens_local: Option<String>,
+    closes_local: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Scheduled {
+    slot: String,
+    version: String,
+    by: String,
 }
 
 #[derive(Deserialize)]
@@ -107,9 +144,15 @@ pub(crate) fn update(client: &Client, wanted: &Update) -> Done {
     let path = format!("/api/v1/firmware:upload{downgrade}");
     let answer = client.upload(&path, &wanted.file, told)?;
     let status: Status = client.read(&answer)?;
-    let version = status.upload.version.unwrap_or_default();
+    let version = status.upload.version.clone().unwrap_or_default();
     let mut text = format!("Version {version} is written to the idle slot, and was read back.\n");
     if wanted.upload_only {
+        push_schedule(&mut text, &status);
+        return Ok(Answer::done(answer, text));
+    }
+    if wanted.in_window {
+        let answer = client.post(&format!("/api/v1/firmware:schedule{downgrade}"))?;
+        push_schedule(&mut text, &client.read(&answer)?);
         return Ok(Answer::done(answer, text));
     }
     client.post(&format!("/api/v1/firmware:install{downgrade}"))?;
@@ -126,6 +169,11 @@ pub(crate) fn run(client: &Client, wanted: &Firmware) -> Done {
             let answer = client.post("/api/v1/firmware:fallback")?;
             Ok(Answer::done(answer, format!("{RESTARTS}\n")))
         }
+        Some(Command::Cancel) => show(client, client.post("/api/v1/firmware:cancel")?),
+        Some(Command::Schedule { allow_downgrade }) => {
+            let path = format!("/api/v1/firmware:schedule{}", downgrade(*allow_downgrade));
+            show(client, client.post(&path)?)
+        }
         Some(Command::Install { allow_downgrade }) => {
             let path = format!("/api/v1/firmware:install{}", downgrade(*allow_downgrade));
             Ok(Answer::done(client.post(&path)?, format!("{RESTARTS}\n")))
@@ -133,8 +181,48 @@ pub(crate) fn run(client: &Client, wanted: &Firmware) -> Done {
     }
 }
 
+/// Has the machine wiped, by its name.
+pub(crate) fn factory_reset(client: &Client, name: &str) -> Done {
+    let body = serde_json::json!({ "name": name }).to_string().into_bytes();
+    let answer = client.send(Method::POST, "/api/v1/system:factory-reset", None, body)?;
+    let text = "The machine starts again as new: its screen tells address and claim code.\n";
+    Ok(Answer::done(answer, text.to_owned()))
+}
+
 fn downgrade(allowed: bool) -> &'static str {
     if allowed { "?allow_downgrade=true" } else { "" }
+}
+
+/// What is amiss with the state partition.
+fn push_storage(text: &mut String, Storage { reason, detail }: &Storage) {
+    if let (Some(reason), Some(detail)) = (reason, detail) {
+        push(text, &format!("storage  {reason}: {detail}"));
+    }
+}
+
+/// What is tried by itself, and when.
+fn push_schedule(text: &mut String, status: &Status) {
+    let Some(Scheduled { slot, version, by }) = &status.scheduled else {
+        return;
+    };
+    let Window {
+        zone,
+        opens,
+        opens_local,
+        closes_local,
+        reason,
+    } = &status.window;
+    let when = match (opens, opens_local, closes_local, reason) {
+        (Some(opens), Some(local), Some(closes), _) => {
+            format!("in the window from {local} to {closes} ({zone}), {opens} in UTC")
+        }
+        (_, _, _, Some(reason)) => format!("in no window yet: {reason}"),
+        (_, _, _, None) => "in the next window".to_owned(),
+    };
+    push(
+        text,
+        &format!("planned  {version} in slot {slot}, {when}; by {by}"),
+    );
 }
 
 fn show(client: &Client, answer: Value) -> Done {
@@ -146,10 +234,8 @@ fn show(client: &Client, answer: Value) -> Done {
             (Some(version), Some(built)) => format!(": {version} of {built}"),
             (_, _) => String::new(),
         };
-        push(
-            &mut text,
-            &format!("slot {letter}   {}{runs}{system}", slot.state),
-        );
+        let line = format!("slot {letter}   {}{runs}{system}", slot.state);
+        push(&mut text, &line);
     }
     if let Some(trial) = &status.trial {
         let (slot, left) = (&trial.slot, trial.tries_left);
@@ -161,6 +247,8 @@ fn show(client: &Client, answer: Value) -> Done {
             push(&mut text, &format!("  waits  {waited}"));
         }
     }
+    push_schedule(&mut text, &status);
+    push_storage(&mut text, &status.storage);
     let Upload {
         state,
         received_bytes,

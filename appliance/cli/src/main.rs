@@ -180,6 +180,11 @@ enum Request {
     /// Show the slots of the machine and what became of an update, or do something with them.
     #[command(args_conflicts_with_subcommands = true)]
     Firmware(firmware::Firmware),
+    /// Wipe configuration, users, keys and history, and start the machine again as new; both systems stay.
+    FactoryReset {
+        /// The name of the machine, so that it is no other one: its host name in the document, or causeway.
+        name: String,
+    },
     /// Print what a shell reads to complete words: . <(causeway completion bash)
     Completion {
         /// The shell.
@@ -255,6 +260,7 @@ fn run(target: Target, request: Request, json: bool) -> Done {
         Request::Import(wanted) => exchange::import(client, &wanted),
         Request::Update(wanted) => firmware::update(client, &wanted),
         Request::Firmware(wanted) => firmware::run(client, &wanted),
+        Request::FactoryReset { name } => firmware::factory_reset(client, &name),
         Request::Completion { shell } => completion::script(shell),
     }
 }

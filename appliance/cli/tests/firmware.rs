@@ -10,11 +10,19 @@ const ROOM: &str =
     r#""room_bytes": 201326592, "root": "aa", "build": 1764324000, "built": "2025-11-28T10:00:00Z""#;
 
 fn status(trial: &str, failure: &str) -> String {
+    planned(trial, failure, "null")
+}
+
+fn planned(trial: &str, failure: &str, scheduled: &str) -> String {
     format!(
         r#"{{ "running": "b", "slots": {{
           "a": {{ "state": "good", "version": "0.1.0", {ROOM} }},
           "b": {{ "state": "trial", "version": "0.2.0", {ROOM} }} }},
-          "trial": {trial}, "last_failure": {failure},
+          "trial": {trial}, "last_failure": {failure}, "scheduled": {scheduled},
+          "storage": {{ "size_bytes": 1, "free_bytes": 1, "reason": "state-repaired", "detail": "it was repaired" }},
+          "window": {{ "automatic_updates": false, "zone": "Europe/Berlin",
+                       "opens": "2026-07-01T23:00:00Z", "opens_local": "2026-07-02T01:00:00+02:00",
+                       "closes": "2026-07-02T04:00:00Z", "closes_local": "2026-07-02T06:00:00+02:00", "reason": null }},
           "upload": {{ "state": "ready", "received_bytes": 64000000, "size_bytes": 64000000, "version": "0.2.0" }} }}"#
     )
 }
@@ -32,6 +40,7 @@ fn a_trial_says_what_it_waits_for() {
         "trial    slot b has to show that it works; starts left: 1",
         "  waits  no default gateway answers",
         "upload   ready, 64.0 MB of 64.0 MB",
+        "storage  state-repaired: it was repaired",
     ] {
         assert!(
             ended.out.lines().any(|other| other == line),
@@ -63,6 +72,47 @@ fn an_update_is_uploaded_and_installed() {
     assert!(upload.starts_with("POST /api/v1/firmware:upload?allow_downgrade=true HTTP/1.1"));
     assert!(upload.ends_with(&"x".repeat(200_000)));
     assert!(install.starts_with("POST /api/v1/firmware:install?allow_downgrade=true HTTP/1.1"));
+}
+
+/// Both clocks are told, and that nothing starts again now.
+#[test]
+fn an_update_waits_for_the_window_if_told_to() {
+    let scheduled = r#"{ "slot": "a", "version": "0.2.0", "by": "alice" }"#;
+    let planned = planned("null", "null", scheduled);
+    let daemon = Daemon::giving(&[("200 OK", &status("null", "null")), ("200 OK", &planned)]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("new.bundle");
+    std::fs::write(&file, "x").unwrap();
+    let ended = causeway(
+        &daemon.socket(),
+        &["update", file.to_str().unwrap(), "--in-window"],
+    );
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    let line = "planned  0.2.0 in slot a, in the window from 2026-07-02T01:00:00+02:00 to 2026-07-02T06:00:00+02:00 \
+                (Europe/Berlin), 2026-07-01T23:00:00Z in UTC; by alice";
+    assert!(ended.out.lines().any(|other| other == line), "{}", ended.out);
+    assert!(!ended.out.contains("starts again"), "{}", ended.out);
+    assert!(daemon.requests()[1].starts_with("POST /api/v1/firmware:schedule HTTP/1.1"));
+
+    let (request, ended) = against("200 OK", &status("null", "null"), &["firmware", "cancel"]);
+    assert_eq!(
+        (request.as_str(), ended.status),
+        ("POST /api/v1/firmware:cancel HTTP/1.1", 0)
+    );
+}
+
+/// The name goes as it was typed, and what is refused says which name it should have been.
+#[test]
+fn a_factory_reset_names_the_machine() {
+    let daemon = Daemon::giving(&[("202 Accepted", "")]);
+    let ended = causeway(&daemon.socket(), &["factory-reset", "edge-1"]);
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    let request = &daemon.requests()[0];
+    assert!(
+        request.starts_with("POST /api/v1/system:factory-reset HTTP/1.1"),
+        "{request}"
+    );
+    assert!(request.ends_with(r#"{"name":"edge-1"}"#), "{request}");
 }
 
 #[test]

@@ -131,11 +131,6 @@ fn of_system(system: &System) -> impl Iterator<Item = Notice> {
             system.dns != default.dns,
             "names are resolved as the host has it",
         ),
-        (
-            "maintenance",
-            system.maintenance != default.maintenance,
-            "nothing is done then",
-        ),
     ];
     let written = parts.into_iter().filter(|(_, written, _)| *written);
     written.map(|(key, _, detail)| notice(format!("/system/{key}"), detail.to_owned()))

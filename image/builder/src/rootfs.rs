@@ -14,6 +14,7 @@ use crate::{Arguments, initrd, tool};
 const PROGRAMS: &[&str] = &[
     "sbin/dmsetup",
     "sbin/e2fsck",
+    "sbin/mke2fs",
     "sbin/resize2fs",
     "sbin/sfdisk",
     "usr/bin/partx",
@@ -21,9 +22,47 @@ const PROGRAMS: &[&str] = &[
 ];
 /// Commands of busybox.
 const COMMANDS: &[&str] = &[
-    "basename", "cat", "chmod", "cp", "cut", "date", "df", "dirname", "findfs", "grep", "head", "hostname",
-    "init", "ip", "killall", "ln", "mkdir", "modprobe", "mount", "mv", "pidof", "poweroff", "readlink",
-    "reboot", "rm", "sed", "sh", "sleep", "sort", "stat", "sync", "tail", "umount", "wc", "xargs",
+    "basename",
+    "blkdiscard",
+    "cat",
+    "chmod",
+    "cp",
+    "cut",
+    "date",
+    "dd",
+    "df",
+    "dirname",
+    "find",
+    "findfs",
+    "grep",
+    "head",
+    "hostname",
+    "init",
+    "ip",
+    "kill",
+    "killall",
+    "ln",
+    "mkdir",
+    "modprobe",
+    "mount",
+    "mv",
+    "pidof",
+    "poweroff",
+    "readlink",
+    "reboot",
+    "rm",
+    "sed",
+    "sh",
+    "shred",
+    "sleep",
+    "sort",
+    "stat",
+    "sync",
+    "tail",
+    "timeout",
+    "umount",
+    "wc",
+    "xargs",
 ];
 const FOLDERS: &[&str] = &[
     "boot",
@@ -42,7 +81,7 @@ const FOLDERS: &[&str] = &[
 ];
 /// Files laid over the base system, as `image/rootfs` has them.
 const OVERLAY: &[&str] = &[
-    "inittab", "slots", "start", "seed", "gateway", "trial", "screen", "stop",
+    "inittab", "slots", "start", "seed", "gateway", "trial", "reset", "screen", "stop", "watchdog",
 ];
 
 /// The folder that holds `image`.

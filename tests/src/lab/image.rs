@@ -141,6 +141,8 @@ impl Appliance {
             let device = format!("virtio-net-pci,netdev={card},mac=52:54:00:00:00:0{octet}");
             qemu.args(["-device", &device]);
         }
+        // Its action is to start the machine again.
+        qemu.args(["-device", "i6300esb"]);
         Ok(qemu)
     }
 

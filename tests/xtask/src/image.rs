@@ -75,7 +75,8 @@ pub(crate) fn boot(uefi: bool) -> Result<bool> {
 }
 
 /// The image is made twice, booted, installed from a stick, updated, and its power cut meanwhile; a damaged slot, which takes three
-/// starts to give up, an installer that finds a box, which takes six, and a cut at every moment are for the full run.
+/// starts to give up, an installer that finds a box, which takes six, a causewayd that hangs until the watchdog ends it, a disk
+/// that is too small and a cut at every moment are for the full run.
 pub(crate) fn tier(full: bool) -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     install()?;
@@ -91,7 +92,16 @@ pub(crate) fn tier(full: bool) -> Result<Vec<Step>> {
     if full {
         scenarios.env("CAUSEWAY_POWER_CUTS", CUTS);
     } else {
-        scenarios.args(["--skip", "a_damaged_system", "--skip", "a_disk_that_has_a_box"]);
+        scenarios.args([
+            "--skip",
+            "a_damaged_system",
+            "--skip",
+            "a_daemon_that_hangs",
+            "--skip",
+            "a_disk_that_is",
+            "--skip",
+            "a_disk_that_has_a_box",
+        ]);
     }
     Ok(vec![
         ("the programs".to_owned(), steps::programs_of_the_image()),

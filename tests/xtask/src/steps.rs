@@ -31,6 +31,7 @@ const NATIVE_UNLESS_FULL: &[&str] = &[
     "childless::",
     "claim::",
     "cut_off::",
+    "disk_full::",
     "flood::",
     "fragmentation::",
     "hostile::",

@@ -640,6 +640,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/firmware:cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Install nothing in the next maintenance window */
+        post: operations["post-firmware-cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/firmware:fallback": {
         parameters: {
             query?: never;
@@ -685,6 +702,23 @@ export interface paths {
         put?: never;
         /** Keep the system that is on trial */
         post: operations["post-firmware-mark-good"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware:schedule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Install what is in the other slot in the next maintenance window */
+        post: operations["post-firmware-schedule"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1184,6 +1218,23 @@ export interface paths {
         get: operations["get-status-system"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system:factory-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start the machine again as new: all that it keeps is wiped, both systems stay */
+        post: operations["post-system-factory-reset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2638,6 +2689,11 @@ export interface components {
             /** @description Secrets that could not be read, and are not among those. */
             unreadable?: string[];
         };
+        /** @description What is asked of whoever has a box wiped. */
+        FactoryReset: {
+            /** @description The name of the box: `system.hostname` of the document, or `causeway` where it has none. */
+            name: string;
+        };
         /** @description Why a system did not become good. */
         FailureStatus: {
             /** @description When it was found. */
@@ -2689,14 +2745,20 @@ export interface components {
             last_failure: components["schemas"]["FailureStatus"] | null;
             /** @description The slot that runs: `a` or `b`. */
             running: string;
+            /** @description What is installed in that window; nothing where nothing is. */
+            scheduled: components["schemas"]["ScheduledStatus"] | null;
             /** @description Both slots by their letters. */
             slots: {
                 [key: string]: components["schemas"]["SlotStatus"];
             };
+            /** @description The state partition, where configuration, keys and history are. */
+            storage: components["schemas"]["StorageStatus"];
             /** @description Nothing when what runs is known to work, and the next start begins with it. */
             trial: components["schemas"]["FirmwareTrialStatus"] | null;
             /** @description The last upload since the daemon started. */
             upload: components["schemas"]["UploadStatus"];
+            /** @description When updates may happen by themselves: `system.maintenance` of the document. */
+            window: components["schemas"]["WindowStatus"];
         };
         /** @description A system that has to show that it works. */
         FirmwareTrialStatus: {
@@ -3359,6 +3421,14 @@ export interface components {
             next: string | null;
             routes: components["schemas"]["RouteStatus2"][];
         };
+        /** @description What is installed by itself. */
+        ScheduledStatus: {
+            /** @description Who asked for it; `system` where nobody did and `automatic_updates` are on. */
+            by: string;
+            /** @description The slot that it is in. */
+            slot: string;
+            version: string;
+        };
         /** @description One way to sign. */
         SchemeStatus: {
             outage?: components["schemas"]["OutageStatus"] | null;
@@ -3477,6 +3547,16 @@ export interface components {
             subject: string;
             /** Format: uint64 */
             took_ms: number;
+        };
+        /** @description How the state partition does. */
+        StorageStatus: {
+            detail: string | null;
+            /** Format: uint64 */
+            free_bytes: number;
+            /** @description What is amiss: `state-repaired` by the last start, `state-not-kept` where nothing outlives a start, or `state-full`. */
+            reason: string | null;
+            /** Format: uint64 */
+            size_bytes: number;
         };
         /** @description What is wrong with the store. */
         StoreStatus: {
@@ -3712,6 +3792,25 @@ export interface components {
             /** Format: uint32 */
             generation: number;
             source: string;
+        };
+        /** @description The hours in which updates may happen. */
+        WindowStatus: {
+            /** @description What is uploaded is installed in the next window by itself. */
+            automatic_updates: boolean;
+            /** @description When it closes. */
+            closes: string | null;
+            closes_local: string | null;
+            /**
+             * @description When the window opened that is open, or else the next one opens: RFC 3339, in UTC. What is scheduled is installed then, or
+             *     within 30 seconds where it is open.
+             */
+            opens: string | null;
+            /** @description The same by the clock of the zone. */
+            opens_local: string | null;
+            /** @description Why nothing is installed in any window now: `clock` while the clock cannot be right, `on-trial` while a configuration is. */
+            reason: string | null;
+            /** @description The zone of the local times, `system.time.zone` of the document. */
+            zone: string;
         };
         /** @enum {string} */
         Word: "tcp" | "udp" | "icmp";
@@ -4996,6 +5095,27 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    "post-firmware-cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     "post-firmware-fallback": {
         parameters: {
             query?: never;
@@ -5040,6 +5160,30 @@ export interface operations {
     "post-firmware-mark-good": {
         parameters: {
             query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-firmware-schedule": {
+        parameters: {
+            query?: {
+                /** @description Take what is older than what runs, too */
+                allow_downgrade?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5836,6 +5980,29 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SystemStatus"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-system-factory-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FactoryReset"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };

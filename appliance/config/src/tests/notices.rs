@@ -20,12 +20,7 @@ fn what_is_kept_and_not_acted_on_is_told() {
     assert_eq!(paths(&with(sample(), "/system", default)), [""; 0]);
     let dns = json!({ "dns": ["192.0.2.53"] });
     assert_eq!(paths(&with(sample(), "/system", dns)), ["/system/dns"]);
-    let expected = [
-        "/system/dns",
-        "/system/hostname",
-        "/system/maintenance",
-        "/system/time",
-    ];
+    let expected = ["/system/dns", "/system/hostname", "/system/time"];
     assert_eq!(paths(&machine()), expected);
 }
 

@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub(crate) enum FirmwareFault {
     /// This machine has no slots.
-    #[error("causewayd does not run from a firmware image here: whoever installed it updates it")]
+    #[error("causewayd does not run from a firmware image here: whoever installed it updates and resets it")]
     NoSlots,
     /// The bundle is not taken.
     #[error("{0}")]
@@ -24,6 +24,15 @@ pub(crate) enum FirmwareFault {
     /// The other slot has nothing that could be started.
     #[error("the other slot has no system: upload a bundle first")]
     SlotEmpty,
+    /// Nothing is to be installed in the next window.
+    #[error("nothing is to be installed in the next window")]
+    NotScheduled,
+    /// Another box may have been meant.
+    #[error("a factory reset wipes all that this box keeps: say its name, \"{expected}\", to have it")]
+    OtherName {
+        /// What this one is called.
+        expected: String,
+    },
     /// The disk has other octets than were written.
     #[error("what was read back from the slot is not what was written: the disk may be failing")]
     NotWritten,
@@ -43,6 +52,8 @@ impl FirmwareFault {
             Self::OnTrial => (409, "firmware-on-trial"),
             Self::NotOnTrial => (409, "firmware-not-on-trial"),
             Self::SlotEmpty => (409, "slot-empty"),
+            Self::NotScheduled => (409, "not-scheduled"),
+            Self::OtherName { .. } => (422, "wrong-confirmation"),
             Self::NotWritten => (500, "slot-not-written"),
             Self::Storage(_) => (500, "slot-storage"),
         }

@@ -23,6 +23,17 @@ pub(crate) struct Failure {
     pub(crate) detail: String,
 }
 
+/// A system that was uploaded, and that nobody has tried yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Staged {
+    /// The root of its hash tree, in digits: of another system in the slot nothing is said here.
+    pub(super) root: String,
+    /// Who wants it installed in the next window, if anybody does.
+    pub(super) by: Option<String>,
+    /// Although it is older than what runs.
+    pub(super) allow_downgrade: bool,
+}
+
 /// What systems in both slots leave for each other, beside their own copies of everything else.
 #[derive(Debug)]
 pub(super) struct Notes {
@@ -72,8 +83,24 @@ impl Notes {
         self.write("last-failure.json", failure)
     }
 
-    /// The trial is over.
+    /// What was uploaded, and what somebody wants with it.
+    pub(super) fn staged(&self) -> Option<Staged> {
+        self.read("staged.json")
+    }
+
+    /// Keeps that.
+    pub(super) fn keep_staged(&self, staged: &Staged) -> io::Result<()> {
+        self.write("staged.json", staged)
+    }
+
+    /// It was tried, or is not to be.
+    pub(super) fn forget_staged(&self) -> io::Result<()> {
+        self.remove("staged.json")
+    }
+
+    /// The trial is over. What was tried is not tried again by itself.
     pub(super) fn clear(&self) -> io::Result<()> {
+        self.forget_staged()?;
         self.remove("before.json")?;
         self.remove("failed")
     }

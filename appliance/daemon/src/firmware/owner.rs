@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +10,25 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{info, warn};
 
 use super::fault::FirmwareFault;
-use super::notes::{Failure, Notes};
+use super::notes::{Failure, Notes, Staged};
 use super::progress::{Progress, Stage};
 use super::reach::Reach;
 use super::slots::Slots;
 use crate::chronicle::{News, Teller};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::control::View;
 use crate::derive::Addresses;
+use crate::history::Moment;
+
+/// The clock on the wall.
+#[derive(Clone)]
+pub(crate) struct Wall(pub(crate) Arc<dyn Fn() -> SystemTime + Send + Sync>);
+
+impl fmt::Debug for Wall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Wall")
+    }
+}
 
 /// What is looked at, and who is told.
 #[derive(Debug, Clone)]
@@ -27,6 +39,7 @@ pub(crate) struct Sources {
     pub(super) configuration: watch::Receiver<Arc<View>>,
     /// What addresses the interfaces have.
     pub(super) addresses: watch::Receiver<Arc<Addresses>>,
+    wall: Wall,
 }
 
 impl Sources {
@@ -40,7 +53,23 @@ impl Sources {
             teller: teller.clone(),
             configuration: configuration.clone(),
             addresses: addresses.clone(),
+            wall: Wall(Arc::new(SystemTime::now)),
         }
+    }
+
+    /// The same by another clock.
+    #[cfg(test)]
+    pub(crate) fn by(self, wall: Wall) -> Self {
+        Self { wall, ..self }
+    }
+
+    /// What time it is in seconds of UNIX time; `None` while the clock cannot be right.
+    pub(super) fn unix_s(&self) -> Option<u64> {
+        let moment = Moment {
+            wall: (self.wall.0)(),
+            ..Moment::now()
+        };
+        Clock::new().unix_s(moment)
     }
 }
 
@@ -165,7 +194,17 @@ impl Firmware {
     /// An upload came to this.
     pub(crate) fn conclude(&self, author: &str, done: Result<&Content, (&'static str, String)>) {
         match done {
-            Ok(content) => self.tell("firmware-uploaded", Some(content), author, String::new()),
+            Ok(content) => {
+                let staged = Staged {
+                    root: content.root.to_string(),
+                    by: None,
+                    allow_downgrade: false,
+                };
+                if let Err(error) = self.notes.keep_staged(&staged) {
+                    warn!(%error, "what was uploaded is not installed by itself");
+                }
+                self.tell("firmware-uploaded", Some(content), author, String::new());
+            }
             Err((reason, detail)) => {
                 warn!(reason, detail, "an update is refused");
                 *locked(&self.refused).entry(reason).or_default() += 1;
@@ -179,10 +218,12 @@ impl Firmware {
         }
     }
 
-    /// Has the system in the other slot tried by the next start, which is now.
-    pub(crate) async fn install(&self, author: &str, allow_downgrade: bool) -> Result<(), FirmwareFault> {
-        let _held = self.hold()?;
-        let table = self.settled()?;
+    /// What is in the other slot, and whether it is older than what runs, if it may be installed.
+    pub(super) fn admitted<'a>(
+        &self,
+        table: &'a Table,
+        allow_downgrade: bool,
+    ) -> Result<(&'a Content, bool), FirmwareFault> {
         let other = table
             .content(self.runs().other())
             .ok_or(FirmwareFault::SlotEmpty)?;
@@ -192,6 +233,14 @@ impl Firmware {
             let running = running.version.clone();
             return Err(BundleError::Older { running }.into());
         }
+        Ok((other, is_older))
+    }
+
+    /// Has the system in the other slot tried by the next start, which is now.
+    pub(crate) async fn install(&self, author: &str, allow_downgrade: bool) -> Result<(), FirmwareFault> {
+        let _held = self.hold()?;
+        let table = self.settled()?;
+        let (other, is_older) = self.admitted(&table, allow_downgrade)?;
         // An older system goes on with the state that it left, which may ask for other addresses.
         let reach = if is_older {
             Reach::default()
@@ -200,6 +249,7 @@ impl Firmware {
         };
         self.notes.keep_before(&reach)?;
         self.slots.write(&table.after(Transition::Try))?;
+        self.notes.forget_staged()?;
         self.tell("firmware-switching", Some(other), author, String::new());
         self.ask_for_restart()
     }

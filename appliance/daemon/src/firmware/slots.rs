@@ -1,5 +1,5 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,9 @@ pub(super) struct Slots {
 fn invalid(words: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, words)
 }
+
+/// What asks for a factory reset, in the last sector of the table's partition: `/etc/slots` of the image reads it.
+const RESET: &[u8] = b"causeway-factory-reset";
 
 impl Slots {
     /// Nothing where this machine has none.
@@ -74,6 +77,21 @@ impl Slots {
             .write(true)
             .open(self.folder.join("environment"))?;
         file.write_all_at(sector, self.place)?;
+        file.sync_all()
+    }
+
+    /// Has the next start wipe the state: one sector, which a disk writes whole or not at all.
+    pub(super) fn ask_for_reset(&self) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .open(self.folder.join("environment"))?;
+        let mut sector = [0; SECTOR];
+        for (octet, wanted) in sector.iter_mut().zip(RESET) {
+            *octet = *wanted;
+        }
+        let back = i64::try_from(SECTOR).map_err(|_| invalid("no sector is so long"))?;
+        file.seek(SeekFrom::End(-back))?;
+        file.write_all(&sector)?;
         file.sync_all()
     }
 

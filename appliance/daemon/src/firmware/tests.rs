@@ -72,7 +72,7 @@ impl Disk {
             keys.map(|key| format!("{key}\n")).concat(),
         )
         .unwrap();
-        fs::write(disk.image.join("environment"), vec![0; PLACE + BLOCK]).unwrap();
+        fs::write(disk.image.join("environment"), vec![0; PLACE + BLOCK + SECTOR]).unwrap();
         disk.runs(Slot::A);
         let (content, octets) = system(RUNS, 3);
         let table = Table {
@@ -95,18 +95,24 @@ impl Disk {
 
     pub(crate) fn table(&self) -> Table {
         let partition = fs::read(self.image.join("environment")).unwrap();
-        Table::decode(&partition[PLACE..]).unwrap()
+        Table::decode(&partition[PLACE..PLACE + BLOCK]).unwrap()
     }
 
     pub(crate) fn write(&self, table: &Table) {
         let mut partition = fs::read(self.image.join("environment")).unwrap();
-        partition[PLACE..].copy_from_slice(&table.encode());
+        partition[PLACE..PLACE + BLOCK].copy_from_slice(&table.encode());
         fs::write(self.image.join("environment"), partition).unwrap();
     }
 
     /// Whether the machine is to be started again.
     pub(crate) fn restarts(&self) -> bool {
         self.image.join("restart").exists()
+    }
+
+    /// Whether the next start wipes the state.
+    pub(crate) fn is_wiped(&self) -> bool {
+        let partition = fs::read(self.image.join("environment")).unwrap();
+        partition[partition.len() - SECTOR..].starts_with(b"causeway-factory-reset")
     }
 
     /// As the boot loader does it.

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use image_slots::Transition;
@@ -18,7 +17,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(180);
 
 impl Firmware {
     /// Tells what became of a trial, or sees one to its end.
-    pub(crate) async fn watch(self: Arc<Self>) {
+    pub(super) async fn see_trial(&self) {
         if let Err(fault) = self.see_to_it().await {
             error!(%fault, "the trial of a system");
         }

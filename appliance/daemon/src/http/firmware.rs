@@ -7,11 +7,13 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use image_slots::Content;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
+use super::body::{self, sent};
 use super::error::Error;
 use super::query::Asked;
 use super::router::Published;
@@ -88,6 +90,27 @@ pub(crate) async fn install(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// `POST /api/v1/firmware:schedule`: the same, in the next maintenance window.
+pub(crate) async fn schedule(
+    State(published): State<Published>,
+    caller: Caller,
+    Asked(manner): Asked<Manner>,
+) -> Result<Json<FirmwareStatus>, Error> {
+    let firmware = slots(&published)?;
+    firmware.schedule(&caller.author().who, manner.allow_downgrade)?;
+    status(firmware).await
+}
+
+/// `POST /api/v1/firmware:cancel`: nothing is installed by itself.
+pub(crate) async fn cancel(
+    State(published): State<Published>,
+    caller: Caller,
+) -> Result<Json<FirmwareStatus>, Error> {
+    let firmware = slots(&published)?;
+    firmware.cancel(&caller.author().who)?;
+    status(firmware).await
+}
+
 /// `POST /api/v1/firmware:mark-good`: what is on trial works, says whoever can say so.
 pub(crate) async fn mark_good(
     State(published): State<Published>,
@@ -104,6 +127,30 @@ pub(crate) async fn fall_back(
     caller: Caller,
 ) -> Result<StatusCode, Error> {
     slots(&published)?.fall_back(&caller.author().who).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// What is asked of whoever has a box wiped.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FactoryReset {
+    /// The name of the box: `system.hostname` of the document, or `causeway` where it has none.
+    name: String,
+}
+
+/// Longer than any name.
+const LIMIT: usize = 4 << 10;
+
+/// `POST /api/v1/system:factory-reset` with `{"name": "edge-1"}`: the machine starts again, as new.
+pub(crate) async fn factory_reset(
+    State(published): State<Published>,
+    caller: Caller,
+    request: Request,
+) -> Result<StatusCode, Error> {
+    let firmware = slots(&published)?;
+    let body = body::read(request.into_body(), LIMIT).await?;
+    let FactoryReset { name } = sent(&body, r#"{"name": "…"}"#)?;
+    firmware.factory_reset(&caller.author().who, &name)?;
     Ok(StatusCode::ACCEPTED)
 }
 

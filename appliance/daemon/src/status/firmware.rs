@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock;
-use crate::firmware::{Failure, Firmware, FirmwareFault, Progress};
+use crate::firmware::{Failure, Firmware, FirmwareFault, Hours, Progress, Scheduled, Storage};
 
 /// The slots of the machine, and what becomes of an update.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -17,6 +17,12 @@ pub(crate) struct FirmwareStatus {
     slots: BTreeMap<&'static str, SlotStatus>,
     /// Nothing when what runs is known to work, and the next start begins with it.
     trial: Option<FirmwareTrialStatus>,
+    /// The state partition, where configuration, keys and history are.
+    storage: StorageStatus,
+    /// When updates may happen by themselves: `system.maintenance` of the document.
+    window: WindowStatus,
+    /// What is installed in that window; nothing where nothing is.
+    scheduled: Option<ScheduledStatus>,
     /// The last upload since the daemon started.
     upload: UploadStatus,
     /// The last system that did not become good, also of earlier starts.
@@ -56,6 +62,45 @@ struct FirmwareTrialStatus {
     tries_left: u8,
     /// What is missing before it is good, in words.
     waits_for: Vec<String>,
+}
+
+/// How the state partition does.
+#[derive(Debug, Serialize, JsonSchema)]
+struct StorageStatus {
+    size_bytes: u64,
+    free_bytes: u64,
+    /// What is amiss: `state-repaired` by the last start, `state-not-kept` where nothing outlives a start, or `state-full`.
+    reason: Option<String>,
+    detail: Option<String>,
+}
+
+/// The hours in which updates may happen.
+#[derive(Debug, Serialize, JsonSchema)]
+struct WindowStatus {
+    /// What is uploaded is installed in the next window by itself.
+    automatic_updates: bool,
+    /// The zone of the local times, `system.time.zone` of the document.
+    zone: &'static str,
+    /// When the window opened that is open, or else the next one opens: RFC 3339, in UTC. What is scheduled is installed then, or
+    /// within 30 seconds where it is open.
+    opens: Option<String>,
+    /// The same by the clock of the zone.
+    opens_local: Option<String>,
+    /// When it closes.
+    closes: Option<String>,
+    closes_local: Option<String>,
+    /// Why nothing is installed in any window now: `clock` while the clock cannot be right, `on-trial` while a configuration is.
+    reason: Option<&'static str>,
+}
+
+/// What is installed by itself.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ScheduledStatus {
+    /// The slot that it is in.
+    slot: &'static str,
+    version: String,
+    /// Who asked for it; `system` where nobody did and `automatic_updates` are on.
+    by: String,
 }
 
 /// How an upload stands.
@@ -111,6 +156,9 @@ impl FirmwareStatus {
             running: runs.letter(),
             slots,
             trial,
+            storage: StorageStatus::new(firmware.storage()),
+            window: WindowStatus::new(firmware.hours()),
+            scheduled: firmware.scheduled(&table).map(ScheduledStatus::new),
             upload: UploadStatus::new(firmware.progress()),
             last_failure: failure.map(FailureStatus::new),
         })
@@ -151,6 +199,46 @@ impl SystemInSlot {
             build: content.build,
             built: clock::words(built.unwrap_or(SystemTime::UNIX_EPOCH)),
             root: content.root.to_string(),
+        }
+    }
+}
+
+impl StorageStatus {
+    fn new(storage: Storage) -> Self {
+        let (reason, detail) = storage.amiss.unzip();
+        Self {
+            size_bytes: storage.size,
+            free_bytes: storage.free,
+            reason,
+            detail,
+        }
+    }
+}
+
+impl WindowStatus {
+    fn new(hours: Hours) -> Self {
+        let reason = hours.window.as_ref().err().copied();
+        let window = hours.window.ok();
+        let (opens, opens_local) = window.as_ref().map(|window| window.opens().into()).unzip();
+        let (closes, closes_local) = window.as_ref().map(|window| window.closes().into()).unzip();
+        Self {
+            automatic_updates: hours.automatic_updates,
+            zone: hours.zone,
+            opens,
+            opens_local,
+            closes,
+            closes_local,
+            reason,
+        }
+    }
+}
+
+impl ScheduledStatus {
+    fn new(scheduled: Scheduled) -> Self {
+        Self {
+            slot: scheduled.slot.letter(),
+            version: scheduled.version,
+            by: scheduled.by,
         }
     }
 }

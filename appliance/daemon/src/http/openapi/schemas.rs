@@ -9,6 +9,7 @@ use crate::http::diagnostics::Diagnostics;
 use crate::http::error::Told;
 use crate::http::events::Events;
 use crate::http::exchange::{Export, Import, Passphrase};
+use crate::http::firmware::FactoryReset;
 use crate::http::generation::{Between, Generations, WholeGeneration};
 use crate::http::nat::Questioned;
 use crate::http::recording::{Recordable, RecordingStatus};
@@ -63,6 +64,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     let mut asked = settings.for_deserialize().into_generator();
     add::<Rollback>(&mut asked);
     add::<Passphrase>(&mut asked);
+    add::<FactoryReset>(&mut asked);
     add::<Import>(&mut asked);
     add::<Recordable>(&mut asked);
     add::<Questioned>(&mut asked);

@@ -307,6 +307,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Start the machine again, with the system of the other slot on trial",
     )
     .asks(&["allow_downgrade"]),
+    action(
+        "/system:factory-reset",
+        "Start the machine again as new: all that it keeps is wiped, both systems stay",
+    )
+    .takes(Body::Json("FactoryReset")),
+    post(
+        "/firmware:schedule",
+        "Install what is in the other slot in the next maintenance window",
+    )
+    .asks(&["allow_downgrade"])
+    .tells(Answer::Json("FirmwareStatus")),
+    post(
+        "/firmware:cancel",
+        "Install nothing in the next maintenance window",
+    )
+    .tells(Answer::Json("FirmwareStatus")),
     post("/firmware:mark-good", "Keep the system that is on trial").tells(Answer::Json("FirmwareStatus")),
     action(
         "/firmware:fallback",

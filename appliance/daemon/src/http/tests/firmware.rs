@@ -240,3 +240,187 @@ async fn a_system_that_cannot_be_reached_as_before_gives_up() {
     assert_eq!(slot, Slot::B, "it has a second try");
     drop(machine);
 }
+
+/// 2030-01-15 12:00 in UTC, 13:00 in Berlin.
+const NOON: u64 = 1_894_708_800;
+const HOUR: u64 = 3_600;
+
+fn set_clock(machine: &Machine, unix_s: u64) {
+    std::fs::write(machine.directory.path().join("wall"), unix_s.to_string()).unwrap();
+}
+
+/// A machine with a window from one to three at night in Berlin, and a newer system that was uploaded at noon.
+async fn staged(automatic_updates: bool) -> (Machine, Disk) {
+    let (machine, disk) = machine().await;
+    set_clock(&machine, NOON);
+    let maintenance = json!({ "start": "01:00", "hours": 2, "automatic_updates": automatic_updates });
+    let about = json!({ "time": { "zone": "Europe/Berlin" }, "maintenance": maintenance });
+    let put = machine.put(0, &json!({ "schema": 1, "system": about })).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let new = bundle(1, system(RUNS + 1, 5));
+    assert_eq!(upload(&machine, UPLOAD, &new).await.status, 200);
+    (machine, disk)
+}
+
+/// Whether the machine starts again within this time, by a clock that stands.
+async fn restarts_within(machine: &Machine, seconds: u64) -> bool {
+    let firmware = machine.firmware.clone().unwrap();
+    let wanted = crate::firmware::restart_wanted(Some(&firmware));
+    let limit = std::time::Duration::from_secs(seconds);
+    tokio::time::timeout(limit, wanted).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_scheduled_is_installed_in_the_window_once_and_survives_a_restart() {
+    let (machine, disk) = staged(false).await;
+    assert_eq!(told(&machine).await["scheduled"], Value::Null);
+    let answer = machine.send("POST", "/api/v1/firmware:schedule", "", b"").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    check(&machine, &answer.body).await;
+    let by = answer.body["scheduled"]["by"].as_str().unwrap().to_owned();
+    assert_eq!(answer.body["scheduled"]["slot"], "b");
+    let window = &answer.body["window"];
+    assert_eq!(window["opens"], "2030-01-16T00:00:00Z");
+    assert_eq!(window["opens_local"], "2030-01-16T01:00:00+01:00");
+    assert_eq!(window["closes_local"], "2030-01-16T03:00:00+01:00");
+    assert!(!restarts_within(&machine, 100).await, "it is noon");
+
+    let machine = machine.killed().await;
+    set_clock(&machine, NOON + 11 * HOUR);
+    assert_eq!(told(&machine).await["scheduled"]["by"], by.as_str());
+    assert!(!restarts_within(&machine, 100).await, "an hour is missing");
+    set_clock(&machine, NOON + 12 * HOUR);
+    assert!(restarts_within(&machine, 100).await, "the window is open");
+    assert!(disk.restarts());
+
+    // Twice it is started and never comes so far.
+    assert_eq!((disk.boot(), disk.boot()), (Slot::B, Slot::B));
+    let (machine, slot) = booted(machine, &disk).await;
+    assert_eq!(slot, Slot::A);
+    set_clock(&machine, NOON + 36 * HOUR);
+    assert!(
+        !restarts_within(&machine, 100).await,
+        "what did not stay is not tried again"
+    );
+    assert_eq!(settled(&machine).await["scheduled"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_is_cancelled_and_refused_where_nothing_could_be_installed() {
+    let (machine, _disk) = staged(false).await;
+    let cancel = || machine.send("POST", "/api/v1/firmware:cancel", "", b"");
+    assert_eq!(cancel().await.reason(), (409, "not-scheduled"));
+    let scheduled = machine.send("POST", "/api/v1/firmware:schedule", "", b"").await;
+    assert_eq!(scheduled.status, 200);
+    assert_eq!(cancel().await.body["scheduled"], Value::Null);
+    set_clock(&machine, NOON + 12 * HOUR);
+    assert!(!restarts_within(&machine, 100).await);
+    let events = machine.get_text("/api/v1/events").await;
+    assert!(events.contains("firmware-scheduled") && events.contains("firmware-schedule-cancelled"));
+
+    let older = bundle(1, system(RUNS - 1, 5));
+    let forced = format!("{UPLOAD}?allow_downgrade=true");
+    assert_eq!(upload(&machine, &forced, &older).await.status, 200);
+    let scheduled = machine.send("POST", "/api/v1/firmware:schedule", "", b"").await;
+    assert_eq!(scheduled.reason(), (409, "bundle-older"));
+}
+
+/// Nobody asks, and a clock that cannot be right opens no window.
+#[tokio::test(start_paused = true)]
+async fn with_automatic_updates_what_is_uploaded_is_installed_once_the_clock_is_right() {
+    let (machine, disk) = staged(true).await;
+    assert_eq!(told(&machine).await["scheduled"]["by"], "system");
+    set_clock(&machine, 0);
+    let told = told(&machine).await;
+    check(&machine, &told).await;
+    assert_eq!(
+        (&told["window"]["reason"], &told["window"]["opens"]),
+        (&"clock".into(), &Value::Null)
+    );
+    assert!(!restarts_within(&machine, 100).await);
+    set_clock(&machine, NOON + 12 * HOUR);
+    assert!(restarts_within(&machine, 100).await);
+    assert_eq!(disk.boot(), Slot::B);
+}
+
+/// The start that an update needs would end a configuration's trial.
+#[tokio::test(start_paused = true)]
+async fn an_update_waits_for_a_configuration_on_trial() {
+    let (machine, _disk) = staged(true).await;
+    let patch = json!({ "system": { "maintenance": { "hours": 3 } } }).to_string();
+    let path = "/api/v1/config?confirm_within_s=86400";
+    let tried = machine.ask("PATCH", path, Some(1), &patch).await;
+    assert_eq!(tried.status, 200, "{tried:?}");
+    set_clock(&machine, NOON + 12 * HOUR);
+    assert_eq!(told(&machine).await["window"]["reason"], "on-trial");
+    assert!(!restarts_within(&machine, 100).await);
+    let confirmed = machine.send("POST", "/api/v1/config:confirm", "", b"").await;
+    assert_eq!(confirmed.status, 200, "{confirmed:?}");
+    assert!(restarts_within(&machine, 100).await);
+}
+
+/// Whoever asks has to say which box it is; the table of the slots stays as it is.
+#[tokio::test]
+async fn a_factory_reset_needs_the_name_of_the_box() {
+    let (machine, disk) = machine().await;
+    let before = disk.table();
+    let reset = |name: &str| {
+        let body = json!({ "name": name }).to_string();
+        let machine = &machine;
+        async move {
+            machine
+                .ask("POST", "/api/v1/system:factory-reset", None, &body)
+                .await
+        }
+    };
+    assert_eq!(reset("edge-1").await.reason(), (422, "wrong-confirmation"));
+    let named = json!({ "schema": 1, "system": { "hostname": "edge-1" } });
+    assert_eq!(machine.put(0, &named).await.status, 200);
+    assert_eq!(reset("causeway").await.reason(), (422, "wrong-confirmation"));
+    assert!(!disk.is_wiped() && !disk.restarts());
+    assert_eq!(reset("edge-1").await.status, 202);
+    assert!(disk.is_wiped() && disk.restarts());
+    assert_eq!(disk.table(), before);
+    let audited = machine.access.audit_lines();
+    assert!(
+        audited.iter().any(|line| line.contains("system:factory-reset")),
+        "{audited:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_slots_there_is_no_factory_reset() {
+    let machine = Machine::new().await;
+    let asked = machine
+        .ask(
+            "POST",
+            "/api/v1/system:factory-reset",
+            None,
+            r#"{"name": "causeway"}"#,
+        )
+        .await;
+    assert_eq!(asked.reason(), (404, "no-slots"));
+}
+
+/// What a start did to the state partition is told until the next one.
+#[tokio::test]
+async fn a_repair_of_the_state_partition_is_told() {
+    let (machine, disk) = machine().await;
+    let before = told(&machine).await;
+    assert_eq!(before["storage"]["reason"], Value::Null);
+    assert!(before["storage"]["free_bytes"].as_u64() > Some(0));
+    std::fs::write(
+        disk.image.join("storage"),
+        "state-repaired\nit was repaired: 3 files\n",
+    )
+    .unwrap();
+    let machine = machine.killed().await;
+    let after = told(&machine).await;
+    check(&machine, &after).await;
+    assert_eq!(
+        (&after["storage"]["reason"], &after["storage"]["detail"]),
+        (&"state-repaired".into(), &"it was repaired: 3 files".into())
+    );
+    let events = machine.get_text("/api/v1/events").await;
+    assert!(events.contains("state-repaired"), "{events}");
+}

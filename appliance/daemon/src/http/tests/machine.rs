@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use appliance_nat::Packet;
 use bgp::Speaker;
@@ -20,7 +20,7 @@ use crate::control::{Beginning, Control, Files, Origin, View, begin};
 use crate::datapath::{DatapathSnapshot, Foreseen, Kind, Refused, Request};
 use crate::derive::{Addresses, InUse, derive};
 use crate::entrance::{api, entrance};
-use crate::firmware::{Firmware, Sources};
+use crate::firmware::{Firmware, Sources, Wall};
 use crate::http::{Published, serve};
 use crate::ike_owner::Command;
 use crate::journal::Pages;
@@ -137,7 +137,7 @@ impl Machine {
         let keys = crate::signer::start(mpsc::channel(8).0);
         let lists = revocation::start(mpsc::channel(8).0, Cache::new(None), teller.clone());
         let found = watch::channel(Arc::default()).1;
-        let slots = firmware(directory.path(), Sources::new(&teller, &view, &found));
+        let slots = firmware(directory.path(), (&teller, &view, &found));
         let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
@@ -185,6 +185,7 @@ impl Machine {
         for task in self.tasks {
             let _aborted = task.await;
         }
+        drop(self.firmware);
         // It has the store.
         drop(self.access);
         Self::start(self.directory, self.is_served).await
@@ -282,7 +283,23 @@ fn listener(directory: &Path) -> UnixListener {
 }
 
 /// The slots, if a test has put any there.
-fn firmware(directory: &Path, sources: Sources) -> Option<Arc<Firmware>> {
+/// What the file says that a test left, in seconds of UNIX time; the right time where there is none.
+fn wall(directory: &Path) -> Wall {
+    let set = directory.join("wall");
+    Wall(Arc::new(move || match std::fs::read_to_string(&set) {
+        Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.parse().unwrap()),
+        Err(_) => SystemTime::now(),
+    }))
+}
+
+type Looked<'a> = (
+    &'a Teller,
+    &'a watch::Receiver<Arc<View>>,
+    &'a watch::Receiver<Arc<Addresses>>,
+);
+
+fn firmware(directory: &Path, (teller, view, addresses): Looked<'_>) -> Option<Arc<Firmware>> {
+    let sources = Sources::new(teller, view, addresses).by(wall(directory));
     Firmware::open(&directory.join("image"), sources)
 }
 
