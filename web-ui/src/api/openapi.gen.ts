@@ -1408,6 +1408,22 @@ export interface components {
             /** @description What does that, or that nothing does: one sentence. */
             why: string;
         };
+        /** @description What passed a connection; octets as they are inside the tunnel. */
+        CarriedStatus: {
+            /** Format: uint64 */
+            bytes_in: number;
+            /** Format: uint64 */
+            bytes_out: number;
+            /** Format: uint64 */
+            packets_in: number;
+            /**
+             * Format: uint64
+             * @description What the peer has sent and did not arrive: the gaps in the sequence numbers of ESP (RFC 4303, section 2.2).
+             */
+            packets_lost: number;
+            /** Format: uint64 */
+            packets_out: number;
+        };
         /** @description A certificate of ours: what it says, where its key is, and who uses it. */
         CertificateStatus: {
             /** @description The certificate, then that of its issuer and so on; empty while nobody has told it. */
@@ -1425,6 +1441,7 @@ export interface components {
             /** @description Where the document names it, as JSON pointers. */
             used_by: string[];
         };
+        /** @description A Child SA. */
         ChildStatus: {
             algorithms: string;
             /** Format: uint64 */
@@ -1437,6 +1454,11 @@ export interface components {
             outbound_spi: string;
             /** Format: uint64 */
             packets_in: number;
+            /**
+             * Format: uint64
+             * @description What the peer has sent and did not arrive; one that comes late is taken off again.
+             */
+            packets_lost: number;
             /** Format: uint64 */
             packets_out: number;
             remote_selectors: string[];
@@ -1465,6 +1487,8 @@ export interface components {
         ConnectionStatus: {
             /** @description Its BGP session, in a line, if it has one. */
             bgp: string | null;
+            /** @description What it carried since the daemon began, by all its Child SAs together. */
+            carried: components["schemas"]["CarriedStatus"];
             /** @description It is not up, but its traffic goes by what a daemon before this one left in the kernel. */
             carried_over: boolean;
             children: components["schemas"]["ChildStatus"][];
