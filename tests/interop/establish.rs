@@ -85,7 +85,7 @@ fn packets_lost_on_the_way_are_counted_by_sequence_numbers() {
     let answers = ping.finish();
     let told = lost().unwrap();
     assert!(
-        answers.lost > 0 && told.abs_diff(answers.lost) <= 2,
+        answers.lost > 0 && told.abs_diff(answers.lost as u64) <= 2,
         "{told}, {answers:?}"
     );
     pair.near.rekey("peer", false).unwrap();
