@@ -16,6 +16,7 @@ const RULE_SETS: u8 = 10;
 /// is the same who carries packets: natively they are always run, in the machine in full only. Beginnings of their names.
 const NATIVE_UNLESS_FULL: &[&str] = &[
     "azure::",
+    "bgp_bfd::a_silent_peer",
     "bgp_capabilities::",
     "bgp_hostile::",
     "bgp_limit::",
@@ -35,7 +36,10 @@ const NATIVE_UNLESS_FULL: &[&str] = &[
     "flood::",
     "fragmentation::",
     "hostile::",
+    "ikev1::ikev1_carries_by_aggressive_mode",
+    "ikev1::ikev1_peers_are_asked",
     "ikev1::ikev1_refuses",
+    "ikev1::ikev1_signs_in_aggressive_mode",
     "ikev1_matrix::",
     "key_providers::",
     "lab::",
