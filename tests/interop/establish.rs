@@ -77,7 +77,7 @@ fn packets_lost_on_the_way_are_counted_by_sequence_numbers() {
     assert_eq!(lost().unwrap(), 0);
     // One ESP packet of the peer in four is lost before it reaches us; ours are not.
     let rule = "table ip loss { chain in { type filter hook prerouting priority -300; iif wan \
-                ip protocol { esp, udp } numgen inc mod 4 == 0 drop; } }";
+                ip protocol { esp, udp } numgen inc mod 4 == 0 drop\n}\n}";
     a.gateway.nft(rule).unwrap();
     ping.wait_for(40, SOON).unwrap();
     a.gateway.nft("delete table ip loss").unwrap();
