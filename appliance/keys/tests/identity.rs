@@ -145,7 +145,8 @@ async fn token_is_renewed_early() {
     while vault.asked(ASKED) < 3 {
         later(Duration::from_secs(31)).await;
         assert_eq!(token().await.unwrap(), first);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let asked = until(|| vault.asked(ASKED) == 3);
+        let _not_yet = tokio::time::timeout(Duration::from_millis(20), asked).await;
     }
     while token().await.unwrap() == first {
         tokio::task::yield_now().await;
