@@ -15,6 +15,7 @@ const RULE_SETS: u8 = 10;
 /// Scenarios about who somebody is, about what IKE and BGP say and about the API, which take long in the machine and for which it
 /// is the same who carries packets: natively they are always run, in the machine in full only. Beginnings of their names.
 const NATIVE_UNLESS_FULL: &[&str] = &[
+    "anywhere::",
     "azure::",
     "bgp_bfd::a_silent_peer",
     "bgp_capabilities::",
@@ -49,10 +50,13 @@ const NATIVE_UNLESS_FULL: &[&str] = &[
     "ppk::",
     "redirect::",
     "refusal::",
+    "reload::",
     "restart::another_daemon",
     "rotation::a_certificate_that",
     "rotation::a_transition",
     "rotation::roots_are_replaced",
+    "suites::suites_carry_when_strongswan",
+    "ten::",
 ];
 
 /// What it shows, and the command.
