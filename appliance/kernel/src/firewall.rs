@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::link::LinkName;
 use crate::mark;
-use crate::translation::fnv1a;
+use crate::translation::{digest_in, fnv1a};
 
 /// How the name of the chain begins that says which openings the table has.
 const DIGEST: &str = "openings_";
@@ -283,13 +283,9 @@ impl Firewall {
 
     /// Reads what `nft list table` prints of our table. One of another version is not known again.
     pub(crate) fn from_listing(listing: &str) -> Self {
-        let digest = listing.lines().find_map(|line| {
-            let name = line.trim().strip_prefix("chain ")?.strip_suffix(" {")?;
-            name.strip_prefix(DIGEST)
-        });
         Self {
             openings: None,
-            digest: digest.unwrap_or_default().to_owned(),
+            digest: digest_in(listing, DIGEST),
         }
     }
 }

@@ -92,14 +92,10 @@ impl Translation {
 
     /// Reads what `nft list table` prints of our table. One of another version is not known again.
     pub(crate) fn from_listing(listing: &str) -> Self {
-        let digest = listing.lines().find_map(|line| {
-            let name = line.trim().strip_prefix("chain ")?.strip_suffix(" {")?;
-            name.strip_prefix(DIGEST)
-        });
         Self {
             program: None,
             numbers: Numbers::from_listing(listing).unwrap_or_default(),
-            digest: digest.unwrap_or_default().to_owned(),
+            digest: digest_in(listing, DIGEST),
             script: None,
         }
     }
@@ -120,6 +116,15 @@ impl Translation {
         })
         .collect()
     }
+}
+
+/// The digest that a listing of a table has in the name of a chain, behind this; nothing where there is none.
+pub(crate) fn digest_in(listing: &str, before: &str) -> String {
+    let digest = listing.lines().find_map(|line| {
+        let name = line.trim().strip_prefix("chain ")?.strip_suffix(" {")?;
+        name.strip_prefix(before)
+    });
+    digest.unwrap_or_default().to_owned()
 }
 
 /// With the chain by whose name the program is known again.

@@ -1,13 +1,15 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use image_slots::{Content, HASH_BLOCK, PublicKey, SECTOR, Slot, Table, Tree};
+use image_slots::{Content, PublicKey, SECTOR, Slot, Table};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 /// The largest partition that is looked through for the table, in octets.
 const ENVIRONMENT: u64 = 16 << 20;
+/// How much of a slot is read at once, in octets.
+const READ_AT_ONCE: usize = 1 << 20;
 
 /// The disk of the machine, as `/etc/start` of the image lays it out in a folder: links `environment`, `slot-a` and `slot-b` to
 /// the partitions, the letter of the slot that runs in `slot`, and in `keys` those that may sign.
@@ -41,14 +43,12 @@ impl Slots {
         let mut partition = Vec::new();
         let file = File::open(folder.join("environment"))?;
         file.take(ENVIRONMENT).read_to_end(&mut partition)?;
-        let mut sectors = partition.chunks(SECTOR);
-        let sector = sectors.position(|sector| Table::decode(sector).is_ok());
-        let place = sector.ok_or_else(|| invalid("there is no slot table"))? * SECTOR;
+        let (place, _) = Table::find(&partition).ok_or_else(|| invalid("there is no slot table"))?;
         Ok(Some(Self {
             folder: folder.to_owned(),
             runs,
             keys: keys.ok_or_else(|| invalid("the keys are none"))?,
-            place: u64::try_from(place).map_err(|_| invalid("the slot table is too far behind"))?,
+            place,
         }))
     }
 
@@ -107,16 +107,8 @@ impl Slots {
 
     /// Whether the disk, and not memory, has in this slot what is told of it: each block by its hash, up to the root.
     pub(super) fn holds(&self, slot: Slot, content: &Content) -> io::Result<bool> {
-        let mut file = File::open(self.device(slot))?;
+        let file = File::open(self.device(slot))?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-        let (mut tree, mut block) = (Tree::default(), vec![0; HASH_BLOCK]);
-        for _ in 0..content.blocks {
-            file.read_exact(&mut block)?;
-            tree.block(&block);
-        }
-        let (hashes, root) = tree.finish();
-        let mut found = vec![0; hashes.len()];
-        file.read_exact(&mut found)?;
-        Ok(root == content.root && found == hashes)
+        content.is_read_from(&mut BufReader::with_capacity(READ_AT_ONCE, file))
     }
 }
