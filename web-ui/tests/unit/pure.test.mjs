@@ -147,3 +147,9 @@ test("the share that was lost is of what was sent, and starts anew with the daem
   assert.equal(lostBetween(of(1000, 50), of(3, 1)), 0);
   assert.deepEqual([0, 0.0004, 0.012, 0.25, 1].map(percent), ["0.0 %", "< 0.1 %", "1.2 %", "25 %", "100 %"]);
 });
+
+test("a time of going over begins with the next midnight in UTC, over the ends of months and years", async () => {
+  const { begun } = await load("views/connections/transition.ts");
+  assert.deepEqual(begun(new Date("2026-11-28T19:42:07.123Z")), { from: "2026-11-29T00:00:00Z", until: "2026-12-29T00:00:00Z" });
+  assert.deepEqual(begun(new Date("2026-12-31T23:59:59+01:00")), { from: "2027-01-01T00:00:00Z", until: "2027-01-31T00:00:00Z" });
+});

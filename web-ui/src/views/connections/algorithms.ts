@@ -18,6 +18,7 @@ export const PFS_GROUPS = [
 export const FOLLOWING = [
   "MLKEM1024", "MLKEM768", "MLKEM512", "X25519", "ECP521", "ECP384", "ECP256", "DHGroup16", "DHGroup15", "DHGroup14",
 ] as const satisfies Ike["additional_key_exchanges"];
+export const RSA_HASHES = ["SHA1", "SHA256", "SHA384", "SHA512"] as const satisfies Schemas["DocumentSignatures"]["rsa_hashes"];
 
 /** What a policy of one's own begins with: what current devices of all makers take. */
 export const BEGUN = {
