@@ -35,14 +35,14 @@ export function plain(outage: Outage): string {
   return `${sentence(outage.reason)}, as ${side} found at ${outage.stage}.`;
 }
 
-/** Parts of words that are written in capitals. */
-const CAPITALS = ["bfd", "bgp", "dns", "esp", "ike", "mtu", "nat"];
+/** Parts of words that are written in capitals, or partly so. */
+const WRITTEN: Record<string, string> = { bfd: "BFD", bgp: "BGP", dns: "DNS", esp: "ESP", ike: "IKE", ikev2: "IKEv2", mtu: "MTU", nat: "NAT" };
 
 /** A kebab-case word as the beginning of a sentence. */
 export function sentence(word: string): string {
   const words = word
     .split("-")
-    .map((part) => (CAPITALS.includes(part) ? part.toUpperCase() : part))
+    .map((part) => WRITTEN[part] ?? part)
     .join(" ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

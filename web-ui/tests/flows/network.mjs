@@ -49,6 +49,12 @@ export async function prepend({ page }) {
   await visit(page, "routing", "policies");
   await page.getByLabel("Name of new rules").fill("longer");
   await page.getByRole("button", { name: "Add to the draft" }).click();
+  const term = page.getByRole("group", { name: "Term 1 of longer" });
+  await term.getByLabel("AS path", { exact: true }).fill("65010 ?");
+  await term.getByText(/no pattern of an AS path/).waitFor();
+  await term.getByLabel(/^AS path( in draft)?$/).fill("");
+  await term.locator(".wrong").waitFor({ state: "detached" });
+  await term.getByLabel("Communities put on").fill("65010:7");
   await page.getByLabel("Put our AS before the path, times").fill("3");
   await page.getByLabel("A route that no term of longer fits").selectOption("accept");
   await page.getByLabel("Rules of to-hub for what goes").selectOption("longer");

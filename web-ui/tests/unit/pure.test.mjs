@@ -153,3 +153,10 @@ test("a time of going over begins with the next midnight in UTC, over the ends o
   assert.deepEqual(begun(new Date("2026-11-28T19:42:07.123Z")), { from: "2026-11-29T00:00:00Z", until: "2026-12-29T00:00:00Z" });
   assert.deepEqual(begun(new Date("2026-12-31T23:59:59+01:00")), { from: "2027-01-01T00:00:00Z", until: "2027-01-31T00:00:00Z" });
 });
+
+test("words of the API begin a sentence and keep their capitals", async () => {
+  const { sentence } = await load("parts/words.ts");
+  assert.equal(sentence("ikev2-tried"), "IKEv2 tried");
+  assert.equal(sentence("peer-unreachable"), "Peer unreachable");
+  assert.equal(sentence("bgp-session-up"), "BGP session up");
+});
