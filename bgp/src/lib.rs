@@ -38,9 +38,9 @@ pub use policy::{
 pub use random::Random;
 pub use reason::Reason;
 pub use rib::{
-    Decided, Direction, Explanation, Lies, LimitTried, Outcome, Partly, PathJudged, PrefixFilter, Refusal,
-    RoutePage, RouteQuery, RouteRow, RouteTranslation, RouteView, Standing, TablePart, TableQuery, TableRow,
-    TableView, TooMany, Translated, Trial, Withheld,
+    Compared, Comparison, ComparisonQuery, Decided, Direction, Explanation, Fate, Lies, LimitTried, Outcome,
+    Partly, PathJudged, PrefixFilter, Refusal, RoutePage, RouteQuery, RouteRow, RouteTranslation, RouteView,
+    Standing, TablePart, TableQuery, TableRow, TableView, TooMany, Translated, Trial, Withheld,
 };
 pub use settings::{Limits, Neighbour, NeighbourName, Role, Settings, Timers};
 pub use snapshot::{

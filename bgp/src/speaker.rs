@@ -15,8 +15,8 @@ use crate::rib::{Rib, RouteChange};
 use crate::timers::{Running, Timer};
 use crate::turn::Turn;
 use crate::{
-    Action, ConnectionId, Deadline, Direction, Event, Explanation, Input, NeighbourName, Random, RoutePage,
-    RouteQuery, Settings, TablePart, TableQuery,
+    Action, Comparison, ComparisonQuery, ConnectionId, Deadline, Direction, Event, Explanation, Input,
+    NeighbourName, Random, RoutePage, RouteQuery, Settings, TablePart, TableQuery,
 };
 
 /// The whole of BGP: holds every neighbour and the tables.
@@ -149,6 +149,12 @@ impl Speaker {
         prefix: IpNet,
     ) -> Option<Explanation> {
         self.rib.explain(neighbour, direction, prefix)
+    }
+
+    /// What becomes of routes of a neighbour, and what would by another policy; nothing if there is no such neighbour. Takes
+    /// at most some tenths of a second.
+    pub fn compare(&self, query: &ComparisonQuery) -> Option<Comparison> {
+        self.rib.compare(query)
     }
 
     fn accepted(&mut self, id: ConnectionId, name: &NeighbourName, now: Instant) {

@@ -78,12 +78,16 @@ pub(super) struct Source<'a> {
 
 impl<'a> Export<'a> {
     pub(super) fn new(configured: &'a Configured, peer: PeerIndex, ipv6_next_hops: bool) -> Option<Self> {
-        let to = configured.member(peer)?;
-        Some(Self {
+        Some(Self::of(configured, configured.member(peer)?, ipv6_next_hops))
+    }
+
+    /// The rules for a neighbour that is perhaps not configured so.
+    pub(super) fn of(configured: &'a Configured, to: Member<'a>, ipv6_next_hops: bool) -> Self {
+        Self {
             configured,
             to,
             ipv6_next_hops,
-        })
+        }
     }
 
     /// Whether routes from one source may fare differently, by more than the rules of a gateway.

@@ -39,8 +39,12 @@ pub(super) struct Import<'a> {
 
 impl<'a> Import<'a> {
     pub(super) fn new(configured: &'a Configured, peer: PeerIndex) -> Option<Self> {
-        let member = configured.member(peer)?;
-        Some(Self { configured, member })
+        Some(Self::of(configured, configured.member(peer)?))
+    }
+
+    /// The rules for a neighbour that is perhaps not configured so.
+    pub(super) fn of(configured: &'a Configured, member: Member<'a>) -> Self {
+        Self { configured, member }
     }
 
     /// Whether a route to a prefix, as NAT makes it, is let in, and which term of the policy says so.

@@ -1,6 +1,7 @@
 //! All routes: what each neighbour sent, what is best, what each neighbour is sent.
 
 mod attributes;
+mod compare;
 mod configure;
 mod configured;
 mod explain;
@@ -29,6 +30,7 @@ pub(crate) use peers::{Outlet, PeerIndex};
 pub(crate) use tables::Rib;
 pub(crate) use translate::News;
 
+pub use compare::{Compared, Comparison, ComparisonQuery, Fate};
 pub use explain::{Direction, Explanation, PathJudged};
 pub use export::Withheld;
 pub use import::Refusal;

@@ -605,6 +605,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/explain/routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the policies of a document that does not run would make of the routes of a neighbour */
+        post: operations["post-explain-routes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/export": {
         parameters: {
             query?: never;
@@ -1360,6 +1377,17 @@ export interface components {
             out: components["schemas"]["WayStatus"] | null;
             source: components["schemas"]["EndStatus"];
         };
+        /** @description What a route bears. */
+        AttributesStatus: {
+            as_path: string;
+            communities: string[];
+            /** Format: uint32 */
+            local_preference?: number | null;
+            /** Format: uint32 */
+            med?: number | null;
+            next_hop: string;
+            origin: string;
+        };
         /** @description One line of the audit log. */
         AuditLine: {
             at: string;
@@ -1467,6 +1495,34 @@ export interface components {
         };
         /** @enum {string} */
         Cipher: "aes-256-gcm";
+        /** @description One route by both. */
+        ComparedStatus: {
+            after: components["schemas"]["FateStatus"];
+            before: components["schemas"]["FateStatus"];
+            /**
+             * Format: uint32
+             * @description Its path identifier (RFC 7911), if it has one.
+             */
+            path?: number | null;
+            prefix: string;
+        };
+        /** @description What would become of routes by another policy, beside what becomes of them. */
+        ComparisonStatus: {
+            /**
+             * Format: uint64
+             * @description So many of them become something else.
+             */
+            changed: number;
+            /** @description The first by prefix, at most 100: those that become something else, or all where a prefix was asked for. */
+            listed: components["schemas"]["ComparedStatus"][];
+            /** @description There are more, which were not looked at. */
+            more: boolean;
+            /**
+             * Format: uint64
+             * @description Of so many routes.
+             */
+            routes: number;
+        };
         ConfigurationStatus: {
             /** Format: uint32 */
             generation: number;
@@ -2611,6 +2667,19 @@ export interface components {
             /** @description The interface whose frames are tagged. */
             parent: string;
         };
+        /** @description Whose routes are to be judged by the policies of another document. */
+        Drafted: {
+            direction: components["schemas"]["Way"];
+            /** @description As for `/config:check`. */
+            document: unknown;
+            /** @description By the connection to it. */
+            neighbour: string;
+            /**
+             * @description Routes inside this one, all of them; those that become something else if left out.
+             * @default null
+             */
+            prefix: string | null;
+        };
         /** @description How much was dropped. */
         DroppedStatus: {
             /** Format: uint64 */
@@ -2727,6 +2796,20 @@ export interface components {
             detail: string;
             reason: string;
             version: string;
+        };
+        /** @description What becomes of a route. */
+        FateStatus: {
+            /** @description It is let in, or sent. */
+            accepted: boolean;
+            /** @description With what it is let in, or sent. */
+            bears?: components["schemas"]["AttributesStatus"] | null;
+            /** @description By what, in one word: `policy` with its term, the policy's `default`, or a rule of the gateway. */
+            by: string;
+            /**
+             * Format: uint
+             * @description The term that decided, by its position.
+             */
+            term?: number | null;
         };
         /** @description Which certificate is to blame, and by which rule. */
         Fault: {
@@ -3795,6 +3878,11 @@ export interface components {
             reason: string;
             subject: string;
         };
+        /**
+         * @description From the neighbour to us, or from us to it.
+         * @enum {string}
+         */
+        Way: "import" | "export";
         /** @description A link, and whose it is. */
         WayStatus: {
             connection?: string | null;
@@ -5047,6 +5135,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NatExplanation"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-explain-routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Drafted"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonStatus"];
                 };
             };
             default: components["responses"]["Problem"];

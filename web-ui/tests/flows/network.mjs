@@ -58,6 +58,16 @@ export async function prepend({ page }) {
   await page.getByLabel("Put our AS before the path, times").fill("3");
   await page.getByLabel("A route that no term of longer fits").selectOption("accept");
   await page.getByLabel("Rules of to-hub for what goes").selectOption("longer");
+  const foreseen = page.getByRole("region", { name: /^What the draft would make of routes by longer/ });
+  await foreseen.getByText(/^2 routes become something else/).waitFor();
+  const row = foreseen.getByRole("listitem").filter({ hasText: "10.1.0.0/24" });
+  await row.getByText("65010 65010 65010 65010").waitFor();
+  // What is typed next is asked for, too; of a prefix all is told.
+  await page.getByLabel("Put our AS before the path, times").fill("1");
+  await row.getByText("65010 65010", { exact: true }).waitFor();
+  await foreseen.getByLabel("In the prefix").fill("10.9.0.0/16");
+  await foreseen.getByText(/^0 routes become something else/).waitFor();
+  await page.getByLabel("Put our AS before the path, times").fill("3");
   await commit(page);
   await wish("prepended");
   await visit(page, "routing", "peers");

@@ -160,3 +160,17 @@ test("words of the API begin a sentence and keep their capitals", async () => {
   assert.equal(sentence("peer-unreachable"), "Peer unreachable");
   assert.equal(sentence("bgp-session-up"), "BGP session up");
 });
+
+test("rules in a draft are tried on the sessions whose routes they judge otherwise", async () => {
+  const { affected } = await load("views/routing/uses.ts");
+  const document = (longer, bgp) => ({ route_policies: { longer, other: { default: "accept" } }, connections: { a: { bgp }, b: { bgp: { import: "other" } }, c: {} } });
+  const running = document({ default: "accept" }, { export: "longer" });
+  assert.deepEqual(affected(running, running, "longer"), []);
+  assert.deepEqual(affected(running, document({ default: "reject" }, { export: "longer" }), "longer"), [{ neighbour: "a", direction: "export" }]);
+  // Newly used, or not any more.
+  assert.deepEqual(affected(running, document({ default: "accept" }, { export: "longer", import: "longer" }), "longer"), [{ neighbour: "a", direction: "import" }]);
+  assert.deepEqual(affected(running, document({ default: "accept" }, { export: "other" }), "longer"), [{ neighbour: "a", direction: "export" }]);
+  assert.deepEqual(affected(running, document({ default: "accept" }, { export: "other" }), "other"), [{ neighbour: "a", direction: "export" }]);
+  // A session that only one of both has.
+  assert.deepEqual(affected(running, document({ default: "reject" }, undefined), "longer"), []);
+});

@@ -116,6 +116,12 @@ const RULES: &[Rule] = &[
         Needs::Role(Role::Viewer),
         Log::Nothing,
     ),
+    rule_of(
+        "POST",
+        "/api/v1/explain/routes",
+        Needs::Role(Role::Operator),
+        Log::Nothing,
+    ),
     reads("/api/v1/status/bgp/peers", Role::Viewer),
     reads("/api/v1/status/bgp/peers/{name}", Role::Viewer),
     reads("/api/v1/status/bgp/routes", Role::Viewer),

@@ -28,4 +28,5 @@ pub(crate) use keys::{key_spec, vault_reference};
 pub(crate) use network::{NetworkSettings, TunnelSettings, network};
 pub(crate) use numbering::{InUse, Numbering, fnv1a, found};
 pub(crate) use resting::{Rest, negotiated, resting};
+pub(crate) use route_policy::policy;
 pub(crate) use session_end::{Distance, Following, SessionEnd, Signing, TcpAoKey};

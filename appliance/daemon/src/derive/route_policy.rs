@@ -5,7 +5,7 @@ use bgp::wire::attribute::Origin;
 use bgp::{Change, Community, Condition, NextHopChange, PathToken, Policy, PrefixRange, Term, Verdict};
 
 /// The policy as the speaker takes it; what names none lets everything pass.
-pub(super) fn policy(named: Option<&RoutePolicy>) -> Policy {
+pub(crate) fn policy(named: Option<&RoutePolicy>) -> Policy {
     let Some(named) = named else {
         return Policy::ALL;
     };

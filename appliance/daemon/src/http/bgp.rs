@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use bgp::{Direction, Family, NeighbourName, PrefixFilter, RouteQuery, RouteView, Speaker};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
@@ -72,9 +73,10 @@ pub(crate) struct Doubtful {
     prefix: IpNet,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// From the neighbour to us, or from us to it.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Way {
+pub(super) enum Way {
     Import,
     Export,
 }
@@ -122,10 +124,7 @@ pub(crate) async fn explain(
         prefix,
     } = doubtful;
     let name = known(&published, &neighbour)?;
-    let direction = match direction {
-        Way::Import => Direction::Import,
-        Way::Export => Direction::Export,
-    };
+    let direction = direction.of_routes();
     let explained = speaker(&published, move |speaker| {
         speaker.explain(&name, direction, prefix)
     });
@@ -174,7 +173,7 @@ pub(super) fn known(published: &Published, name: &str) -> Result<NeighbourName, 
 }
 
 /// What the speaker says.
-async fn speaker<T: Send + 'static>(
+pub(super) async fn speaker<T: Send + 'static>(
     published: &Published,
     question: impl FnOnce(&Speaker) -> T + Send + 'static,
 ) -> Result<T, Error> {
@@ -246,6 +245,15 @@ impl Wanted {
         parts.push(format!("limit={}", self.limit.map_or(ROUTES, Limit::items)));
         parts.push(format!("after={}", encoded(&after.to_string())));
         parts.join("&")
+    }
+}
+
+impl Way {
+    pub(super) fn of_routes(self) -> Direction {
+        match self {
+            Self::Import => Direction::Import,
+            Self::Export => Direction::Export,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod body;
 mod caller;
 mod certificate;
 mod certificates;
+mod comparison;
 mod config;
 mod connection;
 mod diagnostics;

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, watch};
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, assets, audit, bgp, certificate, certificates, config, diagnostics, events, exchange, firmware,
-    generation, metrics, mrt, nat, openapi, recording, revocation, secret, session, status, token, trial,
-    user, verification,
+    action, assets, audit, bgp, certificate, certificates, comparison, config, diagnostics, events, exchange,
+    firmware, generation, metrics, mrt, nat, openapi, recording, revocation, secret, session, status, token,
+    trial, user, verification,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -91,6 +91,7 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/revocation-lists:refresh", post(revocation::refresh))
         .route("/api/v1/status/nat", get(nat::rules))
         .route("/api/v1/explain/nat", post(nat::explain))
+        .route("/api/v1/explain/routes", post(comparison::compare))
         .route("/api/v1/status/bgp/peers", get(bgp::all))
         .route("/api/v1/status/bgp/peers/{name}", get(bgp::one))
         .route("/api/v1/status/bgp/routes", get(bgp::routes))

@@ -143,7 +143,7 @@ impl ExplanationStatus {
 }
 
 /// Those of neighbours that do not number their paths bear 0.
-fn path(id: u32) -> Option<u32> {
+pub(super) fn path(id: u32) -> Option<u32> {
     (id != 0).then_some(id)
 }
 
@@ -185,7 +185,7 @@ pub(super) fn decision(judged: Result<Option<usize>, Refusal>) -> (&'static str,
     }
 }
 
-fn by_policy(term: Option<usize>) -> &'static str {
+pub(super) fn by_policy(term: Option<usize>) -> &'static str {
     match term {
         Some(_) => "policy",
         None => "default",
@@ -225,7 +225,7 @@ fn step(step: Step) -> &'static str {
     }
 }
 
-fn refusal(refusal: Refusal) -> (&'static str, Option<usize>) {
+pub(super) fn refusal(refusal: Refusal) -> (&'static str, Option<usize>) {
     match refusal {
         Refusal::OwnPrefix => ("own-prefix", None),
         Refusal::PartlyTranslated => ("partly-translated", None),
@@ -238,7 +238,7 @@ fn refusal(refusal: Refusal) -> (&'static str, Option<usize>) {
     }
 }
 
-fn withheld(withheld: Withheld) -> (&'static str, Option<usize>) {
+pub(super) fn withheld(withheld: Withheld) -> (&'static str, Option<usize>) {
     match withheld {
         Withheld::NoRoute => ("no-route", None),
         Withheld::LeadsThere => ("leads-there", None),
@@ -254,7 +254,7 @@ fn withheld(withheld: Withheld) -> (&'static str, Option<usize>) {
     }
 }
 
-fn origin(origin: Origin) -> &'static str {
+pub(super) fn origin(origin: Origin) -> &'static str {
     match origin {
         Origin::Igp => "igp",
         Origin::Egp => "egp",
@@ -262,7 +262,7 @@ fn origin(origin: Origin) -> &'static str {
     }
 }
 
-fn communities(attributes: &Attributes) -> Vec<String> {
+pub(super) fn communities(attributes: &Attributes) -> Vec<String> {
     let standard = attributes
         .communities
         .iter()

@@ -1,5 +1,6 @@
 //! The status as the API shows it, built from published snapshots.
 
+mod bgp_comparison;
 mod bgp_peer;
 mod bgp_route;
 mod bgp_trial;
@@ -19,6 +20,7 @@ mod system;
 mod timeline;
 mod x509;
 
+pub(crate) use bgp_comparison::ComparisonStatus;
 pub(crate) use bgp_peer::{PeerStatus, peers};
 pub(crate) use bgp_route::{ExplanationStatus, RoutesStatus};
 pub(crate) use bgp_trial::TrialStatus;

@@ -1,5 +1,6 @@
 //! What neighbours send, what is chosen, what neighbours are sent.
 
+mod compare;
 mod flow;
 mod model;
 mod properties;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::control::Report;
 use crate::http::audit::Lines;
+use crate::http::comparison::Drafted;
 use crate::http::config::{Confirmed, Rollback};
 use crate::http::diagnostics::Diagnostics;
 use crate::http::error::Told;
@@ -16,9 +17,10 @@ use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
 use crate::http::verification::{Verdict, Verifiable};
 use crate::status::{
-    CertificateStatus, ConnectionStatus, ExplanationStatus, FirmwareStatus, InterfaceStatus, KeyStatus,
-    KeyTrialStatus, ListStatus, NatExplanation, NatStatus, PeerStatus, ProviderTrialStatus, RefreshStatus,
-    RoutesStatus, Status, SystemStatus, TimelineStatus, TrialStatus, TrustEntryStatus,
+    CertificateStatus, ComparisonStatus, ConnectionStatus, ExplanationStatus, FirmwareStatus,
+    InterfaceStatus, KeyStatus, KeyTrialStatus, ListStatus, NatExplanation, NatStatus, PeerStatus,
+    ProviderTrialStatus, RefreshStatus, RoutesStatus, Status, SystemStatus, TimelineStatus, TrialStatus,
+    TrustEntryStatus,
 };
 
 /// Where the schemas are, and a reference to each.
@@ -57,6 +59,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<PeerStatus>(&mut told);
     add::<RoutesStatus>(&mut told);
     add::<ExplanationStatus>(&mut told);
+    add::<ComparisonStatus>(&mut told);
     add::<SystemStatus>(&mut told);
     add::<FirmwareStatus>(&mut told);
     add::<RecordingStatus>(&mut told);
@@ -68,6 +71,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<Import>(&mut asked);
     add::<Recordable>(&mut asked);
     add::<Questioned>(&mut asked);
+    add::<Drafted>(&mut asked);
     add::<Verifiable>(&mut asked);
     add::<secret::Protected>(&mut asked);
     let mut schemas = told.take_definitions(true);

@@ -193,6 +193,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     )
     .takes(Body::Json("Questioned"))
     .tells(Answer::Json("NatExplanation")),
+    post(
+        "/explain/routes",
+        "What the policies of a document that does not run would make of the routes of a neighbour",
+    )
+    .takes(Body::Json("Drafted"))
+    .tells(Answer::Json("ComparisonStatus")),
     get(
         "/status/bgp/peers",
         "BGP sessions by the name of their connection",

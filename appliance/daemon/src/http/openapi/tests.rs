@@ -136,6 +136,7 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str, String)> {
         ("get", "/status/nat", "/status/nat", ""),
         ("post", "/explain/nat", "/explain/nat", PACKET),
         ("post", "/explain/nat", "/explain/nat", "{}"),
+        ("post", "/explain/routes", "/explain/routes", "{}"),
         ("get", "/status/bgp/peers", "/status/bgp/peers", ""),
         ("get", "/status/bgp/routes", "/status/bgp/routes", ""),
         ("get", "/status/bgp/routes", "/status/bgp/routes?kind=nope", ""),

@@ -165,3 +165,91 @@ async fn sessions_are_cleared_and_it_is_written_down() {
         .collect();
     assert_eq!(lines, [&json!("refresh bgp to-b"), &json!("clear bgp to-b")]);
 }
+
+/// [`routed`] with a policy for what `to-b` is sent: one prefix longer, another not at all.
+fn drafted() -> Value {
+    let mut document = routed();
+    document["route_policies"] = json!({ "out": { "default": "accept", "terms": [
+        { "match": { "prefixes": ["10.1.0.0/24"] }, "set": { "prepend": 2, "communities": { "add": ["65010:7"] } }, "then": "accept" },
+        { "match": { "prefixes": ["10.1.1.0/24"] }, "then": "reject" } ] } });
+    document["connections"]["to-b"]["bgp"]["export"] = json!("out");
+    document
+}
+
+#[tokio::test]
+async fn a_draft_is_told_what_it_would_make_of_routes() {
+    let machine = speaking().await;
+    let ask = async |asked: &Value| {
+        machine
+            .ask("POST", "/api/v1/explain/routes", None, &asked.to_string())
+            .await
+    };
+    let mut asked = json!({ "neighbour": "to-b", "direction": "export", "document": drafted() });
+    let answer = ask(&asked).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let told = &answer.body;
+    // Three of ours, and the static space of another site.
+    assert_eq!(
+        (&told["routes"], &told["changed"], &told["more"]),
+        (&json!(4), &json!(2), &json!(false))
+    );
+    let prefix = &told["listed"][0];
+    assert_eq!(prefix["prefix"], "10.1.0.0/24");
+    assert_eq!(prefix["before"]["bears"]["as_path"], "65010");
+    assert_eq!(
+        (&prefix["before"]["by"], &prefix["before"]["term"]),
+        (&json!("default"), &json!(null))
+    );
+    assert_eq!(prefix["after"]["bears"]["as_path"], "65010 65010 65010");
+    assert_eq!(prefix["after"]["bears"]["communities"], json!(["65010:7"]));
+    let after = &told["listed"][1]["after"];
+    assert_eq!(
+        (&after["accepted"], &after["by"], &after["term"]),
+        (&json!(false), &json!("policy"), &json!(1))
+    );
+    asked["prefix"] = json!("fd00::/8");
+    let told = ask(&asked).await.body;
+    assert_eq!(
+        (&told["changed"], &told["listed"][0]["prefix"]),
+        (&json!(0), &json!("fd01::/64"))
+    );
+    asked["direction"] = json!("import");
+    assert_eq!(ask(&asked).await.body["routes"], 0);
+    // What runs is as it was.
+    assert_eq!(machine.get("/api/v1/config").await.etag(), "\"2\"");
+    let path = "/api/v1/status/bgp/explain?neighbour=to-b&direction=export&prefix=10.1.1.0/24";
+    assert_eq!(machine.get(path).await.body["paths"][0]["accepted"], true);
+}
+
+#[tokio::test]
+async fn a_draft_that_makes_no_sense_is_refused() {
+    let machine = speaking().await;
+    let ask = async |asked: &Value| {
+        machine
+            .ask("POST", "/api/v1/explain/routes", None, &asked.to_string())
+            .await
+    };
+    let asked = |neighbour: &str, document: &Value| json!({ "neighbour": neighbour, "direction": "export", "document": document });
+    let mut wrong = drafted();
+    wrong["route_policies"]["out"]["terms"][0]["match"]["prefixes"] = json!(["10.1.0.0/33"]);
+    let answer = ask(&asked("to-b", &wrong)).await;
+    assert_eq!(answer.status, 422);
+    assert_eq!(
+        answer.violations(),
+        [("/route_policies/out/terms/0/match/prefixes/0", "invalid-prefix")]
+    );
+    assert_eq!(
+        ask(&asked("to-c", &drafted())).await.reason(),
+        (404, "unknown-peer")
+    );
+    let mut without = drafted();
+    without["connections"]["to-b"]["bgp"] = json!(null);
+    assert_eq!(
+        ask(&asked("to-b", &without)).await.reason(),
+        (404, "unknown-peer")
+    );
+    assert_eq!(
+        ask(&json!({ "neighbour": "to-b" })).await.reason(),
+        (400, "invalid-body")
+    );
+}
