@@ -22,7 +22,7 @@ pub struct Translation {
     program: Option<Arc<Program>>,
     numbers: Numbers,
     digest: String,
-    /// The script that makes it, where its counters have counted nothing.
+    /// The script that makes it where there is no table.
     script: Option<Arc<str>>,
 }
 
@@ -46,10 +46,11 @@ impl Translation {
     pub fn of(program: Program) -> Self {
         let script = program.script(&BTreeMap::new());
         let digest = format!("{:016x}", fnv1a(script.bytes()));
+        let creation = format!("create table inet {}\n", mark::TRANSLATION_TABLE);
         Self {
             numbers: program.numbers().clone(),
             program: Some(Arc::new(program)),
-            script: Some(signed(script, &digest).into()),
+            script: Some(signed(creation + &script, &digest).into()),
             digest,
         }
     }
@@ -64,13 +65,15 @@ impl Translation {
         self.program.as_ref()
     }
 
-    /// The script for `nft -f -`: makes or replaces the table in one transaction, with counters that go on from here.
-    pub(crate) fn script(&self, counters: &BTreeMap<String, Counted>) -> Option<Arc<str>> {
-        if counters.is_empty() {
-            return self.script.clone();
-        }
+    /// The script for `nft -f -` that makes the table where there is none. It removes nothing, so the kernel has nothing to wait for.
+    pub(crate) fn creation(&self) -> Option<Arc<str>> {
+        self.script.clone()
+    }
+
+    /// The script that replaces the table, if there is one, in one transaction, with counters that go on from here.
+    pub(crate) fn replacement(&self, counters: &BTreeMap<String, Counted>) -> Option<String> {
         let script = self.program.as_ref()?.script(counters);
-        Some(signed(script, &self.digest).into())
+        Some(signed(Self::removal() + &script, &self.digest))
     }
 
     /// The script that makes this of what was there before, by what differs, in one transaction; `None` if that is not known, or

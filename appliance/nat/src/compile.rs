@@ -15,7 +15,7 @@ mod binding;
 mod unknown;
 mod zone;
 
-use binding::binder;
+use binding::translator;
 
 /// What marks of ours begin with; the number of the connection follows.
 pub(crate) const MARK: u32 = 0x4357_0000;
@@ -44,7 +44,7 @@ pub fn compile(rules: &Rules, kept: &Numbers) -> Result<Program, TooMany> {
         compiler.tunnel(connection, tunnel);
     }
     for side in [Side::Source, Side::Destination] {
-        compiler.bind(side);
+        compiler.translator(side);
     }
     compiler.back();
     compiler.counters();
@@ -209,22 +209,15 @@ impl Compiler<'_> {
             let of: Vec<(u16, &Rule)> = rules.iter().copied().filter(|(_, rule)| suits(rule)).collect();
             for (kind, elements) in lookups(way.side, &place, &of) {
                 let by_id: BTreeMap<u16, &Rule> = of.iter().copied().collect();
-                let mapped = elements.iter().filter_map(|(element, id)| {
-                    let rule = by_id.get(id).filter(|rule| rule.is_whole())?;
-                    Some((element.clone(), *id, after(way.side, rule)))
-                });
-                let mapped: Vec<(Element, u16, IpNet)> = mapped.collect();
-                let number =
-                    |(element, id, _): &(Element, u16, IpNet)| (element.clone(), Value::Mark((*id).into()));
-                let numbers = mapped.iter().map(number).collect();
-                self.extend(&rules_of(&way.word(), family), Data::Pair, numbers);
-                let prefix = |(element, _, net)| (element, Value::Prefix(net));
-                let prefixes = mapped.into_iter().map(prefix).collect();
-                self.extend(&prefixes_of(&way.word(), family), Data::Prefix(family), prefixes);
-                let led = elements
+                let is_whole = |id: &u16| by_id.get(id).is_some_and(|rule| rule.is_whole());
+                let (whole, led): (Vec<_>, Vec<_>) = elements.into_iter().partition(|(_, id)| is_whole(id));
+                let numbers = whole
                     .into_iter()
-                    .filter(|(_, id)| by_id.get(id).is_some_and(|rule| !rule.is_whole()));
-                let led = led.map(|(element, id)| (element, destination(way.side, id)));
+                    .map(|(element, id)| (element, Value::Mark(id.into())));
+                self.extend(&rules_of(&way.word(), family), Data::Pair, numbers.collect());
+                let led = led
+                    .into_iter()
+                    .map(|(element, id)| (element, destination(way.side, id)));
                 self.extend(&named(&way.word(), kind, family), Data::Verdict, led.collect());
             }
         }
@@ -389,23 +382,16 @@ fn rules_of(word: &str, family: Family) -> String {
     format!("{word}_rules{}", family.digit())
 }
 
-/// The map from prefixes to what such rules make of them.
-fn prefixes_of(word: &str, family: Family) -> String {
-    format!("{word}_prefixes{}", family.digit())
-}
-
 /// Leads to the rule that translates a side of a packet, if there is one; static ones for all traffic are looked up.
 fn branches(by: By, side: Side, word: &str) -> Vec<Line> {
     let asked = asked(by, side, word).into_iter();
     let led = asked.map(|(field, map)| Line::of(Action::Branch(field, map)));
-    let mapped = Family::ALL.into_iter().flat_map(|family| {
+    let mapped = Family::ALL.into_iter().map(|family| {
         let number = Action::PairBy(Field::Address(by, side, family), rules_of(word, family));
-        let bind = Line {
+        Line {
             conditions: Vec::new(),
-            actions: vec![number, Action::Jump(binder(side).to_owned())],
-        };
-        let prefixes = prefixes_of(word, family);
-        [bind, Line::of(Action::TranslateBy(by, side, family, prefixes))]
+            actions: vec![number, Action::Jump(translator(side).to_owned())],
+        }
     });
     led.chain(mapped).collect()
 }

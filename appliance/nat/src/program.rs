@@ -286,8 +286,8 @@ pub enum Action {
     Unbind(Half),
     /// Translates the flow.
     Translate(Side, Target),
-    /// Translates the flow to the same host of the prefix that the map says of that side's address.
-    TranslateBy(By, Side, Family, String),
+    /// Translates that side of the flow to the same host of the prefix that the map says of that half of its mark.
+    TranslateBy(Half, Family, String),
     /// Goes on in one of these chains, by chance in proportion.
     Spread(Vec<(u32, String)>),
     /// Counts it where the map says.

@@ -29,10 +29,10 @@ pub struct Counted {
 }
 
 impl Program {
-    /// The script that replaces the whole table, whatever was there before, in one transaction. Counters begin with what they
-    /// have counted before, if that is known.
+    /// The script that makes the whole table where there is none. Counters begin with what they have counted before, if that is
+    /// known.
     pub fn script(&self, counters: &BTreeMap<String, Counted>) -> String {
-        let mut script = format!("table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
+        let mut script = format!("table {TABLE} {{\n");
         for name in self.counters() {
             let Counted { packets, bytes } = counters.get(&name).copied().unwrap_or_default();
             let _ = writeln!(script, "\tcounter {name} {{ packets {packets} bytes {bytes} }}");
@@ -330,8 +330,8 @@ impl Display for Action {
             Self::Unbind(Side::Source) => write!(f, "ct mark set ct mark & 0x0000ffff"),
             Self::Unbind(Side::Destination) => write!(f, "ct mark set ct mark & 0xffff0000"),
             Self::Translate(side, target) => translate(f, *side, target),
-            Self::TranslateBy(by, side, family, map) => {
-                let (word, field) = (statement(*side), Field::Address(*by, *side, *family));
+            Self::TranslateBy(side, family, map) => {
+                let (word, field) = (statement(*side), Field::Flow(*side));
                 write!(f, "{word} {} prefix to {field} map @{map}", ip(*family))
             }
             Self::Spread(shares) => spread(f, shares),

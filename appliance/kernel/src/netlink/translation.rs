@@ -94,7 +94,7 @@ impl Netlink {
 
     /// Tries the table while something else is done, which comes before it.
     pub(crate) fn try_beside(&mut self, translation: &Translation) {
-        let Some(script) = translation.script(&BTreeMap::new()) else {
+        let Some(script) = translation.creation() else {
             return;
         };
         let known = self.tried.take().filter(|tried| tried.is_of(&script));
@@ -112,10 +112,23 @@ impl Netlink {
             tracing::warn!(%refusal, "what rules of translation have counted starts at nothing");
             BTreeMap::new()
         });
-        let script = translation.script(&counted).ok_or_else(|| nft::unknown(key))?;
-        let tried = self.tried.take().filter(|tried| tried.is_of(&script));
-        tried.unwrap_or_else(|| Tried::begin(script)).apply(key).await?;
+        let tried = self.tried.take();
+        // A table of ours has counters.
+        if !(counted.is_empty() && self.begin_translation(key, translation, tried).await) {
+            let script = translation.replacement(&counted);
+            nft::apply_after_trial(key, script.ok_or_else(|| nft::unknown(key))?).await?;
+        }
         sysctl::prepare_tracking();
         Ok(())
+    }
+
+    /// Makes the table, if nobody else has made one. Whether that is done.
+    async fn begin_translation(&self, key: &Key, translation: &Translation, tried: Option<Tried>) -> bool {
+        let Some(script) = translation.creation() else {
+            return false;
+        };
+        let tried = tried.filter(|tried| tried.is_of(&script));
+        let tried = tried.unwrap_or_else(|| Tried::begin(script));
+        tried.apply(key).await.is_ok()
     }
 }

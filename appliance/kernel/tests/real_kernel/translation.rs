@@ -274,8 +274,31 @@ fn one_rule_changes_among_others() {
         assert_eq!(kernel.refusals(), &BTreeMap::new());
         assert_eq!(kernel.translation(), Some(&third));
         assert_ne!(table(), before, "another table");
-        assert!(nft("list map inet causeway_nat ingress_prefixes4").contains("100.64.6.0/24"));
+        assert!(nft("list map inet causeway_nat external4").contains("100.64.6.0/24"));
         assert_eq!(stays(&kernel.translated().await.unwrap()), stays(&counted));
+    });
+}
+
+/// A table by our name that came while nobody looked gives way as a whole.
+#[test]
+fn a_table_that_somebody_made_is_replaced() {
+    isolated(|| async {
+        overlap();
+        let (mut kernel, _) = Kernel::open().await.unwrap();
+        nft("add table inet causeway_nat");
+        nft("add chain inet causeway_nat theirs");
+        let wanted = translation(&[("in", "100.64.2.0/24")], &Numbers::default());
+        let objects = leading()
+            .into_iter()
+            .chain([external("cw-a"), wanted.clone().into()]);
+        kernel.apply(want(objects)).await.unwrap();
+        assert_eq!(kernel.refusals(), &BTreeMap::new());
+        assert_eq!(kernel.translation(), Some(&wanted));
+        let table = nft("list table inet causeway_nat");
+        assert!(
+            !table.contains("theirs") && table.contains("100.64.2.0/24"),
+            "{table}"
+        );
     });
 }
 

@@ -1,7 +1,9 @@
 use std::ops::RangeInclusive;
 
-use super::{Compiler, WITH_PORTS};
-use crate::program::{Action, Binding, Condition, Line, Side, Target};
+use ipnet::IpNet;
+
+use super::{Compiler, WITH_PORTS, after};
+use crate::program::{Action, Binding, Condition, Data, Element, Family, Key, Line, Side, Target, Value};
 use crate::rule::Kind;
 
 /// Protocols whose ports, or ids, tell flows of one address apart (IANA protocol numbers): ICMP, TCP, UDP, DCCP, ICMPv6,
@@ -54,14 +56,18 @@ impl Compiler<'_> {
         }
     }
 
-    /// Writes the number that was looked up into half of a flow's mark. nftables cannot put two numbers together, so a line
-    /// does so with each bit that numbers of static rules have.
-    pub(super) fn bind(&mut self, side: Side) {
+    /// Translates one side of a flow by the static rule for all traffic whose number was looked up: writes that into half of the
+    /// flow's mark, and looks up there the prefix that it makes. nftables cannot put two numbers together, so a line does so with each
+    /// bit that numbers of these rules have.
+    pub(super) fn translator(&mut self, side: Side) {
         let whole = self
             .bindings
             .iter()
             .filter(|(_, binding)| binding.rule.is_whole());
-        let used = whole.fold(0, |used, (id, _)| used | id);
+        let whole: Vec<(u16, IpNet)> = whole
+            .map(|(id, binding)| (*id, after(side, &binding.rule)))
+            .collect();
+        let used = whole.iter().fold(0, |used, (id, _)| used | id);
         if used == 0 {
             return;
         }
@@ -70,9 +76,28 @@ impl Compiler<'_> {
             conditions: vec![Condition::PairHas(bit.into())],
             actions: vec![Action::BindBits(side, bit)],
         });
-        let lines = [Line::of(Action::Unbind(side))].into_iter().chain(bits);
-        let lines = lines.chain([Line::of(Action::Pair(0))]).collect();
-        self.chain(binder(side).to_owned(), "the rule that was looked up", lines);
+        let mut lines: Vec<Line> = [Line::of(Action::Unbind(side))].into_iter().chain(bits).collect();
+        lines.push(Line::of(Action::Pair(0)));
+        for family in Family::ALL {
+            let (name, about) = match side {
+                Side::Source => ("external", "what rules make of sources"),
+                Side::Destination => ("internal", "what rules make of destinations"),
+            };
+            let name = format!("{name}{}", family.digit());
+            let of = whole.iter().filter(|(_, net)| Family::of(net) == family);
+            let elements = of.map(|(id, net)| (Element::Number((*id).into()), Value::Prefix(*net)));
+            let elements = elements.collect();
+            self.map(&name, about, Key::Mark, Data::Prefix(family));
+            if let Some(map) = self.maps.last_mut() {
+                map.elements = elements;
+            }
+            lines.push(Line::of(Action::TranslateBy(side, family, name)));
+        }
+        self.chain(
+            translator(side).to_owned(),
+            "by the rule that was looked up",
+            lines,
+        );
     }
 
     /// Many behind few. The kernel takes one range of ports at a time, so several have a chain each, and the dice decide:
@@ -111,11 +136,11 @@ impl Compiler<'_> {
     }
 }
 
-/// The chain that writes into that half of a flow's mark.
-pub(super) fn binder(side: Side) -> &'static str {
+/// The chain that translates by a rule that was looked up.
+pub(super) fn translator(side: Side) -> &'static str {
     match side {
-        Side::Source => "bind_source",
-        Side::Destination => "bind_destination",
+        Side::Source => "translate_source",
+        Side::Destination => "translate_destination",
     }
 }
 

@@ -205,8 +205,11 @@ impl<'p> Run<'p> {
                 self.state.translate(*side, target);
                 return Some(Turn::Passed);
             }
-            Action::TranslateBy(by, side, family, map) => {
-                return self.translate_by(chain, *side, self.find(Field::Address(*by, *side, *family), map)?);
+            Action::TranslateBy(side, family, map) => {
+                let found = self
+                    .find(Field::Flow(*side), map)
+                    .filter(|_| self.state.is(*family))?;
+                return self.translate_by(chain, *side, found);
             }
             Action::Spread(shares) => return Some(self.spread(shares)),
             Action::Count(field, map) => {

@@ -137,7 +137,11 @@ impl Lab {
 
     /// Replaces the program, as a commit does: flows stay.
     pub(crate) fn apply(&self, program: &Program) {
-        self.nft(&["-f", "-"], &program.script(&BTreeMap::new()));
+        let removal = "table inet causeway_nat\ndelete table inet causeway_nat\n";
+        self.nft(
+            &["-f", "-"],
+            &(removal.to_owned() + &program.script(&BTreeMap::new())),
+        );
     }
 
     /// The tables that marks lead to. They come before that of our own addresses: a host behind a tunnel may have one of these.
