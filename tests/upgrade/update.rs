@@ -1,8 +1,11 @@
 //! Updates of a box, seen from outside: what is taken, what stays, and that no power cut leaves it without a system.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -214,54 +217,60 @@ enum Moment {
     Starting(&'static str),
 }
 
-/// Those that the daily run has time for come first.
-const MOMENTS: [Moment; 10] = [
-    Moment::Written(50),
-    Moment::Switching,
-    Moment::Starting("state partition after"),
-    Moment::Checked,
-    Moment::Written(1),
-    Moment::Written(90),
-    Moment::Ready,
-    Moment::Starting("Causeway starts slot"),
-    Moment::Starting("drivers after"),
-    Moment::Starting("causewayd answers after"),
-];
+/// Those of one update, in order; with so many more while it is written.
+fn moments(more: u64) -> impl Iterator<Item = Moment> {
+    let mut percents: Vec<u64> = (1..=more).map(|number| number * 100 / (more + 1)).collect();
+    percents.extend([1, 50, 90]);
+    percents.sort_unstable();
+    let starting = [
+        "Causeway starts slot",
+        "drivers after",
+        "state partition after",
+        "causewayd answers after",
+    ];
+    let written = percents.into_iter().map(Moment::Written);
+    let switched = [Moment::Checked, Moment::Ready, Moment::Switching];
+    written.chain(switched).chain(starting.map(Moment::Starting))
+}
 
 /// Whenever the power goes, the box comes back with a whole system and says which, and the next update is taken.
 #[test]
-fn power_cuts_during_updates_leave_a_system_that_says_what_it_is() {
+fn power_cuts_during_an_update_leave_a_system_that_says_what_it_is() {
     let work = tempfile::tempdir().unwrap();
     let second = repacked(work.path(), "0.1.0+second", 1, |_| ());
     let machine = Appliance::new(&image(), work.path(), 1024).unwrap();
     let mut running = machine.start().unwrap();
     let admin = Admin::claims(&mut running, work.path());
     let versions = [&first(), &second].map(|bundle| build::told(bundle, "version"));
-    let cuts = std::env::var("CAUSEWAY_POWER_CUTS").map_or(3, |number| number.parse().unwrap());
-    let mut runs = versions[0].clone();
-    for (number, moment) in MOMENTS.iter().cycle().take(cuts).enumerate() {
-        let bundle = if runs == versions[0] { &second } else { &first() };
-        cut(&admin, running, bundle, *moment);
-        let begun = Instant::now();
-        running = machine.start().unwrap();
-        running.says("causewayd answers after", START).unwrap();
-        assert_eq!(running.says("health", START).unwrap(), "healthy");
-        let told = admin.hears_what_stays(&running);
-        let slot = told["running"].as_str().unwrap();
-        runs = told["slots"][slot]["version"].as_str().unwrap().to_owned();
-        println!(
-            "cut {number}, {moment:?}: {runs} runs from slot {slot}, told after {:?}",
-            begun.elapsed()
-        );
-        assert!(versions.contains(&runs), "{told}");
-        let tried = matches!(moment, Moment::Switching | Moment::Starting(_));
-        assert_eq!(runs == build::told(bundle, "version"), tried, "{told}");
+    let more = std::env::var("CAUSEWAY_POWER_CUTS").map_or(0, |number| number.parse().unwrap());
+    let mut upload = admin.begins_upload(&running, &second);
+    let mut left = VecDeque::new();
+    for (number, moment) in moments(more).enumerate() {
+        reach(&admin, &mut running, moment);
+        let folder = work.path().join(format!("cut-{number}"));
+        left.push_back((moment, running.left_by_a_power_cut(&machine, &folder).unwrap()));
     }
+    drop(running);
+    let _ended = upload.wait();
+    assert!(left.len() >= 10);
+    let left = Mutex::new(left);
+    thread::scope(|scope| {
+        // Emulated, a machine has one processor of the two that there are.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((moment, machine)) = { left.lock().unwrap().pop_front() } {
+                    comes_back(&admin, &machine, moment, &versions);
+                    if matches!(moment, Moment::Written(50)) {
+                        takes_the_next(&admin, &machine, &second);
+                    }
+                }
+            });
+        }
+    });
 }
 
-/// An update of a box whose power is cut at a moment of it.
-fn cut(admin: &Admin, mut running: Running, bundle: &Path, moment: Moment) {
-    let mut upload = admin.begins_upload(&running, bundle);
+/// Waits until the update has come so far.
+fn reach(admin: &Admin, running: &mut Running, moment: Moment) {
     let has_come = |reached: &dyn Fn(&Value) -> bool| {
         wait::until("that moment of the update", UPLOAD, || {
             let told = read(&running.call("/firmware", &["-H", &admin.header])?);
@@ -277,18 +286,33 @@ fn cut(admin: &Admin, mut running: Running, bundle: &Path, moment: Moment) {
             whole > 0 && octets("received_bytes") * 100 >= whole * percent
         }),
         Moment::Checked => has_come(&|upload| upload["state"] == "checking" || upload["state"] == "ready"),
-        Moment::Ready | Moment::Switching | Moment::Starting(_) => {
-            has_come(&|upload| upload["state"] == "ready");
-        }
+        Moment::Ready => has_come(&|upload| upload["state"] == "ready"),
+        Moment::Switching => admin.installs(running),
+        Moment::Starting(words) => drop(running.says(words, START).unwrap()),
     }
-    if let Moment::Switching | Moment::Starting(_) = moment {
-        admin.installs(&running);
-    }
-    if let Moment::Starting(words) = moment {
-        running.says("the machine starts again", START).unwrap();
-        running.says(words, START).unwrap();
-    }
-    running.cut_power().unwrap();
-    let _broken_off = upload.kill();
-    let _reaped = upload.wait();
+}
+
+/// What a box says that was left so.
+fn comes_back(admin: &Admin, machine: &Appliance, moment: Moment, [before, after]: &[String; 2]) {
+    let begun = Instant::now();
+    let mut running = machine.start().unwrap();
+    running.says("causewayd answers after", START).unwrap();
+    assert_eq!(running.says("health", START).unwrap(), "healthy");
+    let told = admin.hears_what_stays(&running);
+    let slot = told["running"].as_str().unwrap();
+    let runs = told["slots"][slot]["version"].as_str().unwrap();
+    println!(
+        "cut at {moment:?}: {runs} runs from slot {slot}, told after {:?}",
+        begun.elapsed()
+    );
+    let tried = matches!(moment, Moment::Switching | Moment::Starting(_));
+    assert_eq!(runs, if tried { after } else { before }, "{told}");
+}
+
+/// An update that was cut off can be had again.
+fn takes_the_next(admin: &Admin, machine: &Appliance, bundle: &Path) {
+    let mut running = machine.start().unwrap();
+    running.says("causewayd answers after", START).unwrap();
+    let uploaded = admin.uploads(&running, bundle);
+    assert_eq!(uploaded["upload"]["state"], "ready", "{uploaded}");
 }

@@ -10,6 +10,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 
 use super::namespace::Namespace;
 use super::vm;
@@ -64,12 +67,7 @@ impl Appliance {
     /// When the disk cannot be made.
     pub fn new(image: &Path, folder: &Path, mib: u64) -> Result<Self> {
         let disk = folder.join("disk.img");
-        let copied = Command::new("cp")
-            .arg("--sparse=always")
-            .arg(image)
-            .arg(&disk)
-            .status()?;
-        ensure!(copied.success(), "copying {} failed", image.display());
+        copy_sparse(image, &disk)?;
         OpenOptions::new().write(true).open(&disk)?.set_len(mib << 20)?;
         Ok(Self::with(disk))
     }
@@ -232,6 +230,13 @@ impl Appliance {
     }
 }
 
+fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
+    let mut copy = Command::new("cp");
+    let copied = copy.arg("--sparse=always").arg(from).arg(to).status()?;
+    ensure!(copied.success(), "copying {} failed", from.display());
+    Ok(())
+}
+
 fn drive(qemu: &mut Command, file: &Path, how: &str) {
     let drive = format!("file={},format=raw,{how}", file.display());
     qemu.args(["-drive", &drive]);
@@ -300,6 +305,26 @@ impl Running {
         curl.args(["--insecure", "--silent", "--show-error", "--max-time", "60"]);
         curl.args(arguments).arg(url);
         curl
+    }
+
+    /// What this machine would be if its power went now, with a disk of its own in `folder`: a disk that has what the emulator has written
+    /// is what a cut leaves.
+    ///
+    /// # Errors
+    /// When the disk cannot be copied.
+    pub fn left_by_a_power_cut(&self, machine: &Appliance, folder: &Path) -> Result<Appliance> {
+        fs::create_dir_all(folder)?;
+        let disk = folder.join("disk.img");
+        let emulator = Pid::from_raw(self.emulator.id().try_into()?);
+        kill(emulator, Signal::SIGSTOP)?;
+        waitpid(emulator, Some(WaitPidFlag::WUNTRACED))?;
+        let copied = copy_sparse(&machine.disk, &disk);
+        kill(emulator, Signal::SIGCONT)?;
+        copied?;
+        Ok(Appliance {
+            disk,
+            ..machine.clone()
+        })
     }
 
     /// Cuts its power.

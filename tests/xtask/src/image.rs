@@ -18,8 +18,8 @@ const AGAIN: &str = "image-again";
 /// The size of the disk that is booted by hand.
 const DISK_MIB: u64 = 2048;
 const PORT: u16 = 8443;
-/// Power cuts of the full run: one at each moment that there is a word for.
-const CUTS: &str = "10";
+/// Power cuts of the full run while an update is written, beside one at each moment that there is a word for.
+const CUTS: &str = "20";
 
 /// Where the keys that sign bundles are made when none are given: for development only.
 const KEYS: &str = "image-keys";
@@ -74,9 +74,9 @@ pub(crate) fn boot(uefi: bool) -> Result<bool> {
     step::run("the machine", &mut machine.command(PORT)?)
 }
 
-/// The image is made twice, booted, installed from a stick, updated, and its power cut meanwhile; a damaged slot, which takes three
+/// The image is made twice, booted, installed from a stick, updated, and its power cut at ten moments of that; a damaged slot, which takes three
 /// starts to give up, an installer that finds a box, which takes six, a causewayd that hangs until the watchdog ends it, a disk
-/// that is too small and a cut at every moment are for the full run.
+/// that is too small and twenty cuts more are for the full run.
 pub(crate) fn tier(full: bool) -> Result<Vec<Step>> {
     packages::install(packages::LAB)?;
     install()?;
