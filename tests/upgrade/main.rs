@@ -68,7 +68,7 @@ fn an_image_made_again_is_the_same() {
 }
 
 /// By BIOS: the screen says where it is and how it is claimed; what was claimed is there after the power was cut, by
-/// UEFI. Who has the keyboard wipes it, whatever the power does meanwhile.
+/// UEFI and with a TPM, which takes the machine key over. Who has the keyboard wipes it, whatever the power does meanwhile.
 #[test]
 fn a_box_is_claimed_and_keeps_it_over_a_power_cut_until_it_is_wiped() {
     let work = tempfile::tempdir().unwrap();
@@ -103,14 +103,20 @@ fn a_box_is_claimed_and_keeps_it_over_a_power_cut_until_it_is_wiped() {
     running.cut_power().unwrap();
 
     machine.firmware = Firmware::Uefi;
+    machine.tpm = Some(work.path().join("tpm"));
     let mut running = machine.start().unwrap();
     println!(
         "UEFI: causewayd answers after {}",
         running.says("causewayd answers after", START).unwrap()
     );
     assert_eq!(running.says("health", START).unwrap(), "healthy");
-    let session = read(&running.call("/session", &["--fail", "-d", account]).unwrap());
+    let jar = work.path().join("cookies");
+    let jar = jar.to_str().unwrap();
+    let session = running.call("/session", &["--fail", "-c", jar, "-d", account]);
+    let session = read(&session.unwrap());
     assert_eq!(session["user"], "alice", "{session}");
+    let status = read(&running.call("/status", &["--fail", "-b", jar]).unwrap());
+    assert_eq!(status["configuration"]["machine_key"]["kept"], "tpm", "{status}");
     let again = read(&running.call("/claim", &["-d", &claim.to_string()]).unwrap());
     assert_eq!(again["reason"], "already-claimed", "{again}");
     wiped(&machine, running, &code);

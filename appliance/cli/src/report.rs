@@ -1,7 +1,7 @@
 use crate::events;
 use crate::status::{
-    ChildSa, Configuration, Connection, Firewall, IkeSa, Line, LineState, Notice, Outage, Reauthentication,
-    Refusal, Side, State, Status, TrialOfIkev2, Warning, Weak,
+    ChildSa, Configuration, Connection, Firewall, IkeSa, Line, LineState, MachineKey, Notice, Outage,
+    Reauthentication, Refusal, Side, State, Status, TrialOfIkev2, Warning, Weak,
 };
 
 /// So many of the last events are shown with a connection.
@@ -119,8 +119,23 @@ fn push_configuration(text: &mut String, configuration: &Configuration) {
     if let Some(fault) = &configuration.store {
         push(text, &format!("store      {}: {}", fault.reason, fault.detail));
     }
+    if let Some(key) = &configuration.machine_key {
+        push_machine_key(text, key);
+    }
     for notice in &configuration.notices {
         push(text, &format!("notice     {}", notice_line(notice)));
+    }
+}
+
+fn push_machine_key(text: &mut String, MachineKey { kept, reason, detail }: &MachineKey) {
+    let place = match kept.as_str() {
+        "tpm" => "sealed by the TPM",
+        "file" => "in a file",
+        other => other,
+    };
+    push(text, &format!("key        the machine key is {place}"));
+    if let (Some(reason), Some(detail)) = (reason, detail) {
+        push(text, &format!("           {reason}: {detail}"));
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct Configuration {
     pub(crate) startup: Option<u32>,
     pub(crate) trial: Option<Trial>,
     pub(crate) store: Option<StoreFault>,
+    pub(crate) machine_key: Option<MachineKey>,
     #[serde(default)]
     pub(crate) notices: Vec<Notice>,
 }
@@ -54,6 +55,14 @@ pub(crate) struct Trial {
 pub(crate) struct StoreFault {
     pub(crate) reason: String,
     pub(crate) detail: String,
+}
+
+/// Where the key is that seals secrets.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MachineKey {
+    pub(crate) kept: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) detail: Option<String>,
 }
 
 /// What carries ESP.

@@ -222,7 +222,8 @@ fn a_trial_and_a_damaged_store_are_told_with_the_status() {
     let mut status: serde_json::Value = serde_json::from_str(UP).unwrap();
     status["configuration"] = serde_json::json!({
         "generation": 3, "startup": 2, "trial": { "generation": 3, "remaining_s": 90 },
-        "store": { "reason": "store-damaged", "detail": "set aside" }
+        "store": { "reason": "store-damaged", "detail": "set aside" },
+        "machine_key": { "kept": "file", "reason": "machine-key-lost", "detail": "no TPM" }
     });
     let (_, ended) = against("200 OK", &status.to_string(), &["status"]);
     let trial = "trial      generation 3 goes back to 2 in 1 min 30 s, unless: causeway config confirm\n";
@@ -232,6 +233,8 @@ fn a_trial_and_a_damaged_store_are_told_with_the_status() {
         "{}",
         ended.out
     );
+    let key = "key        the machine key is in a file\n           machine-key-lost: no TPM\n";
+    assert!(ended.out.contains(key), "{}", ended.out);
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod signer;
 mod sockets;
 mod status;
 mod store;
+mod tpm;
 mod translate;
 mod wiring;
 
@@ -74,6 +75,9 @@ struct Arguments {
     /// Where the firmware image has links to its slots; without them there are no updates.
     #[arg(long, value_name = "DIR", default_value = "/run/image")]
     image: PathBuf,
+    /// The TPM 2.0 that seals the machine key, or the socket of one in software; where there is none, it is in a file.
+    #[arg(long, value_name = "PATH", default_value = "/dev/tpmrm0")]
+    tpm: PathBuf,
     /// What carries ESP: the kernel, or causewayd itself over TUN interfaces.
     #[arg(long, value_enum, default_value_t = Datapath::Auto)]
     datapath: Datapath,

@@ -133,7 +133,7 @@ fn beginning(arguments: &Arguments) -> anyhow::Result<Beginning> {
         });
     }
     begin(
-        Store::open(&arguments.state)?,
+        Store::open(&arguments.state, &arguments.tpm)?,
         files(arguments.config.as_ref(), secrets),
     )
 }

@@ -15,7 +15,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::namespace::Namespace;
-use super::vm;
+use super::{vm, wait};
 use crate::peer::causeway::Document;
 
 /// What the image is called in the folder that it was made in.
@@ -29,6 +29,9 @@ const UEFI: [&str; 2] = [
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
     "/usr/share/OVMF/OVMF_VARS_4M.fd",
 ];
+/// Where a TPM in software is asked, in the folder of its memory.
+const SOCKET: &str = "socket";
+const TPM_START: Duration = Duration::from_secs(10);
 /// Lines of the console kept for the case that a test fails.
 const CONSOLE: usize = 60;
 
@@ -48,6 +51,8 @@ pub struct Appliance {
     pub disk: PathBuf,
     /// What starts the boot loader.
     pub firmware: Firmware,
+    /// A TPM in software, which keeps what it knows in this folder.
+    pub tpm: Option<PathBuf>,
     /// A volume with a first configuration.
     pub seed: Option<PathBuf>,
     /// A USB stick, which it starts from.
@@ -89,6 +94,7 @@ impl Appliance {
         Self {
             disk,
             firmware: Firmware::Bios,
+            tpm: None,
             seed: None,
             stick: None,
             others: vec![],
@@ -125,6 +131,11 @@ impl Appliance {
             fs::copy(kept, &memory).context("ovmf is missing")?;
             drive(&mut qemu, Path::new(code), "if=pflash,readonly=on");
             drive(&mut qemu, &memory, "if=pflash");
+        }
+        if let Some(tpm) = &self.tpm {
+            let socket = format!("socket,id=tpm,path={}", tpm.join(SOCKET).display());
+            qemu.args(["-chardev", &socket, "-tpmdev", "emulator,id=tpm,chardev=tpm"]);
+            qemu.args(["-device", "tpm-tis,tpmdev=tpm"]);
         }
         let networks = match &self.site {
             Some(_) => {
@@ -203,6 +214,7 @@ impl Appliance {
     pub fn start(&self) -> Result<Running> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut qemu = self.command(port)?;
+        let tpm = self.tpm.as_deref().map(Tpm::start).transpose()?;
         let _inside = self.site.as_ref().map(Namespace::enter).transpose()?;
         let mut emulator = qemu
             .stdin(Stdio::piped())
@@ -221,6 +233,7 @@ impl Appliance {
             }
         });
         Ok(Running {
+            _tpm: tpm,
             emulator,
             keys,
             lines,
@@ -242,8 +255,40 @@ fn drive(qemu: &mut Command, file: &Path, how: &str) {
     qemu.args(["-drive", &drive]);
 }
 
+/// A TPM in software, until it is dropped.
+struct Tpm(Child);
+
+impl Tpm {
+    fn start(memory: &Path) -> Result<Self> {
+        fs::create_dir_all(memory)?;
+        let socket = memory.join(SOCKET);
+        let _none = fs::remove_file(&socket);
+        let tpm = Command::new("swtpm")
+            .args(["socket", "--tpm2", "--tpmstate"])
+            .arg(format!("dir={}", memory.display()))
+            .arg("--ctrl")
+            .arg(format!("type=unixio,path={}", socket.display()))
+            .spawn()
+            .context("starting swtpm")?;
+        let tpm = Self(tpm);
+        wait::until("the socket of the TPM", TPM_START, || {
+            ensure!(socket.exists(), "swtpm has none yet");
+            Ok(())
+        })?;
+        Ok(tpm)
+    }
+}
+
+impl Drop for Tpm {
+    fn drop(&mut self) {
+        let _already_gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
 /// A machine that is on; its power is cut when it is dropped.
 pub struct Running {
+    _tpm: Option<Tpm>,
     emulator: Child,
     keys: ChildStdin,
     lines: Receiver<String>,

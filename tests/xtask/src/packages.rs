@@ -44,7 +44,7 @@ pub(crate) const TOKENS: &[&str] = &[
 /// What the virtual machine needs on top of [`LAB`].
 pub(crate) const MACHINE: &[&str] = &["cpio", "e2fsprogs", "kmod", "qemu-system-x86", "xz-utils"];
 
-/// What makes the firmware image on top of [`MACHINE`], and the firmware that boots it by UEFI.
+/// What makes the firmware image on top of [`MACHINE`], and the firmware and the TPM that it is booted with.
 pub(crate) const IMAGE: &[&str] = &[
     "binutils",
     "busybox-static",
@@ -56,6 +56,7 @@ pub(crate) const IMAGE: &[&str] = &[
     "mtools",
     "ovmf",
     "squashfs-tools",
+    "swtpm",
 ];
 
 /// What the console is looked at with.

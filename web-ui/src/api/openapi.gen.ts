@@ -1526,6 +1526,8 @@ export interface components {
         ConfigurationStatus: {
             /** Format: uint32 */
             generation: number;
+            /** @description What the secrets that are kept are sealed by; absent where a file is the only source. */
+            machine_key?: components["schemas"]["MachineKeyStatus"] | null;
             /** @description What this version keeps and does not act on. */
             notices: components["schemas"]["Notice"][];
             source: string;
@@ -3093,6 +3095,14 @@ export interface components {
             dropped: number;
             /** @description Oldest first. */
             lines: string[];
+        };
+        /** @description Where the key is that seals secrets. */
+        MachineKeyStatus: {
+            detail?: string | null;
+            /** @description `tpm`: sealed by the TPM of this machine; `file`: in a file beside what it seals. */
+            kept: string;
+            /** @description `machine-key-lost`, if the TPM gave the key of before no more at this start. */
+            reason?: string | null;
         };
         /** @description What causewayd takes. */
         MemoryStatus: {

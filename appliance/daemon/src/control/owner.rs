@@ -136,6 +136,10 @@ impl Control {
         if let Some(damage) = control.view.borrow().damage.clone() {
             control.teller.tell(News::new("store-damaged").detail(damage));
         }
+        let keeping = control.view.borrow().keeping.clone();
+        if let Some(lost) = keeping.and_then(|keeping| keeping.lost) {
+            control.teller.tell(News::new("machine-key-lost").detail(lost));
+        }
         control
     }
 
@@ -274,12 +278,13 @@ impl Control {
     }
 
     pub(super) fn publish(&self) {
-        let (startup, trial, damage) = match &self.origin {
-            Origin::Files(_) => (None, None, None),
+        let (startup, trial, damage, keeping) = match &self.origin {
+            Origin::Files(_) => (None, None, None, None),
             Origin::Store(store) => store.at_once(|store| {
                 let standing = store.standing();
                 let damage = store.damage().map(str::to_owned);
-                (Some(standing.startup), standing.trial.clone(), damage)
+                let keeping = Some(store.keeping().clone());
+                (Some(standing.startup), standing.trial.clone(), damage, keeping)
             }),
         };
         let generation = self.running.generation;
@@ -295,6 +300,7 @@ impl Control {
             startup,
             trial,
             damage,
+            keeping,
         }));
     }
 

@@ -6,7 +6,7 @@ use appliance_config::{Notice, ValidConfig, notices};
 
 use super::running::Running;
 use crate::derive::{Addresses, Lacking, Rest, resting};
-use crate::store::Trial;
+use crate::store::{Keeping, Trial};
 
 /// The configuration as status shows it.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct View {
     pub(crate) trial: Option<Trial>,
     /// What was found damaged at the start.
     pub(crate) damage: Option<String>,
+    /// Where the machine key is kept; `None` where a file is the only source.
+    pub(crate) keeping: Option<Keeping>,
     /// Its document; `None` before anything runs.
     pub(crate) running: Option<Arc<Running>>,
     /// What nothing is done for; `None` before anything runs.

@@ -82,6 +82,9 @@ struct ConfigurationStatus {
     trial: Option<TrialStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<StoreStatus>,
+    /// What the secrets that are kept are sealed by; absent where a file is the only source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine_key: Option<MachineKeyStatus>,
     /// What this version keeps and does not act on.
     notices: Vec<Notice>,
 }
@@ -98,6 +101,18 @@ struct TrialStatus {
 struct StoreStatus {
     reason: &'static str,
     detail: String,
+}
+
+/// Where the key is that seals secrets.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MachineKeyStatus {
+    /// `tpm`: sealed by the TPM of this machine; `file`: in a file beside what it seals.
+    kept: &'static str,
+    /// `machine-key-lost`, if the TPM gave the key of before no more at this start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -163,6 +178,11 @@ impl ConfigurationStatus {
             store: view.damage.as_ref().map(|detail| StoreStatus {
                 reason: "store-damaged",
                 detail: detail.clone(),
+            }),
+            machine_key: view.keeping.as_ref().map(|keeping| MachineKeyStatus {
+                kept: if keeping.by_tpm { "tpm" } else { "file" },
+                reason: keeping.lost.is_some().then_some("machine-key-lost"),
+                detail: keeping.lost.clone(),
             }),
             notices: view.idle.iter().flat_map(|idle| idle.notices.clone()).collect(),
         }

@@ -12,6 +12,7 @@ use super::copy::Copy;
 use super::durable;
 use super::error::{StoreError, of_file};
 use super::generation::seconds_now;
+use super::keeping::{self, Keeping};
 use super::schema::{self, Standing};
 use super::seal::MachineKey;
 use crate::runtime_directory::hold;
@@ -25,6 +26,7 @@ pub(crate) struct Store {
     database: Connection,
     directory: PathBuf,
     key: MachineKey,
+    keeping: Keeping,
     standing: Standing,
     damage: Option<String>,
     _held: Flock<File>,
@@ -32,10 +34,10 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the store, or begins one. A database that is damaged is set aside, and a new one begins with the copy of
-    /// what was confirmed last.
-    pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
+    /// what was confirmed last. The machine key is sealed by this TPM, if there is one.
+    pub(crate) fn open(directory: &Path, tpm: &Path) -> Result<Self, StoreError> {
         let held = hold(directory, 0o700, "--state")?;
-        let key = MachineKey::open(&directory.join("machine.key"))?;
+        let found = keeping::find(directory, tpm)?;
         let copy = Copy::read(directory);
         let (database, standing, damage) = match find(directory, &copy) {
             Ok(Some((database, standing))) => (database, standing, None),
@@ -49,10 +51,11 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let store = Self {
+        let mut store = Self {
             database,
             directory: directory.to_owned(),
-            key,
+            key: found.key,
+            keeping: found.keeping,
             standing,
             damage,
             _held: held,
@@ -61,7 +64,26 @@ impl Store {
         if kept != Some(store.standing.revision) {
             store.keep_copy();
         }
+        if let Some(before) = found.before {
+            store.go_over_from(before);
+        }
         Ok(store)
+    }
+
+    /// Seals by the key of the TPM what the one in the file sealed, and forgets that; where it cannot, that one stays.
+    fn go_over_from(&mut self, before: MachineKey) {
+        if let Err(error) = self.seal_again(&before) {
+            warn!(%error, "the machine key stays in its file until the next start");
+            self.key = before;
+            self.keeping.by_tpm = false;
+        } else if let Err(error) = keeping::forget_plain(&self.directory) {
+            warn!(%error, "the machine key of before stays in its file until the next start");
+        }
+    }
+
+    /// Where the machine key is kept.
+    pub(crate) fn keeping(&self) -> &Keeping {
+        &self.keeping
     }
 
     /// Which generations count.

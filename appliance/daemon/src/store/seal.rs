@@ -1,14 +1,9 @@
-use std::fs;
-use std::io;
-use std::path::Path;
-
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{constant_time, digest, hmac, rand};
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
-use super::durable;
-use super::error::{StoreError, of_file};
+use super::error::StoreError;
 
 const KEY: usize = 32;
 const NONCE: usize = 12;
@@ -23,31 +18,17 @@ pub(super) struct MachineKey {
 }
 
 impl MachineKey {
-    /// Reads the key, or makes one where there is none.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let key = match fs::read(path) {
-            Ok(key) => Zeroizing::new(key),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = Zeroizing::new(random::<KEY>()?.to_vec());
-                durable::replace(path, &key).map_err(of_file(path))?;
-                key
-            }
-            Err(error) => return Err(of_file(path)(error)),
-        };
-        let unusable = |detail| StoreError::Key {
-            path: path.to_owned(),
-            detail,
-        };
-        if key.len() != KEY {
-            return Err(unusable("is no machine key: put the one of before back"));
-        }
-        let master = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    /// Of 32 octets that nobody else knows.
+    pub(super) fn of(octets: &SecretSlice<u8>) -> Option<Self> {
+        let octets = octets.expose_secret();
+        let master = hmac::Key::new(hmac::HMAC_SHA256, octets);
         let derived = |label: &[u8]| hmac::sign(&master, label);
-        let seal = RandomizedNonceKey::new(&AES_256_GCM, derived(b"causeway seal").as_ref());
-        Ok(Self {
-            seal: seal.map_err(|_| unusable("cannot be used for AES-256-GCM"))?,
+        let seal = RandomizedNonceKey::new(&AES_256_GCM, derived(b"causeway seal").as_ref()).ok()?;
+        let key = Self {
+            seal,
             fingerprint: hmac::Key::new(hmac::HMAC_SHA256, derived(b"causeway fingerprint").as_ref()),
-        })
+        };
+        (octets.len() == KEY).then_some(key)
     }
 
     /// The secret, sealed under its name and version.
@@ -84,6 +65,11 @@ impl MachineKey {
 
 fn bound_to(name: &str, version: u32) -> Aad<Vec<u8>> {
     Aad::from([name.as_bytes(), &[0], &version.to_be_bytes()].concat())
+}
+
+/// The octets of a new machine key.
+pub(super) fn fresh_key() -> Result<SecretSlice<u8>, StoreError> {
+    Ok(random::<KEY>()?.to_vec().into())
 }
 
 fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, StoreError> {
@@ -131,12 +117,15 @@ pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn key_of(octet: u8) -> MachineKey {
+        MachineKey::of(&vec![octet; KEY].into()).unwrap()
+    }
+
     #[test]
     fn a_sealed_secret_opens_on_its_machine_under_its_name_and_version_only() {
-        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let key = MachineKey::open(&here.path().join("key")).unwrap();
-        let again = MachineKey::open(&here.path().join("key")).unwrap();
-        let other = MachineKey::open(&there.path().join("key")).unwrap();
+        let key = key_of(1);
+        let again = key_of(1);
+        let other = key_of(2);
         let sealed = key.seal("psk", 1, b"Geheim1").unwrap();
         assert!(!sealed.windows(7).any(|window| window == b"Geheim1"));
         assert_ne!(sealed, key.seal("psk", 1, b"Geheim1").unwrap());
@@ -148,13 +137,13 @@ mod tests {
         assert!(key.open_sealed("other", 1, &sealed).is_none());
         assert!(other.open_sealed("psk", 1, &sealed).is_none());
         assert!(key.open_sealed("psk", 1, &sealed[..11]).is_none());
+        assert!(MachineKey::of(&vec![1; KEY - 1].into()).is_none());
     }
 
     #[test]
     fn a_fingerprint_tells_secrets_apart_and_machines_too() {
-        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let key = MachineKey::open(&here.path().join("key")).unwrap();
-        let other = MachineKey::open(&there.path().join("key")).unwrap();
+        let key = key_of(1);
+        let other = key_of(2);
         let print = key.fingerprint("psk", b"Geheim1");
         assert_eq!(print.len(), 16);
         assert_eq!(print, key.fingerprint("psk", b"Geheim1"));

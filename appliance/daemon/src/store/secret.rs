@@ -174,6 +174,37 @@ impl Store {
         })
     }
 
+    /// Seals by the key that counts now what this one sealed, also of what may come back.
+    pub(super) fn seal_again(&mut self, before: &MachineKey) -> Result<(), StoreError> {
+        let mut again = Vec::new();
+        for table in ["secrets", "secrets_before"] {
+            for mut secret in all_in(self.database(), table)? {
+                let Some(value) = before.open_sealed(&secret.name, secret.version, &secret.sealed) else {
+                    continue;
+                };
+                secret.sealed = self
+                    .key()
+                    .seal(&secret.name, secret.version, value.expose_secret())?;
+                again.push((table, secret));
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        let audit = Audit::done(
+            &Author::system(),
+            "seal secrets by another machine key".to_owned(),
+        );
+        self.write(&audit, |transaction, standing| {
+            for (table, secret) in &again {
+                let update = format!("UPDATE {table} SET sealed = ?2, checksum = ?3 WHERE name = ?1");
+                transaction.execute(&update, params![secret.name, secret.sealed, secret.checksum()])?;
+            }
+            standing.revision += 1;
+            Ok(())
+        })
+    }
+
     /// What is told of every secret, by name.
     pub(crate) fn secrets(&self) -> Result<Vec<SecretHead>, StoreError> {
         Ok(all(self.database())?.into_iter().map(Sealed::head).collect())
@@ -203,7 +234,12 @@ pub(super) fn check_all(database: &Connection) -> Result<(), StoreError> {
 
 /// Every secret, by name.
 pub(super) fn all(database: &Connection) -> Result<Vec<Sealed>, StoreError> {
-    let mut statement = database.prepare(&format!("SELECT {COLUMNS} FROM secrets ORDER BY name"))?;
+    all_in(database, "secrets")
+}
+
+fn all_in(database: &Connection, table: &str) -> Result<Vec<Sealed>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM {table} WHERE sealed IS NOT NULL ORDER BY name");
+    let mut statement = database.prepare(&query)?;
     let rows = statement.query_map([], Sealed::read)?;
     rows.map(|row| Sealed::checked(row?)).collect()
 }

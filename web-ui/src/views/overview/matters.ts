@@ -11,8 +11,11 @@ export interface Matter {
 
 export function matters(status: Status): Matter[] {
   const found: Matter[] = [];
-  const { store } = status.configuration;
+  const { store, machine_key: key } = status.configuration;
   if (store) found.push({ title: "Store", words: store.detail, reason: store.reason, next: "" });
+  if (key?.reason) {
+    found.push({ title: "Machine key", words: `${key.detail}.`, reason: key.reason, next: "Set the secrets of connections that are down again, or have the TPM back." });
+  }
   if (status.clock) {
     found.push({ title: "Clock", words: plain(status.clock), reason: status.clock.reason, next: status.clock.next_step });
   }

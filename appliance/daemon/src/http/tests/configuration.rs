@@ -379,14 +379,28 @@ fn files(folder: &Path) -> Files {
 async fn a_seed_becomes_the_first_generation_once() {
     let directory = tempfile::tempdir().unwrap();
     let (state, seed) = (directory.path().join("state"), files(directory.path()));
-    drop(begin(Store::open(&state).unwrap(), Some(seed.clone())).unwrap());
-    let mut beginning = begin(Store::open(&state).unwrap(), Some(seed.clone())).unwrap();
+    drop(
+        begin(
+            Store::open(&state, Path::new("/nonexistent/tpm")).unwrap(),
+            Some(seed.clone()),
+        )
+        .unwrap(),
+    );
+    let mut beginning = begin(
+        Store::open(&state, Path::new("/nonexistent/tpm")).unwrap(),
+        Some(seed.clone()),
+    )
+    .unwrap();
     let import = beginning.seed.take().unwrap();
     beginning.origin.import(&mut beginning.running, &import).unwrap();
     assert_eq!(beginning.running.generation, 1);
     drop(beginning);
     fs::write(&seed.config, "{}").unwrap();
-    let beginning = begin(Store::open(&state).unwrap(), Some(seed)).unwrap();
+    let beginning = begin(
+        Store::open(&state, Path::new("/nonexistent/tpm")).unwrap(),
+        Some(seed),
+    )
+    .unwrap();
     assert!(beginning.seed.is_none() && beginning.secrets.is_ok());
     assert_eq!(beginning.running.written, document());
 }

@@ -100,7 +100,7 @@ impl Machine {
 
     /// Over a state directory that may have been used, and a kernel.
     pub(in crate::http) async fn start(directory: tempfile::TempDir, is_served: bool) -> Self {
-        let store = Store::open(&directory.path().join("state")).unwrap();
+        let store = Store::open(&directory.path().join("state"), Path::new("/nonexistent/tpm")).unwrap();
         Self::over(directory, is_served, begin(store, None).unwrap()).await
     }
 

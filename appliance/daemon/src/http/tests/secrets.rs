@@ -135,13 +135,22 @@ async fn what_is_no_secret_is_refused_without_being_repeated() {
     assert_eq!(key(&machine, "to-b"), "Geheim1");
 }
 
-/// A restored disk, or a new board: what the old key sealed is gone, and neither the API nor any other connection is.
+/// A restored disk, or a new board without a TPM: what the old key sealed is gone, and neither the API nor any other connection is.
 #[tokio::test]
 async fn a_machine_that_lost_its_key_starts_and_takes_its_secrets_anew() {
     let unusable = ike::Reason::SecretUnusable.word();
     let machine = Machine::configured().await;
-    std::fs::write(machine.directory.path().join("state/machine.key"), [7; 32]).unwrap();
+    let kept = async |machine: &Machine| {
+        let status = machine.get("/api/v1/status").await.body;
+        let key = &status["configuration"]["machine_key"];
+        (key["kept"].clone(), key["reason"].clone())
+    };
+    assert_eq!(kept(&machine).await, (json!("file"), Value::Null));
+    let state = machine.directory.path().join("state");
+    std::fs::remove_file(state.join("machine.key")).unwrap();
+    std::fs::write(state.join("machine.tpm"), "sealed by another board").unwrap();
     let machine = machine.killed().await;
+    assert_eq!(kept(&machine).await, (json!("file"), json!("machine-key-lost")));
     assert_eq!(machine.connections(), BTreeSet::new());
     let down = machine.get("/api/v1/status/connections/to-b").await.body;
     assert_eq!(
