@@ -223,13 +223,13 @@ fn counters_go_on_in_the_next_table() {
     });
 }
 
-/// Where one rule of several changes, the others are left as they are; unless somebody has meddled with the table: then it
 /// What `nft` prints.
 fn nft(arguments: &str) -> String {
     let output = Command::new("nft").args(arguments.split(' ')).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Where one rule of several changes, the others are left as they are; unless somebody has meddled with the table: then it
 /// is replaced, and their counters go on all the same.
 #[test]
 fn one_rule_changes_among_others() {
