@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 
 use crate::crypto::WantedList;
 use crate::{
-    ChildId, ConnectionName, DropCause, Encapsulation, EspPair, Outage, SaId, ToBeSigned, Version2Trial,
-    Watched,
+    ChildId, ConnectionName, DropCause, Encapsulation, EspPair, LogLine, Outage, SaId, ToBeSigned,
+    Version2Trial, Watched,
 };
 
 /// All that the engine can ask for. What can fail or take time returns as an [`crate::Input`].
@@ -59,6 +59,8 @@ pub enum Action {
     /// Fetch these lists of revoked certificates, and tell of them with [`crate::Input::RevocationLists`]. Each address is told
     /// once. Needs no answer.
     FetchLists(Vec<WantedList>),
+    /// Write this message into the log of the connection. Needs no answer.
+    Log(ConnectionName, LogLine),
     /// Something an operator or a user would want to know.
     Report(Event),
 }

@@ -181,18 +181,26 @@ impl Engine {
             header,
             bytes,
         };
-        if self.is_trial(&datagram, now) {
+        let before = self.out.len();
+        self.routed(&datagram, now);
+        self.log_dropped(&datagram, before, now);
+    }
+
+    /// To the SA that a message concerns, if there is one.
+    fn routed(&mut self, datagram: &Datagram, now: Instant) {
+        let header = &datagram.header;
+        if self.is_trial(datagram, now) {
             return;
         }
         if header.major_version() == 1 {
-            return self.received_v1(&datagram, now);
+            return self.received_v1(datagram, now);
         }
         if header.major_version() != 2 {
-            return self.foreign_version(&datagram, now);
+            return self.foreign_version(datagram, now);
         }
         let first = header.exchange_type == exchange::IKE_SA_INIT && !header.is_response();
         if first && header.is_initiator() && header.responder_spi == 0 {
-            return self.newcomer(&datagram, now);
+            return self.newcomer(datagram, now);
         }
         let (ours, theirs) = if header.is_initiator() {
             (header.responder_spi, header.initiator_spi)
@@ -205,10 +213,10 @@ impl Engine {
         };
         if self.sas.get(&ours).is_some_and(fits) {
             if let Some(IkeSa { common, state }) = self.take(ours) {
-                self.arrived(common, state, &datagram, now);
+                self.arrived(common, state, datagram, now);
             }
         } else {
-            self.stranger(&datagram, now);
+            self.stranger(datagram, now);
         }
     }
 
@@ -280,6 +288,7 @@ impl Engine {
         self.dropped(datagram.remote, rejection.cause);
         if let Some(outage) = &rejection.outage {
             for name in self.suspects(datagram.path()) {
+                self.told_first(&name, datagram, now);
                 self.noted(&name, outage, now);
             }
         }

@@ -32,6 +32,7 @@ mod settings;
 mod snapshot;
 mod standing;
 mod suite;
+mod transcript;
 mod v1;
 pub mod v2;
 mod watch;
@@ -60,3 +61,4 @@ pub use snapshot::{
     ChildSnapshot, ConnectionSnapshot, ConnectionState, DropCause, Extension, IkeSnapshot, LineSnapshot,
     LineStanding, ReauthenticationSnapshot, Snapshot, WeakAlgorithm,
 };
+pub use transcript::LogLine;

@@ -30,6 +30,8 @@ pub(crate) struct Standing {
     pub(crate) watch: Watch,
     /// When the outage was last set for somebody whom we refused.
     pub(crate) noted: Option<Instant>,
+    /// When something that anybody can bring about was last told in its log.
+    pub(crate) stranger_told: Option<Instant>,
     /// Where the peer's name leads.
     pub(crate) resolution: Resolution,
     /// Where the peer sent us instead.
@@ -63,6 +65,7 @@ impl Standing {
             retry: None,
             watch: Watch::default(),
             noted: None,
+            stranger_told: None,
             resolution: Resolution::default(),
             redirection: Redirection::default(),
             trial: None,

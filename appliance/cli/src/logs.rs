@@ -1,19 +1,17 @@
-use std::io::{self, Write};
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use serde::Deserialize;
-use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::answer::{Answer, Done};
-use crate::client::{Client, Error, Event as Sent};
+use crate::client::Client;
 use crate::query::Query;
 use crate::report::push;
 use crate::status::Event;
+use crate::stream::{Followed, follow, gap};
 use crate::{completion, events, name};
 
 /// So many are asked for at once.
@@ -57,7 +55,13 @@ pub(crate) fn run(client: &Client, wanted: &Wanted, json: bool) -> Done {
     let answer = client.get(&query.of("/api/v1/events"))?;
     let told: Events = client.read(&answer)?;
     if wanted.follow {
-        return follow(client, &answer, &of().of("/api/v1/events"), json);
+        let followed = Followed {
+            path: &of().of("/api/v1/events"),
+            before: answer.get("events"),
+            json,
+            words: |client, event| Ok(events::line_of_all(&client.read(event)?)),
+        };
+        return follow(client, &followed);
     }
     let mut text = told.gap.map_or_else(String::new, |why| gap(&why));
     if told.more && wanted.since.is_some() {
@@ -65,65 +69,6 @@ pub(crate) fn run(client: &Client, wanted: &Wanted, json: bool) -> Done {
     }
     text.extend(told.events.iter().map(events::line_of_all));
     Ok(Answer::done(answer, text))
-}
-
-/// Each on a line of its own as it comes: those of before, and then those to come.
-fn follow(client: &Client, before: &Value, path: &str, json: bool) -> Done {
-    let before = before
-        .get("events")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let mut last = None;
-    let done = || Ok(Answer::done(Value::Null, String::new()).silent());
-    for event in before {
-        if print(client, event, json)?.is_break() {
-            return done();
-        }
-        last = event.get("id").map(Value::to_string).or(last);
-    }
-    let mut failed = None;
-    client.follow(path, last, |sent| match told(client, sent, json) {
-        Ok(flow) => flow,
-        Err(error) => {
-            failed = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
-    failed.map_or_else(done, Err)
-}
-
-fn told(client: &Client, sent: &Sent, json: bool) -> Result<ControlFlow<()>, Error> {
-    let event: Value = serde_json::from_str(&sent.data).unwrap_or_else(|_| sent.data.as_str().into());
-    match sent.kind.as_deref() {
-        Some("gap") if !json => {
-            let why = event.get("reason").and_then(Value::as_str).unwrap_or_default();
-            Ok(out(&gap(why)))
-        }
-        Some(_) | None => print(client, &event, json),
-    }
-}
-
-fn print(client: &Client, event: &Value, json: bool) -> Result<ControlFlow<()>, Error> {
-    if json {
-        return Ok(out(&format!("{event}\n")));
-    }
-    Ok(out(&events::line_of_all(&client.read(event)?)))
-}
-
-/// Nobody listens any more once this fails.
-fn out(text: &str) -> ControlFlow<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    }
-}
-
-fn gap(why: &str) -> String {
-    let mut text = String::new();
-    push(&mut text, &format!("(some are missing: {why})"));
-    text
 }
 
 /// A moment, or how long ago it was, as the API takes it.

@@ -14,6 +14,7 @@ mod credential;
 mod events;
 mod exchange;
 mod firmware;
+mod ike_log;
 mod interface;
 mod keys;
 mod logs;
@@ -27,6 +28,7 @@ mod report;
 mod secret;
 mod show;
 mod status;
+mod stream;
 mod target;
 mod token;
 mod user;
@@ -93,6 +95,11 @@ enum Request {
     Logs {
         #[command(flatten)]
         wanted: logs::Wanted,
+    },
+    /// Show what IKE did for a connection lately, message by message, and with -f what it does.
+    Log {
+        #[command(flatten)]
+        wanted: ike_log::Wanted,
     },
     /// Start a connection now, although nothing needs it yet or the next attempt is not due.
     Connect {
@@ -237,6 +244,7 @@ fn run(target: Target, request: Request, json: bool) -> Done {
         Request::Status { name: Some(name), .. } => connection::status_of(client, &name),
         Request::Events { name } => connection::events(client, &name),
         Request::Logs { wanted } => logs::run(client, &wanted, json),
+        Request::Log { wanted } => ike_log::run(client, &wanted, json),
         Request::Connect { name } => connection::ask(client, &name, "connect"),
         Request::Disconnect { name } => connection::ask(client, &name, "disconnect"),
         Request::Reset { name } => connection::ask(client, &name, "reset"),

@@ -89,3 +89,27 @@ fn a_daemon_that_is_not_there_ends_it() {
     let ended = causeway(Path::new("/nonexistent/control.sock"), &["logs", "-f"]);
     assert_eq!(ended.status, 3, "{}", ended.err);
 }
+
+/// What IKE did, and with -f what it does: after the last line that was there.
+#[test]
+fn the_log_of_ike_is_told_line_by_line() {
+    let lines = r#"{"gap":false,"lines":[
+        {"id":4,"at":"T4","side":"we","exchange":"IKE_AUTH","message":"request 1","says":"IDi a.example"},
+        {"id":5,"at":"T5","event":"up"}]}"#;
+    let shown = "T4  we   IKE_AUTH request 1: IDi a.example\nT5       up\n";
+    let (request, ended) = against("200 OK", lines, &["log", "to-b"]);
+    assert_eq!(request, "GET /api/v1/status/connections/to-b/log HTTP/1.1");
+    assert_eq!((ended.out.as_str(), ended.status), (shown, 0), "{}", ended.err);
+    let next = "id: 6\ndata: {\"id\":6,\"at\":\"T6\",\"side\":\"peer\",\"exchange\":\"IKE_AUTH\",\"message\":\"response 1\",\"event\":\"dropped\",\"reason\":\"integrity-failed\"}\n\n";
+    let gone = r#"{"reason":"unknown-connection","detail":"no connection has this name"}"#;
+    let daemon = Daemon::giving(&[("200 OK", lines), ("200 OK", next), ("404 Not Found", gone)]);
+    let ended = causeway(&daemon.socket(), &["log", "-f", "to-b"]);
+    let then = "T6  peer IKE_AUTH response 1: dropped: integrity-failed\n";
+    assert_eq!(
+        (ended.out, ended.status),
+        (format!("{shown}{then}"), 2),
+        "{}",
+        ended.err
+    );
+    assert!(daemon.requests()[1].contains("last-event-id: 5\r\n"));
+}

@@ -30,6 +30,16 @@ pub(crate) fn words(at: SystemTime) -> String {
     words.unwrap_or_else(|| format!("{seconds} s after 1970-01-01T00:00:00Z"))
 }
 
+/// The same to the millisecond.
+pub(crate) fn exact_words(at: SystemTime) -> String {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let milliseconds = since.and_then(|since| i128::try_from(since.as_millis()).ok());
+    let moment =
+        milliseconds.and_then(|since| OffsetDateTime::from_unix_timestamp_nanos(since * 1_000_000).ok());
+    let words = moment.and_then(|moment| moment.format(&Rfc3339).ok());
+    words.unwrap_or_else(|| self::words(at))
+}
+
 /// What time it is in seconds of UNIX time; `None` while the clock cannot be right.
 pub(crate) fn unix_s() -> Option<u64> {
     Clock::new().unix_s(Moment::now())

@@ -173,6 +173,7 @@ impl IkeOwner {
                     self.request(Request::Carried(children, answer)).await;
                 }
             }
+            Action::Log(connection, line) => self.journal.log_message(&connection, line, Moment::now()),
             Action::Report(event) => {
                 let event = self.explained(event);
                 self.journal.record(event, Moment::now());

@@ -1,13 +1,16 @@
 //! What happened, in the log and in the history of its connection: under the name of the tunnel, in the same words.
 
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
-use ike::{ConnectionName, Event, Outage, Reason, Side, Version2Trial};
+use ike::{ConnectionName, Event, LogLine, Outage, Reason, Side, Version2Trial};
+use tokio::sync::watch;
 use tracing::{Span, debug, info, info_span, warn};
 
 use crate::chronicle::{News, Teller};
 use crate::clock::Clock;
 use crate::history::{Histories, History, Moment, Record};
+use crate::ike_log::{IkeLogReader, IkeLogs, What};
 
 /// Writes down what happens, and what is wrong over and over again only once.
 #[derive(Debug)]
@@ -15,6 +18,7 @@ pub(crate) struct Journal {
     histories: Histories,
     clock: Clock,
     teller: Teller,
+    log: watch::Sender<IkeLogs>,
 }
 
 /// The journal as status shows it.
@@ -35,7 +39,20 @@ impl Journal {
             histories: Histories::default(),
             clock: Clock::new(),
             teller,
+            log: watch::Sender::new(IkeLogs::new(SystemTime::now())),
         }
+    }
+
+    /// Where the logs of connections are read.
+    pub(crate) fn log(&self) -> IkeLogReader {
+        IkeLogReader::new(self.log.subscribe())
+    }
+
+    /// Writes a message into the log of its connection.
+    pub(crate) fn log_message(&mut self, connection: &ConnectionName, line: LogLine, at: Moment) {
+        let then = at.wall.checked_sub(line.ago).unwrap_or(at.wall);
+        let message = What::Message(line);
+        self.log.send_modify(|log| log.add(connection, message, then));
     }
 
     /// What was written so far, beside how many messages nobody read.
@@ -49,7 +66,9 @@ impl Journal {
 
     /// These connections are configured, and no others.
     pub(crate) fn configured<'a>(&mut self, names: impl Iterator<Item = &'a ConnectionName>) {
-        self.histories.keep(names);
+        let names: Vec<_> = names.collect();
+        self.log.send_modify(|log| log.keep(names.iter().copied()));
+        self.histories.keep(names.into_iter());
     }
 
     /// What time it is in seconds of UNIX time, if the wall clock can be right.
@@ -121,6 +140,8 @@ impl Journal {
 
     /// Into the history, and told unless it is the same again; true if it is that.
     fn add(&mut self, connection: &ConnectionName, record: Record, at: Moment) -> bool {
+        let came = What::Came(record.word, record.outage.clone());
+        self.log.send_modify(|log| log.add(connection, came, at.wall));
         let known = self.histories.add(connection, record, at);
         let history = self.histories.of(connection).into_iter();
         if let Some(record) = history.flat_map(History::records).next_back().filter(|_| !known) {

@@ -18,6 +18,7 @@ mod history;
 mod holder;
 mod http;
 mod https;
+mod ike_log;
 mod ike_owner;
 mod journal;
 mod kernel_owner;

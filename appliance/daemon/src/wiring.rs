@@ -51,6 +51,7 @@ use crate::dhcp::{ClientSnapshot, DhcpOwner, Links, Memory};
 use crate::entrance::{api, entrance};
 use crate::firmware::{self, Firmware, Sources};
 use crate::http::{self, Published};
+use crate::ike_log::IkeLogReader;
 use crate::ike_owner::{Command, IkeOwner, Mailboxes};
 use crate::journal::{Journal, Pages};
 use crate::kernel_owner::{self, Carrier, Interfaces, KernelOwner};
@@ -192,23 +193,22 @@ async fn serve(
     let ((inbox, messages), (answers, answered)) = (ike_messages(), mpsc::channel(ANSWERS));
     let (carrier, outer) = carrier(kind, outer, &inbox)?;
     let (bell, speaker) = (Arc::new(Notify::new()), bgp_owner::speaker(&kernel, kind));
-    let telling = (answers.clone(), bell.clone(), teller.clone());
+    let told = (answers.clone(), bell.clone(), teller.clone());
     let (carrier, kernel) = ((carrier, DatapathSnapshot::first(kind, why)), (kernel, notices));
-    let (network, (datapath, ground, dhcp), mut kernel_task) =
-        start_network(kernel, machine, carrier, telling);
+    let (network, (datapath, ground, dhcp), mut kernel_task) = start_network(kernel, machine, carrier, told);
     let (arrivals, answers) = ((outer, bell, inbox, messages), (answers, answered));
     let (keys, lists) = start_keepers(&origin, &arguments.state, (&answers.0, &teller));
     let owners = (&network, &teller, (&keys.0, &lists.librarian));
-    let (commands, (ike, pages), mut ike_task) = start_engine(arrivals, owners, answers);
+    let (commands, (ike, pages, ike_log), mut ike_task) = start_engine(arrivals, owners, answers);
     let (bgp, mut bgp_task) = bgp_owner::start(speaker, &network, &teller, ground);
-    let listener = directory.listen()?;
     let ((asked, orders), (view, configuration)) = (mpsc::channel(ORDERS), watch::channel(Arc::default()));
-    let (access, https) = entrance(&origin, &arguments.state)?;
+    let (listener, (access, https)) = (directory.listen()?, entrance(&origin, &arguments.state)?);
     let published = Published {
         firmware: Firmware::open(&arguments.image, Sources::new(&teller, &configuration, &present)),
         ike,
         bgp: bgp.clone(),
         pages,
+        ike_log,
         datapath,
         dhcp,
         keys: keys.1.clone(),
@@ -420,7 +420,11 @@ fn carrier(kind: Kind, mut outer: Outer, inbox: &IkeInbox) -> anyhow::Result<(Ca
 
 type Started = (
     mpsc::Sender<Command>,
-    (watch::Receiver<Arc<Snapshot>>, watch::Receiver<Arc<Pages>>),
+    (
+        watch::Receiver<Arc<Snapshot>>,
+        watch::Receiver<Arc<Pages>>,
+        IkeLogReader,
+    ),
     JoinHandle<()>,
 );
 
@@ -432,6 +436,8 @@ fn start_engine(
     let (commands, heard) = mpsc::channel(COMMANDS);
     let (snapshot, view) = watch::channel(Arc::new(Snapshot::default()));
     let (pages, written) = watch::channel(Arc::new(Pages::default()));
+    let journal = Journal::new(teller.clone());
+    let log = journal.log();
     let owner = IkeOwner {
         engine: Engine::new(Box::new(SystemRandom)),
         outer,
@@ -444,7 +450,7 @@ fn start_engine(
         signer: signer.clone(),
         librarian: librarian.clone(),
         answers,
-        journal: Journal::new(teller.clone()),
+        journal,
         snapshot,
         pages,
     };
@@ -453,7 +459,7 @@ fn start_engine(
         answers: answered,
         messages,
     }));
-    (commands, (view, written), task)
+    (commands, (view, written, log), task)
 }
 
 fn ready() {

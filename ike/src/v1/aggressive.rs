@@ -112,6 +112,7 @@ impl Engine {
         ];
         payloads.extend(certificates::requests([settings].into_iter()));
         payloads.extend(vendor::announcements());
+        self.spoke(&common, (Side::We, exchange::AGGRESSIVE, Some(1)), &payloads);
         let header = Message::header((common.spi, 0), exchange::AGGRESSIVE, 0);
         let bytes = Message { header, payloads }.encode();
         self.send(common.path, bytes.clone());
@@ -138,6 +139,7 @@ impl Engine {
         let Some(settings) = self.settings_of_phase(&common) else {
             return;
         };
+        self.spoke_clear(&common, datagram, Some(2));
         match self.judge_second((&common, &mut state), datagram, &settings, now) {
             Ok((payloads, unsent)) => {
                 common.peer_spi = datagram.header.responder_spi;
@@ -293,6 +295,7 @@ impl Engine {
         if self.first_contact(settings, common.spi).is_some() {
             payloads.push(initial_contact(common.spis()));
         }
+        self.spoke(&common, (Side::We, exchange::AGGRESSIVE, Some(3)), &payloads);
         let header = Message::header(common.spis(), exchange::AGGRESSIVE, 0);
         let iv = keys.first_iv(&agreement.said);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &iv);

@@ -269,6 +269,9 @@ impl Engine {
         common.proved = peer.as_ref().and_then(crate::identity::from_payload);
         common.shown = certificates::shown(&opened.payloads);
         common.connection = Some(caller.name);
+        self.began_v1((&common, exchange::AGGRESSIVE), &agreement, now);
+        let third = (Side::Peer, exchange::AGGRESSIVE, Some(3));
+        self.spoke(&common, third, &opened.payloads);
         let contact = is_first_contact(&opened.payloads);
         let keys = (keys, opened.next_iv);
         let established = self.established_phase(keys, agreement, &caller.settings, now);

@@ -10,7 +10,7 @@ use super::quick_mode::Step;
 use super::state::State;
 use crate::engine::Engine;
 use crate::v2::payloads::Datagram;
-use crate::wire::v1::registry::{notify, protocol};
+use crate::wire::v1::registry::{exchange, notify, protocol};
 use crate::wire::v1::{DeletePayload, Message, NotifyPayload, Payload};
 use crate::{Action, ConnectionName, DropCause, Encapsulation, Event, Outage, Reason, Side, Stage};
 
@@ -36,6 +36,8 @@ impl Engine {
         if !self.is_fresh(&mut session, datagram) {
             return self.keep_session(session);
         }
+        let what = (Side::Peer, exchange::INFORMATIONAL, None);
+        self.spoke(&session.common, what, &opened.payloads);
         self.heard_v1(&mut session, datagram, now);
         if is_first_contact(&opened.payloads) {
             self.forget_others(&mut session);

@@ -366,6 +366,9 @@ impl Engine {
         common.proved = peer.as_ref().and_then(crate::identity::from_payload);
         common.shown = certificates::shown(&proved.opened.payloads);
         common.connection = Some(proved.name.clone());
+        self.began_v1((&common, exchange::MAIN_MODE), &agreement, now);
+        let fifth = (Side::Peer, exchange::MAIN_MODE, Some(5));
+        self.spoke(&common, fifth, &proved.opened.payloads);
         let settings = Arc::clone(&proved.settings);
         let ours = identity::ours(&settings);
         let mut body = Vec::new();
@@ -412,6 +415,7 @@ impl Engine {
             opened,
             ..
         } = proved;
+        self.spoke(&common, (Side::We, exchange::MAIN_MODE, Some(6)), &payloads);
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &opened.next_iv);
         let bytes = fragments::divided(bytes, agreement.announced.fragments(false), &settings);

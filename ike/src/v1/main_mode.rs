@@ -172,6 +172,7 @@ impl Engine {
         offer.encode(&mut body);
         let mut payloads = vec![Payload::SecurityAssociation(offer)];
         payloads.extend(vendor::announcements());
+        self.spoke(&common, (Side::We, exchange::MAIN_MODE, Some(1)), &payloads);
         let header = Message::header((spi, 0), exchange::MAIN_MODE, 0);
         let bytes = Message { header, payloads }.encode();
         self.send(common.path, bytes.clone());
@@ -194,6 +195,7 @@ impl Engine {
         let Some(settings) = self.settings_of_phase(&common) else {
             return;
         };
+        self.spoke_clear(&common, datagram, Some(2));
         let checked = Message::decode(&datagram.bytes).map_err(|_| malformed());
         let checked = checked.and_then(|message| state.check(&message, &settings));
         let started = checked.and_then(|(agreed, announced)| {
@@ -216,6 +218,7 @@ impl Engine {
             let forced = settings.force_encapsulation;
             payloads.extend(nat::payloads(how, common.spis(), common.path, forced));
         }
+        self.spoke(&common, (Side::We, exchange::MAIN_MODE, Some(3)), &payloads);
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let bytes = Message { header, payloads }.encode();
         let bytes = fragments::divided(bytes, announced.fragments(false), &settings);
@@ -244,6 +247,7 @@ impl Engine {
         let Some(settings) = self.settings_of_phase(&common) else {
             return;
         };
+        self.spoke_clear(&common, datagram, Some(4));
         let message = Message::decode(&datagram.bytes).ok();
         let said = message.as_ref().and_then(|message| exchanged(&message.payloads));
         let finished = said.and_then(|said| Some((said, state.exchange.finish(said.0).ok()?)));
@@ -327,6 +331,7 @@ impl Engine {
         if self.first_contact(settings, common.spi).is_some() {
             payloads.push(initial_contact(common.spis()));
         }
+        self.spoke(&common, (Side::We, exchange::MAIN_MODE, Some(5)), &payloads);
         let header = Message::header(common.spis(), exchange::MAIN_MODE, 0);
         let iv = keys.first_iv(&agreement.said);
         let (bytes, iv) = channel::seal(&keys, header, chain::encode(&payloads), &iv);
@@ -359,6 +364,8 @@ impl Engine {
             self.dropped(datagram.remote, Some(DropCause::IntegrityFailed));
             return self.keep_phase(common, State::ProofSent(state));
         };
+        let sixth = (Side::Peer, exchange::MAIN_MODE, Some(6));
+        self.spoke(&common, sixth, &opened.payloads);
         let Some(said) = identification(&opened.payloads) else {
             return self.keep_phase(common, State::ProofSent(state));
         };

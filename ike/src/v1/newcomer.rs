@@ -66,6 +66,7 @@ impl Engine {
         self.dropped(datagram.remote, rejection.cause);
         let Some(outage) = &rejection.outage else { return };
         for name in self.suspects(datagram.path()) {
+            self.told_first(&name, datagram, now);
             self.noted(&name, outage, now);
         }
         if outage.reason == Reason::IkeProposalMismatch && self.may_answer_stranger(now) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::fragments::Assemblies;
+use super::proposal::Transport;
 use super::state::{Established, Phase, State};
 use super::tunnel::Tunnel;
 use crate::engine::{Engine, Task};
@@ -12,7 +13,7 @@ use crate::v2::payloads::Datagram;
 use crate::v2::state::Common;
 use crate::wire::v1::Message;
 use crate::wire::v1::registry::{exchange, payload};
-use crate::{ChildId, Connection, ConnectionName, DropCause};
+use crate::{ChildId, Connection, ConnectionName, DropCause, Side};
 
 /// All that there is of IKEv1. Child SAs outlive the phase 1 SA that they were made in (RFC 2408 §2.1), so they are the
 /// connection's.
@@ -33,6 +34,13 @@ pub(crate) struct Session {
     pub(crate) common: Common,
     pub(crate) state: Box<Established>,
     pub(crate) tunnel: Tunnel,
+}
+
+impl Session {
+    /// What a line of the log needs to know of it.
+    pub(crate) fn speaks(&self) -> (&Common, Transport) {
+        (&self.common, self.state.transport())
+    }
 }
 
 impl Engine {
@@ -131,7 +139,8 @@ impl Engine {
     /// A message for an established SA.
     fn genuine_or_not(&mut self, common: Common, state: Box<Established>, datagram: &Datagram, now: Instant) {
         if let Some(done) = state.done.iter().find(|done| done.answers(&datagram.bytes)) {
-            let answer = done.answer.clone();
+            let (answer, kind) = (done.answer.clone(), datagram.header.exchange_type);
+            self.spoke_again(&common, (Side::Peer, kind, None), 1);
             self.send(datagram.path(), answer);
             return self.keep_phase(common, State::Established(state));
         }

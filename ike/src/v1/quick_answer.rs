@@ -77,6 +77,7 @@ impl Engine {
         if !self.is_fresh(&mut session, datagram) {
             return self.keep_session(session);
         }
+        self.spoke_quick(session.speaks(), (Side::Peer, 1), &opened.payloads);
         self.heard_v1(&mut session, datagram, now);
         let crowded = session.state.answering.len() >= MOST || session.tunnel.children.count().0 >= SETS;
         let Some(settings) = self.settings_of(&session.name).filter(|_| !crowded) else {
@@ -210,7 +211,7 @@ impl Engine {
     /// The datapath receives by the child: message 2 goes out.
     pub(super) fn answer_quick(&mut self, session: &mut Session, place: usize, now: Instant) {
         let keys = &session.state.keys;
-        let began = session.state.fragments();
+        let (began, transport) = (session.state.fragments(), session.state.transport());
         let Some(settings) = self.settings_of(&session.name) else {
             return;
         };
@@ -220,6 +221,7 @@ impl Engine {
         let AnswerStep::Installing(payloads, iv) = &answer.step else {
             return;
         };
+        self.spoke_quick((&session.common, transport), (Side::We, 2), payloads);
         answer.child.installed = Some(now);
         let (id, first) = (answer.id, &answer.nonces.0);
         let header = Message::header(session.common.spis(), exchange::QUICK_MODE, id);
@@ -257,6 +259,7 @@ impl Engine {
             }
             return self.keep_session(session);
         }
+        self.spoke_quick(session.speaks(), (Side::Peer, 3), &[]);
         self.heard_v1(&mut session, datagram, now);
         session
             .state

@@ -125,6 +125,7 @@ impl Engine {
         let hash = |behind: &[u8]| keys.hash(id, &[behind]);
         let (bytes, iv) = channel::seal_hashed(keys, header, &payloads, hash, &iv);
         let bytes = fragments::divided(bytes, session.state.fragments(), &settings);
+        self.spoke_quick(session.speaks(), (Side::We, 1), &payloads);
         self.send(session.common.path, bytes.clone());
         let sent = Sent {
             inbound,
@@ -175,6 +176,7 @@ impl Engine {
             session.state.asked = Some(Box::new(QuickMode { id, purpose, step }));
             return self.keep_session(session);
         };
+        self.spoke_quick(session.speaks(), (Side::Peer, 2), &opened.payloads);
         self.heard_v1(&mut session, datagram, now);
         let (inbound, own) = (sent.inbound, sent.nonce.clone());
         let answer = match judge(&session, (&opened, &settings), &purpose, sent) {
@@ -248,6 +250,7 @@ impl Engine {
             third,
         } = *installing;
         child.installed = Some(now);
+        self.spoke_quick(session.speaks(), (Side::We, 3), &[]);
         self.send(session.common.path, third.clone());
         session.state.done.push(Done::new(&second, third, now));
         self.in_use(session, (child, quick.purpose.replaces, true), now);

@@ -308,6 +308,7 @@ impl Engine {
         let iv = keys.exchange_iv(last_block, id);
         let hash = |behind: &[u8]| keys.hash(id, &[behind]);
         let (bytes, _) = channel::seal_hashed(keys, header, payloads, hash, &iv);
+        self.spoke(common, (Side::We, exchange::INFORMATIONAL, None), payloads);
         self.send(common.path, bytes);
     }
 

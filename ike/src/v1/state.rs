@@ -21,6 +21,7 @@ use crate::v2::nat::Nat;
 use crate::v2::state::Common;
 use crate::v2::timers::Lifetime;
 use crate::wire::Header;
+use crate::wire::v1::registry::exchange;
 use crate::{IkeSnapshot, Stage};
 
 /// One phase 1 SA, found by our cookie.
@@ -164,6 +165,23 @@ impl Established {
     /// The IV of the first message of an exchange.
     pub(crate) fn iv(&self, message_id: u32) -> Vec<u8> {
         self.keys.exchange_iv(&self.last_block, message_id)
+    }
+}
+
+impl State {
+    /// Which message of which exchange waits for its answer, and how often it was sent.
+    pub(crate) fn awaited(&self) -> Option<(u8, u8, u32)> {
+        match self {
+            Self::ProposalSent(state) => Some((exchange::MAIN_MODE, 1, state.request.tries())),
+            Self::ExchangeSent(state) => Some((exchange::MAIN_MODE, 3, state.request.tries())),
+            Self::ProofSent(state) => Some((exchange::MAIN_MODE, 5, state.request.tries())),
+            Self::AggressiveSent(state) => Some((exchange::AGGRESSIVE, 1, state.request.tries())),
+            Self::AggressiveAnswered(state) => Some((exchange::AGGRESSIVE, 2, state.answer.tries())),
+            Self::ProposalAnswered(_)
+            | Self::ExchangeAnswered(_)
+            | Self::Signing(_)
+            | Self::Established(_) => None,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::v2::nat;
 use crate::v2::state::Common;
 use crate::v2::timers::Timer;
 use crate::v2::window::{Overdue, Retransmission};
+use crate::wire::v1::registry::exchange;
 use crate::{Action, ChildId, Outage, Reason, Side, Stage};
 
 impl Established {
@@ -79,6 +80,7 @@ impl Engine {
         else {
             return;
         };
+        let waiting = state.awaited();
         let overdue = match &mut state {
             State::ProposalSent(state) => state.request.tick(now),
             State::ExchangeSent(state) => state.request.tick(now),
@@ -101,6 +103,9 @@ impl Engine {
         match overdue {
             Overdue::Wait => self.keep_phase(common, state),
             Overdue::Again(bytes) => {
+                if let Some((exchange, number, tries)) = waiting {
+                    self.spoke_again(&common, (Side::We, exchange, Some(number)), tries);
+                }
                 self.send(common.path, bytes);
                 self.keep_phase(common, state);
             }
@@ -173,7 +178,12 @@ impl Engine {
         {
             match sent.request.tick(now) {
                 Overdue::Wait => {}
-                Overdue::Again(bytes) => self.send(path, bytes),
+                Overdue::Again(bytes) => {
+                    let repeat = sent.request.tries().saturating_sub(1);
+                    let first = (Side::We, exchange::QUICK_MODE, Some(1));
+                    self.spoke_again(&session.common, first, repeat);
+                    self.send(path, bytes);
+                }
                 Overdue::GiveUp => {
                     let inbound = sent.inbound;
                     self.forget_child_spi(inbound);
@@ -193,7 +203,12 @@ impl Engine {
             if let AnswerStep::Sent(request, _) = &mut answer.step {
                 match request.tick(now) {
                     Overdue::Wait => {}
-                    Overdue::Again(bytes) => self.send(path, bytes),
+                    Overdue::Again(bytes) => {
+                        let repeat = request.tries().saturating_sub(1);
+                        let second = (Side::We, exchange::QUICK_MODE, Some(2));
+                        self.spoke_again(&session.common, second, repeat);
+                        self.send(path, bytes);
+                    }
                     Overdue::GiveUp => given_up.push(answer.id),
                 }
             }

@@ -191,6 +191,7 @@ impl Engine {
         }
         let (kind, id, random) = (exchange::IKE_AUTH, agreement.next, self.random.as_mut());
         let bytes = agreement.channel.request(kind, id, &payloads, random);
+        self.wrote(&common, (kind, id, false), &payloads);
         self.send(common.path, bytes.clone());
         let state = AuthSent {
             agreement,
@@ -225,6 +226,7 @@ impl Engine {
                 return self.childless(common, *state, outage, now);
             }
         };
+        self.read(&common, &datagram.header, &payloads);
         let checked = state.check(&common, &payloads, &settings, (&self.beliefs, now));
         if beliefs::leads(&checked) {
             self.ask_for_lists(&certificates::sent(&payloads), &settings, now);

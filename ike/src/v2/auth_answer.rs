@@ -183,17 +183,20 @@ impl Engine {
         }
         let said = payloads::initiator_identity(payloads);
         let said = said.ok_or_else(|| Rejection::answered(None, notify::INVALID_SYNTAX, Vec::new()))?;
-        let (name, settings) = self.identified(
-            (common.path, state.suite),
-            said,
-            payloads::responder_identity(payloads),
-            now,
-        )?;
+        let wanted = payloads::responder_identity(payloads);
+        let identified = self.identified((common.path, state.suite), said, wanted, now);
+        if identified.is_err() {
+            for name in self.suspects(common.path) {
+                self.told_refused(&name, common, (state, payloads), now);
+            }
+        }
+        let (name, settings) = identified?;
         let proven = state.proven(common, (payloads, said), &settings, (&self.beliefs, now));
         if beliefs::leads(&proven) {
             self.ask_for_lists(&certificates::sent(payloads), &settings, now);
         }
         let ppk = proven.map_err(|outage| {
+            self.told_refused(&name, common, (state, payloads), now);
             self.noted(&name, &outage, now);
             Rejection::refused(notify::AUTHENTICATION_FAILED, outage)
         })?;
@@ -283,6 +286,7 @@ impl Engine {
             ppk,
         } = peer;
         let (nat, suite, id) = (state.nat, state.suite, state.next);
+        self.began((&name, &common), (&state, payloads), now);
         let nonces = (state.initiator_nonce.clone(), state.responder_nonce.clone());
         let Some(mut channel) = state.into_channel() else {
             return;
@@ -300,9 +304,8 @@ impl Engine {
         proof.extend(self.first_contact(&settings, common.spi));
         proof.extend(proofs::announcement(&settings));
         common.mobility = self.mobility(payloads, &settings);
-        if common.mobility.is_some() {
-            proof.extend(mobike::announcements(&settings));
-        }
+        let mobility = common.mobility.iter();
+        proof.extend(mobility.flat_map(|_| mobike::announcements(&settings)));
         let mut established = Established::new(
             (channel, suite),
             Window::new(0, id),
@@ -394,6 +397,7 @@ impl Engine {
         let answer = established
             .channel
             .answer(kind, id, payloads, self.random.as_mut());
+        self.wrote(&common, (kind, id, true), payloads);
         self.send(common.path, answer.clone());
         established.window.answered(answer);
         common

@@ -48,6 +48,7 @@ impl Engine {
             let bytes = state
                 .channel
                 .request(exchange::INFORMATIONAL, id, &payloads, random);
+            self.wrote(&common, (exchange::INFORMATIONAL, id, false), &payloads);
             self.send(common.path, bytes.clone());
             state.window.requested(bytes, now);
         }

@@ -102,9 +102,12 @@ impl Engine {
                 return self.keep(common, State::Established(state));
             }
         };
+        self.read_at(&common, datagram, &place, payloads.as_deref());
         match place {
             Place::Repeated => {
+                self.repeated(&common, Side::Peer, &datagram.bytes, 1);
                 if let Some(answer) = state.window.remembered().cloned() {
+                    self.repeated(&common, Side::We, &answer, 1);
                     self.send(datagram.path(), answer);
                 }
                 self.keep(common, State::Established(state));
@@ -214,6 +217,7 @@ impl Engine {
         let bytes = state
             .channel
             .answer(kind, datagram.header.message_id, &answer, self.random.as_mut());
+        self.wrote(&common, (kind, datagram.header.message_id, true), &answer);
         let late = matches!(verdict, Verdict::Ends(_)) && self.heir(&common).is_some();
         if !late {
             self.send(datagram.path(), bytes.clone());
@@ -300,6 +304,16 @@ impl Engine {
         (answer, Verdict::Stays)
     }
 
+    /// Writes into the log what a genuine message says that did not come before.
+    fn read_at(&mut self, common: &Common, datagram: &Datagram, place: &Place, payloads: Option<&[Payload]>) {
+        match place {
+            Place::Request | Place::Answer => {
+                self.read(common, &datagram.header, payloads.unwrap_or_default())
+            }
+            Place::Repeated => {}
+        }
+    }
+
     /// A message for an IKE SA that we are closing.
     pub(crate) fn closing(
         &mut self,
@@ -316,9 +330,12 @@ impl Engine {
                 return self.keep(common, State::Closing(state));
             }
         };
+        self.read_at(&common, datagram, &place, Some(&payloads));
         match place {
             Place::Repeated => {
+                self.repeated(&common, Side::Peer, &datagram.bytes, 1);
                 if let Some(answer) = state.window.remembered().cloned() {
+                    self.repeated(&common, Side::We, &answer, 1);
                     self.send(datagram.path(), answer);
                 }
                 self.keep(common, State::Closing(state));
@@ -336,6 +353,7 @@ impl Engine {
                 let bytes = state
                     .channel
                     .answer(kind, header.message_id, &answer, self.random.as_mut());
+                self.wrote(&common, (kind, header.message_id, true), &answer);
                 self.send(datagram.path(), bytes.clone());
                 state.window.answered(bytes);
                 // Both sides close at once (§2.25.2): nothing is left to wait for.

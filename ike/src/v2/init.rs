@@ -319,6 +319,7 @@ impl Engine {
                 now,
             );
         };
+        self.wrote_init(&common, &state.request.bytes);
         self.send(path, state.request.bytes.clone());
         self.keep(common, State::InitSent(Box::new(state)));
     }
@@ -334,7 +335,11 @@ impl Engine {
         let Some(settings) = common.connection.as_ref().and_then(|name| self.settings_of(name)) else {
             return;
         };
-        let checked = Message::decode(&datagram.bytes).map_err(|_| malformed());
+        let message = Message::decode(&datagram.bytes);
+        if let Ok(message) = &message {
+            self.read(&common, &message.header, &message.payloads);
+        }
+        let checked = message.map_err(|_| malformed());
         let checked = checked.and_then(|message| state.check(&common, &message, &settings));
         match checked {
             Ok(Answer::Agreed(agreed)) => self.init_agreed(common, *state, (agreed, datagram), now),
@@ -364,6 +369,7 @@ impl Engine {
             return;
         };
         if state.again((&common, &settings), asked, self.random.as_mut(), now) {
+            self.wrote_init(&common, &state.request.bytes);
             self.send(common.path, state.request.bytes.clone());
         }
         self.keep(common, State::InitSent(state));

@@ -95,6 +95,7 @@ impl Engine {
         let kind = exchange::IKE_INTERMEDIATE;
         let random = self.random.as_mut();
         let bytes = agreement.channel.request(kind, agreement.next, &payloads, random);
+        self.wrote(&common, (kind, agreement.next, false), &payloads);
         self.send(common.path, bytes.clone());
         let state = IntermediateSent {
             agreement,
@@ -121,6 +122,7 @@ impl Engine {
             Err(Unopened::Invalid) => None,
             Ok(payloads) => Some(payloads),
         };
+        self.read(&common, &datagram.header, opened.as_deref().unwrap_or_default());
         let broken = || Outage::plain(Reason::ProtocolError, Side::We, Stage::IkeIntermediate);
         let checked = opened
             .ok_or_else(broken)

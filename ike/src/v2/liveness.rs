@@ -63,23 +63,24 @@ impl Engine {
 
     /// An answer is overdue.
     fn overdue(&mut self, common: Common, mut state: State, now: Instant) {
-        let overdue = match &mut state {
-            State::InitSent(state) => state.request.tick(now),
-            State::IntermediateSent(state) => state.request.tick(now),
-            State::AuthSent(state) => state.request.tick(now),
-            State::Established(state) => state.window.tick(now),
-            State::Closing(state) => state.window.tick(now),
+        let (overdue, tries) = match &mut state {
+            State::InitSent(state) => (state.request.tick(now), state.request.tries()),
+            State::IntermediateSent(state) => (state.request.tick(now), state.request.tries()),
+            State::AuthSent(state) => (state.request.tick(now), state.request.tries()),
+            State::Established(state) => (state.window.tick(now), state.window.tries()),
+            State::Closing(state) => (state.window.tick(now), state.window.tries()),
             State::InitAnswered(_)
             | State::AuthSigning(_)
             | State::AnswerSigning(_)
             | State::Answering(_)
-            | State::Refused(_) => Overdue::Wait,
+            | State::Refused(_) => (Overdue::Wait, 0),
         };
         match overdue {
             Overdue::Wait => self.keep(common, state),
             Overdue::Again(bytes) => {
-                if let State::Established(state) = &state {
-                    self.send_around(&common, &bytes, state.window.tries());
+                self.repeated(&common, Side::We, &bytes, tries.saturating_sub(1));
+                if matches!(state, State::Established(_)) {
+                    self.send_around(&common, &bytes, tries);
                 }
                 self.send(common.path, bytes);
                 self.keep(common, state);
@@ -219,10 +220,9 @@ impl Engine {
     pub(crate) fn probe(&mut self, mut common: Common, mut state: Box<Established>, now: Instant) {
         state.channel.forget_fragments();
         if let Some(id) = state.window.next_request() {
-            let random = self.random.as_mut();
-            let bytes = state
-                .channel
-                .request(exchange::INFORMATIONAL, id, &common.probes(state.nat), random);
+            let (kind, payloads) = (exchange::INFORMATIONAL, common.probes(state.nat));
+            let bytes = state.channel.request(kind, id, &payloads, self.random.as_mut());
+            self.wrote(&common, (kind, id, false), &payloads);
             self.send(common.path, bytes.clone());
             state.window.requested(bytes, now);
             common

@@ -332,6 +332,7 @@ impl Engine {
     ) {
         if let Some(id) = state.window.next_request() {
             let bytes = state.channel.request(kind, id, payloads, self.random.as_mut());
+            self.wrote(common, (kind, id, false), payloads);
             self.send(common.path, bytes.clone());
             state.window.requested(bytes, now);
         }
@@ -389,6 +390,7 @@ impl Engine {
         let bytes = state
             .channel
             .answer(*exchange, *id, payloads, self.random.as_mut());
+        self.wrote(common, (*exchange, *id, true), payloads);
         self.send(common.path, bytes.clone());
         state.window.answered(bytes);
     }

@@ -14,7 +14,8 @@ use crate::rejection::Rejection;
 use crate::wire::Message;
 use crate::wire::registry::{exchange, notify};
 use crate::{
-    Action, Connection, ConnectionName, Event, Outage, Reason, Remote, Version, Version2Answer, Version2Trial,
+    Action, Connection, ConnectionName, Event, Outage, Reason, Remote, Side, Version, Version2Answer,
+    Version2Trial,
 };
 
 /// A request that waits for its answer. Its key exchange is forgotten with it.
@@ -61,6 +62,7 @@ impl Engine {
         // A connection of IKEv1 has groups of IKEv2 alone.
         let Some(sent) = started else { return };
         self.told_of_trial(name, (Version2Answer::Awaited, String::new()), now);
+        self.wrote_init(&common, &sent.request.bytes);
         self.send(path, sent.request.bytes.clone());
         let name = name.clone();
         self.keep_trial(Trial { name, common, sent });
@@ -101,6 +103,7 @@ impl Engine {
         let Ok(message) = Message::decode(&datagram.bytes) else {
             return self.unheeded(trial, datagram, malformed());
         };
+        self.read(&trial.common, &message.header, &message.payloads);
         if payloads::notify(&message.payloads, notify::INVALID_MAJOR_VERSION).is_some() {
             return self.tried(&trial.name, (Version2Answer::Version1, String::new()), now);
         }
@@ -122,6 +125,7 @@ impl Engine {
             let said = "a cookie or another group, over and over".to_owned();
             return self.tried(&trial.name, (Version2Answer::Refused, said), now);
         }
+        self.wrote_init(&trial.common, &trial.sent.request.bytes);
         self.send(trial.common.path, trial.sent.request.bytes.clone());
         self.keep_trial(trial);
     }
@@ -161,7 +165,11 @@ impl Engine {
         };
         match trial.sent.request.tick(now) {
             Overdue::Wait => {}
-            Overdue::Again(bytes) => self.send(trial.common.path, bytes),
+            Overdue::Again(bytes) => {
+                let repeat = trial.sent.request.tries().saturating_sub(1);
+                self.repeated(&trial.common, Side::We, &bytes, repeat);
+                self.send(trial.common.path, bytes);
+            }
             Overdue::GiveUp => {
                 return self.tried(&trial.name, (Version2Answer::NoAnswer, String::new()), now);
             }

@@ -51,6 +51,11 @@ impl Retransmission {
         self.due
     }
 
+    /// How often it was sent.
+    pub(crate) fn tries(&self) -> u32 {
+        self.tries
+    }
+
     /// Time passed.
     pub(crate) fn tick(&mut self, now: Instant) -> Overdue {
         if now < self.due {
@@ -164,7 +169,7 @@ impl Window {
 
     /// How often our request was sent.
     pub(crate) fn tries(&self) -> u32 {
-        self.pending.as_ref().map_or(0, |pending| pending.tries)
+        self.pending.as_ref().map_or(0, Retransmission::tries)
     }
 
     /// When our request must be sent again.

@@ -61,6 +61,7 @@ mod site;
 mod situation;
 mod table;
 mod traffic;
+mod transcript;
 mod untimely;
 mod version1;
 mod volume;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use ike::crypto::{Encryption, Group, Prf};
 use ike::{
     Action, Authentication, ChildId, Connection, ConnectionName, ConnectionSnapshot, ConnectionState,
-    DropCause, Engine, EspKeys, EspPair, EspProposal, EspSa, Event, IkeProposal, Input, Outage, Random,
-    Snapshot, Watched,
+    DropCause, Engine, EspKeys, EspPair, EspProposal, EspSa, Event, IkeProposal, Input, LogLine, Outage,
+    Random, Snapshot, Watched,
 };
 use secrecy::ExposeSecret;
 
@@ -30,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) datapath: BTreeMap<ChildId, EspPair>,
     pub(crate) events: Vec<Event>,
+    /// What was said for its connections.
+    pub(crate) log: Vec<LogLine>,
     /// Where lists of revoked certificates are that were asked for.
     pub(crate) wanted_lists: Vec<String>,
     /// What the datapath is to watch.
@@ -97,6 +99,7 @@ impl Site {
             engine: Engine::new(Box::new(random)),
             datapath: BTreeMap::new(),
             events: Vec::new(),
+            log: Vec::new(),
             wanted_lists: Vec::new(),
             watched: BTreeMap::new(),
             refuses: None,
@@ -224,6 +227,7 @@ impl Site {
             Action::FetchLists(lists) => self
                 .wanted_lists
                 .extend(lists.into_iter().map(|list| list.address)),
+            Action::Log(_, line) => self.log.push(line),
             Action::Report(event) => self.events.push(event),
         }
         None

@@ -291,6 +291,7 @@ impl Net {
             | Action::Resolve(..)
             | Action::Sign(..)
             | Action::FetchLists(_)
+            | Action::Log(..)
             | Action::Watch(..)
             | Action::AskTraffic(_)
             | Action::AskCarried(_)

@@ -7,6 +7,7 @@ export type Connection = Schemas["ConnectionStatus"];
 export type Outage = Schemas["OutageStatus"];
 export type Event = Schemas["Event"];
 export type PastEvent = Schemas["EventStatus"];
+export type IkeLogLine = Schemas["IkeLogLine"];
 export type Report = Schemas["Report"];
 export type Violation = Schemas["Violation"];
 export type Problem = Schemas["Problem"];

@@ -1118,6 +1118,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/status/connections/{name}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        /** What IKE did for a connection lately, message by message, or what it does */
+        get: operations["get-status-connections-name-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/status/interfaces": {
         parameters: {
             query?: never;
@@ -2902,6 +2921,46 @@ export interface components {
             /** Format: uint32 */
             generation: number;
             source: string;
+        };
+        /** @description What IKE did for a connection lately. */
+        IkeLines: {
+            /** @description Lines after the one that was asked for are not kept any more. */
+            gap: boolean;
+            /** @description Oldest first: at most 200, and 64 KiB of them. */
+            lines: components["schemas"]["IkeLogLine"][];
+        };
+        /** @description One thing that IKE did for a connection: a message, or what came of some. */
+        IkeLogLine: {
+            /** @description When; RFC 3339, in milliseconds. */
+            at: string;
+            /** @description What came of it, in the word of the event; `dropped` for a message that changed nothing. */
+            event?: string | null;
+            /** @description Of a message, its exchange: `IKE_SA_INIT`, `main mode`. */
+            exchange?: string | null;
+            /** @description What would have been. */
+            expected?: string | null;
+            /**
+             * Format: uint64
+             * @description Greater than that of any line before it.
+             */
+            id: number;
+            /** @description Which message of the exchange: `request 1`, `response 1`, `message 3`. */
+            message?: string | null;
+            /** @description What was offered that was not taken. */
+            offered?: string | null;
+            /** @description Why. */
+            reason?: string | null;
+            /**
+             * Format: uint32
+             * @description It was sent before: the so manieth time after the first.
+             */
+            retransmission?: number | null;
+            /** @description What was offered, chosen, proved or asked for. */
+            says?: string | null;
+            /** @description Who sent the message, or said what is amiss: `we` or `peer`. */
+            side?: string | null;
+            /** @description Where the negotiation stood. */
+            stage?: string | null;
         };
         IkeStatus: {
             algorithms: string;
@@ -5960,6 +6019,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConnectionStatus"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "get-status-connections-name-log": {
+        parameters: {
+            query?: {
+                /** @description Those after this number */
+                after?: number;
+            };
+            header?: {
+                /** @description A stream goes on after the event with this number */
+                "Last-Event-ID"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A list, or with Accept: text/event-stream a stream that does not end */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IkeLines"];
+                    "text/event-stream": string;
                 };
             };
             default: components["responses"]["Problem"];

@@ -61,6 +61,12 @@ export function moment(text: string | null | undefined): string {
   return today ? time : `${date.toLocaleDateString()} ${time}`;
 }
 
+/** The same to the millisecond. */
+export function instant(text: string): string {
+  const date = new Date(text);
+  return Number.isNaN(date.getTime()) ? text : `${moment(text)}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+}
+
 export function count(many: number, one: string, more = `${one}s`): string {
   return `${many.toLocaleString("en")} ${many === 1 ? one : more}`;
 }

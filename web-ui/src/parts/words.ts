@@ -1,5 +1,5 @@
 // Reason words in plain words. The word itself stays beside them: it is the same in API, log and command line.
-import type { Connection, Event, Outage } from "../api/model.ts";
+import type { Connection, Event, IkeLogLine, Outage } from "../api/model.ts";
 import { duration } from "./format.ts";
 
 const PLAIN: Record<string, string> = {
@@ -64,4 +64,13 @@ export function told(event: Pick<Event, "event" | "reason" | "detail" | "author"
   if (event.detail) parts.push(event.detail);
   if (event.author) parts.push(`by ${event.author}`);
   return parts.join(" · ");
+}
+
+/** A line of the log of IKE without its moment, as the command line has it. */
+export function logged(line: IkeLogLine): string {
+  const message = [line.side, line.exchange, line.message].filter(Boolean).join(" ");
+  const again = line.retransmission ? ` (retransmission ${line.retransmission})` : "";
+  const parts = [message + again, line.says, line.event, line.reason].filter(Boolean).join(": ");
+  const told = [line.offered ? `; offered ${line.offered}` : "", line.expected ? `; expected ${line.expected}` : ""];
+  return parts + told.join("");
 }

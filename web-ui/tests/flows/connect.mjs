@@ -36,6 +36,13 @@ export async function breakIt({ page }) {
   const why = page.getByRole("region", { name: "Why it is not up" });
   await why.getByText("authentication-failed").waitFor();
   await why.getByText("most often the secrets differ").waitFor();
+  const log = page.getByRole("region", { name: "IKE log" });
+  const pause = log.getByRole("button", { name: "Pause" });
+  if (!(await pause.isVisible())) await log.getByText("IKE log").click();
+  await log.getByText("peer IKE_AUTH response 1: AUTHENTICATION_FAILED").first().waitFor();
+  await pause.click();
+  await log.getByText(/^Paused/).waitFor();
+  await log.getByRole("button", { name: "Go on" }).click();
   await visit(page, "overview");
   await page.getByRole("region", { name: "Needs attention" }).getByRole("link", { name: "to-hub" }).waitFor();
 }

@@ -174,3 +174,13 @@ test("rules in a draft are tried on the sessions whose routes they judge otherwi
   // A session that only one of both has.
   assert.deepEqual(affected(running, document({ default: "reject" }, undefined), "longer"), []);
 });
+
+test("a line of the log of IKE says who said what, or what came of it", async () => {
+  const { logged } = await load("parts/words.ts");
+  const line = { id: 1, at: "2026-01-02T03:04:05.678Z", side: "we", exchange: "IKE_SA_INIT", message: "request 0" };
+  assert.equal(logged({ ...line, retransmission: 2 }), "we IKE_SA_INIT request 0 (retransmission 2)");
+  assert.equal(logged({ ...line, says: "SA A; KE B" }), "we IKE_SA_INIT request 0: SA A; KE B");
+  assert.equal(logged({ ...line, side: "peer", event: "dropped", reason: "integrity-failed" }), "peer IKE_SA_INIT request 0: dropped: integrity-failed");
+  const failed = { id: 2, at: line.at, side: "peer", event: "attempt-failed", reason: "ike-proposal-mismatch", offered: "A", expected: "B" };
+  assert.equal(logged(failed), "peer: attempt-failed: ike-proposal-mismatch; offered A; expected B");
+});

@@ -74,6 +74,7 @@ const RULES: &[Rule] = &[
     reads("/api/v1/status", Role::Viewer),
     reads("/api/v1/status/connections", Role::Viewer),
     reads("/api/v1/status/connections/{name}", Role::Viewer),
+    reads("/api/v1/status/connections/{name}/log", Role::Viewer),
     reads("/api/v1/status/system", Role::Viewer),
     reads("/api/v1/status/interfaces", Role::Viewer),
     reads("/api/v1/status/interfaces/{name}", Role::Viewer),

@@ -18,6 +18,7 @@ mod exchange;
 mod firmware;
 mod gate;
 mod generation;
+mod ike_log;
 mod metrics;
 mod mrt;
 mod nat;

@@ -13,8 +13,8 @@ use super::error::Error;
 use super::gate::gate;
 use super::{
     action, assets, audit, bgp, certificate, certificates, comparison, config, diagnostics, events, exchange,
-    firmware, generation, metrics, mrt, nat, openapi, recording, revocation, secret, session, status, token,
-    trial, user, verification,
+    firmware, generation, ike_log, metrics, mrt, nat, openapi, recording, revocation, secret, session,
+    status, token, trial, user, verification,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
@@ -24,6 +24,7 @@ use crate::datapath::{DatapathSnapshot, Request};
 use crate::dhcp::ClientSnapshot;
 use crate::firmware::Firmware;
 use crate::https::Https;
+use crate::ike_log::IkeLogReader;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
 use crate::revocation::Lists;
@@ -36,6 +37,8 @@ pub(crate) struct Published {
     pub(crate) ike: watch::Receiver<Arc<Snapshot>>,
     /// What happened.
     pub(crate) pages: watch::Receiver<Arc<Pages>>,
+    /// What IKE did for each connection.
+    pub(crate) ike_log: IkeLogReader,
     /// The BGP speaker: its view, and where it is told and asked.
     pub(crate) bgp: Speaking,
     /// The datapath's view.
@@ -72,6 +75,7 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/status", get(status::all))
         .route("/api/v1/status/connections", get(status::connections))
         .route("/api/v1/status/connections/{name}", get(status::connection))
+        .route("/api/v1/status/connections/{name}/log", get(ike_log::log))
         .route("/api/v1/status/system", get(status::system))
         .route("/api/v1/status/interfaces", get(status::interfaces))
         .route("/api/v1/status/interfaces/{name}", get(status::interface))
@@ -99,10 +103,6 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/bgp/peers/{action}", post(bgp::act))
         .route("/api/v1/bgp/table.mrt", get(mrt::table))
         .route("/api/v1/bgp/table:try", post(trial::file))
-        .route("/api/v1/bgp/recording", get(recording::stands))
-        .route("/api/v1/bgp/recording.mrt", get(recording::written))
-        .route("/api/v1/bgp/recording:start", post(recording::start))
-        .route("/api/v1/bgp/recording:stop", post(recording::stop))
         .route("/api/v1/connections/{action}", post(action::connection))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/audit", get(audit::lines))
@@ -119,6 +119,7 @@ pub(crate) fn router(published: Published) -> Router {
         .route("/api/v1/firmware:cancel", post(firmware::cancel))
         .route("/api/v1/firmware:mark-good", post(firmware::mark_good))
         .route("/api/v1/firmware:fallback", post(firmware::fall_back))
+        .merge(recordings())
         .merge(configuration())
         .merge(entrance())
         .merge(console())
@@ -134,6 +135,15 @@ fn console() -> Router<Published> {
         .route("/", get(assets::page))
         .route("/icon.svg", get(assets::icon))
         .route("/assets/{name}", get(assets::named))
+}
+
+/// Messages of BGP that are written down.
+fn recordings() -> Router<Published> {
+    Router::new()
+        .route("/api/v1/bgp/recording", get(recording::stands))
+        .route("/api/v1/bgp/recording.mrt", get(recording::written))
+        .route("/api/v1/bgp/recording:start", post(recording::start))
+        .route("/api/v1/bgp/recording:stop", post(recording::stop))
 }
 
 /// How people and programs come in.

@@ -148,6 +148,11 @@ pub(crate) async fn key(
     found.map(Json).ok_or(Error::UnknownKey(name))
 }
 
+/// Whether a connection is configured, enabled or not.
+pub(super) async fn is_known(published: &Published, name: &str) -> bool {
+    current(published).await.connections.contains_key(name)
+}
+
 async fn current(published: &Published) -> Status {
     let views = fresh(published).await;
     Status::new(

@@ -194,6 +194,7 @@ impl Initiators {
                     | Action::Resolve(..)
                     | Action::Sign(..)
                     | Action::FetchLists(_)
+                    | Action::Log(..)
                     | Action::Watch(..)
                     | Action::AskTraffic(_)
                     | Action::AskCarried(_)

@@ -215,6 +215,7 @@ fn follow(by: End, action: Action) -> Option<(End, Input)> {
         | Action::Resolve(..)
         | Action::Sign(..)
         | Action::FetchLists(_)
+        | Action::Log(..)
         | Action::MoveChild { .. }
         | Action::Keepalive { .. }
         | Action::Report(_) => None,

@@ -186,6 +186,7 @@ impl End {
             | Action::Resolve(..)
             | Action::Sign(..)
             | Action::FetchLists(_)
+            | Action::Log(..)
             | Action::Keepalive { .. }
             | Action::Report(_) => {}
         }

@@ -74,7 +74,7 @@ fn told(operation: &Operation) -> Value {
         Condition::Optional => parameters.push(if_match(false)),
         Condition::Needed => parameters.push(if_match(true)),
     }
-    if answer == Answer::Events {
+    if matches!(answer, Answer::Events(_)) {
         parameters.push(json!({
             "name": "Last-Event-ID", "in": "header", "schema": { "type": "string" },
             "description": "A stream goes on after the event with this number",
@@ -116,10 +116,10 @@ fn answered(answer: Answer) -> Value {
             json(json!({ "type": "object", "additionalProperties": reference(schema) }))
         }
         Answer::Any => json(json!({ "type": "object" })),
-        Answer::Events => json!({
+        Answer::Events(schema) => json!({
             "description": "A list, or with Accept: text/event-stream a stream that does not end",
             "content": {
-                JSON: { "schema": reference("Events") },
+                JSON: { "schema": reference(schema) },
                 "text/event-stream": { "schema": { "type": "string" } },
             },
         }),

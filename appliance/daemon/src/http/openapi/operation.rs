@@ -58,8 +58,8 @@ pub(super) enum Answer {
     ByName(&'static str),
     /// Any JSON.
     Any,
-    /// Events: a list, or a stream of them.
-    Events,
+    /// Events, or lines of a log: a list of this schema, or a stream of them.
+    Events(&'static str),
     /// OpenMetrics.
     Metrics,
     /// Octets: a file.

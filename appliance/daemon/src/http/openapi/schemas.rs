@@ -12,6 +12,7 @@ use crate::http::events::Events;
 use crate::http::exchange::{Export, Import, Passphrase};
 use crate::http::firmware::FactoryReset;
 use crate::http::generation::{Between, Generations, WholeGeneration};
+use crate::http::ike_log::IkeLines;
 use crate::http::nat::Questioned;
 use crate::http::recording::{Recordable, RecordingStatus};
 use crate::http::secret;
@@ -35,6 +36,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<Confirmed>(&mut told);
     add::<Told>(&mut told);
     add::<Events>(&mut told);
+    add::<IkeLines>(&mut told);
     add::<Diagnostics>(&mut told);
     add::<Export>(&mut told);
     add::<Between>(&mut told);

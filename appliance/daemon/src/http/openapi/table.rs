@@ -184,6 +184,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "One connection and what happened to it",
     )
     .tells(Answer::Json("ConnectionStatus")),
+    get(
+        "/status/connections/{name}/log",
+        "What IKE did for a connection lately, message by message, or what it does",
+    )
+    .asks(&["after"])
+    .tells(Answer::Events("IkeLines")),
     get("/status/nat", "Rules of NAT on each connection, by name of both")
         .asks(&["connection", "rule", "limit", "after_rule"])
         .tells(Answer::Json("NatStatus")),
@@ -287,7 +293,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     get("/events", "What happened lately, or what happens")
         .asks(&["connection", "since", "after", "limit"])
-        .tells(Answer::Events),
+        .tells(Answer::Events("Events")),
     get("/audit", "Who did or tried what, newest first")
         .asks(&["who", "result", "before", "limit"])
         .tells(Answer::Json("AuditLog")),

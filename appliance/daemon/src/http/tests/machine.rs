@@ -23,7 +23,7 @@ use crate::entrance::{api, entrance};
 use crate::firmware::{Firmware, Sources, Wall};
 use crate::http::{Published, serve};
 use crate::ike_owner::Command;
-use crate::journal::Pages;
+use crate::journal::{Journal, Pages};
 use crate::randomness::SystemRandom;
 use crate::revocation::{self, Cache};
 use crate::store::Store;
@@ -119,8 +119,7 @@ impl Machine {
     async fn over(directory: tempfile::TempDir, is_served: bool, beginning: Beginning) -> Self {
         let kind = Kind::Kernel;
         let settings = Arc::<Mutex<Vec<Settings>>>::default();
-        let told = Arc::<Mutex<Vec<String>>>::default();
-        let objects = Arc::<AtomicBool>::default();
+        let (told, objects) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicBool>::default());
         let (network, requests) = mpsc::channel(8);
         let (ike, commands) = mpsc::channel(8);
         let kernel = tokio::spawn(kernel(requests, objects.clone()));
@@ -141,6 +140,7 @@ impl Machine {
         let views = Published {
             ike: watch::channel(Arc::new(Snapshot::default())).1,
             pages: watch::channel(Arc::new(Pages::default())).1,
+            ike_log: Journal::new(Teller::to_nobody()).log(),
             datapath: shown,
             dhcp: watch::channel(Arc::default()).1,
             keys: keys.1.clone(),

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ike::{
     ConnectionName, ConnectionSnapshot, ConnectionState, DropCause, Event, LineSnapshot, LineStanding,
-    Outage, Reason, ReauthenticationSnapshot, Side, Snapshot, Stage, TrafficSelector, Version2Answer,
-    Version2Trial, WeakAlgorithm,
+    LogLine, Outage, Reason, ReauthenticationSnapshot, Side, Snapshot, Stage, TrafficSelector,
+    Version2Answer, Version2Trial, WeakAlgorithm,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +26,7 @@ struct Rig {
     directory: tempfile::TempDir,
     _commands: mpsc::Receiver<Command>,
     _refresh: mpsc::Receiver<Request>,
+    journal: Journal,
 }
 
 /// The API over published views, and owners that never answer.
@@ -44,12 +45,14 @@ fn start() -> Rig {
         detail: "no".to_owned(),
     });
     let datapath = watch::channel(Arc::new(first)).1;
-    let pages = watch::channel(Arc::new(pages())).1;
+    let (journal, pages) = pages();
+    let pages = watch::channel(Arc::new(pages)).1;
     tokio::spawn(serve(
         listener,
         router(Published {
             ike,
             pages,
+            ike_log: journal.log(),
             datapath,
             dhcp: watch::channel(Arc::default()).1,
             keys: tokio::sync::watch::channel(std::sync::Arc::default()).1,
@@ -70,6 +73,7 @@ fn start() -> Rig {
         directory,
         _commands: heard,
         _refresh: asked,
+        journal,
     }
 }
 
@@ -88,7 +92,7 @@ fn outage() -> Outage {
 }
 
 /// It came up, went down after a minute, failed thrice, and the clock jumped on 2 January 2026.
-fn pages() -> Pages {
+fn pages() -> (Journal, Pages) {
     let mut journal = Journal::new(Teller::to_nobody());
     let (wall, monotonic) = (UNIX_EPOCH + Duration::from_secs(1_767_323_045), Instant::now());
     let at = |seconds, jump| Moment {
@@ -108,7 +112,21 @@ fn pages() -> Pages {
     );
     journal.record(Event::Version2Tried(name(), trial()), at(64, 0));
     journal.look_at_clock(at(65, 3600));
-    journal.pages(at(66, 3600), 7)
+    journal.log_message(&name(), line("AUTHENTICATION_FAILED"), at(70, 0));
+    let pages = journal.pages(at(66, 3600), 7);
+    (journal, pages)
+}
+
+fn line(says: &str) -> LogLine {
+    LogLine {
+        side: Side::Peer,
+        exchange: "IKE_AUTH".to_owned(),
+        message: "response 1".to_owned(),
+        repeat: 0,
+        says: says.to_owned(),
+        dropped: None,
+        ago: Duration::from_millis(1500),
+    }
 }
 
 fn trial() -> Version2Trial {
@@ -279,4 +297,70 @@ async fn what_is_not_there_is_said_in_words() {
             (&json!(404), &json!("Not Found"))
         );
     }
+}
+
+/// Messages and what came of them, in order; the moment of a message is its own.
+#[tokio::test]
+async fn the_log_of_a_connection_has_messages_and_outcomes() {
+    let rig = start();
+    let path = "/api/v1/status/connections/to-b/log";
+    let (status, log) = ask(rig.directory.path(), "GET", path).await;
+    assert_eq!(status, 200);
+    let lines = log["lines"].as_array().unwrap();
+    let words: Vec<_> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+    let failed = ["attempt-failed"; 3];
+    assert_eq!(
+        words,
+        [&["up", "down"][..], &failed, &["peer-moved", "ikev2-tried"]].concat()
+    );
+    assert_eq!(lines[1]["reason"], "authentication-failed");
+    let mut message = lines.last().unwrap().clone();
+    let id = message
+        .as_object_mut()
+        .unwrap()
+        .remove("id")
+        .unwrap()
+        .as_u64()
+        .unwrap();
+    let expected = json!({
+        "at": "2026-01-02T03:05:13.5Z", "side": "peer", "exchange": "IKE_AUTH", "message": "response 1",
+        "says": "AUTHENTICATION_FAILED",
+    });
+    assert_eq!(message, expected);
+    let (_, rest) = ask(rig.directory.path(), "GET", &format!("{path}?after={}", id - 1)).await;
+    assert_eq!(
+        (rest["lines"].as_array().unwrap().len(), &rest["gap"]),
+        (1, &json!(false))
+    );
+    let (status, unknown) = ask(rig.directory.path(), "GET", "/api/v1/status/connections/nope/log").await;
+    assert_eq!((status, &unknown["reason"]), (404, &json!("unknown-connection")));
+}
+
+/// What is kept comes first, and then each line as it is written.
+#[tokio::test]
+async fn the_log_of_a_connection_is_heard_as_it_is_written() {
+    let mut rig = start();
+    let mut stream = UnixStream::connect(rig.directory.path().join("socket"))
+        .await
+        .unwrap();
+    let request = "GET /api/v1/status/connections/to-b/log?after=0 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    for says in ["AUTHENTICATION_FAILED", "INITIAL_CONTACT"] {
+        if says == "INITIAL_CONTACT" {
+            rig.journal.log_message(&name(), line(says), Moment::now());
+        }
+        while !heard.contains(says) {
+            let mut octets = [0; 65536];
+            let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut octets));
+            let read = read.await.expect("nothing is heard").unwrap();
+            assert!(read > 0, "the stream ended: {heard}");
+            heard.push_str(std::str::from_utf8(&octets[..read]).unwrap());
+        }
+    }
+    assert_eq!(heard.matches("AUTHENTICATION_FAILED").count(), 1, "{heard}");
+    assert!(
+        heard.contains("200 OK") && !heard.contains("event: gap"),
+        "{heard}"
+    );
 }
