@@ -152,7 +152,8 @@ fn office() -> Document {
     let lan = json!({ "role": "lan", "match": { "mac": "52:54:00:00:00:02" },
                       "ipv4": { "method": "static", "addresses": ["10.9.0.1/24"] } });
     Document {
-        json: json!({ "schema": 1, "interfaces": { "office": lan } }),
+        json: json!({ "schema": 1, "system": { "hostname": "branch-042", "dns": ["10.9.0.53"] },
+                      "interfaces": { "office": lan } }),
         secrets: vec![],
     }
 }
@@ -168,6 +169,8 @@ fn a_box_takes_its_first_configuration_from_a_volume() {
     running
         .says("the first configuration comes from the volume", START)
         .unwrap();
+    assert_eq!(running.says("host name", START).unwrap(), "branch-042");
+    assert_eq!(running.says("name servers", START).unwrap(), "10.9.0.53");
     running.says("10.9.0.1/24 on", START).unwrap();
     running.says("claim code", START).unwrap();
     let refused = read(&running.call("/status", &[]).unwrap());

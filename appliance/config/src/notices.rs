@@ -119,7 +119,7 @@ fn of_system(system: &System) -> impl Iterator<Item = Notice> {
         (
             "hostname",
             system.hostname != default.hostname,
-            "the name of the machine stays as the host has it",
+            "the firmware image takes this name; on another host the machine stays as it is called there",
         ),
         (
             "time",
@@ -129,7 +129,7 @@ fn of_system(system: &System) -> impl Iterator<Item = Notice> {
         (
             "dns",
             system.dns != default.dns,
-            "names are resolved as the host has it",
+            "the firmware image asks these; on another host names are looked up as it has it",
         ),
     ];
     let written = parts.into_iter().filter(|(_, written, _)| *written);

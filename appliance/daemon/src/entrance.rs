@@ -31,6 +31,7 @@ pub(crate) fn api(
     let told = (teller.clone(), published.events.clone());
     tokio::spawn(calendar::run(shown, told, SystemTime::now));
     if let Some(firmware) = published.firmware.clone() {
+        tokio::spawn(firmware.clone().name_machine(published.dhcp.clone()));
         tokio::spawn(firmware.watch());
     }
     let router = http::router(published.clone());

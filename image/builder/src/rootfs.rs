@@ -182,7 +182,7 @@ fn settings(arguments: &Arguments, from: &Path, root: &Path) -> Result<()> {
         etc.join("nsswitch.conf"),
         "passwd: files\ngroup: files\nhosts: files dns\n",
     )?;
-    symlink("/run/resolv.conf", etc.join("resolv.conf"))?;
+    symlink("/run/image/resolv.conf", etc.join("resolv.conf"))?;
     let mut roots: Vec<PathBuf> = fs::read_dir(from.join("usr/share/ca-certificates/mozilla"))?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_>>()?;

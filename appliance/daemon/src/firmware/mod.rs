@@ -1,6 +1,7 @@
 //! Updates of the machine: bundles are written to the idle slot while this one runs, and a new system has to show that it works.
 
 mod fault;
+mod naming;
 mod notes;
 mod owner;
 mod progress;

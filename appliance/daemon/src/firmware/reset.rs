@@ -9,7 +9,7 @@ const NAMELESS: &str = "causeway";
 
 impl Firmware {
     /// What the box is called.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let view = self.sources.configuration.borrow();
         let running = view.running.as_ref();
         let name = running.and_then(|running| running.config.system.hostname.clone());
