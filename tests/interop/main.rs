@@ -20,6 +20,7 @@ mod bgp_prepend;
 mod bgp_restart;
 mod bgp_session;
 mod bgp_tcp_ao;
+mod capture;
 mod certificate_peer;
 mod certificates;
 mod childless;

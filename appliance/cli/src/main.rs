@@ -3,6 +3,7 @@
 mod answer;
 mod audit;
 mod bgp;
+mod capture;
 mod certificate;
 mod certificates;
 mod changes;
@@ -13,6 +14,7 @@ mod connection;
 mod credential;
 mod events;
 mod exchange;
+mod file;
 mod firmware;
 mod ike_log;
 mod interface;
@@ -47,6 +49,9 @@ use target::Target;
 
 /// How long an answer is waited for where a token or a vault is asked.
 const TRIALS: Duration = Duration::from_secs(30);
+
+/// How long no packet may come while some are taken: the longest capture, and some more.
+const CAPTURES: Duration = Duration::from_secs(75);
 
 /// How long a bundle may take over a thin line.
 const UPLOADS: Duration = Duration::from_secs(7200);
@@ -100,6 +105,11 @@ enum Request {
     Log {
         #[command(flatten)]
         wanted: ike_log::Wanted,
+    },
+    /// Take the packets of a connection for a while, as a file (pcapng) for Wireshark or tcpdump.
+    Capture {
+        #[command(flatten)]
+        wanted: capture::Wanted,
     },
     /// Start a connection now, although nothing needs it yet or the next attempt is not due.
     Connect {
@@ -234,7 +244,13 @@ fn run(target: Target, request: Request, json: bool) -> Done {
     let is_trial = matches!(request, Request::Certificates(_) | Request::Keys(_));
     let client = if is_trial { client.within(TRIALS) } else { client };
     let is_upload = matches!(request, Request::Update(_));
-    let client = &if is_upload { client.within(UPLOADS) } else { client };
+    let client = if is_upload { client.within(UPLOADS) } else { client };
+    let is_capture = matches!(request, Request::Capture { .. });
+    let client = &if is_capture {
+        client.within(CAPTURES)
+    } else {
+        client
+    };
     match request {
         Request::Status {
             name,
@@ -245,6 +261,7 @@ fn run(target: Target, request: Request, json: bool) -> Done {
         Request::Events { name } => connection::events(client, &name),
         Request::Logs { wanted } => logs::run(client, &wanted, json),
         Request::Log { wanted } => ike_log::run(client, &wanted, json),
+        Request::Capture { wanted } => capture::run(client, &wanted),
         Request::Connect { name } => connection::ask(client, &name, "connect"),
         Request::Disconnect { name } => connection::ask(client, &name, "disconnect"),
         Request::Reset { name } => connection::ask(client, &name, "reset"),

@@ -3,6 +3,7 @@
 mod access;
 mod bgp_owner;
 mod calendar;
+mod capture;
 mod chronicle;
 mod clock;
 mod confinement;

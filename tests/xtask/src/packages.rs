@@ -28,6 +28,7 @@ pub(crate) const LAB: &[&str] = &[
     "nftables",
     "openssl",
     "strongswan-swanctl",
+    "tcpdump",
     "util-linux",
 ];
 

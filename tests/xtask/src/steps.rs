@@ -27,6 +27,7 @@ const NATIVE_UNLESS_FULL: &[&str] = &[
     "bgp_session::the_wrong_autonomous_system",
     "bgp_session::what_the_peer_announces",
     "bgp_tcp_ao::another_key",
+    "capture::",
     "bgp_tcp_ao::without_tcp_ao",
     "certificate_peer::",
     "certificates::",

@@ -113,6 +113,18 @@ export async function upload<T>(path: string, file: Blob, query: Record<string, 
   return (await response.json()) as T;
 }
 
+/** The file that is made of this, however long that takes. */
+export async function download(path: string, body: Json, signal: AbortSignal): Promise<Blob> {
+  const headers = { "Content-Type": "application/json", ...(csrf ? { "X-Csrf-Token": csrf } : {}) };
+  const response = await send(`${ROOT}${path}`, { method: "POST", headers, body: JSON.stringify(body) }, signal);
+  if (!response.ok) throw await refused(response, path);
+  try {
+    return await response.blob();
+  } catch {
+    throw new Silence("The file broke off.");
+  }
+}
+
 /** What to tell of whatever was thrown. */
 export function wordsOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

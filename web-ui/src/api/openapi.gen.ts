@@ -421,6 +421,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/connections/{name}/capture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take the packets of a connection for a while, as a file (pcapng) */
+        post: operations["post-connections-name-capture"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/connections/{name}:connect": {
         parameters: {
             query?: never;
@@ -1454,6 +1473,23 @@ export interface components {
             path: string;
             /** @description What does that, or that nothing does: one sentence. */
             why: string;
+        };
+        /** @description Which packets of a connection are taken. */
+        Capturable: {
+            /**
+             * Format: uint32
+             * @description At most so many octets of a file.
+             * @default 10485760
+             */
+            max_bytes: number;
+            /**
+             * Format: uint32
+             * @description For so long.
+             * @default 10
+             */
+            seconds: number;
+            /** @description On which side of the tunnel. */
+            what: components["schemas"]["What"];
         };
         /** @description What passed a connection; octets as they are inside the tunnel. */
         CarriedStatus: {
@@ -3963,6 +3999,7 @@ export interface components {
             in_use: boolean;
             why: string;
         };
+        What: "outer" | "inner" | "both";
         /** @description One generation. */
         WholeGeneration: {
             at: string;
@@ -4977,6 +5014,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Report"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    "post-connections-name-capture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Capturable"];
+            };
+        };
+        responses: {
+            /** @description MRT (RFC 6396) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
                 };
             };
             default: components["responses"]["Problem"];

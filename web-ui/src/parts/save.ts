@@ -2,7 +2,12 @@
 
 /** Offers JSON as a file. */
 export function save(name: string, value: unknown): void {
-  const address = URL.createObjectURL(new Blob([`${JSON.stringify(value, null, 2)}\n`], { type: "application/json" }));
+  offer(name, new Blob([`${JSON.stringify(value, null, 2)}\n`], { type: "application/json" }));
+}
+
+/** Offers octets as a file. */
+export function offer(name: string, octets: Blob): void {
+  const address = URL.createObjectURL(octets);
   const link = document.createElement("a");
   link.href = address;
   link.download = name;

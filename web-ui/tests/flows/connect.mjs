@@ -54,4 +54,11 @@ export async function fix({ page }) {
   await page.getByText(/^up for/).waitFor();
   const seen = await wish("ping");
   assert.equal(seen.lost, 0, JSON.stringify(seen));
+  const capture = page.getByRole("region", { name: "Packet capture" });
+  await capture.getByText("Packet capture").click();
+  await capture.getByLabel("Seconds").fill("1");
+  const saved = page.waitForEvent("download");
+  await capture.getByRole("button", { name: "Take packets" }).click();
+  assert.equal((await saved).suggestedFilename(), "causeway-to-hub.pcapng");
+  await capture.getByText(/it is in your downloads/).waitFor();
 }

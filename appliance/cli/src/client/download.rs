@@ -1,17 +1,33 @@
 use std::io::{self, Write};
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::CONTENT_TYPE;
+use serde_json::Value;
 
 use super::error::Error;
 use super::http::{Client, collected};
 
 impl Client {
-    /// Writes what is at `path` as it comes; how many octets. There is no bound on the whole, but on each wait for more.
-    pub(crate) fn download(&self, path: &str, name: &str, out: &mut impl Write) -> Result<u64, Error> {
+    /// Writes what is at `path` as it comes, or what is made there of this; how many octets. There is no bound on the whole, but on each
+    /// wait for more.
+    pub(crate) fn download(
+        &self,
+        (path, made_of): (&str, Option<&Value>),
+        name: &str,
+        out: &mut impl Write,
+    ) -> Result<u64, Error> {
+        let (request, body) = match made_of {
+            None => (Request::get(path), Vec::new()),
+            Some(body) => (
+                Request::post(path).header(CONTENT_TYPE, "application/json"),
+                body.to_string().into_bytes(),
+            ),
+        };
         let runtime = self.runtime()?;
         runtime.block_on(async {
-            let open = self.open(Request::get(path), Empty::new());
+            let open = self.open(request, Full::new(Bytes::from(body)));
             let answer = self.patiently(open).await?;
             if !answer.status().is_success() {
                 let answer = self.patiently(collected(self, answer)).await?;

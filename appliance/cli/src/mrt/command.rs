@@ -3,12 +3,12 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 
-use super::file;
 use super::record::{self, Bounds};
 use super::show::{self, Shown};
 use super::trial;
 use crate::answer::Done;
 use crate::client::Client;
+use crate::file;
 use crate::{completion, name};
 
 #[derive(Debug, Subcommand)]
@@ -80,7 +80,7 @@ pub(crate) fn run(client: &Client, command: &Command, as_json: bool) -> Done {
             };
             file::save(
                 client,
-                &format!("/api/v1/bgp/table.mrt?kind={kind}"),
+                (&format!("/api/v1/bgp/table.mrt?kind={kind}"), None),
                 out.as_deref(),
             )
         }
@@ -106,6 +106,6 @@ fn record(client: &Client, wanted: &Record) -> Done {
         }
         Record::Stop => record::stop(client),
         Record::Status => record::status(client),
-        Record::Save { out } => file::save(client, "/api/v1/bgp/recording.mrt", out.as_deref()),
+        Record::Save { out } => file::save(client, ("/api/v1/bgp/recording.mrt", None), out.as_deref()),
     }
 }

@@ -2,7 +2,6 @@
 
 mod borne;
 mod command;
-mod file;
 mod packed;
 mod record;
 mod show;

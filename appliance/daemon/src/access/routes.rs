@@ -61,7 +61,7 @@ const fn acts(path: &'static str) -> Rule {
     rule_of("POST", path, Needs::Role(Role::Operator), Log::Store)
 }
 
-/// What only an admin does to the machine itself.
+/// What only an admin does to the machine itself, or sees of what it carries.
 const fn manages(path: &'static str) -> Rule {
     rule_of("POST", path, Needs::Role(Role::Admin), Log::Gate)
 }
@@ -154,6 +154,7 @@ const RULES: &[Rule] = &[
     reads("/api/v1/diagnostics", Role::Operator),
     reads("/api/v1/audit", Role::Admin),
     acts("/api/v1/connections/{action}"),
+    manages("/api/v1/connections/{name}/capture"),
     reads("/api/v1/config", Role::Viewer),
     writes("PUT", "/api/v1/config"),
     writes("PATCH", "/api/v1/config"),

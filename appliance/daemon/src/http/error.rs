@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::capture::CaptureFault;
 use super::exchange::Unfit;
 use super::mrt::FileFault;
 use super::router::Published;
@@ -69,6 +70,8 @@ pub(crate) enum Error {
     TooManyListeners,
     /// No file of routes or messages.
     File(FileFault),
+    /// No packets of a connection.
+    Capture(CaptureFault),
     /// An update that does not go on.
     Firmware(FirmwareFault),
     /// The caller may not.
@@ -219,6 +222,7 @@ impl Error {
                 "too many listen to events already: try again".to_owned(),
             ),
             Self::File(fault) => of_file(*fault),
+            Self::Capture(fault) => fault.words(),
             Self::Firmware(fault) => of_update(fault),
             Self::KernelSilent(refused) => (500, "kernel-refused", refused.to_string()),
             Self::Busy => (503, "busy", BUSY.to_owned()),

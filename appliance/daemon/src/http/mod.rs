@@ -6,6 +6,7 @@ mod audit;
 mod bgp;
 mod body;
 mod caller;
+mod capture;
 mod certificate;
 mod certificates;
 mod comparison;

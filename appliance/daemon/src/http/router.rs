@@ -3,21 +3,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use appliance_config::model::Name;
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
+use axum::{Extension, Router};
 use ike::Snapshot;
 use tokio::sync::{mpsc, watch};
 
 use super::error::Error;
 use super::gate::gate;
 use super::{
-    action, assets, audit, bgp, certificate, certificates, comparison, config, diagnostics, events, exchange,
-    firmware, generation, ike_log, metrics, mrt, nat, openapi, recording, revocation, secret, session,
-    status, token, trial, user, verification,
+    action, assets, audit, bgp, capture, certificate, certificates, comparison, config, diagnostics, events,
+    exchange, firmware, generation, ike_log, metrics, mrt, nat, openapi, recording, revocation, secret,
+    session, status, token, trial, user, verification,
 };
 use crate::access::Access;
 use crate::bgp_owner::Speaking;
+use crate::capture::Captures;
 use crate::chronicle::Question;
 use crate::control::{Order, View};
 use crate::datapath::{DatapathSnapshot, Request};
@@ -144,6 +145,8 @@ fn recordings() -> Router<Published> {
         .route("/api/v1/bgp/recording.mrt", get(recording::written))
         .route("/api/v1/bgp/recording:start", post(recording::start))
         .route("/api/v1/bgp/recording:stop", post(recording::stop))
+        .route("/api/v1/connections/{name}/capture", post(capture::capture))
+        .layer(Extension(Captures::default()))
 }
 
 /// How people and programs come in.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::control::Report;
 use crate::http::audit::Lines;
+use crate::http::capture::Capturable;
 use crate::http::comparison::Drafted;
 use crate::http::config::{Confirmed, Rollback};
 use crate::http::diagnostics::Diagnostics;
@@ -37,6 +38,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     add::<Told>(&mut told);
     add::<Events>(&mut told);
     add::<IkeLines>(&mut told);
+    add::<Capturable>(&mut told);
     add::<Diagnostics>(&mut told);
     add::<Export>(&mut told);
     add::<Between>(&mut told);

@@ -291,6 +291,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/connections/{name}:try-ikev2",
         "Find out whether the peer of a connection of IKEv1 answers IKEv2; its status tells",
     ),
+    post(
+        "/connections/{name}/capture",
+        "Take the packets of a connection for a while, as a file (pcapng)",
+    )
+    .takes(Body::Json("Capturable"))
+    .tells(Answer::File),
     get("/events", "What happened lately, or what happens")
         .asks(&["connection", "since", "after", "limit"])
         .tells(Answer::Events("Events")),

@@ -183,3 +183,25 @@ async fn the_system_is_told_apart_and_in_metrics() {
         assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
     }
 }
+
+/// Who may take packets takes those of a connection that there is, within bounds; what cannot be is said at once.
+#[tokio::test]
+async fn packets_are_taken_of_a_connection_with_a_way_and_within_bounds() {
+    let machine = Machine::configured().await;
+    let take = async |name: &str, body: &str| {
+        let path = format!("/api/v1/connections/{name}/capture");
+        machine.send("POST", &path, "", body.as_bytes()).await
+    };
+    for (name, body, expected) in [
+        ("nope", "", (404, "unknown-connection")),
+        ("to-b", r#"{ "seconds": 0 }"#, (400, "invalid-body")),
+        ("to-b", r#"{ "seconds": 61 }"#, (400, "invalid-body")),
+        ("to-b", r#"{ "max_bytes": 4095 }"#, (400, "invalid-body")),
+        ("to-b", r#"{ "what": "all" }"#, (400, "invalid-body")),
+        ("to-b", r#"{ "what": "inner" }"#, (409, "no-interface")),
+    ] {
+        assert_eq!(take(name, body).await.reason(), expected, "{name} {body}");
+    }
+    let audit = machine.get("/api/v1/audit?limit=1").await.body.to_string();
+    assert!(audit.contains("POST /api/v1/connections/to-b/capture"), "{audit}");
+}
