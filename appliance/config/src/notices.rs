@@ -12,7 +12,7 @@ use crate::{Reason, ValidConfig};
 pub struct Notice {
     /// Where, as a JSON pointer (RFC 6901).
     pub path: String,
-    /// [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`]; [`Reason::AggressiveModeWeak`].
+    /// [`Reason::NotInThisVersion`] where this version does not act on it, [`Reason::ImageOnly`] where it does so only there; [`Reason::BgpTimersShort`]; [`Reason::AggressiveModeWeak`].
     #[schemars(with = "String")]
     pub reason: Reason,
     /// What does not happen, or may, for a human.
@@ -117,21 +117,28 @@ fn of_system(system: &System) -> impl Iterator<Item = Notice> {
     let default = System::default();
     let parts = [
         (
+            Reason::ImageOnly,
             "hostname",
             system.hostname != default.hostname,
             "the firmware image takes this name; on another host the machine stays as it is called there",
         ),
         (
+            Reason::NotInThisVersion,
             "time",
             system.time != default.time,
             "zone and time servers stay as the host has them",
         ),
         (
+            Reason::ImageOnly,
             "dns",
             system.dns != default.dns,
             "the firmware image asks these; on another host names are looked up as it has it",
         ),
     ];
-    let written = parts.into_iter().filter(|(_, written, _)| *written);
-    written.map(|(key, _, detail)| notice(format!("/system/{key}"), detail.to_owned()))
+    let written = parts.into_iter().filter(|(_, _, written, _)| *written);
+    written.map(|(reason, key, _, detail)| Notice {
+        path: format!("/system/{key}"),
+        reason,
+        detail: detail.to_owned(),
+    })
 }

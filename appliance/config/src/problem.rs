@@ -59,6 +59,8 @@ reasons! {
     UnknownWord = "unknown-word",
     /// A known feature that this version does not have.
     NotInThisVersion = "not-in-this-version",
+    /// The firmware image acts on it, and no other host does.
+    ImageOnly = "image-only",
     /// Not a name.
     InvalidName = "invalid-name",
     /// Not an address, or not one that a gateway can have.

@@ -18,7 +18,7 @@ const LISTENERS: usize = 32;
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Greater than that of any line before it, also of a daemon before this one.
+    /// Greater than that of any line before it, also of a daemon before this one unless the clock was set back.
     pub(crate) id: u64,
     /// When it happened.
     pub(crate) at: SystemTime,
@@ -118,10 +118,12 @@ impl IkeLogs {
     /// The lines of a connection after the one with this number, or all; nothing if there is no log of it.
     pub(crate) fn read(&self, name: &ConnectionName, after: Option<u64>) -> Option<Read> {
         let log = self.connections.get(name)?;
-        let wanted = |line: &&Arc<Line>| after.is_none_or(|after| line.id > after);
+        // A daemon before this one gave it, by a clock that was ahead, or nobody did.
+        let strange = after.is_some_and(|after| after > self.last);
+        let wanted = |line: &&Arc<Line>| strange || after.is_none_or(|after| line.id > after);
         Some(Read {
             lines: log.lines.iter().filter(wanted).cloned().collect(),
-            gap: after.is_some_and(|after| after < log.forgotten),
+            gap: strange || after.is_some_and(|after| after < log.forgotten),
         })
     }
 }
@@ -209,6 +211,12 @@ mod tests {
         assert_eq!(
             (ids(None), ids(Some(2)), ids(Some(3))),
             (vec![1, 2, 3], vec![3], vec![])
+        );
+        let strange = logs.read(&name(), Some(4)).unwrap();
+        assert_eq!(
+            (strange.lines.len(), strange.gap),
+            (3, true),
+            "no such line was ever given"
         );
         logs.keep([].into_iter());
         assert_eq!(logs.read(&name(), None), None);

@@ -2573,11 +2573,11 @@ export interface components {
         /** @description The machine itself. */
         DocumentSystem: {
             /**
-             * @description Addresses of the resolvers it asks; those of the host if there are none.
+             * @description Addresses of the resolvers it asks; those of DHCP, on the firmware image, if there are none; another host asks as it is set up.
              * @default []
              */
             dns: string[];
-            /** @description What it is called; as the host has it if left out. */
+            /** @description What it is called: the firmware image `causeway` if left out; another host keeps its own name. */
             hostname?: string | null;
             /**
              * @description When it may interrupt the traffic.
@@ -3347,7 +3347,7 @@ export interface components {
             detail: string;
             /** @description Where, as a JSON pointer (RFC 6901). */
             path: string;
-            /** @description [`Reason::NotInThisVersion`] where this version does not act on it; [`Reason::BgpTimersShort`]; [`Reason::AggressiveModeWeak`]. */
+            /** @description [`Reason::NotInThisVersion`] where this version does not act on it, [`Reason::ImageOnly`] where it does so only there; [`Reason::BgpTimersShort`]; [`Reason::AggressiveModeWeak`]. */
             reason: string;
         };
         /** @description What is amiss, and what to do about it. */

@@ -10,7 +10,7 @@ use crate::reader::{Collection, Object, Value, shown};
 /// The machine itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct System {
-    /// What it is called; as the host has it where it is left out.
+    /// What it is called: the firmware image `causeway` where it is left out; another host keeps its own name.
     pub hostname: Option<String>,
     /// Where its clock stands.
     pub time: Time,

@@ -9,13 +9,13 @@ use crate::model::system::{HOURS, START, ZONE};
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct System {
-    /// What it is called; as the host has it if left out.
+    /// What it is called: the firmware image `causeway` if left out; another host keeps its own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
     /// Where its clock stands.
     #[serde(default)]
     time: Time,
-    /// Addresses of the resolvers it asks; those of the host if there are none.
+    /// Addresses of the resolvers it asks; those of DHCP, on the firmware image, if there are none; another host asks as it is set up.
     #[serde(default)]
     dns: Vec<String>,
     /// Who may reach its API and console, and where.

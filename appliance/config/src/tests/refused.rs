@@ -49,6 +49,7 @@ fn every_fault_is_told_with_its_path() {
         Reason::ProtocolImmutable,
         Reason::BgpSessionConflict,
         Reason::NotInThisVersion,
+        Reason::ImageOnly,
         Reason::BgpTimersShort,
         Reason::AggressiveModeWeak,
         Reason::NatRuleShared,

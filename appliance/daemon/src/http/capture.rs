@@ -98,7 +98,9 @@ impl CaptureFault {
                 return (
                     503,
                     "capture-refused",
-                    format!("the system lets nobody take packets: {error}"),
+                    format!(
+                        "the system lets causewayd take none ({error}): it needs CAP_NET_RAW, as its service gives it"
+                    ),
                 );
             }
         };

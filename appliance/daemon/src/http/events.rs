@@ -1,18 +1,15 @@
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
-use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::sse;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::stream::unfold;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::{Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::broadcast::error::RecvError;
@@ -21,13 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
 use super::error::Error;
 use super::query::{Asked, Limit};
 use super::router::Published;
+use super::stream;
 use crate::chronicle::{Event, Followed, From, Gap, Page, Question, Select, Told};
 
 const USUAL: usize = 100;
-/// A comment so often keeps proxies from closing what is silent.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// When a listener that was cut off comes back.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Which events.
 #[derive(Debug, Deserialize)]
@@ -59,12 +53,11 @@ pub(crate) async fn events(
     headers: HeaderMap,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Response, Error> {
-    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let select = Select {
         connection: wanted.connection.clone(),
         since: wanted.since,
     };
-    if accepts.is_some_and(|accept| accept.contains("text/event-stream")) {
+    if stream::is_wanted(&headers) {
         let from = beginning(&headers, &wanted);
         let followed = ask(&published, |answer| {
             Question::Follow(from, select.clone(), answer)
@@ -110,12 +103,7 @@ fn listed(page: &Page) -> Events {
 
 /// Where a listener goes on, or begins.
 fn beginning(headers: &HeaderMap, wanted: &Wanted) -> From {
-    let last = headers.get("last-event-id").map(|last| {
-        // A number that we never gave.
-        let number = last.to_str().ok().and_then(|last| last.parse().ok());
-        number.unwrap_or(u64::MAX)
-    });
-    match (last.or(wanted.after), wanted.since) {
+    match (stream::last_heard(headers).or(wanted.after), wanted.since) {
         (Some(last), _) => From::After(last),
         (None, Some(_)) => From::Oldest,
         (None, None) => From::Now,
@@ -134,8 +122,8 @@ struct Listener {
 
 fn streamed(followed: Followed, select: Select) -> impl IntoResponse {
     let Followed { past, live, place } = followed;
-    let mut waiting = VecDeque::from([sse::Event::default().retry(RETRY).comment("events")]);
-    waiting.extend(past.gap.map(gap));
+    let mut waiting = VecDeque::from([stream::opening("events")]);
+    waiting.extend(past.gap.map(|gap| stream::gap(gap.word())));
     let listener = Listener {
         waiting,
         past: past.events.into(),
@@ -144,11 +132,9 @@ fn streamed(followed: Followed, select: Select) -> impl IntoResponse {
         over: false,
         _place: place,
     };
-    let stream = stream::unfold(listener, async |mut listener| {
-        let event = listener.next().await?;
-        Some((Ok::<_, Infallible>(event), listener))
-    });
-    Sse::new(Box::pin(stream)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    stream::streamed(unfold(listener, async |mut listener| {
+        Some((listener.next().await?, listener))
+    }))
 }
 
 impl Listener {
@@ -165,7 +151,7 @@ impl Listener {
                 Ok(_) => (),
                 Err(RecvError::Lagged(_)) => {
                     self.over = true;
-                    return Some(gap(Gap::TooSlow));
+                    return Some(stream::gap(Gap::TooSlow.word()));
                 }
                 Err(RecvError::Closed) => self.over = true,
             }
@@ -178,11 +164,6 @@ fn told(event: &Event) -> sse::Event {
     sse::Event::default()
         .id(event.id.to_string())
         .data(event.text.as_ref())
-}
-
-fn gap(gap: Gap) -> sse::Event {
-    let why = json!({ "event": "gap", "reason": gap.word() });
-    sse::Event::default().event("gap").data(why.to_string())
 }
 
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {

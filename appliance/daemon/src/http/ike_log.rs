@@ -1,32 +1,23 @@
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
-use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::sse;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::stream::unfold;
 use ike::ConnectionName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
 use super::query::Asked;
 use super::router::Published;
-use super::status;
+use super::{status, stream};
 use crate::ike_log::{IkeLogReader, Line, Read};
 use crate::status::IkeLogLine;
-
-/// A comment so often keeps proxies from closing what is silent.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// When a listener that was cut off comes back.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Which lines.
 #[derive(Debug, Deserialize)]
@@ -54,17 +45,12 @@ pub(crate) async fn log(
 ) -> Result<Response, Error> {
     let connection = ConnectionName(name.as_str().into());
     let reader = published.ike_log.clone();
-    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    let streams = accepts.is_some_and(|accept| accept.contains("text/event-stream"));
-    let last = headers
-        .get("last-event-id")
-        .and_then(|last| last.to_str().ok()?.parse().ok());
-    let after = last.or(wanted.after);
+    let after = stream::last_heard(&headers).or(wanted.after);
     let read = reader.read(&connection, after);
     if read.is_none() && !status::is_known(&published, &name).await {
         return Err(Error::UnknownConnection(name));
     }
-    if streams {
+    if stream::is_wanted(&headers) {
         let place = Arc::clone(&reader.places).try_acquire_owned();
         let place = place.map_err(|_| Error::TooManyListeners)?;
         let after = after.unwrap_or_else(|| reader.last());
@@ -93,17 +79,15 @@ fn streamed(
     place: OwnedSemaphorePermit,
 ) -> impl IntoResponse {
     let listener = Listener {
-        waiting: VecDeque::from([sse::Event::default().retry(RETRY).comment("log")]),
+        waiting: VecDeque::from([stream::opening("log")]),
         reader,
         connection,
         after,
         _place: place,
     };
-    let stream = stream::unfold(listener, async |mut listener| {
-        let event = listener.next().await?;
-        Some((Ok::<_, Infallible>(event), listener))
-    });
-    Sse::new(Box::pin(stream)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    stream::streamed(unfold(listener, async |mut listener| {
+        Some((listener.next().await?, listener))
+    }))
 }
 
 impl Listener {
@@ -119,10 +103,7 @@ impl Listener {
                 gap: false,
             });
             self.after = lines.last().map_or(self.after, |line| line.id);
-            let gap = (gap && !lines.is_empty()).then(|| {
-                let why = json!({ "event": "gap", "reason": "forgotten" });
-                sse::Event::default().event("gap").data(why.to_string())
-            });
+            let gap = (gap && !lines.is_empty()).then(|| stream::gap("forgotten"));
             self.waiting
                 .extend(gap.into_iter().chain(lines.iter().map(|line| told(line))));
             if self.waiting.is_empty() && !self.reader.changed().await {

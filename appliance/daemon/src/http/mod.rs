@@ -31,6 +31,7 @@ mod router;
 mod secret;
 mod session;
 mod status;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod token;

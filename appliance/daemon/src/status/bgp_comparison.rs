@@ -1,9 +1,8 @@
-use bgp::wire::attribute::Attributes;
 use bgp::{Compared, Comparison, Fate};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::bgp_route::{by_policy, communities, origin, path, refusal, withheld};
+use super::bgp_route::{AttributesStatus, by_policy, path, refusal, withheld};
 
 /// What would become of routes by another policy, beside what becomes of them.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -44,19 +43,6 @@ struct FateStatus {
     bears: Option<AttributesStatus>,
 }
 
-/// What a route bears.
-#[derive(Debug, Serialize, JsonSchema)]
-struct AttributesStatus {
-    origin: &'static str,
-    as_path: String,
-    next_hop: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    med: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_preference: Option<u32>,
-    communities: Vec<String>,
-}
-
 impl ComparisonStatus {
     /// As the API tells it.
     pub(crate) fn new(comparison: &Comparison) -> Self {
@@ -94,19 +80,6 @@ impl FateStatus {
             by,
             term,
             bears,
-        }
-    }
-}
-
-impl AttributesStatus {
-    fn new(attributes: &Attributes) -> Self {
-        Self {
-            origin: origin(attributes.origin),
-            as_path: attributes.as_path.to_string(),
-            next_hop: attributes.next_hop.address().to_string(),
-            med: attributes.med,
-            local_preference: attributes.local_preference,
-            communities: communities(attributes),
         }
     }
 }

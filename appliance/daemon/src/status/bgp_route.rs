@@ -28,14 +28,8 @@ struct RouteStatus {
     /// Its path identifier (RFC 7911), if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<u32>,
-    origin: &'static str,
-    as_path: String,
-    next_hop: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    med: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_preference: Option<u32>,
-    communities: Vec<String>,
+    #[serde(flatten)]
+    bears: AttributesStatus,
     /// It is from before a restart of its neighbour.
     stale: bool,
     /// What became of it, in one word.
@@ -49,6 +43,19 @@ struct RouteStatus {
     /// What rules of NAT have to do with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     nat: Option<NatStatus>,
+}
+
+/// What a route bears.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct AttributesStatus {
+    origin: &'static str,
+    as_path: String,
+    next_hop: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    med: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_preference: Option<u32>,
+    communities: Vec<String>,
 }
 
 /// What a rule of NAT makes of a route.
@@ -101,23 +108,30 @@ impl RoutesStatus {
 impl RouteStatus {
     fn new(row: &RouteRow) -> Self {
         let (standing, why, term) = standing(row.standing);
-        let attributes = &*row.attributes;
         Self {
             prefix: row.prefix.to_string(),
             from: row.from.as_ref().map(ToString::to_string),
             to: row.to.as_ref().map(ToString::to_string),
             path: path(row.path),
+            bears: AttributesStatus::new(&row.attributes),
+            stale: row.stale,
+            standing,
+            why,
+            term,
+            nat: row.translation.as_ref().map(nat),
+        }
+    }
+}
+
+impl AttributesStatus {
+    pub(super) fn new(attributes: &Attributes) -> Self {
+        Self {
             origin: origin(attributes.origin),
             as_path: attributes.as_path.to_string(),
             next_hop: attributes.next_hop.address().to_string(),
             med: attributes.med,
             local_preference: attributes.local_preference,
             communities: communities(attributes),
-            stale: row.stale,
-            standing,
-            why,
-            term,
-            nat: row.translation.as_ref().map(nat),
         }
     }
 }

@@ -25,6 +25,14 @@ const SEALED: u32 = 1 << 1 | 1 << 4 | 1 << 6 | 1 << 10;
 /// Beside these sensitiveDataOrigin, restricted and decrypt: made in the TPM, and only good for keeping others.
 const STORAGE: u32 = SEALED | 1 << 5 | 1 << 16 | 1 << 17;
 
+/// What a TPM can be asked for: its name, and its code (part 2, section 6.5.2).
+pub(super) type Wanted = (&'static str, u32);
+pub(super) const CREATE_PRIMARY: Wanted = ("TPM2_CreatePrimary", 0x131);
+pub(super) const CREATE: Wanted = ("TPM2_Create", 0x153);
+pub(super) const LOAD: Wanted = ("TPM2_Load", 0x157);
+pub(super) const UNSEAL: Wanted = ("TPM2_Unseal", 0x15e);
+pub(super) const FLUSH_CONTEXT: Wanted = ("TPM2_FlushContext", 0x165);
+
 /// A command in the making.
 pub(super) struct Command {
     /// As the specification calls it.
@@ -35,7 +43,7 @@ pub(super) struct Command {
 }
 
 impl Command {
-    pub(super) fn new(name: &'static str, code: u32) -> Self {
+    pub(super) fn new((name, code): Wanted) -> Self {
         Self {
             name,
             code,
@@ -157,7 +165,7 @@ pub(super) struct Answer {
 impl Answer {
     /// The answer to a command, if it is whole.
     pub(super) fn new(command: &Command, octets: Zeroizing<Vec<u8>>) -> Option<Self> {
-        let has_handle = matches!(command.code, 0x131 | 0x157);
+        let has_handle = [CREATE_PRIMARY.1, LOAD.1].contains(&command.code);
         (size_of(&octets)? == octets.len()).then_some(Self { octets, has_handle })
     }
 

@@ -4,7 +4,10 @@ use secrecy::{ExposeSecret, SecretSlice};
 use thiserror::Error;
 
 use super::channel::Channel;
-use super::command::{Answer, Command, OWNER, sealed_template, storage_template, value_of};
+use super::command::{
+    Answer, CREATE, CREATE_PRIMARY, Command, FLUSH_CONTEXT, LOAD, OWNER, UNSEAL, sealed_template,
+    storage_template, value_of,
+};
 
 /// Why a TPM did not do what it was asked for.
 #[derive(Debug, Error)]
@@ -35,14 +38,12 @@ impl TpmFault {
     /// Whether another TPM sealed this, or the same one before it was cleared: it will never open it.
     pub(crate) fn is_for_good(&self) -> bool {
         match self {
-            Self::Refused { command, code } => *command == LOAD && code & OF_PARAMETER == OF_PARAMETER,
+            Self::Refused { command, code } => *command == LOAD.0 && code & OF_PARAMETER == OF_PARAMETER,
             Self::Damaged => true,
             Self::Unreachable(_) | Self::Answer => false,
         }
     }
 }
-
-pub(super) const LOAD: &str = "TPM2_Load";
 
 /// A TPM that answered once: its storage key is loaded.
 #[derive(Debug)]
@@ -59,9 +60,7 @@ impl Tpm {
     /// When there is none, or its owner has set a password.
     pub(crate) fn open(path: &Path) -> Result<Self, TpmFault> {
         let mut channel = Channel::open(path)?;
-        let create = Command::new("TPM2_CreatePrimary", 0x131)
-            .handle(OWNER)
-            .authorized();
+        let create = Command::new(CREATE_PRIMARY).handle(OWNER).authorized();
         let create = create
             .sized(&Command::sensitive(&[]))
             .sized(&storage_template())
@@ -76,9 +75,7 @@ impl Tpm {
     /// # Errors
     /// When it does not.
     pub(crate) fn seal(&mut self, secret: &SecretSlice<u8>) -> Result<Vec<u8>, TpmFault> {
-        let create = Command::new("TPM2_Create", 0x153)
-            .handle(self.storage_key)
-            .authorized();
+        let create = Command::new(CREATE).handle(self.storage_key).authorized();
         let create = create
             .sized(&Command::sensitive(secret.expose_secret()))
             .sized(&sealed_template())
@@ -97,17 +94,17 @@ impl Tpm {
     pub(crate) fn unseal(&mut self, sealed: &[u8]) -> Result<SecretSlice<u8>, TpmFault> {
         let (private, rest) = value_of(sealed).ok_or(TpmFault::Damaged)?;
         let (public, _) = value_of(rest).ok_or(TpmFault::Damaged)?;
-        let load = Command::new(LOAD, 0x157).handle(self.storage_key).authorized();
+        let load = Command::new(LOAD).handle(self.storage_key).authorized();
         let loaded = self.channel.ask(&load.sized(private).sized(public))?;
         let loaded = loaded.handle().ok_or(TpmFault::Answer)?;
-        let unseal = Command::new("TPM2_Unseal", 0x15e).handle(loaded).authorized();
+        let unseal = Command::new(UNSEAL).handle(loaded).authorized();
         let answer = self.channel.ask(&unseal);
         self.flush(loaded)?;
         secret_in(&answer?).ok_or(TpmFault::Answer)
     }
 
     fn flush(&mut self, handle: u32) -> Result<(), TpmFault> {
-        let flush = Command::new("TPM2_FlushContext", 0x165).number(handle);
+        let flush = Command::new(FLUSH_CONTEXT).number(handle);
         self.channel.ask(&flush).map(drop)
     }
 }

@@ -7,8 +7,8 @@ use std::process::{Child, Command as Process};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::Tpm;
-use super::command::{Answer, Command, OWNER};
-use super::sealing::{LOAD, secret_in};
+use super::command::{Answer, Command, LOAD, OWNER};
+use super::sealing::secret_in;
 
 /// A TPM that runs until it is dropped, in a folder that is its memory.
 pub(crate) struct Software {
@@ -101,7 +101,7 @@ fn where_there_is_no_tpm_it_is_said_and_not_for_good() {
 
 #[test]
 fn an_answer_of_any_octets_is_read_without_a_panic() {
-    let command = Command::new(LOAD, 0x157).handle(OWNER).authorized();
+    let command = Command::new(LOAD).handle(OWNER).authorized();
     let mut octets = vec![0x80, 0x02, 0, 0, 0, 0, 0, 0, 0, 0];
     for length in 0..64_u8 {
         octets[5] = u8::try_from(octets.len()).unwrap();
