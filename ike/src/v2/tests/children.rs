@@ -1,6 +1,16 @@
 //! What becomes of children.
 
-use super::*;
+use super::two::*;
+use std::time::{Duration, Instant};
+
+use crate::proposal::Keying;
+use crate::selector::Selectors;
+use crate::v2::child;
+use crate::v2::payloads;
+use crate::v2::state::State;
+use crate::wire::registry::{exchange, notify, protocol};
+use crate::wire::{NoncePayload, NotifyPayload, Payload};
+use crate::*;
 
 /// A second child for the same selectors, without REKEY_SA, takes the place of the older one, which goes when the
 /// new one has had time to be installed.

@@ -1,7 +1,18 @@
 //! Messages that are none, come too late or out of order, and their ids.
 
-use super::*;
+use super::two::*;
+use std::time::Duration;
+
+use crate::crypto::Group;
+use crate::proposal::Keying;
+use crate::v2::child;
 use crate::v2::followup;
+use crate::v2::payloads;
+use crate::v2::state::State;
+use crate::v2::window::Window;
+use crate::wire::registry::{exchange, notify, payload, protocol};
+use crate::wire::{NoncePayload, NotifyPayload, Payload, UnknownPayload};
+use crate::*;
 
 /// Notifies and payloads that we do not know are ignored, unless they are marked critical (§2.5).
 #[test]
