@@ -216,6 +216,7 @@ fn a_tunnel_follows_the_lease_of_its_interface() {
     );
     let lease = interface(&gateway, "wan")["dhcp"]["lease"].clone();
     assert_eq!(lease["address"], "192.0.2.50/24", "{lease}");
+    assert_eq!(lease["ntp_servers"], json!(["192.0.2.2"]), "{lease}");
     let renewed = || interface(&gateway, "wan")["dhcp"]["lease"]["since_s"].as_u64();
     let before = renewed().unwrap();
     wait::until("a renewal", SOON, || {

@@ -439,6 +439,7 @@ impl Client {
                     code::ROUTER,
                     code::DOMAIN_NAME_SERVER,
                     code::INTERFACE_MTU,
+                    code::NTP_SERVERS,
                     code::LEASE_TIME,
                     code::RENEWAL_TIME,
                     code::REBINDING_TIME,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::message::Message;
 use crate::options::{Options, code};
 
-/// More name servers than this are not remembered.
-const NAME_SERVERS: usize = 8;
+/// More servers of a kind than this are not remembered.
+const SERVERS: usize = 8;
 /// A server that wants to be asked more often is not believed.
 const SHORTEST: Duration = Duration::from_secs(10);
 /// What stands for a lease without end (RFC 2131 §3.3).
@@ -26,6 +26,8 @@ pub struct Lease {
     pub router: Option<Ipv4Addr>,
     /// Servers for names.
     pub name_servers: Vec<Ipv4Addr>,
+    /// Servers for the time by NTP (RFC 2132 §8.3).
+    pub ntp_servers: Vec<Ipv4Addr>,
     /// The MTU of the network, if the server says so.
     pub mtu: Option<u16>,
     /// Who granted it.
@@ -75,11 +77,8 @@ impl Lease {
             router: options
                 .addresses(code::ROUTER)
                 .find(|router| is_host(router) && *router != address),
-            name_servers: options
-                .addresses(code::DOMAIN_NAME_SERVER)
-                .filter(is_host)
-                .take(NAME_SERVERS)
-                .collect(),
+            name_servers: servers(options, code::DOMAIN_NAME_SERVER),
+            ntp_servers: servers(options, code::NTP_SERVERS),
             mtu: options
                 .short(code::INTERFACE_MTU)
                 .filter(|mtu| *mtu >= SMALLEST_MTU),
@@ -110,6 +109,12 @@ impl Held {
     pub fn holds(&self, now: Instant) -> bool {
         self.end().is_none_or(|end| now < end)
     }
+}
+
+/// Those of an option that is a list of them.
+fn servers(options: &Options, code: u8) -> Vec<Ipv4Addr> {
+    let servers = options.addresses(code).filter(is_host);
+    servers.take(SERVERS).collect()
 }
 
 /// T1 and T2; what is not said or makes no sense is half and seven eighths of the whole (RFC 2131 §4.4.5).

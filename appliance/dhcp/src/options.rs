@@ -15,6 +15,8 @@ pub mod code {
     pub const HOST_NAME: u8 = 12;
     /// §5.1.
     pub const INTERFACE_MTU: u8 = 26;
+    /// §8.3.
+    pub const NTP_SERVERS: u8 = 42;
     /// §9.1.
     pub const REQUESTED_ADDRESS: u8 = 50;
     /// §9.2.

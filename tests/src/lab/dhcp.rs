@@ -20,7 +20,7 @@ pub struct DhcpServer {
 pub struct Grant {
     /// The address.
     pub address: Ipv4Addr,
-    /// The router, and the server for names.
+    /// The router, and the server for names and for the time.
     pub router: Ipv4Addr,
     /// For how many seconds.
     pub seconds: u32,
@@ -43,7 +43,8 @@ impl DhcpServer {
         } = grant;
         let text = format!(
             "start {address}\nend {address}\ninterface {link}\nlease_file {}\npidfile {}\n\
-             option subnet 255.255.255.0\noption router {router}\noption dns {router}\noption lease {seconds}\n",
+             option subnet 255.255.255.0\noption router {router}\noption dns {router}\noption ntpsrv {router}\n\
+             option lease {seconds}\n",
             leases.display(),
             folder.join("pid").display(),
         );

@@ -28,6 +28,9 @@ struct Remembered {
     prefix_length: u8,
     router: Option<Ipv4Addr>,
     name_servers: Vec<Ipv4Addr>,
+    /// Not in files of versions that did not ask for it.
+    #[serde(default)]
+    ntp_servers: Vec<Ipv4Addr>,
     mtu: Option<u16>,
     server: Ipv4Addr,
     since: u64,
@@ -100,6 +103,7 @@ impl Remembered {
             prefix_length: lease.prefix_length,
             router: lease.router,
             name_servers: lease.name_servers.clone(),
+            ntp_servers: lease.ntp_servers.clone(),
             mtu: lease.mtu,
             server: lease.server,
             since: since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
@@ -120,6 +124,7 @@ impl Remembered {
             prefix_length: self.prefix_length,
             router: self.router,
             name_servers: self.name_servers.clone(),
+            ntp_servers: self.ntp_servers.clone(),
             mtu: self.mtu,
             server: self.server,
             duration: self.duration_s.map(Duration::from_secs),
@@ -157,6 +162,7 @@ mod tests {
                 prefix_length: 24,
                 router: Some([192, 0, 2, 1].into()),
                 name_servers: vec![[192, 0, 2, 2].into()],
+                ntp_servers: vec![[192, 0, 2, 3].into()],
                 mtu: Some(1400),
                 server: [192, 0, 2, 254].into(),
                 duration: Some(Duration::from_secs(3600)),

@@ -75,7 +75,10 @@ impl Machine<'_> {
     fn beyond(&self, interfaces: &BTreeMap<&Name, LinkName>) -> Vec<IpNet> {
         let routers = interfaces.keys().flat_map(|name| self.gateways(name));
         let leases = interfaces.keys().filter_map(|name| self.leases.get(*name));
-        let servers = leases.flat_map(|lease| lease.name_servers.iter().chain([&lease.server]));
+        let servers = leases.flat_map(|lease| {
+            let named = lease.name_servers.iter().chain(&lease.ntp_servers);
+            named.chain([&lease.server])
+        });
         let all = routers.chain(servers.map(|server| IpAddr::V4(*server)));
         all.map(IpNet::from).filter(Openings::is_private).collect()
     }

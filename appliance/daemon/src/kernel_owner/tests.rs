@@ -997,6 +997,7 @@ fn lease() -> Lease {
         prefix_length: 24,
         router: Some([192, 0, 2, 254].into()),
         name_servers: Vec::new(),
+        ntp_servers: Vec::new(),
         mtu: None,
         server: [192, 0, 2, 254].into(),
         duration: Some(Duration::from_secs(3600)),

@@ -53,6 +53,7 @@ struct LeaseStatus {
     address: String,
     router: Option<String>,
     name_servers: Vec<String>,
+    ntp_servers: Vec<String>,
     server: String,
     since_s: u64,
     renewal_in_s: Option<u64>,
@@ -128,6 +129,7 @@ impl LeaseStatus {
             address: format!("{}/{}", lease.address, lease.prefix_length),
             router: lease.router.map(|router| router.to_string()),
             name_servers: lease.name_servers.iter().map(ToString::to_string).collect(),
+            ntp_servers: lease.ntp_servers.iter().map(ToString::to_string).collect(),
             server: lease.server.to_string(),
             since_s: now.saturating_duration_since(held.since).as_secs(),
             renewal_in_s: left(held.renewal()),
@@ -265,6 +267,7 @@ mod tests {
             prefix_length: 24,
             router: None,
             name_servers: Vec::new(),
+            ntp_servers: vec![[192, 0, 2, 123].into()],
             mtu: None,
             server: [192, 0, 2, 254].into(),
             duration: Some(Duration::from_secs(3600)),
@@ -288,6 +291,7 @@ mod tests {
             (3598..=3600).contains(&lease["expires_in_s"].as_u64().unwrap()),
             "{lease}"
         );
+        assert_eq!(lease["ntp_servers"], json!(["192.0.2.123"]));
         assert!(lease["renewal_in_s"].as_u64() < lease["rebinding_in_s"].as_u64());
     }
 }

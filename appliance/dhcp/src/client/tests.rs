@@ -83,7 +83,8 @@ fn reply(request: &Message, kind: Kind, address: Ipv4Addr, server: Ipv4Addr) -> 
         .with(code::LEASE_TIME, &3600u32.to_be_bytes())
         .with(code::SUBNET_MASK, &[255, 255, 255, 0])
         .with(code::ROUTER, &[192, 0, 2, 1])
-        .with(code::DOMAIN_NAME_SERVER, &[192, 0, 2, 2, 192, 0, 2, 3]);
+        .with(code::DOMAIN_NAME_SERVER, &[192, 0, 2, 2, 192, 0, 2, 3])
+        .with(code::NTP_SERVERS, &[192, 0, 2, 4]);
     Message {
         operation: Operation::Reply,
         yours: if kind == Kind::Nak {
@@ -113,6 +114,8 @@ fn a_lease_is_found_asked_for_and_used() {
     let discover = bench.said();
     assert_eq!(discover.options.kind(), Some(Kind::Discover));
     assert_eq!(discover.options.get(code::HOST_NAME), Some(&b"branch-042"[..]));
+    let requested = discover.options.get(code::PARAMETER_REQUEST_LIST).unwrap();
+    assert!(requested.contains(&code::NTP_SERVERS), "{requested:?}");
     bench.answer(Kind::Offer, FIRST, SERVER);
     let request = bench.said();
     assert_eq!(request.options.kind(), Some(Kind::Request));
@@ -129,12 +132,34 @@ fn a_lease_is_found_asked_for_and_used() {
     assert_eq!((lease.address, lease.prefix_length), (FIRST, 24));
     assert_eq!(lease.router, Some([192, 0, 2, 1].into()));
     assert_eq!(lease.name_servers.len(), 2);
+    assert_eq!(lease.ntp_servers, [Ipv4Addr::new(192, 0, 2, 4)]);
     assert_eq!(lease.duration, Some(Duration::from_secs(3600)));
     assert_eq!(
         bench.client.deadline(),
         Some(bench.now + Duration::from_secs(1800)),
         "T1"
     );
+}
+
+/// What does not fill an address is cut off, what is no host's is left out, and of many the first eight are remembered.
+#[test]
+fn servers_of_the_time_are_hosts_and_few() {
+    let granted = |octets: &[u8]| {
+        let mut bench = Bench::new(None);
+        bench.feed(Input::LinkUp);
+        bench.answer(Kind::Offer, FIRST, SERVER);
+        let mut reply = reply(&bench.said(), Kind::Ack, FIRST, SERVER);
+        reply.options = reply.options.with(code::NTP_SERVERS, octets);
+        bench.feed(Input::Received(&reply.encode()));
+        bench.client.held().unwrap().lease.ntp_servers.clone()
+    };
+    let first = Ipv4Addr::new(192, 0, 2, 4);
+    assert_eq!(
+        granted(&[0, 0, 0, 0, 224, 0, 0, 1, 127, 0, 0, 1, 192, 0, 2]),
+        [first]
+    );
+    let many = granted(&[192, 0, 2, 5].repeat(60));
+    assert_eq!((many.len(), many[0]), (8, first));
 }
 
 /// Without a server the client goes on asking, ever more rarely.

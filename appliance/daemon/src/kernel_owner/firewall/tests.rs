@@ -27,6 +27,7 @@ fn lease(address: [u8; 4], router: [u8; 4]) -> Lease {
         prefix_length: 24,
         router: Some(router.into()),
         name_servers: vec![Ipv4Addr::new(10, 200, 0, 53), Ipv4Addr::new(192, 0, 2, 53)],
+        ntp_servers: vec![Ipv4Addr::new(10, 202, 0, 123), Ipv4Addr::new(192, 0, 2, 123)],
         mtu: None,
         server: Ipv4Addr::new(10, 201, 0, 1),
         duration: None,
@@ -95,6 +96,7 @@ fn what_is_near_follows_from_lease_and_document() {
         "10.50.1.1/32",
         "10.200.0.53/32",
         "10.201.0.1/32",
+        "10.202.0.123/32",
         "172.16.0.53/32",
     ];
     assert_eq!(texts(&near), expected);

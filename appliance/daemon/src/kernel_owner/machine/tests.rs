@@ -62,6 +62,7 @@ impl Known {
             prefix_length: 24,
             router: Some(router.parse().unwrap()),
             name_servers: Vec::new(),
+            ntp_servers: Vec::new(),
             mtu: Some(1400),
             server: [198, 51, 100, 1].into(),
             duration: None,
