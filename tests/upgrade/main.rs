@@ -152,7 +152,7 @@ fn office() -> Document {
     let lan = json!({ "role": "lan", "match": { "mac": "52:54:00:00:00:02" },
                       "ipv4": { "method": "static", "addresses": ["10.9.0.1/24"] } });
     Document {
-        json: json!({ "schema": 1, "system": { "hostname": "branch-042", "dns": ["10.9.0.53"] },
+        json: json!({ "schema": 1, "system": { "hostname": "branch-042", "dns": ["10.9.0.53"], "time": { "ntp": ["10.9.0.123"] } },
                       "interfaces": { "office": lan } }),
         secrets: vec![],
     }
@@ -171,6 +171,7 @@ fn a_box_takes_its_first_configuration_from_a_volume() {
         .unwrap();
     assert_eq!(running.says("host name", START).unwrap(), "branch-042");
     assert_eq!(running.says("name servers", START).unwrap(), "10.9.0.53");
+    assert_eq!(running.says("time servers", START).unwrap(), "10.9.0.123");
     running.says("10.9.0.1/24 on", START).unwrap();
     running.says("claim code", START).unwrap();
     let refused = read(&running.call("/status", &[]).unwrap());

@@ -1,7 +1,7 @@
 use crate::events;
 use crate::status::{
-    ChildSa, Configuration, Connection, Firewall, IkeSa, Line, LineState, MachineKey, Notice, Outage,
-    Reauthentication, Refusal, Side, State, Status, TrialOfIkev2, Warning, Weak,
+    ChildSa, Clock, Configuration, Connection, Firewall, IkeSa, Line, LineState, MachineKey, Notice, Outage,
+    Reauthentication, Refusal, Servers, Side, State, Status, TrialOfIkev2, Warning, Weak,
 };
 
 /// So many of the last events are shown with a connection.
@@ -27,8 +27,9 @@ pub(crate) fn status(status: &Status) -> String {
         &format!("datapath   {}: {}", status.datapath.kind, status.datapath.why),
     );
     push_faults(&mut text, status);
-    if let Some(clock) = &status.clock {
-        push_clock(&mut text, clock);
+    push_clock(&mut text, &status.clock);
+    if let Some(servers) = &status.name_servers {
+        push(&mut text, &format!("names      {}", asked(servers)));
     }
     push_configuration(&mut text, &status.configuration);
     if status.half_open > 0 {
@@ -144,13 +145,42 @@ pub(crate) fn notice_line(notice: &Notice) -> String {
     format!("{}: {}: {}", notice.path, notice.reason, notice.detail)
 }
 
-fn push_clock(text: &mut String, clock: &Outage) {
-    let (shown, expected) = (&clock.offered, &clock.expected);
-    let line = format!(
-        "clock      shows {shown}, should be {expected}: {}",
-        clock.next_step
-    );
-    push(text, &line);
+fn push_clock(text: &mut String, clock: &Clock) {
+    let state = match (clock.state.as_str(), clock.error_ms) {
+        ("", _) => None,
+        ("synchronised", Some(error)) => Some(format!("synchronised, off by {error} ms at most")),
+        ("not-synchronised", _) => Some("NOT synchronised".to_owned()),
+        (other, _) => Some(other.to_owned()),
+    };
+    let servers = clock.servers.as_ref().map(asked);
+    let parts: Vec<String> = state.into_iter().chain(servers).collect();
+    if !parts.is_empty() {
+        push(text, &format!("clock      {}", parts.join("; ")));
+    }
+    if let Some(outage) = &clock.outage {
+        let (offered, expected) = (&outage.offered, &outage.expected);
+        let line = format!(
+            "           {}: {offered}, should be {expected}: {}",
+            outage.reason, outage.next_step
+        );
+        push(text, &line);
+    }
+}
+
+/// Which servers are asked, and who names them.
+fn asked(servers: &Servers) -> String {
+    match servers.source.as_str() {
+        "none" => "nobody is asked".to_owned(),
+        source => format!("asks {}, as {} has it", servers.hosts.join(", "), by(source)),
+    }
+}
+
+fn by(source: &str) -> &str {
+    match source {
+        "document" => "the document",
+        "dhcp" => "DHCP",
+        other => other,
+    }
 }
 
 /// One connection as a block of lines.

@@ -19,9 +19,27 @@ pub(crate) struct Status {
     #[serde(default)]
     pub(crate) kernel: Kernel,
     pub(crate) firewall: Option<Firewall>,
-    pub(crate) clock: Option<Outage>,
+    #[serde(default)]
+    pub(crate) clock: Clock,
+    pub(crate) name_servers: Option<Servers>,
     #[serde(default)]
     pub(crate) configuration: Configuration,
+}
+
+/// How right the clock is.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Clock {
+    pub(crate) state: String,
+    pub(crate) error_ms: Option<u64>,
+    pub(crate) servers: Option<Servers>,
+    pub(crate) outage: Option<Outage>,
+}
+
+/// Servers that the machine asks.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Servers {
+    pub(crate) source: String,
+    pub(crate) hosts: Vec<String>,
 }
 
 /// Which configuration runs.

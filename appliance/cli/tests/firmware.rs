@@ -1,4 +1,4 @@
-//! Updates, against a Unix socket that answers what a daemon would.
+//! Updates, and whom the firmware image asks, against a Unix socket that answers what a daemon would.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/daemon.rs"]
@@ -127,4 +127,30 @@ fn a_refusal_is_told_and_nothing_is_installed() {
     assert_eq!(ended.status, 2);
     assert!(ended.err.contains("it is not signed"), "{}", ended.err);
     assert_eq!(daemon.requests().len(), 1);
+}
+
+/// Who keeps the clock, how well, and what to do where nobody does.
+#[test]
+fn the_clock_and_whom_the_machine_asks_are_told_with_the_status() {
+    let told = |clock: serde_json::Value| {
+        let status = serde_json::json!({
+            "version": "1", "datapath": { "kind": "kernel", "why": "it can" }, "connections": {},
+            "clock": clock, "name_servers": { "source": "dhcp", "hosts": ["192.0.2.53"] }
+        });
+        against("200 OK", &status.to_string(), &["status"]).1.out
+    };
+    let out = told(serde_json::json!({
+        "state": "synchronised", "error_ms": 12, "servers": { "source": "document", "hosts": ["ntp.example", "192.0.2.1"] }, "outage": null
+    }));
+    let right = "clock      synchronised, off by 12 ms at most; asks ntp.example, 192.0.2.1, as the document has it\n\
+                 names      asks 192.0.2.53, as DHCP has it\n";
+    assert!(out.contains(right), "{out}");
+    let out = told(serde_json::json!({
+        "state": "not-synchronised", "error_ms": null, "servers": { "source": "none", "hosts": [] },
+        "outage": { "reason": "clock-not-synchronised", "side": "we", "stage": "idle", "offered": "no time server is known",
+                    "expected": "a time server that answers", "next_step": "Name servers." }
+    }));
+    let wrong = "clock      NOT synchronised; nobody is asked\n           \
+                 clock-not-synchronised: no time server is known, should be a time server that answers: Name servers.\n";
+    assert!(out.contains(wrong), "{out}");
 }

@@ -123,10 +123,10 @@ fn of_system(system: &System) -> impl Iterator<Item = Notice> {
             "the firmware image takes this name; on another host the machine stays as it is called there",
         ),
         (
-            Reason::NotInThisVersion,
+            Reason::ImageOnly,
             "time",
             system.time != default.time,
-            "zone and time servers stay as the host has them",
+            "the firmware image asks these time servers, and counts its maintenance window by this zone; another host's clock is its own",
         ),
         (
             Reason::ImageOnly,

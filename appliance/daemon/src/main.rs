@@ -36,6 +36,7 @@ mod signer;
 mod sockets;
 mod status;
 mod store;
+mod timekeeping;
 mod tpm;
 mod translate;
 mod wiring;

@@ -64,7 +64,7 @@ use crate::secrets::Secrets;
 use crate::signer::{self, KeySnapshots, Signer};
 use crate::sockets::ENCAPSULATION_PORT;
 use crate::store::Store;
-use crate::{Arguments, Datapath, privileges};
+use crate::{Arguments, Datapath, privileges, timekeeping};
 
 const COMMANDS: usize = 64;
 const REQUESTS: usize = 256;
@@ -213,6 +213,7 @@ async fn serve(
         dhcp,
         keys: keys.1.clone(),
         lists,
+        timekeeping: timekeeping::start(&teller),
         configuration,
         refresh: network.clone(),
         commands: commands.clone(),

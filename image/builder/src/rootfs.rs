@@ -18,6 +18,7 @@ const PROGRAMS: &[&str] = &[
     "sbin/resize2fs",
     "sbin/sfdisk",
     "usr/bin/partx",
+    "usr/sbin/chronyd",
     "usr/sbin/nft",
 ];
 /// Commands of busybox.
@@ -26,6 +27,7 @@ const COMMANDS: &[&str] = &[
     "blkdiscard",
     "cat",
     "chmod",
+    "chown",
     "cp",
     "cut",
     "date",
@@ -43,6 +45,7 @@ const COMMANDS: &[&str] = &[
     "killall",
     "ln",
     "mkdir",
+    "mkfifo",
     "modprobe",
     "mount",
     "mv",
@@ -81,7 +84,18 @@ const FOLDERS: &[&str] = &[
 ];
 /// Files laid over the base system, as `image/rootfs` has them.
 const OVERLAY: &[&str] = &[
-    "inittab", "slots", "start", "seed", "gateway", "trial", "reset", "screen", "stop", "watchdog",
+    "inittab",
+    "chrony.conf",
+    "clock",
+    "slots",
+    "start",
+    "seed",
+    "gateway",
+    "trial",
+    "reset",
+    "screen",
+    "stop",
+    "watchdog",
 ];
 
 /// The folder that holds `image`.
@@ -168,15 +182,23 @@ fn settings(arguments: &Arguments, from: &Path, root: &Path) -> Result<()> {
     let etc = root.join("etc");
     for file in OVERLAY {
         fs::copy(source().join("rootfs/etc").join(file), etc.join(file))?;
-        let mode = if *file == "inittab" { 0o644 } else { 0o755 };
+        let mode = if ["inittab", "chrony.conf"].contains(file) {
+            0o644
+        } else {
+            0o755
+        };
         fs::set_permissions(etc.join(file), fs::Permissions::from_mode(mode))?;
     }
     fs::write(
         etc.join("causeway-version"),
         format!("{}\n", arguments.named.image_version),
     )?;
-    fs::write(etc.join("passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
-    fs::write(etc.join("group"), "root:x:0:\n")?;
+    // Who keeps the clock is nobody else, by the name that Debian's chronyd has for that.
+    fs::write(
+        etc.join("passwd"),
+        "root:x:0:0:root:/:/bin/sh\n_chrony:x:100:100::/run/chrony:/bin/false\n",
+    )?;
+    fs::write(etc.join("group"), "root:x:0:\n_chrony:x:100:\n")?;
     fs::write(etc.join("hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
     fs::write(
         etc.join("nsswitch.conf"),

@@ -61,6 +61,8 @@ pub struct Appliance {
     pub others: Vec<PathBuf>,
     /// The address of its second card, whose port 8443 is forwarded.
     pub address: String,
+    /// What its clock shows when it is switched on, for example `2020-01-01T00:00:00`; that of this machine if left out.
+    pub clock: Option<String>,
     /// The gateway that it stands in for, whose links `wan` and `lan` lead into its cards; without one the first card leads nowhere.
     pub site: Option<Namespace>,
 }
@@ -99,6 +101,7 @@ impl Appliance {
             stick: None,
             others: vec![],
             address: FIRST_ADDRESS.to_owned(),
+            clock: None,
             site: None,
         }
     }
@@ -136,6 +139,9 @@ impl Appliance {
             let socket = format!("socket,id=tpm,path={}", tpm.join(SOCKET).display());
             qemu.args(["-chardev", &socket, "-tpmdev", "emulator,id=tpm,chardev=tpm"]);
             qemu.args(["-device", "tpm-tis,tpmdev=tpm"]);
+        }
+        if let Some(clock) = &self.clock {
+            qemu.args(["-rtc", &format!("base={clock}")]);
         }
         let networks = match &self.site {
             Some(_) => {

@@ -12,6 +12,7 @@ mod kernel;
 pub mod link;
 pub mod namespace;
 mod nbd;
+pub mod ntp;
 pub mod pki;
 pub mod process;
 pub mod random;

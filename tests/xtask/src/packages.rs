@@ -45,10 +45,11 @@ pub(crate) const TOKENS: &[&str] = &[
 /// What the virtual machine needs on top of [`LAB`].
 pub(crate) const MACHINE: &[&str] = &["cpio", "e2fsprogs", "kmod", "qemu-system-x86", "xz-utils"];
 
-/// What makes the firmware image on top of [`MACHINE`], and the firmware and the TPM that it is booted with.
+/// What makes the firmware image on top of [`MACHINE`], the firmware and the TPM that it is booted with, and the clock beside it.
 pub(crate) const IMAGE: &[&str] = &[
     "binutils",
     "busybox-static",
+    "chrony",
     "dosfstools",
     "gdisk",
     "grub-common",

@@ -25,6 +25,7 @@ export type KeyTrial = Schemas["KeyTrialStatus"];
 export type Verdict = Schemas["Verdict"];
 export type Audit = Schemas["AuditLog"];
 export type Interface = Schemas["InterfaceStatus"];
+export type Servers = Schemas["ServersStatus"];
 export type Secret = Schemas["Secret"];
 export type Trust = Schemas["TrustEntryStatus"];
 export type Export = Schemas["Export"];

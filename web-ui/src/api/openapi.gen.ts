@@ -1550,6 +1550,20 @@ export interface components {
         };
         /** @enum {string} */
         Cipher: "aes-256-gcm";
+        /** @description How right the clock of this machine is. */
+        ClockStatus: {
+            /**
+             * Format: uint64
+             * @description By how much it is off at most, in milliseconds; null unless it is synchronised.
+             */
+            error_ms: number | null;
+            /** @description Why what it shows is wrong, or that nobody has set that of a firmware image for ten minutes. */
+            outage: components["schemas"]["OutageStatus"] | null;
+            /** @description Whom the firmware image asks for the time; another host has servers of its own. */
+            servers?: components["schemas"]["ServersStatus"] | null;
+            /** @description `synchronised` or `not-synchronised`, as the kernel says; `unknown` where it does not. */
+            state: string;
+        };
         /** @description One route by both. */
         ComparedStatus: {
             after: components["schemas"]["FateStatus"];
@@ -2665,7 +2679,7 @@ export interface components {
         /** @description The clock. */
         DocumentTime: {
             /**
-             * @description The servers it is set by, addresses or host names; as the host does it if there are none.
+             * @description The servers it is set by, addresses or host names; those of DHCP if there are none. A host that is no firmware image does it as it has it.
              * @default []
              */
             ntp: string[];
@@ -3128,6 +3142,7 @@ export interface components {
             /** Format: uint64 */
             expires_in_s: number | null;
             name_servers: string[];
+            ntp_servers: string[];
             /** Format: uint64 */
             rebinding_in_s: number | null;
             /** Format: uint64 */
@@ -3675,6 +3690,13 @@ export interface components {
             /** @description The value, if it was made up: it is told this once. */
             value?: string | null;
         };
+        /** @description Servers that this machine asks. */
+        ServersStatus: {
+            /** @description Addresses or host names. */
+            hosts: string[];
+            /** @description Who names them: `document`, `dhcp` or `none`. */
+            source: string;
+        };
         /** @description Why a session ended, and what to do about it. */
         SessionErrorStatus: {
             /** Format: uint64 */
@@ -3719,7 +3741,7 @@ export interface components {
         };
         /** @description Everything configured, up or not. */
         Status: {
-            clock: components["schemas"]["OutageStatus"] | null;
+            clock: components["schemas"]["ClockStatus"];
             configuration: components["schemas"]["ConfigurationStatus"];
             /** @description By name. */
             connections: {
@@ -3740,6 +3762,8 @@ export interface components {
             };
             kernel: components["schemas"]["KernelStatus"];
             memory: components["schemas"]["MemoryStatus"];
+            /** @description Whom the firmware image asks for names; another host has servers of its own. */
+            name_servers?: components["schemas"]["ServersStatus"] | null;
             /** @description What is translated, if there are rules. */
             nat?: components["schemas"]["NatStatus"] | null;
             /**
@@ -3777,7 +3801,7 @@ export interface components {
         };
         /** @description What concerns all connections. */
         SystemStatus: {
-            clock: components["schemas"]["OutageStatus"] | null;
+            clock: components["schemas"]["ClockStatus"];
             configuration: components["schemas"]["ConfigurationStatus"];
             datapath: components["schemas"]["DatapathStatus"];
             /** @description IKE messages that changed nothing, by cause. */
@@ -3790,6 +3814,8 @@ export interface components {
             half_open: number;
             kernel: components["schemas"]["KernelStatus"];
             memory: components["schemas"]["MemoryStatus"];
+            /** @description Whom the firmware image asks for names; another host has servers of its own. */
+            name_servers?: components["schemas"]["ServersStatus"] | null;
             /**
              * Format: uint64
              * @description How long causewayd has run.

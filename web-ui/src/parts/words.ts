@@ -23,6 +23,7 @@ const PLAIN: Record<string, string> = {
   "secret-unusable": "Its secret is missing or cannot be opened.",
   "disconnected-by-admin": "Somebody disconnected it.",
   "reset-by-admin": "Somebody reset it.",
+  "clock-not-synchronised": "No time server has set the clock of this machine.",
   clock: "The clock of this machine cannot be right.",
   "certificate-revoked": "The other side's certificate is revoked.",
 };

@@ -27,7 +27,7 @@ pub struct System {
 pub struct Time {
     /// The name of a zone of the IANA time zone database.
     pub zone: &'static str,
-    /// The servers it is set by; as the host does it where there are none.
+    /// The servers it is set by; those of DHCP where there are none. A host that is no firmware image does it as it has it.
     pub ntp: Vec<Host>,
 }
 

@@ -32,7 +32,7 @@ pub(super) struct System {
 struct Time {
     /// The name of a zone of the IANA time zone database.
     zone: String,
-    /// The servers it is set by, addresses or host names; as the host does it if there are none.
+    /// The servers it is set by, addresses or host names; those of DHCP if there are none. A host that is no firmware image does it as it has it.
     ntp: Vec<String>,
 }
 

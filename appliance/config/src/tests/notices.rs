@@ -6,7 +6,7 @@ use crate::{held, notices};
 fn paths(document: &Value) -> Vec<String> {
     let notices = notices(&check(document).unwrap());
     for notice in &notices {
-        let by_image = ["/system/hostname", "/system/dns"].contains(&notice.path.as_str());
+        let by_image = ["/system/hostname", "/system/dns", "/system/time"].contains(&notice.path.as_str());
         let word = if by_image {
             "image-only"
         } else {

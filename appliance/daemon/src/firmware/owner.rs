@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{info, warn};
 
 use super::fault::FirmwareFault;
+use super::naming::Naming;
 use super::notes::{Failure, Notes, Staged};
 use super::progress::{Progress, Stage};
 use super::reach::Reach;
@@ -84,6 +85,7 @@ pub(crate) struct Firmware {
     waiting: Mutex<Vec<String>>,
     refused: Mutex<BTreeMap<&'static str, u64>>,
     restart: Notify,
+    pub(super) naming: watch::Sender<Naming>,
 }
 
 /// Nobody else changes the idle slot while this is there.
@@ -120,7 +122,13 @@ impl Firmware {
             waiting: Mutex::default(),
             refused: Mutex::default(),
             restart: Notify::new(),
+            naming: watch::Sender::default(),
         }))
+    }
+
+    /// What the machine is called, and whom it asks.
+    pub(crate) fn naming(&self) -> Naming {
+        self.naming.borrow().clone()
     }
 
     /// The slot that runs.

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
@@ -20,6 +21,7 @@ use crate::bgp_owner::side;
 use crate::calendar::dated;
 use crate::derive::inventory;
 use crate::status::{FirmwareStatus, drops, resident_bytes};
+use crate::timekeeping::KernelClock;
 
 /// OpenMetrics 1.0, which Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -167,6 +169,22 @@ fn engine(registry: &mut Registry, views: &Views) {
         "1 while the wall clock cannot be right",
     );
     set(&clock, vec![], u8::from(views.pages.clock.is_some()));
+    if let Some(told) = views.timekeeping.clock {
+        timekeeping(registry, told);
+    }
+}
+
+fn timekeeping(registry: &mut Registry, told: KernelClock) {
+    let synchronised = gauges(
+        registry,
+        "causeway_clock_synchronised",
+        "1 while the kernel says that something keeps its clock right",
+    );
+    set(&synchronised, vec![], u8::from(told.is_synchronised));
+    let error = Gauge::<f64, AtomicU64>::default();
+    error.set(told.error.as_secs_f64());
+    let help = "By how much the clock is off at most, as the kernel says";
+    registry.register("causeway_clock_error_seconds", help, error);
 }
 
 fn named(connection: &ConnectionName) -> Labels {

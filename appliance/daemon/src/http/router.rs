@@ -30,6 +30,7 @@ use crate::ike_owner::Command;
 use crate::journal::Pages;
 use crate::revocation::Lists;
 use crate::signer::KeySnapshots;
+use crate::timekeeping::Timekeeping;
 
 /// What the owners let be seen, and where requests go.
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ pub(crate) struct Published {
     pub(crate) keys: watch::Receiver<Arc<KeySnapshots>>,
     /// Lists of revoked certificates.
     pub(crate) lists: Lists,
+    /// How the clock does.
+    pub(crate) timekeeping: watch::Receiver<Timekeeping>,
     /// Which configuration runs.
     pub(crate) configuration: watch::Receiver<Arc<View>>,
     /// Asks for fresh counters.

@@ -17,10 +17,12 @@ use crate::bgp_owner::{self, BgpView};
 use crate::control::View;
 use crate::datapath::{DatapathSnapshot, Request};
 use crate::dhcp::ClientSnapshot;
+use crate::firmware::Naming;
 use crate::ike_owner::Command;
 use crate::journal::Pages;
 use crate::signer::KeySnapshots;
 use crate::status::{self, ConnectionStatus, InterfaceStatus, KeyStatus, STATES, Status, SystemStatus};
+use crate::timekeeping::Timekeeping;
 
 /// How long fresh views are waited for before the last ones are shown.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -45,6 +47,9 @@ pub(super) struct Views {
     pub(super) pages: Arc<Pages>,
     pub(super) configuration: Arc<View>,
     pub(super) keys: Arc<KeySnapshots>,
+    pub(super) timekeeping: Timekeeping,
+    /// Of a firmware image.
+    pub(super) naming: Option<Naming>,
 }
 
 /// `GET /api/v1/status`.
@@ -57,7 +62,7 @@ pub(crate) async fn system(State(published): State<Published>) -> Json<SystemSta
     let views = fresh(&published).await;
     Json(SystemStatus::new(
         (&views.ike, &views.datapath),
-        &views.pages,
+        (&views.pages, &views.timekeeping, views.naming.as_ref()),
         &views.configuration,
         published.started.elapsed(),
     ))
@@ -157,7 +162,7 @@ async fn current(published: &Published) -> Status {
     let views = fresh(published).await;
     Status::new(
         (&views.ike, &views.bgp, &views.datapath, &views.dhcp),
-        &views.pages,
+        (&views.pages, &views.timekeeping, views.naming.as_ref()),
         (&views.configuration, &views.keys),
         (published.started, Instant::now()),
     )
@@ -184,5 +189,7 @@ pub(super) async fn fresh(published: &Published) -> Views {
         pages: published.pages.borrow().clone(),
         configuration: published.configuration.borrow().clone(),
         keys: published.keys.borrow().clone(),
+        timekeeping: published.timekeeping.borrow().clone(),
+        naming: published.firmware.as_ref().map(|firmware| firmware.naming()),
     }
 }

@@ -23,9 +23,11 @@ use crate::bgp_owner::{BgpView, side};
 use crate::control::View;
 use crate::datapath::DatapathSnapshot;
 use crate::derive::Rest;
+use crate::firmware::Naming;
 use crate::history::History;
 use crate::journal::Pages;
 use crate::signer::{KeySnapshots, KeyState};
+use crate::timekeeping::Timekeeping;
 
 /// Everything configured, up or not.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -130,7 +132,7 @@ impl Status {
     /// Puts together what the owners published.
     pub(crate) fn new(
         (ike, bgp, datapath, dhcp): (&Snapshot, &BgpView, &DatapathSnapshot, &Clients),
-        pages: &Pages,
+        (pages, timekeeping, naming): (&Pages, &Timekeeping, Option<&Naming>),
         (configuration, keys): (&View, &KeySnapshots),
         (started, now): (Instant, Instant),
     ) -> Self {
@@ -145,7 +147,12 @@ impl Status {
         };
         let connections = ike.connections.iter().map(connection);
         Self {
-            system: SystemStatus::new((ike, datapath), pages, configuration, now - started),
+            system: SystemStatus::new(
+                (ike, datapath),
+                (pages, timekeeping, naming),
+                configuration,
+                now - started,
+            ),
             connections: connections
                 .chain(resting(configuration, (keys, &warnings), now))
                 .collect(),

@@ -7,11 +7,13 @@ use ike::Snapshot;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::report::{OutageStatus, outage};
+use super::clock::{ClockStatus, ServersStatus};
 use crate::control::View;
 use crate::datapath::{DatapathSnapshot, FirewallSnapshot, Refused};
+use crate::firmware::Naming;
 use crate::journal::Pages;
 use crate::store::Boot;
+use crate::timekeeping::Timekeeping;
 
 /// What concerns all connections.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -21,7 +23,10 @@ pub(crate) struct SystemStatus {
     uptime_s: u64,
     datapath: DatapathStatus,
     configuration: ConfigurationStatus,
-    clock: Option<OutageStatus>,
+    clock: ClockStatus,
+    /// Whom the firmware image asks for names; another host has servers of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_servers: Option<ServersStatus>,
     memory: MemoryStatus,
     /// IKE messages that changed nothing, by cause.
     drops: BTreeMap<&'static str, u64>,
@@ -130,7 +135,7 @@ impl SystemStatus {
     /// Puts together what the owners published.
     pub(crate) fn new(
         (ike, datapath): (&Snapshot, &DatapathSnapshot),
-        pages: &Pages,
+        (pages, timekeeping, naming): (&Pages, &Timekeeping, Option<&Naming>),
         configuration: &View,
         uptime: Duration,
     ) -> Self {
@@ -142,7 +147,8 @@ impl SystemStatus {
                 why: datapath.why.clone(),
             },
             configuration: ConfigurationStatus::new(configuration),
-            clock: pages.clock.as_ref().map(outage),
+            clock: ClockStatus::new(pages.clock.as_ref(), timekeeping, naming),
+            name_servers: naming.map(|naming| ServersStatus::new(&naming.name_servers)),
             memory: MemoryStatus {
                 resident_bytes: resident_bytes(),
             },

@@ -16,9 +16,8 @@ export function matters(status: Status): Matter[] {
   if (key?.reason) {
     found.push({ title: "Machine key", words: `${key.detail}.`, reason: key.reason, next: "Set the secrets of connections that are down again, or have the TPM back." });
   }
-  if (status.clock) {
-    found.push({ title: "Clock", words: plain(status.clock), reason: status.clock.reason, next: status.clock.next_step });
-  }
+  const { outage } = status.clock;
+  if (outage) found.push({ title: "Clock", words: plain(outage), reason: outage.reason, next: outage.next_step });
   for (const refused of status.kernel.refused) {
     found.push({ title: "Kernel", words: `${refused.object}: ${refused.detail}.`, reason: "kernel-refused", next: "" });
   }

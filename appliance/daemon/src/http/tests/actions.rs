@@ -168,6 +168,7 @@ async fn the_system_is_told_apart_and_in_metrics() {
     assert_eq!(system.body["configuration"]["generation"], 1);
     assert!(system.body["memory"]["resident_bytes"].as_u64().unwrap() > 1 << 20);
     assert_eq!(system.body.get("connections"), None);
+    assert_eq!(system.body["clock"]["state"], "synchronised");
     let metrics = machine.get_text("/api/v1/metrics").await;
     let (head, text) = metrics.split_once("\r\n\r\n").unwrap();
     assert!(
@@ -178,6 +179,8 @@ async fn the_system_is_told_apart_and_in_metrics() {
         "# TYPE causeway_configuration_generation gauge",
         "causeway_configuration_generation 1",
         "causeway_configuration_on_trial 0",
+        "causeway_clock_synchronised 1",
+        "causeway_clock_error_seconds 0.012",
         "# EOF",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in {text}");

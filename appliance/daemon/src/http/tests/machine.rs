@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use appliance_nat::Packet;
 use bgp::Speaker;
-use ike::{Settings, Snapshot};
+use ike::Settings;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -23,10 +23,11 @@ use crate::entrance::{api, entrance};
 use crate::firmware::{Firmware, Sources, Wall};
 use crate::http::{Published, serve};
 use crate::ike_owner::Command;
-use crate::journal::{Journal, Pages};
+use crate::journal::Journal;
 use crate::randomness::SystemRandom;
 use crate::revocation::{self, Cache};
 use crate::store::Store;
+use crate::timekeeping::{KernelClock, Timekeeping};
 
 /// Control and API over a state directory, and owners that do what they are told.
 pub(in crate::http) struct Machine {
@@ -46,6 +47,17 @@ pub(in crate::http) struct Machine {
     is_served: bool,
     pub(in crate::http) firmware: Option<Arc<Firmware>>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// A clock that somebody keeps.
+fn clock() -> watch::Receiver<Timekeeping> {
+    let mut timekeeping = Timekeeping::default();
+    let clock = KernelClock {
+        is_synchronised: true,
+        error: Duration::from_millis(12),
+    };
+    assert_eq!(timekeeping.look(Some(clock), Instant::now()), None);
+    watch::channel(timekeeping).1
 }
 
 /// An answer of the API.
@@ -120,8 +132,7 @@ impl Machine {
         let kind = Kind::Kernel;
         let settings = Arc::<Mutex<Vec<Settings>>>::default();
         let (told, objects) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicBool>::default());
-        let (network, requests) = mpsc::channel(8);
-        let (ike, commands) = mpsc::channel(8);
+        let ((network, requests), (ike, commands)) = (mpsc::channel(8), mpsc::channel(8));
         let kernel = tokio::spawn(kernel(requests, objects.clone()));
         let engine = tokio::spawn(engine(commands, settings.clone(), told.clone()));
         let (asked, orders) = mpsc::channel(8);
@@ -138,13 +149,14 @@ impl Machine {
         let found = watch::channel(Arc::default()).1;
         let slots = firmware(directory.path(), (&teller, &view, &found));
         let views = Published {
-            ike: watch::channel(Arc::new(Snapshot::default())).1,
-            pages: watch::channel(Arc::new(Pages::default())).1,
+            ike: watch::channel(Arc::default()).1,
+            pages: watch::channel(Arc::default()).1,
             ike_log: Journal::new(Teller::to_nobody()).log(),
             datapath: shown,
             dhcp: watch::channel(Arc::default()).1,
             keys: keys.1.clone(),
             lists,
+            timekeeping: clock(),
             configuration: view.clone(),
             refresh: network,
             commands: ike,

@@ -21,6 +21,7 @@ use crate::http::{Published, router, serve};
 use crate::ike_owner::Command;
 use crate::journal::{Journal, Pages};
 use crate::revocation::Cache;
+use crate::timekeeping::Timekeeping;
 
 struct Rig {
     directory: tempfile::TempDir,
@@ -57,6 +58,7 @@ fn start() -> Rig {
             dhcp: watch::channel(Arc::default()).1,
             keys: tokio::sync::watch::channel(std::sync::Arc::default()).1,
             lists: crate::revocation::start(mpsc::channel(1).0, Cache::new(None), Teller::to_nobody()),
+            timekeeping: watch::channel(Timekeeping::default()).1,
             configuration: watch::channel(Arc::default()).1,
             bgp: speaking(&refresh, &Teller::to_nobody()).0,
             refresh,
