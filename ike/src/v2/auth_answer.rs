@@ -14,6 +14,7 @@ use super::payloads::{self, Datagram};
 use super::proof::{self, Claim, Proof, Said};
 use super::proofs;
 use super::signing::AnswerSigning;
+use super::staging;
 use super::state::{Answering, Common, Established, InitAnswered, Refused, State};
 use super::timers::Timer;
 use super::window::Window;
@@ -356,6 +357,7 @@ impl Engine {
                 if before {
                     established.children.yield_to_another(inbound);
                 }
+                established.children.handover = (!inherited.is_empty()).then(|| staging::handover(now));
                 established.children.departed = inherited;
                 let answering = Answering {
                     established,

@@ -213,8 +213,11 @@ impl Engine {
                 } = *state;
                 if let Some(child) = established.children.get_mut(child) {
                     child.installed = Some(now);
-                    let waits = !child.sends && established.proofs.both_until.is_none();
-                    established.children.handover = waits.then(|| staging::handover(now));
+                }
+                match &mut established.children.handover {
+                    Some(at) => *at = staging::handover(now),
+                    // What it was to yield to may have ended meanwhile.
+                    None => self.send_by_current(&mut established),
                 }
                 proof.extend(agreed);
                 common.timers.set(Timer::Expiry, None);

@@ -97,6 +97,43 @@ fn who_lost_all_is_sent_to_by_what_is_new() {
     assert!(pair.west.child().sends);
 }
 
+/// A peer that gave us up while the path was broken says that it forgot the IKE SA before our datapath carries the new child:
+/// that one is sent by as soon as it is there, and not only when a packet has come by it.
+#[test]
+fn who_gave_us_up_is_sent_to_by_what_is_new() {
+    let mut pair = Pair::with(|east, west| {
+        (east.dpd_timeout, west.dpd_timeout) = (Duration::from_secs(9), Duration::from_secs(3600));
+        west.mode = ike::Mode::ResponderOnly;
+    });
+    pair.run_for(Duration::from_secs(1));
+    let old = pair.west.child().inbound.spi;
+    pair.network.cut = true;
+    pair.run_for(Duration::from_secs(12));
+    assert!(!pair.east.is_up() && pair.west.is_up());
+    (pair.network.cut, pair.west.hesitates) = (false, true);
+    let mut seconds = 0..60;
+    let begun = seconds.any(|_| {
+        pair.run_for(Duration::from_secs(1));
+        !pair.west.waiting.is_empty()
+    });
+    assert!(begun);
+    pair.west.hesitates = false;
+    for made in std::mem::take(&mut pair.west.waiting) {
+        pair.tell_west(Input::ChildInstalled(made));
+    }
+    pair.run_for(Duration::from_millis(50));
+    assert!(pair.east.is_up());
+    let new = pair.west.child().inbound.spi;
+    let senders = pair.west.senders.values();
+    let sending: Vec<_> = senders
+        .map(|child| pair.west.datapath[child].inbound.spi)
+        .collect();
+    assert!(
+        new != old && sending == [new],
+        "{old:08x} {new:08x} {sending:08x?}"
+    );
+}
+
 /// Two connections between the same identities, to two addresses of the west; the first has `secret`.
 fn two_of_one_pair(secret: &[u8]) -> [[(&'static str, Connection); 2]; 2] {
     let ends = [("a", "192.0.2.2"), ("b", "192.0.2.3")];
