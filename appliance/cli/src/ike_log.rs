@@ -34,6 +34,7 @@ struct Line {
     exchange: Option<String>,
     message: Option<String>,
     retransmission: Option<u32>,
+    checks: Option<u32>,
     says: Option<String>,
     event: Option<String>,
     reason: Option<String>,
@@ -66,6 +67,9 @@ fn words(line: &Line) -> String {
     words += &named.map(String::as_str).collect::<Vec<_>>().join(" ");
     if let Some(times) = line.retransmission {
         words += &format!(" (retransmission {times})");
+    }
+    if let Some(checks) = line.checks.filter(|checks| *checks > 1) {
+        words += &format!(" ({checks} checks in a row)");
     }
     if let Some(says) = &line.says {
         words += &format!(": {says}");
@@ -106,6 +110,13 @@ mod tests {
         });
         let expected = "2026-01-02T03:04:05.678Z  we   IKE_SA_INIT request 0 (retransmission 2)";
         assert_eq!(of(message), expected);
+        let check = json!({
+            "id": 7, "at": "T", "side": "peer", "exchange": "INFORMATIONAL", "message": "response 40", "checks": 40,
+        });
+        assert_eq!(
+            of(check),
+            "T  peer INFORMATIONAL response 40 (40 checks in a row)"
+        );
         let dropped = json!({
             "id": 8, "at": "T", "side": "peer", "exchange": "IKE_AUTH", "message": "response 1",
             "event": "dropped", "reason": "integrity-failed",

@@ -24,6 +24,8 @@ pub(crate) struct Line {
     pub(crate) at: SystemTime,
     /// What happened.
     pub(crate) what: What,
+    /// Of a dead-peer check, or the answer to one: how many checks there were in a row; else 0.
+    pub(crate) checks: u32,
 }
 
 /// What a line tells.
@@ -80,6 +82,34 @@ impl What {
     }
 }
 
+impl IkeLog {
+    /// How many checks there were in a row up to this.
+    fn checks(&self, what: &What) -> u32 {
+        let What::Message(message) = what else { return 0 };
+        let before = self.lines.back().map_or(0, |line| line.checks);
+        let mut row = self.lines.iter().rev().take_while(|line| line.checks > 0);
+        let asked = |line: &Arc<Line>| matches!(&line.what, What::Message(check) if message.answers(check));
+        if message.is_check() {
+            before.saturating_add(1)
+        } else if row.any(asked) {
+            before
+        } else {
+            0
+        }
+    }
+
+    /// Of checks in a row the last message and the one before it are kept: what tells more is not pushed out by them.
+    fn fold(&mut self) {
+        let row = self.lines.iter().rev().take_while(|line| line.checks > 0).count();
+        if row <= 2 {
+            return;
+        }
+        if let Some(line) = self.lines.remove(self.lines.len() - 3) {
+            self.octets -= LINE + line.what.octets();
+        }
+    }
+}
+
 impl IkeLogs {
     /// Empty ones. Numbers begin at the milliseconds of UNIX time, so that those of a daemon before are smaller.
     pub(crate) fn new(at: SystemTime) -> Self {
@@ -95,8 +125,9 @@ impl IkeLogs {
         self.last += 1;
         let log = self.connections.entry(name.clone()).or_default();
         log.octets += LINE + what.octets();
-        let id = self.last;
-        log.lines.push_back(Arc::new(Line { id, at, what }));
+        let (id, checks) = (self.last, log.checks(&what));
+        log.lines.push_back(Arc::new(Line { id, at, what, checks }));
+        log.fold();
         while log.lines.len() > LINES || log.octets > OCTETS {
             let Some(oldest) = log.lines.pop_front() else {
                 return;
@@ -192,6 +223,88 @@ mod tests {
         let octets: usize = long.lines.iter().map(|line| LINE + line.what.octets()).sum();
         assert!(octets <= OCTETS && octets > OCTETS - 2000, "{octets}");
         assert_eq!((filled(3, "").lines.len(), filled(3, "").gap), (3, false));
+    }
+
+    fn said(side: Side, message: &str, says: &str) -> What {
+        What::Message(LogLine {
+            side,
+            exchange: "INFORMATIONAL".to_owned(),
+            message: message.to_owned(),
+            repeat: 0,
+            says: says.to_owned(),
+            dropped: None,
+            ago: Duration::ZERO,
+        })
+    }
+
+    /// The side, which message, and how many checks in a row of what is kept.
+    fn kept(lines: impl IntoIterator<Item = What>) -> Vec<(Side, String, u32)> {
+        let mut logs = IkeLogs::new(UNIX_EPOCH);
+        lines
+            .into_iter()
+            .for_each(|what| logs.add(&name(), what, UNIX_EPOCH));
+        let read = logs.read(&name(), None).unwrap();
+        let told = read.lines.iter().map(|line| match &line.what {
+            What::Message(message) => (message.side, message.message.clone(), line.checks),
+            What::Came(..) => unreachable!("only messages were written"),
+        });
+        told.collect()
+    }
+
+    fn check(number: usize) -> [What; 2] {
+        let (request, response) = (format!("request {number}"), format!("response {number}"));
+        [
+            said(Side::We, &request, "dead-peer check"),
+            said(Side::Peer, &response, ""),
+        ]
+    }
+
+    #[test]
+    fn checks_in_a_row_take_two_lines_and_push_nothing_out() {
+        let before = said(Side::We, "request 0", "delete of the IKE SA");
+        let found = kept([before].into_iter().chain((1..=LINES * 2).flat_map(check)));
+        let last = LINES * 2;
+        let many = u32::try_from(last).unwrap();
+        let expected = [
+            (Side::We, "request 0".to_owned(), 0),
+            (Side::We, format!("request {last}"), many),
+            (Side::Peer, format!("response {last}"), many),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    /// An answer with nothing in it answers other things, too; what is sent again is worth a line.
+    #[test]
+    fn only_checks_and_their_answers_are_folded() {
+        let again = |number: usize| match said(Side::We, &format!("request {number}"), "") {
+            What::Message(line) => What::Message(LogLine { repeat: 1, ..line }),
+            came @ What::Came(..) => came,
+        };
+        let lines = check(1)
+            .into_iter()
+            .chain(check(2))
+            .chain([
+                said(Side::Peer, "request 0", "delete of the Child SA 1"),
+                said(Side::We, "response 0", ""),
+            ])
+            .chain(check(3).into_iter().take(1))
+            .chain([again(3)]);
+        let checks: Vec<_> = kept(lines)
+            .into_iter()
+            .map(|(_, message, checks)| (message, checks))
+            .collect();
+        let expected = [
+            ("request 2", 2),
+            ("response 2", 2),
+            ("request 0", 0),
+            ("response 0", 0),
+            ("request 3", 1),
+            ("request 3", 0),
+        ];
+        assert_eq!(
+            checks,
+            expected.map(|(message, checks)| (message.to_owned(), checks))
+        );
     }
 
     #[test]

@@ -9,8 +9,9 @@ use super::import::{Import, Refusal};
 use super::table::{Net, Path};
 use super::tables::Rib;
 use super::{Direction, PeerIndex};
+use crate::translation::Translator;
 use crate::wire::attribute::Attributes;
-use crate::{Family, NeighbourName, Policy};
+use crate::{Family, Neighbour, NeighbourName, Policy, Translation};
 
 /// So many routes are looked at: the speaker is back at its sessions before anyone waits for it.
 const MOST: u64 = 50_000;
@@ -22,6 +23,8 @@ const LISTED: usize = 100;
 pub struct ComparisonQuery {
     /// Whose routes.
     pub neighbour: NeighbourName,
+    /// As what it is taken if it is not configured: a session that rests has sent nothing, and would be sent what there is.
+    pub resting: Option<Neighbour>,
     /// Those that it sent, or those that it is sent.
     pub direction: Direction,
     /// In the place of the one that is configured.
@@ -92,16 +95,29 @@ impl Comparison {
 
 impl Rib {
     /// What becomes of routes of a neighbour now, and what would by another policy with all else as it is; nothing if there is
-    /// no such neighbour.
+    /// no such neighbour, nor one that rests.
     pub(crate) fn compare(&self, query: &ComparisonQuery) -> Option<Comparison> {
-        let peer = self.peers.named(&query.neighbour)?;
-        let member = self.configured.member(peer)?;
+        let peer = self.peers.named(&query.neighbour);
+        let none = Translation::default();
+        let translator = Translator::new(
+            query
+                .resting
+                .as_ref()
+                .map_or(&none, |resting| &resting.translation),
+        );
+        let resting = query.resting.as_ref().map(|neighbour| Member {
+            name: &query.neighbour,
+            neighbour,
+            translator: &translator,
+            external: neighbour.asn != self.configured.settings.asn,
+        });
+        let member = peer.and_then(|peer| self.configured.member(peer)).or(resting)?;
         let mut changed = member.neighbour.clone();
         match query.direction {
             Direction::Import => changed.import = query.policy.clone(),
             Direction::Export => changed.export = query.policy.clone(),
         }
-        let outlet = self.peers.get(peer)?.outlet.as_ref();
+        let outlet = peer.and_then(|peer| self.peers.get(peer)?.outlet.as_ref());
         let both = Both {
             rib: self,
             peer,
@@ -134,7 +150,8 @@ impl Rib {
 /// A neighbour as it is configured and with the other policy.
 struct Both<'a> {
     rib: &'a Rib,
-    peer: PeerIndex,
+    /// None of one that rests.
+    peer: Option<PeerIndex>,
     /// IPv4 routes may have IPv6 next hops (RFC 8950).
     ipv6_next_hops: bool,
     before: Member<'a>,
@@ -162,7 +179,10 @@ impl Both<'_> {
     }
 
     fn came(&self, prefix: IpNet, net: &Net) -> Vec<Compared> {
-        let came = net.paths.iter().filter(|path| path.came_from(self.peer));
+        let came = net
+            .paths
+            .iter()
+            .filter(|path| self.peer.is_some_and(|peer| path.came_from(peer)));
         let compared = |path: &Path| Compared {
             prefix,
             path: path.id,

@@ -6,6 +6,10 @@ use crate::{DropCause, Side};
 
 /// What a line may say, in characters; a peer can make it long.
 const CHARACTERS: usize = 600;
+/// How a message begins that only asks whether the other side is there.
+pub(super) const CHECK: &str = "dead-peer check";
+/// What answers it in IKEv1 (RFC 3706 §5.1).
+pub(super) const CHECKED: &str = "R-U-THERE-ACK";
 
 /// One message that IKE sent or heard for a connection. Nothing that keys are made of stands in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,23 @@ pub struct LogLine {
 }
 
 impl LogLine {
+    /// Whether it only asks if the other side is there, and for the first time: an INFORMATIONAL request with nothing in it (RFC 7296 §1.4),
+    /// R-U-THERE (RFC 3706 §5.1).
+    pub fn is_check(&self) -> bool {
+        self.repeat == 0 && self.dropped.is_none() && self.says.starts_with(CHECK)
+    }
+
+    /// Whether it is the answer to such a check, which came at once.
+    pub fn answers(&self, check: &Self) -> bool {
+        let number = |line: &Self| line.message.rsplit(' ').next().map(str::to_owned);
+        self.repeat == 0
+            && self.dropped.is_none()
+            && check.is_check()
+            && (self.side != check.side && self.exchange == check.exchange)
+            && number(self) == number(check)
+            && ["", CHECKED].contains(&self.says.as_str())
+    }
+
     /// A message of IKEv2: its exchange, id and whether it answers.
     pub(super) fn of_version_2(side: Side, (exchange, id, answers): (u8, u32, bool), says: String) -> Self {
         let what = if answers { "response" } else { "request" };

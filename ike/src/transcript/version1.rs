@@ -1,3 +1,4 @@
+use super::line::{CHECK, CHECKED};
 use crate::v1::identity;
 use crate::v1::proposal::{self, Transport};
 use crate::wire::v1::registry::{notify, protocol};
@@ -72,8 +73,8 @@ fn word(kind: u16) -> String {
         notify::AUTHENTICATION_FAILED => "AUTHENTICATION-FAILED",
         notify::CONNECTED => "CONNECTED",
         notify::INITIAL_CONTACT => "INITIAL-CONTACT",
-        notify::R_U_THERE => "dead-peer check R-U-THERE",
-        notify::R_U_THERE_ACK => "R-U-THERE-ACK",
+        notify::R_U_THERE => return format!("{CHECK} R-U-THERE"),
+        notify::R_U_THERE_ACK => CHECKED,
         other => return format!("notify {other}"),
     };
     known.to_owned()

@@ -1,3 +1,4 @@
+use super::line::CHECK;
 use super::notify::word;
 use crate::crypto::Group;
 use crate::identity;
@@ -34,7 +35,7 @@ fn purpose(kind: u8, answers: bool, payloads: &[Payload]) -> Option<String> {
         .iter()
         .all(|payload| matches!(payload, Payload::Notify(_)) && !told(payload));
     if kind == exchange::INFORMATIONAL {
-        return nothing.then(|| "dead-peer check".to_owned());
+        return nothing.then(|| CHECK.to_owned());
     }
     if kind != exchange::CREATE_CHILD_SA {
         return None;

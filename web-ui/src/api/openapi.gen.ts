@@ -2983,6 +2983,12 @@ export interface components {
         IkeLogLine: {
             /** @description When; RFC 3339, in milliseconds. */
             at: string;
+            /**
+             * Format: uint32
+             * @description Of a message that only asks whether the other side is there, or says so: how many such checks there were in a row. Of those the
+             *     last two messages are kept.
+             */
+            checks?: number | null;
             /** @description What came of it, in the word of the event; `dropped` for a message that changed nothing. */
             event?: string | null;
             /** @description Of a message, its exchange: `IKE_SA_INIT`, `main mode`. */

@@ -67,11 +67,19 @@ export function told(event: Pick<Event, "event" | "reason" | "detail" | "author"
   return parts.join(" · ");
 }
 
+/** The log with a line more; of dead-peer checks in a row the last two messages stay, as the box keeps them. */
+export function withLine(lines: IkeLogLine[], line: IkeLogLine): IkeLogLine[] {
+  const all = [...lines, line];
+  const folds = all.length > 2 && all.slice(-3).every((one) => one.checks);
+  return folds ? all.toSpliced(-3, 1) : all;
+}
+
 /** A line of the log of IKE without its moment, as the command line has it. */
 export function logged(line: IkeLogLine): string {
   const message = [line.side, line.exchange, line.message].filter(Boolean).join(" ");
   const again = line.retransmission ? ` (retransmission ${line.retransmission})` : "";
-  const parts = [message + again, line.says, line.event, line.reason].filter(Boolean).join(": ");
+  const row = (line.checks ?? 0) > 1 ? ` (${line.checks} checks in a row)` : "";
+  const parts = [message + again + row, line.says, line.event, line.reason].filter(Boolean).join(": ");
   const told = [line.offered ? `; offered ${line.offered}` : "", line.expected ? `; expected ${line.expected}` : ""];
   return parts + told.join("");
 }

@@ -340,13 +340,13 @@ impl BgpView {
     }
 }
 
-/// Since when each session rests; one that rested so before has for longer.
+/// Since when each session rests; one that rested before, for the same reason, has for longer.
 fn rest_on(
     before: &BTreeMap<NeighbourName, (RestingSession, Instant)>,
     now: BTreeMap<NeighbourName, RestingSession>,
 ) -> BTreeMap<NeighbourName, (RestingSession, Instant)> {
     let since = |name: &NeighbourName, session: &RestingSession| {
-        let known = before.get(name).filter(|(before, _)| before == session);
+        let known = before.get(name).filter(|(before, _)| before.rest == session.rest);
         known.map_or_else(Instant::now, |(_, since)| *since)
     };
     now.into_iter()

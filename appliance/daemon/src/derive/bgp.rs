@@ -6,7 +6,6 @@ use std::time::Duration;
 use appliance_config::ValidConfig;
 use appliance_config::model::{
     BgpCapabilities, BgpRole, BgpSigning, Connection, ConnectionBgp, Family as Version, GatewayBgp, Name,
-    SiteBgp,
 };
 use bgp::bfd::BfdSettings;
 use bgp::{Families, Family, Limits, Neighbour, NeighbourName, Role, Settings, Timers};
@@ -39,16 +38,8 @@ pub(crate) struct BgpSettings {
 /// A session that nobody opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RestingSession {
-    /// The site that it would be with.
-    pub(crate) site: String,
-    /// Our end.
-    pub(crate) local: IpAddr,
-    /// The far end.
-    pub(crate) remote: IpAddr,
-    /// Its autonomous system.
-    pub(crate) asn: u32,
-    /// The far end would open it.
-    pub(crate) passive: bool,
+    /// What it would be.
+    pub(crate) neighbour: Neighbour,
     /// Why not.
     pub(crate) rest: Rest,
 }
@@ -82,13 +73,15 @@ pub(super) fn settings(
         let (Some(link), Some((session, peer))) = (link, session) else {
             continue;
         };
+        let settled = self::neighbour(config, connection, session, (peer.asn, peer.address));
         let signing = match signing(&session.signing, secrets) {
             Ok(signing) => signing,
             Err(lacking) => {
-                let rest = Rest::NoSecret(lacking.clone());
-                settings
-                    .resting
-                    .insert(neighbour, resting_session(connection, session, peer, rest));
+                let resting = RestingSession {
+                    neighbour: settled,
+                    rest: Rest::NoSecret(lacking.clone()),
+                };
+                settings.resting.insert(neighbour, resting);
                 continue;
             }
         };
@@ -107,8 +100,6 @@ pub(super) fn settings(
                 priority: connection.priority,
             },
         );
-        let speaker = (peer.asn, peer.address);
-        let settled = self::neighbour(config, connection, session, speaker);
         settings.speaker.neighbours.insert(neighbour, settled);
     }
     settings.resting.extend(unspoken(config, addresses));
@@ -124,25 +115,12 @@ fn unspoken(
     config.connections.iter().filter_map(move |(name, connection)| {
         let (session, peer) = connection.bgp.as_ref().zip(connection.site.bgp.as_ref())?;
         let rest = rests.remove(name.as_str())?;
-        let neighbour = NeighbourName(Arc::from(name.as_str()));
-        Some((neighbour, resting_session(connection, session, peer, rest)))
+        let neighbour = self::neighbour(config, connection, session, (peer.asn, peer.address));
+        Some((
+            NeighbourName(Arc::from(name.as_str())),
+            RestingSession { neighbour, rest },
+        ))
     })
-}
-
-fn resting_session(
-    connection: &Connection,
-    session: &ConnectionBgp,
-    peer: &SiteBgp,
-    rest: Rest,
-) -> RestingSession {
-    RestingSession {
-        site: connection.site_name.to_string(),
-        local: session.local_address,
-        remote: peer.address,
-        asn: peer.asn,
-        passive: session.passive,
-        rest,
-    }
 }
 
 /// How segments are signed, or which secret that takes could not be had.
@@ -382,7 +360,7 @@ mod tests {
         document["connections"]["to-azure"]["enabled"] = json!(false);
         let bgp = desired(&document).bgp;
         let resting = &bgp.resting[&name("to-azure")];
-        assert_eq!((&resting.rest, resting.asn), (&Rest::Disabled, 65515));
+        assert_eq!((&resting.rest, resting.neighbour.asn), (&Rest::Disabled, 65515));
         assert_eq!(bgp.ends.keys().collect::<Vec<_>>(), [&name("spare")]);
         assert_eq!(bgp.speaker.neighbours.len(), 1);
         assert!(!bgp.speaker.sites.contains_key(&name("to-azure")));

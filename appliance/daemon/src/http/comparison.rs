@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use appliance_config::ValidConfig;
 use axum::Json;
 use axum::extract::{Request, State};
-use bgp::{ComparisonQuery, Direction, Policy};
+use bgp::{ComparisonQuery, Direction, NeighbourName, Policy};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -42,7 +44,12 @@ pub(crate) async fn compare(
 ) -> Result<Json<ComparisonStatus>, Error> {
     let octets = body::read(request.into_body(), LARGEST).await?;
     let drafted: Drafted = body::sent(&octets, SHAPE)?;
-    let neighbour = known(&published, &drafted.neighbour)?;
+    let neighbour = NeighbourName(Arc::from(drafted.neighbour.as_str()));
+    let resting = published.bgp.view.borrow().resting.get(&neighbour).cloned();
+    let resting = resting.map(|(session, _)| session.neighbour);
+    if resting.is_none() {
+        known(&published, &drafted.neighbour)?;
+    }
     let config = appliance_config::parse(drafted.document.to_string().as_bytes()).map_err(|problems| {
         let violations = problems.into_iter().map(Violation::from);
         Error::Refused(Refusal::Violations(violations.collect()))
@@ -52,6 +59,7 @@ pub(crate) async fn compare(
         .ok_or_else(|| Error::UnknownPeer(drafted.neighbour.clone()))?;
     let query = ComparisonQuery {
         neighbour,
+        resting,
         direction,
         policy,
         prefix: drafted.prefix,

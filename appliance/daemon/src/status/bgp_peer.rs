@@ -150,15 +150,16 @@ pub(crate) fn peers(view: &BgpView, now: Instant) -> BTreeMap<String, PeerStatus
 
 /// One that nobody opens, and why.
 fn resting(session: &RestingSession, since_s: u64) -> PeerStatus {
+    let neighbour = &session.neighbour;
     let outage = OutageStatus::of_rest(&session.rest, &KeySnapshots::new());
     PeerStatus {
         state: if outage.is_some() { "idle" } else { "disabled" },
         since_s,
-        site: session.site.clone(),
-        local: session.local.to_string(),
-        remote: session.remote.to_string(),
-        asn: session.asn,
-        passive: session.passive,
+        site: neighbour.site.to_string(),
+        local: neighbour.local.to_string(),
+        remote: neighbour.remote.to_string(),
+        asn: neighbour.asn,
+        passive: neighbour.passive,
         tunnel_up: false,
         held_down: false,
         next_attempt_s: None,

@@ -24,6 +24,10 @@ pub(crate) struct IkeLogLine {
     /// It was sent before: the so manieth time after the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     retransmission: Option<u32>,
+    /// Of a message that only asks whether the other side is there, or says so: how many such checks there were in a row. Of those the
+    /// last two messages are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<u32>,
     /// What was offered, chosen, proved or asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     says: Option<String>,
@@ -55,6 +59,7 @@ impl IkeLogLine {
             exchange: None,
             message: None,
             retransmission: None,
+            checks: Some(line.checks).filter(|checks| *checks > 0),
             says: None,
             event: None,
             reason: None,

@@ -49,6 +49,7 @@ fn preferred(condition: Condition) -> Policy {
 fn query(number: u8, direction: Direction, policy: Policy) -> ComparisonQuery {
     ComparisonQuery {
         neighbour: sample::name(number),
+        resting: None,
         direction,
         policy,
         prefix: None,

@@ -221,6 +221,34 @@ async fn a_draft_is_told_what_it_would_make_of_routes() {
     assert_eq!(machine.get(path).await.body["paths"][0]["accepted"], true);
 }
 
+/// Whoever switches a connection off for now can still see what new rules would do.
+#[tokio::test]
+async fn a_draft_is_told_what_it_would_make_of_routes_of_a_session_that_rests() {
+    let machine = speaking().await;
+    let mut off = routed();
+    off["connections"]["to-b"]["enabled"] = json!(false);
+    assert_eq!(machine.put(2, &off).await.status, 200);
+    let mut document = drafted();
+    document["connections"]["to-b"]["enabled"] = json!(false);
+    let asked = json!({ "neighbour": "to-b", "direction": "export", "document": document }).to_string();
+    let answer = machine.ask("POST", "/api/v1/explain/routes", None, &asked).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let told = &answer.body;
+    assert_eq!(told["changed"], 2, "{told}");
+    assert_eq!(
+        told["listed"][0]["after"]["bears"]["as_path"],
+        "65010 65010 65010"
+    );
+    assert_eq!(told["listed"][1]["after"]["by"], "policy");
+    let asked = json!({ "neighbour": "to-b", "direction": "import", "document": document }).to_string();
+    let answer = machine.ask("POST", "/api/v1/explain/routes", None, &asked).await;
+    assert_eq!(
+        (answer.status, &answer.body["routes"]),
+        (200, &json!(0)),
+        "it sent nothing"
+    );
+}
+
 #[tokio::test]
 async fn a_draft_that_makes_no_sense_is_refused() {
     let machine = speaking().await;
