@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "what was seen goes to standard output")]
 
 mod browser;
+mod disk;
 mod stage;
 
 use std::process::ExitCode;

@@ -17,16 +17,28 @@ use system_tests::peer::credentials::Issuers;
 use system_tests::peer::router::Router;
 use system_tests::peer::strongswan::StrongSwan;
 use system_tests::peer::suite::MODERN;
-use system_tests::peer::tunnel::{Bgp, Datapath, Tunnel};
+use system_tests::peer::tunnel::{Bgp, Datapath, Ppk, Tunnel};
+
+use crate::disk;
 
 /// Who speaks BGP at gateway a and at gateway b.
 const SPEAKERS: [Ipv4Addr; 2] = [Ipv4Addr::new(172, 31, 0, 2), Ipv4Addr::new(172, 31, 0, 1)];
+/// Another address of the peer, where it has no connection of ours.
+const OTHER: &str = "192.0.2.3";
+/// A second secret of both sides.
+const SECOND: Ppk = Ppk {
+    id: "hub-and-branch",
+    secret: "a.second.secret.of.the.lab.only.0123456789",
+    required: true,
+};
 /// Their autonomous systems.
 const SYSTEMS: [u32; 2] = [65010, 65020];
 
 /// The sites of a run of the console.
 pub(crate) struct Stage<'r> {
     gateway: Causeway,
+    /// A machine with slots for firmware, where the browser runs.
+    machine: Option<Causeway>,
     peer: Option<Peer>,
     ping: Option<Ping>,
     far: Tunnel,
@@ -44,11 +56,16 @@ impl<'r> Stage<'r> {
     /// Sets it up; nobody has claimed the gateway, and it knows nothing of the peer, which waits.
     pub(crate) fn new(run: &'r Run) -> Result<Self> {
         let sites = Sites::new(run)?;
+        sites
+            .b
+            .gateway
+            .ip(&[&format!("address add {OTHER}/24 dev wan")])?;
         let bgp = Bgp::between(SPEAKERS.map(IpAddr::V4), SYSTEMS).mirrored();
         let far = Tunnel::between(&sites.b, &sites.a).speaking(bgp).with(MODERN);
         let gateway = Causeway::with_store(run, &sites.a.gateway, &seed(), Datapath::User)?;
         let mut stage = Self {
             gateway,
+            machine: None,
             peer: None,
             ping: None,
             far,
@@ -88,6 +105,9 @@ impl<'r> Stage<'r> {
             "ping-begin" => self.begin_ping().map(|()| Value::Null),
             "ping-end" => self.end_ping(),
             "proved-by-next" => self.proved("ECDSA_WITH_SHA384_DER").map(|()| Value::Null),
+            "second-secret" => self.second_secret(),
+            "second-network" => self.told(self.sites.a.second_prefix).map(|()| Value::Null),
+            "machine-with-slots" => self.machine(),
             "openapi" => self.openapi(),
             other => bail!("the stage knows no {other:?}"),
         }
@@ -135,6 +155,38 @@ impl<'r> Stage<'r> {
         self.start_peer()?;
         let bundle = |own: &Issued| [issuers.middle.pem(), own.key_pem(), own.pem()].concat();
         Ok(json!({ "near": bundle(&issuers.near), "next": bundle(&next), "root": issuers.root.pem() }))
+    }
+
+    /// The peer takes nobody any more who does not mix in a second secret, which is told.
+    fn second_secret(&mut self) -> Result<Value> {
+        self.far.ppk = Some(SECOND);
+        self.start_peer()?;
+        Ok(json!({ "id": SECOND.id, "secret": SECOND.secret }))
+    }
+
+    /// Waits until BIRD has a route of ours to this network.
+    fn told(&self, prefix: &str) -> Result<()> {
+        let peer = self.peer.as_ref().context("no peer")?;
+        wait::until(&format!("a route to {prefix}"), SOON, || {
+            let routes = peer.bird.routes(prefix)?;
+            ensure!(routes.contains("BGP.as_path:"), "{routes}");
+            Ok(())
+        })
+    }
+
+    /// Starts a machine with slots, which nobody has claimed, and tells its code and bundles for it.
+    fn machine(&mut self) -> Result<Value> {
+        let host = &self.sites.a.host;
+        disk::lay_out(&self.run.folder().join(host.name()).join("image"))?;
+        let document = Document {
+            json: json!({ "schema": 1 }),
+            secrets: Vec::new(),
+        };
+        let machine = Causeway::with_store(self.run, host, &document, Datapath::User)?;
+        let code = machine.causeway(&["claim-code"])?.trim().to_owned();
+        self.machine = Some(machine);
+        let [good, bad] = disk::bundles()?;
+        Ok(json!({ "code": code, "good": good, "bad": bad }))
     }
 
     /// Packets pass from now on.
@@ -191,7 +243,8 @@ impl<'r> Stage<'r> {
     }
 }
 
-/// A gateway with a connection to a site where nobody answers, one that is switched off, and names that look like HTML.
+/// A gateway with a connection to a site where nobody answers, one that is switched off, and one of IKEv1 that waits for the peer of the
+/// stage.
 fn seed() -> Document {
     let site = |endpoint: &str, prefix: &str| json!({ "endpoint": endpoint, "address_space": [prefix] });
     let to =
@@ -200,6 +253,11 @@ fn seed() -> Document {
     if let Some(off) = off.as_object_mut() {
         off.insert("enabled".to_owned(), json!(false));
     }
+    let mut elder = to("elder");
+    if let Some(elder) = elder.as_object_mut() {
+        elder.insert("protocol".to_owned(), json!("IKEv1"));
+        elder.insert("mode".to_owned(), json!("ResponderOnly"));
+    }
     let json = json!({
         "schema": 1,
         "gateway": {
@@ -207,8 +265,8 @@ fn seed() -> Document {
             "address_space": ["10.1.0.0/24"],
             "bgp": { "asn": SYSTEMS[0], "addresses": [SPEAKERS[0]] }
         },
-        "sites": { "depot": site("192.0.2.77", "10.77.0.0/24"), "workshop": site("192.0.2.78", "10.78.0.0/24") },
-        "connections": { "to-depot": to("depot"), "to-workshop": off }
+        "sites": { "depot": site("192.0.2.77", "10.77.0.0/24"), "workshop": site("192.0.2.78", "10.78.0.0/24"), "elder": site(OTHER, "10.79.0.0/24") },
+        "connections": { "to-depot": to("depot"), "to-workshop": off, "to-elder": elder }
     });
     Document {
         json,

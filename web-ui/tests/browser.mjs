@@ -21,10 +21,10 @@ export async function launch() {
 
 /** A browser profile of its own: cookies, storage, size. */
 export async function profile(browser, options = {}) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", locale: "en-GB", ...options });
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", locale: "en-GB", baseURL: CONSOLE, ...options });
   context.setDefaultTimeout(30_000);
   context.on("request", (request) => {
-    if (!request.url().startsWith(CONSOLE)) faults.push(`asked somebody else: ${request.url()}`);
+    if (!request.url().startsWith(options.baseURL ?? CONSOLE)) faults.push(`asked somebody else: ${request.url()}`);
   });
   context.on("weberror", (error) => faults.push(`threw: ${error.error().stack ?? error.error()}`));
   context.on("console", (message) => {
@@ -52,8 +52,8 @@ export async function signIn(page) {
   await page.getByRole("navigation", { name: "Views" }).waitFor();
 }
 
-/** Goes to a place in the console. */
+/** Goes to a place in the console of the page's box. */
 export async function visit(page, ...parts) {
-  await page.goto(`${CONSOLE}/#/${parts.join("/")}`);
+  await page.goto(`/#/${parts.join("/")}`);
   await page.getByRole("heading", { level: 1 }).waitFor();
 }

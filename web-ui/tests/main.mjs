@@ -5,11 +5,13 @@ import { faults, launch, profile } from "./browser.mjs";
 import { PICTURES, pictures } from "./pictures.mjs";
 import { claim } from "./flows/claim.mjs";
 import { certify, rotate } from "./flows/certificates.mjs";
+import { firmware } from "./flows/firmware.mjs";
 import { breakIt, connect, fix } from "./flows/connect.mjs";
 import { conflict, keep, revert, sessionEnds, twoTabs } from "./flows/change.mjs";
 import { keyboard, many, types } from "./flows/console.mjs";
 import { nat, prepend, rollBack } from "./flows/network.mjs";
-import { algorithms, selectors } from "./flows/own.mjs";
+import { algorithms, guarded, selectors } from "./flows/own.mjs";
+import { askForVersion2, interfaces, ourSide, secondSecret } from "./flows/newer.mjs";
 import { backup, diagnostics, roles } from "./flows/system.mjs";
 
 const FLOWS = [
@@ -19,6 +21,7 @@ const FLOWS = [
   ["connect a site until traffic flows", connect],
   ["break it at the peer and read the reason", breakIt],
   ["fix it", fix],
+  ["ask a peer of IKEv1 for IKEv2", askForVersion2],
   ["commit on trial and let it revert", revert],
   ["take it up again, commit and confirm", keep],
   ["two tabs share a draft", twoTabs],
@@ -26,8 +29,12 @@ const FLOWS = [
   ["decide what another admin changed too", conflict],
   ["prove who one is by a certificate", certify],
   ["rotate a certificate", rotate],
+  ["mix in a second secret", secondSecret],
+  ["say what is behind us, and the peer learns it", ourSide],
   ["choose algorithms of one's own", algorithms],
   ["say which networks may pass", selectors],
+  ["sign a session by keys, and see what would cut one off", guarded],
+  ["take the links over", interfaces],
   ["make a NAT pair", nat],
   ["prepend to a path", prepend],
   ["roll back", rollBack],
@@ -35,6 +42,7 @@ const FLOWS = [
   ["diagnostics for whoever helps", diagnostics],
   ["each role sees what it may do", roles],
   ["a thousand connections", many],
+  ["update a machine with slots, and plan for it", firmware],
   ["pictures of every view, and axe", pictures],
 ];
 

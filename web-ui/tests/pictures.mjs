@@ -24,6 +24,23 @@ async function settle(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
+/** The view that is there, at three widths in light and dark; what is wrong with it. */
+export async function picture(page, view, schemes = ["dark", "light"]) {
+  const wrong = [];
+  for (const colorScheme of schemes) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: 900 });
+      const name = `${view}-${width}-${colorScheme}`;
+      const beyond = await settle(page);
+      if (beyond > 0) wrong.push(`${name}: ${beyond} pixels wider than the window`);
+      await page.screenshot({ path: `${PICTURES}/${name}.png`, fullPage: true });
+      if (width !== 820) wrong.push(...(await judge(page, name)));
+    }
+  }
+  return wrong;
+}
+
 export async function pictures({ browser, context }) {
   const state = await context.storageState();
   const wrong = [];
@@ -32,14 +49,7 @@ export async function pictures({ browser, context }) {
     const page = await shown.newPage();
     for (const parts of VIEWS) {
       await visit(page, ...parts);
-      for (const width of WIDTHS) {
-        await page.setViewportSize({ width, height: 900 });
-        const name = `${parts.join("-")}-${width}-${colorScheme}`;
-        const beyond = await settle(page);
-        if (beyond > 0) wrong.push(`${name}: ${beyond} pixels wider than the window`);
-        await page.screenshot({ path: `${PICTURES}/${name}.png`, fullPage: true });
-        if (width !== 820) wrong.push(...(await judge(page, name)));
-      }
+      wrong.push(...(await picture(page, parts.join("-"), [colorScheme])));
     }
     await shown.close();
     const stranger = await profile(browser, { colorScheme, viewport: { width: 360, height: 760 } });

@@ -391,6 +391,9 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 /// Lines of what is in the environment of a daemon, in its folder.
 const ENVIRONMENT: &str = "environment";
 
+/// Of a machine with slots for firmware, in its folder: what `/etc/start` of the image lays out in `/run/image`.
+const IMAGE: &str = "image";
+
 /// Files that take the place of the system's if they are in a gateway's folder: their names there, and whose place it is.
 const RESOLVER: (&str, &str) = ("resolv.conf", "/etc/resolv.conf");
 const NFT: (&str, &str) = ("nft", "/usr/sbin/nft");
@@ -404,13 +407,14 @@ fn daemon(folder: &Path, runtime: &str, (datapath, source): (Datapath, Source)) 
     let program = binary("causewayd")?;
     let own = [RESOLVER, NFT].map(|(name, place)| (folder.join(name), place));
     let own: Vec<_> = own.into_iter().filter(|(file, _)| file.exists()).collect();
-    let mut command = if own.is_empty() {
+    let image = folder.join(IMAGE);
+    let mut command = if own.is_empty() && !image.exists() {
         Command::new(program)
     } else {
         let mut command = Command::new("unshare");
         let script =
             r#"while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done; shift; exec "$@""#;
-        command.args(["--mount", "sh", "-c", script, "sh"]);
+        command.args(["--mount", "--uts", "sh", "-c", script, "sh"]);
         for (file, place) in own {
             command.arg(file).arg(place);
         }
@@ -424,6 +428,9 @@ fn daemon(folder: &Path, runtime: &str, (datapath, source): (Datapath, Source)) 
     command.arg(folder.join("causeway.json"));
     command.arg("--secrets").arg(folder.join("secrets"));
     command.arg("--runtime").arg(folder.join(runtime));
+    if image.exists() {
+        command.arg("--image").arg(image);
+    }
     let environment = fs::read_to_string(folder.join(ENVIRONMENT)).unwrap_or_default();
     command.envs(environment.lines().filter_map(|line| line.split_once('=')));
     command

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { CONSOLE, PASSWORD, USER } from "../browser.mjs";
 import { wish } from "../stage.mjs";
 
-/** A wrong code is refused at its field, the right one makes the first admin, who names the box. */
-export async function claim({ page }) {
-  await page.goto(CONSOLE);
+/** A wrong code is refused at its field, the right one makes the first admin. */
+export async function claimBy(page, right) {
+  await page.goto("/");
   await page.getByRole("button", { name: "First start? Claim this box" }).click();
   await page.getByLabel("User").fill(USER);
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
@@ -14,10 +14,14 @@ export async function claim({ page }) {
   await page.getByRole("button", { name: "Claim and sign in" }).click();
   await page.locator("#wrong-code").waitFor();
   assert.equal(await code.getAttribute("aria-invalid"), "true");
-  await code.fill(await wish("code"));
+  await code.fill(right);
   await page.getByRole("button", { name: "Claim and sign in" }).click();
   await page.getByText(`The box is yours, ${USER}.`).waitFor();
+}
 
+/** Its first admin names the box. */
+export async function claim({ page }) {
+  await claimBy(page, await wish("code"));
   await page.getByLabel("Name", { exact: false }).first().fill("branch-042");
   await page.getByRole("link", { name: "Review" }).click();
   await page.getByText("No tunnel, session or interface is touched.").waitFor();

@@ -59,7 +59,7 @@ export async function prepend({ page }) {
   await page.getByLabel("A route that no term of longer fits").selectOption("accept");
   await page.getByLabel("Rules of to-hub for what goes").selectOption("longer");
   const foreseen = page.getByRole("region", { name: /^What the draft would make of routes by longer/ });
-  await foreseen.getByText(/^2 routes become something else/).waitFor();
+  await foreseen.getByText(/^4 routes become something else/).waitFor();
   const row = foreseen.getByRole("listitem").filter({ hasText: "10.1.0.0/24" });
   await row.getByText("65010 65010 65010 65010").waitFor();
   // What is typed next is asked for, too; of a prefix all is told.

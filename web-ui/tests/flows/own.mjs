@@ -51,3 +51,36 @@ export async function selectors({ page }) {
   await visit(page, "connections", "to-depot");
   await page.getByRole("region", { name: "Table of selectors" }).getByText("10.77.0.128/25").waitFor();
 }
+
+/** Keys of TCP-AO take turns in the form, and whoever would no more listen where one is connected is told so; both stay drafts. */
+export async function guarded({ page }) {
+  await visit(page, "connections", "to-hub", "edit");
+  const more = page.getByText("More of the session");
+  const signed = page.getByLabel(/^Its segments are signed/);
+  if (!(await signed.isVisible())) await more.click();
+  await signed.selectOption("tcp_ao");
+  const keys = page.getByRole("group", { name: "Keys of TCP-AO" });
+  await keys.getByRole("button", { name: "Add a key" }).click();
+  await keys.getByLabel("We call key 2").fill("1");
+  await keys.getByText(/duplicate-key-id/).waitFor();
+  await keys.getByLabel("We call key 2").fill("2");
+  await keys.getByText(/duplicate-key-id/).waitFor({ state: "detached" });
+  await keys.getByRole("button", { name: "Sign with key 2" }).click();
+  assert.equal(await keys.getByLabel("Name of the secret of key 1").inputValue(), "bgp-ao-to-hub-2");
+  await page.screenshot({ path: "../target/console-screenshots/flow-tcp-ao.png", fullPage: true });
+  await keys.getByRole("button", { name: "Take key 1 out" }).click();
+  await keys.getByRole("button", { name: /Take key/ }).first().waitFor({ state: "detached" });
+  await signed.selectOption({ label: "not at all" });
+
+  await visit(page, "system", "machine");
+  const management = page.getByRole("region", { name: "Console and API" });
+  await management.getByLabel("Served at").fill("0.0.0.0:9443");
+  await management.getByText("nothing listens at 10.1.0.1:8443 any more").waitFor();
+  await page.screenshot({ path: "../target/console-screenshots/flow-cut-off.png", fullPage: true });
+  await management.getByLabel("Served at").fill("0.0.0.0:9443\n10.1.0.1:8443");
+  await management.getByText("This may cut you off").waitFor({ state: "detached" });
+  await management.getByRole("button", { name: /^Serve them at/ }).click();
+  const draft = page.getByRole("region", { name: "Draft", exact: true });
+  await draft.getByRole("button", { name: "Discard" }).click();
+  await draft.getByRole("button", { name: "Yes, throw it away" }).click();
+}

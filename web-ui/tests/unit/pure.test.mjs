@@ -184,3 +184,17 @@ test("a line of the log of IKE says who said what, or what came of it", async ()
   const failed = { id: 2, at: line.at, side: "peer", event: "attempt-failed", reason: "ike-proposal-mismatch", offered: "A", expected: "B" };
   assert.equal(logged(failed), "peer: attempt-failed: ike-proposal-mismatch; offered A; expected B");
 });
+
+test("a key more of TCP-AO has an id of its own, both ways", async () => {
+  const { another } = await load("views/connections/signing.ts");
+  const first = another("to-b", []);
+  assert.deepEqual(first, { secret: "bgp-ao-to-b-1", send_id: 1, receive_id: 1 });
+  assert.deepEqual(another("to-b", [first, { send_id: 3, receive_id: 2 }]), { secret: "bgp-ao-to-b-4", send_id: 4, receive_id: 4 });
+});
+
+test("dead-peer checks in a row take two lines of the log", async () => {
+  const { withLine, logged } = await load("parts/words.ts");
+  const lines = [{ id: 1, says: "SA" }, ...[1, 2, 3].flatMap((checks) => [{ id: 2 * checks, checks }, { id: 2 * checks + 1, checks }]), { id: 8, event: "down" }];
+  assert.deepEqual(lines.reduce(withLine, []).map((line) => line.id), [1, 6, 7, 8]);
+  assert.equal(logged({ side: "we", exchange: "INFORMATIONAL", message: "request 7", checks: 7, says: "dead-peer check" }), "we INFORMATIONAL request 7 (7 checks in a row): dead-peer check");
+});
