@@ -92,6 +92,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("image-slots", &[]),
     ("image-builder", &["image-slots"]),
     ("image-installer", &["image-slots"]),
+    ("image-verifier", &["image-slots"]),
     (
         "causewayd",
         &[

@@ -8,6 +8,7 @@
 
 mod build;
 mod installer;
+mod secure_boot;
 mod tunnel;
 mod update;
 
@@ -47,7 +48,13 @@ fn read(answer: &str) -> Value {
 /// The same input makes the same octets.
 #[test]
 fn an_image_made_again_is_the_same() {
-    for name in [IMAGE, INSTALLER, "causeway.bundle", "causeway.cdx.json"] {
+    for name in [
+        IMAGE,
+        INSTALLER,
+        "causeway.bundle",
+        "causeway-secure-boot.der",
+        "causeway.cdx.json",
+    ] {
         let same = Command::new("cmp")
             .arg(folder("image").join(name))
             .arg(folder("image-again").join(name))

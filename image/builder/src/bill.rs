@@ -48,6 +48,8 @@ fn crates() -> Result<BTreeSet<(String, String)>> {
         "causeway",
         "-p",
         "image-installer",
+        "-p",
+        "image-verifier",
     ]);
     tree.args(["-e", "normal", "--prefix", "none", "--format", "{p}"]);
     let said = tool::output(tree.current_dir(source()))?;

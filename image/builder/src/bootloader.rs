@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::disk::Drive;
 use crate::rootfs::source;
+use crate::secure_boot::SecureBoot;
 use crate::tool;
 
 const MODULES: &[&str] = &[
@@ -15,11 +16,14 @@ const MODULES: &[&str] = &[
     "configfile",
     "echo",
     "fat",
+    "gcry_rsa",
+    "gcry_sha256",
     "gzio",
     "linux",
     "loadenv",
     "normal",
     "part_gpt",
+    "pgp",
     "reboot",
     "regexp",
     "search",
@@ -31,9 +35,17 @@ const MODULES: &[&str] = &[
     "test",
     "xzio",
 ];
-/// The configuration of the disk that GRUB came from is asked for first: another disk may have one, too.
-const EARLY: &str = "search --no-floppy --set=root --file /causeway/grub.cfg --hint $root --hint $root,\n\
-                     configfile ($root)/causeway/grub.cfg\n";
+/// The configuration of the disk that GRUB came from is asked for first: another disk may have one, too. A user that nobody is
+/// closes the command line; what is not signed is not read, and the machine starts again.
+const EARLY: &str = "set superusers=nobody\n\
+                     export superusers\n\
+                     set check_signatures=enforce\n\
+                     export check_signatures\n\
+                     search --no-floppy --set=root --file /causeway/grub.cfg --hint $root --hint $root,\n\
+                     configfile ($root)/causeway/grub.cfg\n\
+                     echo \"the boot loader finds no configuration that is signed\"\n\
+                     sleep 10\n\
+                     reboot\n";
 /// What UEFI starts from a disk that it was told nothing of (UEFI 2.10, section 3.5.1.1).
 const EFI: &str = "BOOTX64.EFI";
 const BOOT_SECTOR: &str = "/usr/lib/grub/i386-pc/boot.img";
@@ -47,12 +59,15 @@ const DRIVE_CHECK: usize = 0x66;
 const REST_SECTOR: usize = 0x1f4;
 
 /// Puts GRUB where the BIOS finds it; what UEFI finds goes to the tree that [`esp`] is made of.
-pub(crate) fn install(drive: &Drive<'_>, name: &str, work: &Path) -> Result<()> {
+pub(crate) fn install(drive: &Drive<'_>, name: &str, trust: &SecureBoot, work: &Path) -> Result<()> {
     let early = work.join("early.cfg");
     fs::write(&early, EARLY)?;
     let bios = work.join("core.img");
-    make("i386-pc", &early, &bios, &["biosdisk"])?;
-    make("x86_64-efi", &early, &work.join(EFI), &[])?;
+    make("i386-pc", &early, &bios, trust, &["biosdisk"])?;
+    let (efi, sbat) = (work.join(EFI), source().join("rootfs/sbat.csv"));
+    let sbat = format!("--sbat={}", sbat.display());
+    make("x86_64-efi", &early, &efi, trust, &["--disable-shim-lock", &sbat])?;
+    trust.sign_loader(&efi)?;
     let start = drive.place(name)?.0;
     let sector = start / 512;
     let mut boot = fs::read(BOOT_SECTOR).context("grub-pc-bin is missing")?;
@@ -64,9 +79,10 @@ pub(crate) fn install(drive: &Drive<'_>, name: &str, work: &Path) -> Result<()> 
     drive.write(start, &core)
 }
 
-fn make(platform: &str, early: &Path, output: &Path, more: &[&str]) -> Result<()> {
+fn make(platform: &str, early: &Path, output: &Path, trust: &SecureBoot, more: &[&str]) -> Result<()> {
     let mut command = Command::new("grub-mkimage");
     command.args(["-O", platform, "-p", "/causeway", "-c"]).arg(early);
+    command.arg("--pubkey").arg(trust.public());
     command.arg("-o").arg(output).args(MODULES).args(more);
     tool::output(&mut command).map(drop)
 }
@@ -80,14 +96,16 @@ fn patch(octets: &mut [u8], at: usize, value: &[u8]) -> Result<()> {
 }
 
 /// What UEFI finds, with this configuration of `image/rootfs`.
-pub(crate) fn tree(work: &Path, configuration: &str) -> Result<PathBuf> {
+pub(crate) fn tree(work: &Path, trust: &SecureBoot, configuration: &str) -> Result<PathBuf> {
     let tree = work.join("esp");
     for folder in ["EFI/BOOT", "causeway"] {
         fs::create_dir_all(tree.join(folder))?;
     }
     fs::copy(work.join(EFI), tree.join("EFI/BOOT").join(EFI))?;
     let configuration = source().join("rootfs").join(configuration);
-    fs::copy(configuration, tree.join("causeway/grub.cfg"))?;
+    let copy = tree.join("causeway/grub.cfg");
+    fs::copy(configuration, &copy)?;
+    trust.sign(&copy)?;
     Ok(tree)
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use image_slots::{Slot, Table};
 
 use crate::bootloader;
+use crate::secure_boot::SecureBoot;
 use crate::system::System;
 use crate::tool;
 
@@ -121,11 +122,17 @@ impl<'d> Drive<'d> {
 }
 
 /// Makes the disk with this system in the first slot.
-pub(crate) fn assemble(system: &System, epoch: u64, work: &Path, image: &Path) -> Result<()> {
+pub(crate) fn assemble(
+    system: &System,
+    epoch: u64,
+    trust: &SecureBoot,
+    work: &Path,
+    image: &Path,
+) -> Result<()> {
     let made = work.join("disk");
     let drive = Drive::new(&made, &PARTITIONS)?;
-    bootloader::install(&drive, "bios", work)?;
-    bootloader::esp(&drive, "esp", epoch, &bootloader::tree(work, "grub.cfg")?)?;
+    bootloader::install(&drive, "bios", trust, work)?;
+    bootloader::esp(&drive, "esp", epoch, &bootloader::tree(work, trust, "grub.cfg")?)?;
     let table = Table {
         good: Slot::A,
         tries: None,

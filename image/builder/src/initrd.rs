@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::rootfs::source;
-use crate::tool;
+use crate::{Arguments, tool};
 
 /// Programs of the first file system, and the libraries that they need.
 const FILES: &[&str] = &[
@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
     "usr/lib/x86_64-linux-gnu/libc.so.6",
     "usr/lib/x86_64-linux-gnu/libdevmapper.so.1.02.1",
+    "usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
     "usr/lib/x86_64-linux-gnu/libm.so.6",
     "usr/lib/x86_64-linux-gnu/libpcre2-8.so.0",
     "usr/lib/x86_64-linux-gnu/libselinux.so.1",
@@ -45,7 +46,7 @@ pub(crate) fn drivers(from: &Path, root: &Path) -> Result<()> {
 }
 
 /// Packs the first file system, from what is in the tree by now.
-pub(crate) fn make(epoch: u64, root: &Path) -> Result<()> {
+pub(crate) fn make(arguments: &Arguments, root: &Path) -> Result<()> {
     let work = tempfile::tempdir()?;
     let tree = work.path();
     for folder in [
@@ -81,7 +82,12 @@ pub(crate) fn make(epoch: u64, root: &Path) -> Result<()> {
     let init = tree.join("init");
     fs::copy(source().join("rootfs/initrd-init"), &init)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
-    pack(tree, epoch, &root.join("boot/initrd"))
+    let verifier = "image-verifier";
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(tree.join("bin").join(verifier));
+    tool::output(strip.arg(arguments.programs.join(verifier)))?;
+    fs::copy(root.join("etc/causeway-keys"), tree.join("keys"))?;
+    pack(tree, arguments.named.epoch, &root.join("boot/initrd"))
 }
 
 /// Packs a tree as the kernel takes it for its first file system, alone or behind another one.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use crate::disk::{Drive, MIB, Partition, pieces};
 use crate::packages::Unpacked;
 use crate::rootfs::source;
+use crate::secure_boot::SecureBoot;
 use crate::{Arguments, bootloader, initrd, tool};
 
 /// What is needed of an image that was made before.
@@ -20,6 +21,8 @@ pub(crate) struct Made<'m> {
     pub(crate) manifest: &'m [u8],
     /// Who may have signed it.
     pub(crate) keys: &'m str,
+    /// What the boot loader believes.
+    pub(crate) trust: &'m SecureBoot,
     /// What is in the slot.
     pub(crate) system: &'m Path,
 }
@@ -43,11 +46,13 @@ pub(crate) fn assemble(
     let partitions = partitions.map(|(name, kind, mib)| Partition { name, kind, mib });
     let file = work.join("stick");
     let drive = Drive::new(&file, &partitions)?;
-    bootloader::install(&drive, "installer-bios", work)?;
-    let tree = bootloader::tree(work, "installer.cfg")?;
+    bootloader::install(&drive, "installer-bios", made.trust, work)?;
+    let tree = bootloader::tree(work, made.trust, "installer.cfg")?;
     let more = work.join("installer");
     first_file_system(arguments, packages, made, &more)?;
-    initrd::pack(&more, epoch, &tree.join("causeway/installer"))?;
+    let packed = tree.join("causeway/installer");
+    initrd::pack(&more, epoch, &packed)?;
+    made.trust.sign(&packed)?;
     bootloader::esp(&drive, "installer-esp", epoch, &tree)?;
     drive.fill("installer-system", made.system)?;
     fs::rename(&file, stick).context("moving the installer to its place")

@@ -10,6 +10,7 @@ mod installer;
 mod keys;
 mod packages;
 mod rootfs;
+mod secure_boot;
 mod system;
 mod tool;
 
@@ -20,12 +21,13 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser};
 
 use keys::Keys;
+use secure_boot::SecureBoot;
 
 /// Makes the firmware image and update bundles.
 #[derive(Debug, Parser)]
 #[command(name = "image-builder")]
 enum Command {
-    /// `causeway.img`, `causeway-installer.img`, `causeway.bundle`, and the bill of materials beside them.
+    /// `causeway.img`, `causeway-installer.img`, `causeway.bundle`, and beside them the certificate for Secure Boot and the bill of materials.
     Image(Arguments),
     /// A bundle of a tree that is there.
     Bundle(Repacked),
@@ -64,7 +66,7 @@ struct Named {
     /// What the version is called.
     #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
     image_version: String,
-    /// The folder with the keys that sign bundles; they are made where there are none.
+    /// The folder with the keys that sign bundles and the boot loader; they are made where there are none.
     #[arg(long)]
     keys: PathBuf,
 }
@@ -75,7 +77,12 @@ fn main() -> Result<()> {
         Command::Bundle(repacked) => {
             let work = tempfile::tempdir()?;
             let keys = repacked.named.keys()?;
-            let system = system::seal(&repacked.root, &repacked.named, &work.path().join("system"))?;
+            let system = system::seal(
+                &repacked.root,
+                &repacked.named,
+                &keys,
+                &work.path().join("system"),
+            )?;
             bundle::write(&system, &keys, &repacked.output)?;
             announce(&repacked.output)
         }
@@ -102,9 +109,13 @@ fn image(arguments: &Arguments) -> Result<()> {
     let unpacked = packages::unpack(&work.path().join("packages"))?;
     let root = work.path().join("root");
     rootfs::assemble(arguments, &unpacked, &keys.public()?, &root)?;
-    let system = system::seal(&root, named, &work.path().join("system"))?;
+    let trust = SecureBoot::open(&named.keys, named.epoch)?;
+    for file in ["boot/vmlinuz", "boot/initrd"] {
+        trust.sign(&root.join(file))?;
+    }
+    let system = system::seal(&root, named, &keys, &work.path().join("system"))?;
     let image = arguments.output.join("causeway.img");
-    disk::assemble(&system, named.epoch, work.path(), &image)?;
+    disk::assemble(&system, named.epoch, &trust, work.path(), &image)?;
     let update = arguments.output.join("causeway.bundle");
     let manifest = bundle::write(&system, &keys, &update)?;
     let stick = arguments.output.join("causeway-installer.img");
@@ -112,12 +123,15 @@ fn image(arguments: &Arguments) -> Result<()> {
         image: &image,
         manifest: &manifest,
         keys: &keys.public()?,
+        trust: &trust,
         system: &system.file,
     };
     installer::assemble(arguments, &unpacked, &made, work.path(), &stick)?;
     let bill = arguments.output.join("causeway.cdx.json");
     fs::write(&bill, bill::write(&unpacked, &named.image_version)?)?;
-    for artefact in [&image, &stick, &update, &bill] {
+    let certificate = arguments.output.join("causeway-secure-boot.der");
+    trust.certificate(&certificate)?;
+    for artefact in [&image, &stick, &update, &certificate, &bill] {
         announce(artefact)?;
     }
     println!(

@@ -139,7 +139,7 @@ pub(crate) fn assemble(arguments: &Arguments, packages: &Unpacked, keys: &str, r
     settings(arguments, from, root)?;
     fs::write(root.join("etc/causeway-keys"), keys)?;
     initrd::drivers(from, root)?;
-    initrd::make(arguments.named.epoch, root)
+    initrd::make(arguments, root)
 }
 
 fn name(path: &str) -> Result<&str> {

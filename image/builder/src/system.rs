@@ -1,4 +1,4 @@
-//! What goes into a slot: the root file system, and behind it the hashes by which each of its blocks is checked.
+//! What goes into a slot: the root file system, behind it the hashes by which each of its blocks is checked, and the seal of their root.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use image_slots::{Content, HASH_BLOCK, Tree};
 
+use crate::keys::Keys;
 use crate::{Named, tool};
 
 /// A system, as it is written to a slot.
@@ -19,7 +20,7 @@ pub(crate) struct System {
 }
 
 /// Packs a tree and seals it.
-pub(crate) fn seal(root: &Path, named: &Named, file: &Path) -> Result<System> {
+pub(crate) fn seal(root: &Path, named: &Named, keys: &Keys, file: &Path) -> Result<System> {
     let mut pack = Command::new("mksquashfs");
     // Of what this GRUB reads, gzip is unpacked fastest. The kernel is packed already.
     pack.arg(root)
@@ -50,6 +51,7 @@ pub(crate) fn seal(root: &Path, named: &Named, file: &Path) -> Result<System> {
     let (hashes, root) = tree.finish();
     octets.seek(SeekFrom::End(0))?;
     octets.write_all(&hashes)?;
+    octets.write_all(&root.seal(blocks, |statement| keys.sign(statement))?)?;
     octets.sync_all()?;
     let version = named.image_version.clone();
     let build = named.epoch;

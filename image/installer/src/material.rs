@@ -20,7 +20,8 @@ pub(crate) struct Material {
     pub(crate) manifest: Manifest,
     /// The manifest as it was signed.
     head: Vec<u8>,
-    keys: Vec<PublicKey>,
+    /// Who may have signed it.
+    pub(crate) keys: Vec<PublicKey>,
 }
 
 fn invalid(words: &'static str) -> io::Error {

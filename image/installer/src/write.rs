@@ -150,7 +150,7 @@ fn check(file: &File, write: &Write, material: &Material) -> Result<(), InstallE
             let read = || {
                 let mut from = BufReader::with_capacity(PART, file.try_clone()?);
                 from.seek(SeekFrom::Start(*start))?;
-                material.manifest.content.is_read_from(&mut from)
+                material.manifest.content.is_read_from(&mut from, &material.keys)
             };
             match read().map_err(|error| InstallError::Disk(*start, error))? {
                 true => Ok(()),

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use crate::bundle::PublicKey;
 use crate::hexadecimal;
 use crate::table::Content;
 
@@ -14,6 +15,13 @@ const HASH: usize = 32;
 /// The hash at the top of a tree: who knows it can tell whether any block below is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Root(pub [u8; HASH]);
+
+impl Root {
+    /// The root that these 64 hexadecimal digits are.
+    pub fn parse(digits: &str) -> Option<Self> {
+        hexadecimal::decode(digits).map(Self)
+    }
+}
 
 impl std::fmt::Display for Root {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,11 +72,11 @@ fn hash(block: &[u8]) -> [u8; HASH] {
 }
 
 impl Content {
-    /// Whether this is what a reader has, block by block up to the root, and behind it the hashes.
+    /// Whether this is what a reader has, block by block up to the root, behind it the hashes, and behind these the seal by one of the keys.
     ///
     /// # Errors
     /// Those of the reader.
-    pub fn is_read_from(&self, from: &mut impl Read) -> io::Result<bool> {
+    pub fn is_read_from(&self, from: &mut impl Read, keys: &[PublicKey]) -> io::Result<bool> {
         let (mut tree, mut block) = (Tree::default(), vec![0; HASH_BLOCK]);
         for _ in 0..self.blocks {
             from.read_exact(&mut block)?;
@@ -77,7 +85,9 @@ impl Content {
         let (hashes, root) = tree.finish();
         let mut found = vec![0; hashes.len()];
         from.read_exact(&mut found)?;
-        Ok(root == self.root && found == hashes)
+        from.read_exact(&mut block)?;
+        let sealed = root.is_sealed(self.blocks, &block, keys);
+        Ok(root == self.root && found == hashes && sealed)
     }
 }
 

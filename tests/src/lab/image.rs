@@ -29,6 +29,10 @@ const UEFI: [&str; 2] = [
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
     "/usr/share/OVMF/OVMF_VARS_4M.fd",
 ];
+/// The same with Secure Boot, which takes a machine with system management mode.
+const SECURE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
+/// What UEFI remembers once the certificate of the image was enrolled, in the folder that it was made in.
+pub const ENROLLED: &str = "uefi-enrolled.fd";
 /// Where a TPM in software is asked, in the folder of its memory.
 const SOCKET: &str = "socket";
 const TPM_START: Duration = Duration::from_secs(10);
@@ -51,6 +55,8 @@ pub struct Appliance {
     pub disk: PathBuf,
     /// What starts the boot loader.
     pub firmware: Firmware,
+    /// What UEFI remembers, with keys enrolled: it has Secure Boot then.
+    pub enrolled: Option<PathBuf>,
     /// A TPM in software, which keeps what it knows in this folder.
     pub tpm: Option<PathBuf>,
     /// A volume with a first configuration.
@@ -96,6 +102,7 @@ impl Appliance {
         Self {
             disk,
             firmware: Firmware::Bios,
+            enrolled: None,
             tpm: None,
             seed: None,
             stick: None,
@@ -129,11 +136,7 @@ impl Appliance {
             drive(&mut qemu, seed, "if=virtio,readonly=on");
         }
         if self.firmware == Firmware::Uefi {
-            let [code, kept] = UEFI;
-            let memory = self.disk.with_extension("uefi");
-            fs::copy(kept, &memory).context("ovmf is missing")?;
-            drive(&mut qemu, Path::new(code), "if=pflash,readonly=on");
-            drive(&mut qemu, &memory, "if=pflash");
+            self.uefi(&mut qemu)?;
         }
         if let Some(tpm) = &self.tpm {
             let socket = format!("socket,id=tpm,path={}", tpm.join(SOCKET).display());
@@ -159,6 +162,23 @@ impl Appliance {
         // Its action is to start the machine again.
         qemu.args(["-device", "i6300esb"]);
         Ok(qemu)
+    }
+
+    fn uefi(&self, qemu: &mut Command) -> Result<()> {
+        let [code, kept] = UEFI;
+        let memory = self.disk.with_extension("uefi");
+        let (code, kept) = match &self.enrolled {
+            Some(enrolled) => (SECURE, enrolled.as_path()),
+            None => (code, Path::new(kept)),
+        };
+        fs::copy(kept, &memory).with_context(|| format!("{} is missing", kept.display()))?;
+        if self.enrolled.is_some() {
+            qemu.args(["-machine", "smm=on"]);
+            qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+        }
+        drive(qemu, Path::new(code), "if=pflash,readonly=on");
+        drive(qemu, &memory, "if=pflash");
+        Ok(())
     }
 
     /// The first network leads nowhere, the second is ours.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use system_tests::lab::image::{Appliance, Firmware, IMAGE};
+use system_tests::lab::image::{Appliance, ENROLLED, Firmware, IMAGE};
 
 use crate::packages;
 use crate::step::{self, cargo, root};
@@ -20,6 +20,13 @@ const DISK_MIB: u64 = 2048;
 const PORT: u16 = 8443;
 /// Power cuts of the full run while an update is written, beside one at each moment that there is a word for.
 const CUTS: &str = "20";
+
+/// What writes the memory of UEFI without starting it, from pip.
+const FIRMWARE: &str = "virt-firmware==26.10";
+/// The memory of UEFI as Debian's `ovmf` has it, without keys.
+const UNENROLLED: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// Who enrols, as the memory of UEFI tells it.
+const OWNER: &str = "c0de0000-ca05-4eaa-8000-000000000001";
 
 /// Where the keys that sign bundles are made when none are given: for development only.
 const KEYS: &str = "image-keys";
@@ -52,6 +59,18 @@ fn builder(folder: &str, keys: Option<&Path>) -> Result<Command> {
     command.arg("--keys");
     command.arg(keys.map_or_else(|| target(KEYS), Path::to_owned));
     Ok(command)
+}
+
+/// Enrols the certificate of the image in the memory of a UEFI: for the platform, who may enrol, and what may start.
+fn enrol() -> Result<Command> {
+    let mut enrol = Command::new(packages::python(&[FIRMWARE])?);
+    enrol.args(["-m", "virt.firmware.vars", "-i", UNENROLLED, "-o"]);
+    enrol.arg(target(FOLDER).join(ENROLLED)).arg("--sb");
+    let certificate = target(KEYS).join("secure-boot.crt");
+    for what in ["--set-pk", "--add-kek", "--add-db"] {
+        enrol.args([what, OWNER]).arg(&certificate);
+    }
+    Ok(enrol)
 }
 
 fn target(folder: &str) -> PathBuf {
@@ -107,6 +126,7 @@ pub(crate) fn tier(full: bool) -> Result<Vec<Step>> {
         ("the programs".to_owned(), steps::programs_of_the_image()),
         ("the firmware image".to_owned(), builder(FOLDER, None)?),
         ("the same once more".to_owned(), builder(AGAIN, None)?),
+        ("its certificate in the memory of a UEFI".to_owned(), enrol()?),
         ("the image as a box boots it".to_owned(), scenarios),
     ])
 }

@@ -289,7 +289,7 @@ pub(crate) fn programs() -> Command {
 /// What the firmware image is made of, too.
 pub(crate) fn programs_of_the_image() -> Command {
     let mut build = programs();
-    build.args(["-p", "image-installer"]);
+    build.args(["-p", "image-installer", "-p", "image-verifier"]);
     build
 }
 

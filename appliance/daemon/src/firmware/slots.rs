@@ -105,10 +105,10 @@ impl Slots {
         OpenOptions::new().write(true).open(self.device(slot))
     }
 
-    /// Whether the disk, and not memory, has in this slot what is told of it: each block by its hash, up to the root.
+    /// Whether the disk, and not memory, has in this slot what is told of it: each block by its hash, up to the root, and the seal of that.
     pub(super) fn holds(&self, slot: Slot, content: &Content) -> io::Result<bool> {
         let file = File::open(self.device(slot))?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-        content.is_read_from(&mut BufReader::with_capacity(READ_AT_ONCE, file))
+        content.is_read_from(&mut BufReader::with_capacity(READ_AT_ONCE, file), &self.keys)
     }
 }

@@ -22,7 +22,7 @@ fn key(seed: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
 }
 
-/// A system of so many blocks, with its hashes.
+/// A system of so many blocks, with its hashes and the seal of the first key.
 pub(crate) fn system(build: u64, blocks: u8) -> (Content, Vec<u8>) {
     let mut tree = Tree::default();
     let mut octets = Vec::new();
@@ -33,6 +33,9 @@ pub(crate) fn system(build: u64, blocks: u8) -> (Content, Vec<u8>) {
     }
     let (hashes, root) = tree.finish();
     octets.extend_from_slice(&hashes);
+    let sign = |statement: &[u8]| key(1).sign(statement).as_ref().try_into();
+    let seal: Result<Vec<u8>, std::array::TryFromSliceError> = root.seal(blocks.into(), sign);
+    octets.extend_from_slice(&seal.unwrap());
     let content = Content {
         version: format!("0.{build}"),
         build,
