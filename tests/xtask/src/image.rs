@@ -21,8 +21,6 @@ const PORT: u16 = 8443;
 /// Power cuts of the full run while an update is written, beside one at each moment that there is a word for.
 const CUTS: &str = "20";
 
-/// What writes the memory of UEFI without starting it, from pip.
-const FIRMWARE: &str = "virt-firmware==26.10";
 /// The memory of UEFI as Debian's `ovmf` has it, without keys.
 const UNENROLLED: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 /// Who enrols, as the memory of UEFI tells it.
@@ -63,7 +61,7 @@ fn builder(folder: &str, keys: Option<&Path>) -> Result<Command> {
 
 /// Enrols the certificate of the image in the memory of a UEFI: for the platform, who may enrol, and what may start.
 fn enrol() -> Result<Command> {
-    let mut enrol = Command::new(packages::python(&[FIRMWARE])?);
+    let mut enrol = Command::new(packages::python()?);
     enrol.args(["-m", "virt.firmware.vars", "-i", UNENROLLED, "-o"]);
     enrol.arg(target(FOLDER).join(ENROLLED)).arg("--sb");
     let certificate = target(KEYS).join("secure-boot.crt");

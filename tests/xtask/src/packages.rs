@@ -74,18 +74,24 @@ pub(crate) const FUZZ: &[&str] = &["clang", "g++"];
 /// What the console is built and checked with, where the machine has no npm of its own.
 const NODE: &[&str] = &["nodejs", "npm"];
 
-/// What a Python environment of our own needs.
+/// What a Python environment of our own needs, and what is in it, each with its version: what tries the API against its description, and
+/// what writes the memory of a UEFI without starting it.
 const PYTHON: &[&str] = &["python3", "python3-venv"];
+const IN_PYTHON: &[&str] = &[
+    "openapi-spec-validator==0.9.0",
+    "schemathesis==4.32.5",
+    "virt-firmware==26.10",
+];
 
 /// While this file forbids it, a package being installed starts no service.
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// A Python of our own with these packages, each with its version.
-pub(crate) fn python(packages: &[&str]) -> Result<PathBuf> {
+/// A Python of our own with [`IN_PYTHON`].
+pub(crate) fn python() -> Result<PathBuf> {
     install(PYTHON)?;
     let folder = root().join("target/python");
     let (python, has) = (folder.join("bin/python"), folder.join("has"));
-    let wanted = packages.join("\n");
+    let wanted = IN_PYTHON.join("\n");
     if fs::read_to_string(&has).is_ok_and(|has| has == wanted) {
         return Ok(python);
     }
@@ -95,8 +101,14 @@ pub(crate) fn python(packages: &[&str]) -> Result<PathBuf> {
         .status()?
         .success();
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    if !made || !Command::new(&python).args(pip).args(packages).status()?.success() {
-        bail!("could not install {} with pip", packages.join(" "));
+    if !made
+        || !Command::new(&python)
+            .args(pip)
+            .args(IN_PYTHON)
+            .status()?
+            .success()
+    {
+        bail!("could not install {} with pip", IN_PYTHON.join(" "));
     }
     fs::write(&has, wanted)?;
     Ok(python)

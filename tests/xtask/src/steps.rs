@@ -274,7 +274,7 @@ pub(crate) fn console() -> Result<Vec<Step>> {
 
 /// Schemathesis against a causewayd in a network of its own.
 fn hammer() -> Result<Command> {
-    let python = packages::python(&["openapi-spec-validator==0.9.0", "schemathesis==4.32.5"])?;
+    let python = packages::python()?;
     let mut command = Command::new("unshare");
     command.arg("--net").arg(python).arg("tests/openapi/hammer.py");
     command.arg("target/release/causewayd").current_dir(step::root());
