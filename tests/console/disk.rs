@@ -11,6 +11,8 @@ use image_slots::{BLOCK, Content, HASH_BLOCK, Manifest, PublicKey, SECTOR, Slot,
 
 /// The build that runs.
 const RUNS: u64 = 2000;
+/// Blocks of a system.
+const BLOCKS: u8 = 3;
 /// Octets of a slot.
 const ROOM: usize = 64 * HASH_BLOCK;
 
@@ -21,7 +23,7 @@ const STRANGER: u8 = 2;
 /// Lays it out: what is in slot a runs, and slot b is empty.
 pub(crate) fn lay_out(image: &Path) -> Result<()> {
     fs::create_dir_all(image.join("notes"))?;
-    let (content, octets) = system(RUNS);
+    let (content, octets) = system(RUNS)?;
     let mut slot = vec![0; ROOM];
     fs::write(image.join("slot-b"), &slot)?;
     slot.splice(..octets.len(), octets);
@@ -47,7 +49,7 @@ pub(crate) fn bundles() -> Result<[String; 2]> {
 }
 
 fn bundle(signed_by: u8) -> Result<String> {
-    let (content, octets) = system(RUNS + 1);
+    let (content, octets) = system(RUNS + 1)?;
     let manifest = Manifest {
         content,
         size: octets.len().try_into()?,
@@ -65,22 +67,24 @@ fn signer(seed: u8) -> Result<Ed25519KeyPair> {
         .context("no key")
 }
 
-/// A system of three blocks, with its hashes.
-fn system(build: u64) -> (Content, Vec<u8>) {
+/// A system of three blocks, with its hashes and the seal of whom the machine knows.
+fn system(build: u64) -> Result<(Content, Vec<u8>)> {
     let mut tree = Tree::default();
     let mut octets = Vec::new();
-    for number in 0..3 {
+    for number in 0..BLOCKS {
         let block = vec![number; HASH_BLOCK];
         tree.block(&block);
         octets.extend_from_slice(&block);
     }
     let (hashes, root) = tree.finish();
     octets.extend_from_slice(&hashes);
+    let (blocks, key) = (u64::from(BLOCKS), signer(KNOWN)?);
+    octets.extend_from_slice(&root.seal(blocks, |statement| key.sign(statement).as_ref().try_into())?);
     let content = Content {
         version: format!("0.{build}"),
         build,
-        blocks: 3,
+        blocks,
         root,
     };
-    (content, octets)
+    Ok((content, octets))
 }
