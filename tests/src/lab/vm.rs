@@ -15,6 +15,8 @@ use super::disk::Disk;
 use super::kernel::{Kernel, pack};
 
 const INIT: &str = include_str!("vm-init.sh");
+/// Folders that the machine has for itself, as `vm-init.sh` makes them: it sees nothing of this machine's.
+const OWN: [&str; 2] = ["/run", "/tmp"];
 /// Lines of the machine's console kept for the case that it ends without a result.
 const CONSOLE: usize = 40;
 
@@ -54,6 +56,11 @@ impl Setup {
         let own = work.path().join("own");
         fs::create_dir(&own)?;
         let place = std::env::current_dir()?;
+        let hidden = OWN.iter().find(|folder| place.starts_with(folder));
+        if let Some(folder) = hidden {
+            let place = place.display();
+            bail!("the machine has a {folder} of its own, and does not see {place}: clone to another place");
+        }
         fs::write(
             own.join("cmd"),
             format!("cd {}\n{script}\n", quote(&place.to_string_lossy())),
