@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The reason word of a clock that nobody sets.
 pub(crate) const NOT_SYNCHRONISED: &str = "clock-not-synchronised";
 const SYNCHRONISED: &str = "clock-synchronised";
-const NEXT_STEP: &str = "nobody has set the clock for ten minutes: name time servers in system.time.ntp, or let UDP port 123 out to those that are asked";
+const NEXT_STEP: &str = "nobody has set the clock for ten minutes: let UDP port 123 out to time servers, which the firmware image has from \
+                         system.time.ntp or DHCP, and another host from what keeps its own clock";
 
 /// What the kernel says of its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
