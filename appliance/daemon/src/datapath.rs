@@ -98,7 +98,7 @@ pub(crate) enum LearntRoute {
 /// What BGP stands on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ground {
-    /// The connections whose tunnels carry.
+    /// The connections to BGP speakers whose tunnels carry.
     pub(crate) carried: BTreeSet<ConnectionName>,
     /// The learnt routes that the kernel does not take; why, in words.
     pub(crate) refused: BTreeMap<IpNet, String>,

@@ -72,10 +72,13 @@ impl Learnt {
         peer: IpAddr,
         network: &NetworkSettings,
     ) -> Vec<Request> {
-        if self.peers.insert(connection.clone(), peer) == Some(peer) {
-            return Vec::new();
+        match self.peers.insert(connection.clone(), peer) {
+            Some(before) if before == peer => Vec::new(),
+            // Others may still be where it was.
+            Some(_) => self.look(network),
+            None if self.around.theirs.insert(peer) => self.settle_all(|prefix| prefix.contains(&peer)),
+            None => Vec::new(),
         }
-        self.look(network)
     }
 
     /// What follows from another network.
@@ -91,15 +94,26 @@ impl Learnt {
             ours: network.outer_addresses.clone(),
             theirs: configured.chain(self.peers.values().copied()).collect(),
         };
-        let mut requests = Vec::new();
-        if around != self.around {
-            self.around = around;
-            let prefixes: Vec<IpNet> = self.routes.keys().copied().collect();
-            for prefix in prefixes {
-                self.settle(prefix, true, &mut requests);
-            }
-            self.rule(&mut requests);
+        if around == self.around {
+            return Vec::new();
         }
+        self.around = around;
+        self.settle_all(|_| true)
+    }
+
+    /// What follows for those routes of which something else is known now.
+    fn settle_all(&mut self, concerned: impl Fn(&IpNet) -> bool) -> Vec<Request> {
+        let prefixes: Vec<IpNet> = self
+            .routes
+            .keys()
+            .copied()
+            .filter(|prefix| concerned(prefix))
+            .collect();
+        let mut requests = Vec::new();
+        for prefix in prefixes {
+            self.settle(prefix, true, &mut requests);
+        }
+        self.rule(&mut requests);
         requests
     }
 
@@ -302,6 +316,9 @@ mod tests {
         let met = learnt.met(&name("a"), "10.1.1.1".parse().unwrap(), &around);
         assert!(words(&met).contains(&"10.0.0.0/8 187 cw-a".to_owned()));
         assert!(words(&met).contains(&"no route 10.0.0.0/8 metric 186".to_owned()));
+        let elsewhere = |word: &String| word.starts_with("203.");
+        assert!(!words(&met).iter().any(elsewhere), "nothing new follows for it");
+        assert!(learnt.look(&around).is_empty());
         let moved = learnt.met(&name("a"), "198.51.100.1".parse().unwrap(), &around);
         assert!(words(&moved).contains(&"10.0.0.0/8 186 cw-a".to_owned()));
         for prefix in ["203.0.113.0/24", "0.0.0.0/0"] {

@@ -207,9 +207,8 @@ impl KernelOwner {
     /// Tells BGP which tunnels carry, and what of its routes is refused.
     fn show_ground(&self) {
         let carried_over = self.carried_over(&self.network);
-        let carried = self.ways.carried().into_iter().cloned();
         let ground = Ground {
-            carried: carried.chain(carried_over).collect(),
+            carried: self.ways.to_speakers(|name| carried_over.contains(name)),
             refused: learnt::refused(self.kernel.refusals()),
         };
         self.ground.send_if_modified(|shown| {
@@ -307,6 +306,9 @@ impl KernelOwner {
     /// The connections for which states of a daemon before this one are still there.
     pub(super) fn carried_over(&self, network: &NetworkSettings) -> BTreeSet<ConnectionName> {
         let adopted = self.kernel.adopted_children();
+        if adopted.is_empty() {
+            return BTreeSet::new();
+        }
         let tunnels = network.tunnels.iter();
         tunnels
             .filter(|(_, tunnel)| adopted.contains(&tunnel.numbering.interface_id))

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::{Carrier, Interfaces, KernelOwner};
 use crate::chronicle::{Heard, Teller};
 use crate::datapath::{DatapathSnapshot, Ground, Kind, LearntRoute, Request};
-use crate::derive::{NetworkSettings, Numbering, TunnelSettings};
+use crate::derive::{NetworkSettings, Numbering, Speaker, TunnelSettings};
 
 const INTERFACE_ID: u32 = 0x4357_0001;
 
@@ -1137,7 +1137,11 @@ async fn learnt_routes_outlive_the_daemon_that_learnt_them() {
 #[tokio::test]
 async fn bgp_knows_what_carries_and_what_is_refused() {
     let kernel = FakeKernel::new();
-    let mut rig = Rig::start(&kernel).await;
+    let mut network = network();
+    let tunnel = network.tunnels.get_mut(&name()).unwrap();
+    let address = [169, 254, 21, 1].into();
+    tunnel.speaker = Some(Speaker { address, rank: 0 });
+    let mut rig = Rig::with(&kernel, network).await;
     let prefix: ipnet::IpNet = "10.9.0.0/16".parse().unwrap();
     let key = Key::Route(appliance_kernel::Route::learnt(prefix, [], false).key());
     kernel.refuse(key.clone(), 28, "no room");

@@ -1,3 +1,4 @@
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use appliance_config::model::Name;
@@ -10,8 +11,12 @@ use crate::derive::NetworkSettings;
 pub(super) struct Ways {
     /// The connections of each site that has several, most wanted first.
     contested: BTreeMap<Name, Vec<ConnectionName>>,
+    /// The connections that lead to a BGP speaker.
+    speaking: BTreeSet<ConnectionName>,
     /// The connection of each child that is carried.
-    carried: BTreeMap<ChildId, ConnectionName>,
+    children: BTreeMap<ChildId, ConnectionName>,
+    /// How many children are carried for each connection that has any.
+    carried: BTreeMap<ConnectionName, usize>,
 }
 
 impl Ways {
@@ -31,36 +36,49 @@ impl Ways {
             .into_iter()
             .map(|(site, connections)| (site, in_order(connections)))
             .collect();
+        let speaking = network
+            .tunnels
+            .iter()
+            .filter(|(_, tunnel)| tunnel.speaker.is_some());
+        self.speaking = speaking.map(|(name, _)| name.clone()).collect();
     }
 
     /// A child is carried.
     pub(super) fn opened(&mut self, child: ChildId, connection: ConnectionName) {
-        self.carried.insert(child, connection);
+        self.closed(child);
+        *self.carried.entry(connection.clone()).or_default() += 1;
+        self.children.insert(child, connection);
     }
 
     /// A child is carried no longer.
     pub(super) fn closed(&mut self, child: ChildId) {
-        self.carried.remove(&child);
+        let Some(connection) = self.children.remove(&child) else {
+            return;
+        };
+        if let Entry::Occupied(mut carried) = self.carried.entry(connection) {
+            *carried.get_mut() -= 1;
+            if *carried.get() == 0 {
+                carried.remove();
+            }
+        }
     }
 
-    /// The connections that a child is carried for.
-    pub(super) fn carried(&self) -> BTreeSet<&ConnectionName> {
-        self.carried.values().collect()
+    /// The connections to BGP speakers that a child is carried for. `adopted` carry too, as far as a daemon before this one
+    /// knew.
+    pub(super) fn to_speakers(&self, adopted: impl Fn(&ConnectionName) -> bool) -> BTreeSet<ConnectionName> {
+        let carries = |name: &&ConnectionName| self.carried.contains_key(*name) || adopted(name);
+        self.speaking.iter().filter(carries).cloned().collect()
     }
 
     /// The connection that a child is carried for.
     pub(super) fn connection_of(&self, child: ChildId) -> Option<&ConnectionName> {
-        self.carried.get(&child)
+        self.children.get(&child)
     }
 
     /// The connections that are to have no routes: another one to the same site is up, or would be wanted more.
     /// `adopted` are up too, as far as a daemon before this one knew.
     pub(super) fn idle(&self, adopted: impl Fn(&ConnectionName) -> bool) -> BTreeSet<ConnectionName> {
-        if self.contested.is_empty() {
-            return BTreeSet::new();
-        }
-        let carried: BTreeSet<&ConnectionName> = self.carried.values().collect();
-        let is_up = |name: &&ConnectionName| carried.contains(name) || adopted(name);
+        let is_up = |name: &&ConnectionName| self.carried.contains_key(*name) || adopted(name);
         let idle = self.contested.values().flat_map(|connections| {
             let chosen = connections.iter().find(is_up).or(connections.first());
             connections.iter().filter(move |name| Some(*name) != chosen)
@@ -72,14 +90,14 @@ impl Ways {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::derive::{Numbering, TunnelSettings};
+    use crate::derive::{Numbering, Speaker, TunnelSettings};
 
     fn name(text: &str) -> ConnectionName {
         ConnectionName(text.into())
     }
 
     /// Connections with their site and priority.
-    fn ways(connections: &[(&str, &str, u16)]) -> Ways {
+    fn network(connections: &[(&str, &str, u16)]) -> NetworkSettings {
         let tunnel = |site: &str, priority| TunnelSettings {
             numbering: Numbering {
                 interface_id: 1,
@@ -98,11 +116,15 @@ mod tests {
         let tunnels = connections
             .iter()
             .map(|(connection, site, priority)| (name(connection), tunnel(site, *priority)));
-        let mut ways = Ways::default();
-        ways.configure(&NetworkSettings {
+        NetworkSettings {
             tunnels: tunnels.collect(),
             ..NetworkSettings::default()
-        });
+        }
+    }
+
+    fn ways(connections: &[(&str, &str, u16)]) -> Ways {
+        let mut ways = Ways::default();
+        ways.configure(&network(connections));
         ways
     }
 
@@ -138,6 +160,32 @@ mod tests {
         assert_eq!(idle(&ways), ["b"]);
         ways.closed(ChildId(2));
         assert_eq!(idle(&ways), ["a"]);
+    }
+
+    /// BGP hears of those alone that it can have a session through: of a thousand others it is told nothing.
+    #[test]
+    fn connections_to_speakers_carry_while_one_of_their_children_does() {
+        let mut network = network(&[("a", "s", 1), ("b", "t", 1), ("c", "u", 1)]);
+        for to_speaker in ["a", "c"] {
+            let tunnel = network.tunnels.get_mut(&name(to_speaker)).unwrap();
+            let address = [169, 254, 21, 1].into();
+            tunnel.speaker = Some(Speaker { address, rank: 0 });
+        }
+        let mut ways = Ways::default();
+        ways.configure(&network);
+        for (child, connection) in [(1, "a"), (2, "a"), (3, "b")] {
+            ways.opened(ChildId(child), name(connection));
+        }
+        assert_eq!(ways.to_speakers(|_| false), [name("a")].into());
+        assert_eq!(
+            ways.to_speakers(|other| *other == name("c")),
+            [name("a"), name("c")].into()
+        );
+        ways.closed(ChildId(1));
+        ways.closed(ChildId(1));
+        assert_eq!(ways.to_speakers(|_| false), [name("a")].into());
+        ways.closed(ChildId(2));
+        assert_eq!(ways.to_speakers(|_| false), [].into());
     }
 
     #[test]
