@@ -20,7 +20,7 @@ use super::subscription::{all_links, parse};
 use crate::address::{Address, Connected};
 use crate::firewall::Firewall;
 use crate::kernel::Dump;
-use crate::link::{Device, Link, LinkKind, LinkName, LinkNames, name_of};
+use crate::link::{Device, Found, Link, LinkKind, LinkName, LinkNames, name_of};
 use crate::mark;
 use crate::nft::{self, Tried};
 use crate::object::{Key, Object};
@@ -217,12 +217,11 @@ impl Netlink {
             return made;
         }
         let names = LinkNames::from([(index, parent.clone())]);
-        let there = all_links(&mut self.route).await?;
-        let mut there = there
-            .iter()
-            .filter_map(|message| Link::from_message(message, &names));
-        let is_same = there.any(|found| found.link.name == link.name && found.link.kind == link.kind);
-        if is_same { Ok(()) } else { made }
+        let is_same = |found: &Found| found.link.name == link.name && found.link.kind == link.kind;
+        let same = all_links(&mut self.route, |message| {
+            Link::from_message(message, &names).filter(is_same)
+        });
+        if same.await?.is_empty() { made } else { Ok(()) }
     }
 
     async fn set_link(&mut self, key: &Key, link: &Link) -> Result<(), Refusal> {
@@ -307,11 +306,10 @@ impl Netlink {
 
     /// All objects under our mark, and the names of all links.
     pub(crate) async fn dump(&mut self) -> Result<Dump, Refusal> {
-        let links = all_links(&mut self.route).await?;
-        let named = || links.iter().filter_map(|link| Some((link, name_of(link)?)));
-        let names = named().map(|(link, name)| (link.header.index, name)).collect();
-        let devices = named().map(|(link, name)| (name, Device::from_message(link)));
-        let devices = devices.collect();
+        let named = |link: &_| Some((name_of(link)?, Device::from_message(link)));
+        let links = all_links(&mut self.route, named).await?;
+        let names = links.iter().map(|(name, device)| (device.index, name.clone()));
+        let names = names.collect();
         let mut objects = self.dump_routes(&names).await?;
         let connected = self.dump_connected(&names).await?;
         objects.extend(
@@ -331,7 +329,7 @@ impl Netlink {
         objects.extend(firewalls.map(Object::Firewall));
         Ok(Dump {
             objects,
-            devices,
+            devices: links.into_iter().collect(),
             connected,
         })
     }

@@ -80,15 +80,11 @@ impl Subscription {
             .map(|(changes, acquires)| Xfrm { changes, acquires });
         // Asked over another socket, so that no report is mistaken for an answer.
         let mut asking = Socket::open(Protocol::Route, 0).map_err(open)?;
-        let links = all_links(&mut asking).await?;
-        let names = links
-            .iter()
-            .filter_map(|link| Some((link.header.index, name_of(link)?)))
-            .collect();
+        let names = all_links(&mut asking, |link| Some((link.header.index, name_of(link)?))).await?;
         Ok(Subscription {
             route,
             xfrm,
-            names,
+            names: names.into_iter().collect(),
             ours,
         })
     }
@@ -158,11 +154,14 @@ impl Subscription {
     }
 }
 
-/// All links.
-pub(crate) async fn all_links(socket: &mut Socket) -> Result<Vec<LinkMessage>, Refusal> {
+/// What is read out of each link; all that the kernel says of one takes 17 KiB.
+pub(crate) async fn all_links<T>(
+    socket: &mut Socket,
+    read: impl Fn(&LinkMessage) -> Option<T>,
+) -> Result<Vec<T>, Refusal> {
     let request = Outgoing::route(&RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP);
     let found = socket.dump(&request, |message| match parse(message)? {
-        RouteNetlinkMessage::NewLink(link) => Some(link),
+        RouteNetlinkMessage::NewLink(link) => read(&link),
         _ => None,
     });
     found.await.map_err(|error| refusal("links", error))
