@@ -25,7 +25,9 @@ pub(crate) use addresses::Addresses;
 pub(crate) use desired::{Desired, Lacking, derive};
 pub(crate) use inventory::{Collection, Entry, Source, User, inventory};
 pub(crate) use keys::{key_spec, vault_reference};
-pub(crate) use network::{NetworkSettings, Speaker, TunnelSettings, network};
+#[cfg(test)]
+pub(crate) use network::Speaker;
+pub(crate) use network::{NetworkSettings, TunnelSettings, network};
 pub(crate) use numbering::{InUse, Numbering, fnv1a, found};
 pub(crate) use resting::{Rest, negotiated, resting};
 pub(crate) use route_policy::policy;
