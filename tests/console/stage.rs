@@ -88,6 +88,9 @@ impl<'r> Stage<'r> {
 
     /// Does what a flow asks for and answers with what it saw.
     pub(crate) fn act(&mut self, wish: &str) -> Result<Value> {
+        if let Some(settings) = wish.strip_prefix("try-settings ") {
+            return self.try_settings(&serde_json::from_str::<String>(settings)?);
+        }
         match wish {
             "code" => Ok(json!(self.code()?)),
             "secret" => Ok(json!(self.far.secret)),
@@ -204,6 +207,12 @@ impl<'r> Stage<'r> {
         ping.wait_for(25, SOON)?;
         let answers = ping.finish();
         Ok(json!({ "sent": answers.sent, "lost": answers.lost }))
+    }
+
+    /// What the peer says of settings that the console tells for it.
+    fn try_settings(&mut self, settings: &str) -> Result<Value> {
+        let peer = self.peer.as_mut().context("no peer")?;
+        Ok(json!(peer.ipsec.try_settings(settings)?))
     }
 
     /// Waits until the peer has taken a proof of ours of this kind.

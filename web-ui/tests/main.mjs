@@ -10,7 +10,7 @@ import { breakIt, connect, fix } from "./flows/connect.mjs";
 import { conflict, keep, revert, sessionEnds, twoTabs } from "./flows/change.mjs";
 import { keyboard, many, types } from "./flows/console.mjs";
 import { nat, prepend, rollBack } from "./flows/network.mjs";
-import { algorithms, guarded, selectors } from "./flows/own.mjs";
+import { algorithms, guarded, selectors, signed } from "./flows/own.mjs";
 import { askForVersion2, interfaces, ourSide, secondSecret } from "./flows/newer.mjs";
 import { backup, diagnostics, roles } from "./flows/system.mjs";
 
@@ -33,7 +33,8 @@ const FLOWS = [
   ["say what is behind us, and the peer learns it", ourSide],
   ["choose algorithms of one's own", algorithms],
   ["say which networks may pass", selectors],
-  ["sign a session by keys, and see what would cut one off", guarded],
+  ["sign a session by keys, and read why it does not come back", signed],
+  ["see what would cut one off", guarded],
   ["take the links over", interfaces],
   ["make a NAT pair", nat],
   ["prepend to a path", prepend],

@@ -24,8 +24,9 @@ async function settle(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
-/** The view that is there, at three widths in light and dark; what is wrong with it. */
+/** The view that is there, at three widths in light and dark; what is wrong with it. The page is then as wide as before. */
 export async function picture(page, view, schemes = ["dark", "light"]) {
+  const size = page.viewportSize();
   const wrong = [];
   for (const colorScheme of schemes) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
@@ -38,6 +39,7 @@ export async function picture(page, view, schemes = ["dark", "light"]) {
       if (width !== 820) wrong.push(...(await judge(page, name)));
     }
   }
+  await page.setViewportSize(size);
   return wrong;
 }
 

@@ -122,6 +122,18 @@ impl StrongSwan {
         Ok(())
     }
 
+    /// Reads these settings (`swanctl.conf`), then its own again; what it says of them. No SA is touched.
+    ///
+    /// # Errors
+    /// When it does not take them.
+    pub fn try_settings(&mut self, settings: &str) -> Result<String> {
+        let file = self.folder.join("others.conf");
+        fs::write(&file, settings)?;
+        let said = self.swanctl(&["--load-conns", "--file", &file.to_string_lossy()]);
+        self.load()?;
+        said
+    }
+
     /// Brings the tunnel up from this side.
     ///
     /// # Errors

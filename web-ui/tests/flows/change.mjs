@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { profile, signIn, visit } from "../browser.mjs";
+import { picture } from "../pictures.mjs";
 
 const bar = (page, name) => page.getByRole("region", { name });
 
@@ -15,6 +16,7 @@ export async function revert({ page }) {
   await page.getByText("connections / to-hub / mtu").waitFor();
   const impact = page.getByRole("region", { name: "What it does" });
   await impact.getByText("to-hub").waitFor();
+  assert.deepEqual(await picture(page, "review-draft"), []);
   await page.getByLabel("Seconds to keep it within").fill("6");
   await page.getByRole("button", { name: "Commit on trial" }).click();
   await bar(page, "Change on trial").getByText(/is on trial/).waitFor();

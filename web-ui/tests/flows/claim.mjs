@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { CONSOLE, PASSWORD, USER } from "../browser.mjs";
+import { picture } from "../pictures.mjs";
 import { wish } from "../stage.mjs";
 
 /** A wrong code is refused at its field, the right one makes the first admin. */
@@ -22,6 +23,7 @@ export async function claimBy(page, right) {
 /** Its first admin names the box. */
 export async function claim({ page }) {
   await claimBy(page, await wish("code"));
+  assert.deepEqual(await picture(page, "first-start"), []);
   await page.getByLabel("Name", { exact: false }).first().fill("branch-042");
   await page.getByRole("link", { name: "Review" }).click();
   await page.getByText("No tunnel, session or interface is touched.").waitFor();

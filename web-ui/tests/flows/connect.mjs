@@ -24,6 +24,19 @@ export async function connect({ page }) {
   await page.getByText("The tunnel is up.").waitFor();
   await page.getByLabel("Device").selectOption({ label: "strongSwan (swanctl)" });
   await page.getByText("remote_addrs = 192.0.2.1").waitFor();
+  const forPeer = page.getByRole("region", { name: "For the other side" }).locator("pre");
+  const said = await wish(`try-settings ${JSON.stringify(await forPeer.innerText())}`);
+  assert.match(said, /loaded connection 'to-hub'[^]*successfully loaded 1 connections/);
+  // Another Causeway is told a document that a Causeway takes.
+  await page.getByLabel("Device").selectOption({ label: "Causeway" });
+  const document = JSON.parse((await forPeer.innerText()).replace("psk-causeway", "psk-hub"));
+  const taken = await page.evaluate(async (body) => {
+    const { csrf_token: token } = await (await fetch("/api/v1/session")).json();
+    const headers = { "Content-Type": "application/json", "X-Csrf-Token": token };
+    const answer = await fetch("/api/v1/config:check", { method: "POST", body: JSON.stringify(body), headers });
+    return { status: answer.status, text: await answer.text() };
+  }, document);
+  assert.equal(taken.status, 200, taken.text);
   const seen = await wish("ping");
   assert.equal(seen.lost, 0, JSON.stringify(seen));
 }

@@ -72,7 +72,6 @@ export async function firmware({ browser }) {
   await visit(page, "system", "firmware");
   await write(page, told);
   const wrong = await picture(page, "firmware-slots");
-  await page.setViewportSize({ width: 1280, height: 900 });
   await plan(page);
   await leave(page);
   assert.equal(wrong.length, 0, wrong.join("\n"));

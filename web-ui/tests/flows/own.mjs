@@ -52,13 +52,13 @@ export async function selectors({ page }) {
   await page.getByRole("region", { name: "Table of selectors" }).getByText("10.77.0.128/25").waitFor();
 }
 
-/** Keys of TCP-AO take turns in the form, and whoever would no more listen where one is connected is told so; both stay drafts. */
-export async function guarded({ page }) {
+/** Keys of TCP-AO take turns in the form. Once they are committed, why the session does not come back is told, for this kernel or the peer
+    has none; without them it does. */
+export async function signed({ page }) {
   await visit(page, "connections", "to-hub", "edit");
-  const more = page.getByText("More of the session");
-  const signed = page.getByLabel(/^Its segments are signed/);
-  if (!(await signed.isVisible())) await more.click();
-  await signed.selectOption("tcp_ao");
+  const by = page.getByLabel(/^Its segments are signed/);
+  if (!(await by.isVisible())) await page.getByText("More of the session").click();
+  await by.selectOption("tcp_ao");
   const keys = page.getByRole("group", { name: "Keys of TCP-AO" });
   await keys.getByRole("button", { name: "Add a key" }).click();
   await keys.getByLabel("We call key 2").fill("1");
@@ -70,8 +70,25 @@ export async function guarded({ page }) {
   await page.screenshot({ path: "../target/console-screenshots/flow-tcp-ao.png", fullPage: true });
   await keys.getByRole("button", { name: "Take key 1 out" }).click();
   await keys.getByRole("button", { name: /Take key/ }).first().waitFor({ state: "detached" });
-  await signed.selectOption({ label: "not at all" });
+  const secret = page.locator(".secret", { hasText: "bgp-ao-to-hub" });
+  await secret.getByRole("button", { name: "Make one up" }).click();
+  await secret.getByText(/^Set .* by alice/).waitFor();
+  await commit(page);
 
+  await visit(page, "routing", "peers");
+  const session = page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: "to-hub" }) });
+  await session.getByText("Next:").waitFor();
+  await page.screenshot({ path: "../target/console-screenshots/flow-tcp-ao-reason.png", fullPage: true });
+  await visit(page, "connections", "to-hub", "edit");
+  if (!(await by.isVisible())) await page.getByText("More of the session").click();
+  await by.selectOption({ label: "not at all" });
+  await commit(page);
+  await visit(page, "routing", "peers");
+  await session.getByText(/^established for/).waitFor();
+}
+
+/** Whoever would no more listen where one is connected is told so, and it stays a draft. */
+export async function guarded({ page }) {
   await visit(page, "system", "machine");
   const management = page.getByRole("region", { name: "Console and API" });
   await management.getByLabel("Served at").fill("0.0.0.0:9443");

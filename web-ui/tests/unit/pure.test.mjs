@@ -91,10 +91,48 @@ test("the other side is told the same in five languages, and never the secret", 
   assert.match(told.azure, /--ike-encryption AES256 --ike-integrity SHA384 --dh-group DHGroup14/);
   assert.match(told.cisco, /ip route 10\.1\.0\.0 255\.255\.255\.0 Tunnel1/);
   assert.match(told.fortigate, /set dhgrp 14\n/);
-  assert.equal(JSON.parse(told.causeway).sites.causeway.endpoint, "192.0.2.1");
+  const mirrored = JSON.parse(told.causeway);
+  assert.equal(mirrored.sites.causeway.endpoint, "192.0.2.1");
+  assert.deepEqual(mirrored.policies.own, document.policies.own);
+  assert.equal(mirrored.connections["to-causeway"].policy, "own");
   assert.equal(masked("10.0.0.0/14"), "10.0.0.0 255.252.0.0");
   assert.equal(groupOf("ECP384").number, 20);
   assert.equal(groupOf("PFS5").number, 5);
+});
+
+test("the other side is told of IKEv1, of certificates and of a second secret", async () => {
+  const { DEVICES, facts } = await load("views/connect/devices.ts");
+  const own = fs.readFileSync(new URL("../../../appliance/keys/tests/vectors/leaf.der", import.meta.url)).toString("base64");
+  const of = (connection) => {
+    const known = facts(
+      {
+        gateway: { ip_configurations: { default: { address: "192.0.2.1" } }, address_space: ["10.1.0.0/24"] },
+        sites: { b: { endpoint: "192.0.2.2", address_space: ["10.2.0.0/24"] } },
+        certificates: { edge: { chain: [own] } },
+        connections: { "to-b": { site: "b", ...connection } },
+      },
+      "to-b",
+    );
+    return Object.fromEntries(DEVICES.map((device) => [device.id, device.write(known)]));
+  };
+  const secret = { method: "psk", secret: "psk-b" };
+  const elder = of({ protocol: "IKEv1", authentication: { ...secret, local_id: "us.example" } });
+  assert.match(elder.strongswan, /version = 1\n[^]*proposals = aes256-sha256-modp1024\n[^]*id = "us\.example"/);
+  assert.match(elder.cisco, /crypto isakmp policy 10\n encryption aes 256\n hash sha256\n/);
+  assert.ok(!elder.cisco.includes("ikev2"));
+  const there = JSON.parse(elder.causeway).connections["to-causeway"];
+  assert.deepEqual([there.protocol, there.policy, there.authentication.remote_id], ["IKEv1", "azure-default", "us.example"]);
+
+  const certified = of({ authentication: { method: "certificate", certificate: "edge", peer: { subject: "gw-b", chain: "roots" }, ppk: { id: "both", secret: "ppk-b" } } });
+  assert.match(certified.strongswan, /ppk_id = both\n    ppk_required = yes\n/);
+  assert.match(certified.strongswan, /local \{ auth = pubkey\n[^]*id = "CN=gw-b"[^]*remote \{ auth = pubkey\n[^]*id = "CN=site-a"/);
+  assert.ok(!certified.strongswan.includes("ike-to-b") && certified.strongswan.includes("ppk-to-b"));
+  const { authentication } = JSON.parse(certified.causeway).connections["to-causeway"];
+  assert.deepEqual(authentication.peer, { subject: "site-a", chain: "causeway-roots" });
+  assert.deepEqual(authentication.ppk, { id: "both", required: true, secret: "ppk-causeway" });
+  const mixed = of({ authentication: { method: "certificate", certificate: "edge", peer: { secret: "psk-b" } } });
+  assert.match(mixed.strongswan, /local \{ auth = psk\n[^]*remote \{ auth = pubkey\n/);
+  assert.deepEqual(JSON.parse(mixed.causeway).connections["to-causeway"].authentication.peer, { subject: "site-a", chain: "causeway-roots" });
 });
 
 test("numbers are read at a glance", async () => {

@@ -2,19 +2,33 @@
 // said as a remark in its own comments.
 import { at, isItem } from "../../api/difference.ts";
 import type { Item, Json } from "../../api/model.ts";
+import { link } from "../../parts/pem.ts";
+
+/** How a side proves itself, and what it says that it is, where that does not follow from the proof. */
+interface Proof {
+  by: "psk" | "certificate";
+  id: string | null;
+  /** Of a certificate. */
+  commonName: string;
+}
 
 /** A connection as the other side sees it: ours is its peer. */
 export interface Facts {
   name: string;
-  method: string;
   version: 1 | 2;
+  ours: Proof;
+  theirs: Proof;
+  /** A second secret. */
+  ppk: { id: string; required: boolean } | null;
+  /** The name of the algorithms, and what they are if they are not built in. */
+  policy: { name: string; own: Item | null };
   /** Our outer address and networks. */
   peer: string;
   peerNetworks: string[];
   /** Theirs. */
   local: string;
   localNetworks: string[];
-  ike: { encryption: string; integrity: string; group: string; lifetime: number };
+  ike: { encryption: string; integrity: string; group: string; more: string[]; lifetime: number };
   esp: { encryption: string; integrity: string; pfs: string; lifetime: number; kilobytes: number };
   bgp: { ourAsn: number; ourAddress: string; theirAsn: number; theirAddress: string } | null;
 }
@@ -22,15 +36,17 @@ export interface Facts {
 export interface Device {
   id: string;
   title: string;
+  /** Whether it is told of certificates and of a second secret, too. */
+  certificates: boolean;
   write: (facts: Facts) => string;
 }
 
 const MODERN = {
-  ike: { encryption: "GCMAES256", integrity: "SHA384", group: "ECP384", lifetime: 28_800 },
+  ike: { encryption: "GCMAES256", integrity: "SHA384", group: "ECP384", more: [], lifetime: 28_800 },
   esp: { encryption: "GCMAES256", integrity: "GCMAES256", pfs: "None", lifetime: 27_000, kilobytes: 102_400_000 },
 };
 const AZURE_DEFAULT = {
-  ike: { encryption: "AES256", integrity: "SHA256", group: "DHGroup2", lifetime: 28_800 },
+  ike: { encryption: "AES256", integrity: "SHA256", group: "DHGroup2", more: [], lifetime: 28_800 },
   esp: { encryption: "AES256", integrity: "SHA256", pfs: "None", lifetime: 27_000, kilobytes: 102_400_000 },
 };
 
@@ -51,16 +67,21 @@ export function facts(document: Item, name: string, address: string | undefined)
   const names = isItem(configurations) ? Object.keys(configurations) : [];
   const ours = at(configurations, [text(connection["ip_configuration"], names[0] ?? ""), "address"]);
   const theirs = at(site, ["bgp"]);
-  const policy = text(connection["policy"], "modern");
+  const version = connection["protocol"] === "IKEv1" ? 1 : 2;
+  const policy = text(connection["policy"], version === 1 ? "azure-default" : "modern");
+  const own = at(document, ["policies", policy]);
+  const ppk = at(connection, ["authentication", "ppk"]);
   return {
     name,
-    method: text(at(connection, ["authentication", "method"]), "psk"),
-    version: connection["protocol"] === "IKEv1" ? 1 : 2,
+    version,
+    ...proofs(document, connection),
+    ppk: isItem(ppk) ? { id: text(ppk["id"], ""), required: ppk["required"] !== false } : null,
+    policy: { name: policy, own: isItem(own) ? own : null },
     peer: text(ours, address?.replace(/:\d+$/, "") ?? "OUR-ADDRESS"),
     peerNetworks: strings(at(document, ["gateway", "address_space"])),
     local: text(at(connection, ["endpoint"]), text(at(site, ["endpoint"]), "THEIR-ADDRESS")),
     localNetworks: strings(at(site, ["address_space"])),
-    ...algorithms(at(document, ["policies", policy]), policy),
+    ...algorithms(own, policy),
     bgp: isItem(theirs)
       ? {
           ourAsn: Number(at(document, ["gateway", "bgp", "asn"])),
@@ -69,6 +90,19 @@ export function facts(document: Item, name: string, address: string | undefined)
           theirAddress: text(theirs["address"], "THEIR-BGP-ADDRESS"),
         }
       : null,
+  };
+}
+
+function proofs(document: Item, connection: Item): Pick<Facts, "ours" | "theirs"> {
+  const authentication = at(connection, ["authentication"]);
+  const said = (...member: string[]) => at(authentication, member);
+  const certified = said("method") === "certificate";
+  const chain = strings(at(document, ["certificates", text(said("certificate"), ""), "chain"]));
+  const subject = said("peer", "subject");
+  const id = (member: string) => (typeof said(member) === "string" ? text(said(member), "") : null);
+  return {
+    ours: { by: certified ? "certificate" : "psk", id: id("local_id"), commonName: link(chain[0] ?? "")?.name ?? "OUR-COMMON-NAME" },
+    theirs: { by: subject === undefined ? "psk" : "certificate", id: id("remote_id"), commonName: text(subject, "") },
   };
 }
 
@@ -82,6 +116,7 @@ function algorithms(policy: Json | undefined, name: string): Pick<Facts, "ike" |
       encryption: text(ike("encryption"), usual.ike.encryption),
       integrity: text(ike("integrity"), usual.ike.integrity),
       group: text(ike("dh_group"), usual.ike.group),
+      more: strings(ike("additional_key_exchanges")),
       lifetime: Number(ike("lifetime_s") ?? usual.ike.lifetime),
     },
     esp: {
@@ -98,8 +133,9 @@ function azure(facts: Facts): string {
   const bgp = facts.bgp ? ` \\\n  --asn ${facts.bgp.ourAsn} --bgp-peering-address ${facts.bgp.ourAddress}` : "";
   const networks = facts.peerNetworks.join(" ") || '""';
   const { ike, esp } = facts;
+  const elder = facts.version === 1 ? "# IKEv1: az makes connections of IKEv2; make this one in the portal, then the rest\n" : "";
   return `# GROUP, GATEWAY and THE-SECRET are yours to fill in
-az network local-gateway create -g GROUP -n causeway-${facts.name} \\
+${elder}az network local-gateway create -g GROUP -n causeway-${facts.name} \\
   --gateway-ip-address ${facts.peer} --local-address-prefixes ${networks}${bgp}
 az network vpn-connection create -g GROUP -n ${facts.name} --vnet-gateway1 GATEWAY \\
   --local-gateway2 causeway-${facts.name} --shared-key 'THE-SECRET'${facts.bgp ? " --enable-bgp" : ""}
@@ -123,6 +159,9 @@ const GROUPS: Record<string, { swan: string; number: number }> = {
   ECP384: { swan: "ecp384", number: 20 },
   ECP521: { swan: "ecp521", number: 21 },
   X25519: { swan: "curve25519", number: 31 },
+  MLKEM512: { swan: "mlkem512", number: 35 },
+  MLKEM768: { swan: "mlkem768", number: 36 },
+  MLKEM1024: { swan: "mlkem1024", number: 37 },
 };
 
 /** The number of a group (IANA, Transform Type 4), of key exchange or PFS. */
@@ -142,23 +181,22 @@ function swanCipher(encryption: string): string {
 
 function strongSwan(facts: Facts): string {
   const { ike, esp } = facts;
-  const hash = ike.integrity.toLowerCase();
-  const group = groupOf(ike.group)?.swan ?? ike.group;
-  const proposal = `${swanCipher(ike.encryption)}-${isCombined(ike.encryption) ? "prf" : ""}${hash}-${group}`;
+  const swan = (word: string) => groupOf(word)?.swan ?? word;
+  const hash = `${isCombined(ike.encryption) ? "prf" : ""}${ike.integrity.toLowerCase()}`;
+  const more = ike.more.map((word, index) => `ke${index + 1}_${swan(word)}`);
   const pfs = groupOf(esp.pfs);
   const child = [swanCipher(esp.encryption), isCombined(esp.encryption) ? "" : esp.integrity.toLowerCase(), pfs?.swan ?? ""];
   const any = facts.bgp || facts.localNetworks.length === 0;
+  const ppk = facts.ppk ? `\n    ppk_id = ${facts.ppk.id}\n    ppk_required = ${facts.ppk.required ? "yes" : "no"}` : "";
   return `# /etc/swanctl/conf.d/${facts.name}.conf
 connections {
   ${facts.name} {
     version = ${facts.version}
     local_addrs = ${facts.local}
     remote_addrs = ${facts.peer}
-    proposals = ${proposal}
-    local { auth = psk
-      id = ${facts.local} }
-    remote { auth = psk
-      id = ${facts.peer} }
+    proposals = ${[swanCipher(ike.encryption), hash, swan(ike.group), ...more].join("-")}${ppk}
+    local { ${swanProof(facts.theirs, facts.local, "certs = THEIR-CERTIFICATE.pem")} }
+    remote { ${swanProof(facts.ours, facts.peer, "cacerts = OUR-ROOT.pem")} }
     children {
       net {
         local_ts = ${any ? "0.0.0.0/0" : facts.localNetworks.join(", ")}
@@ -169,13 +207,21 @@ connections {
     }
   }
 }
-secrets {
-  ike-${facts.name} {
-    id = ${facts.peer}
-    secret = "THE-SECRET"
-  }
+${swanSecrets(facts)}${any ? "# Any to any: give the child an interface id and route into an XFRM interface.\n" : ""}${remarks(facts, "#")}`;
 }
-${any ? "# Any to any: give the child an interface id and route into an XFRM interface.\n" : ""}${remarks(facts, "#")}`;
+
+function swanProof(proof: Proof, address: string, certificate: string): string {
+  const id = proof.id ?? (proof.by === "psk" ? address : `CN=${proof.commonName}`);
+  return proof.by === "psk" ? `auth = psk\n      id = "${id}"` : `auth = pubkey\n      ${certificate}\n      id = "${id}"`;
+}
+
+function swanSecrets(facts: Facts): string {
+  const { ours, theirs, ppk } = facts;
+  const secrets = [
+    ours.by === "psk" || theirs.by === "psk" ? `  ike-${facts.name} {\n    id = "${ours.id ?? facts.peer}"\n    secret = "THE-SECRET"\n  }\n` : "",
+    ppk ? `  ppk-${facts.name} {\n    id = ${ppk.id}\n    secret = "THE-SECOND-SECRET"\n  }\n` : "",
+  ].join("");
+  return secrets === "" ? "" : `secrets {\n${secrets}}\n`;
 }
 
 function remarks(facts: Facts, sign: string): string {
@@ -183,39 +229,58 @@ function remarks(facts: Facts, sign: string): string {
   return bgp ? `${sign} BGP: AS ${bgp.theirAsn} at ${bgp.theirAddress} with AS ${bgp.ourAsn} at ${bgp.ourAddress}, through the tunnel.\n` : "";
 }
 
-function cisco(facts: Facts): string {
-  const { ike, esp } = facts;
-  const bits = (word: string) => /(\d+)$/.exec(word)?.[1] ?? "256";
+/** The length of a key, in bits. */
+function bits(word: string): string {
+  return /(\d+)$/.exec(word)?.[1] ?? "256";
+}
+
+function ciscoVersion1({ ike, peer }: Facts): string {
+  const hash = ike.integrity === "SHA1" ? "sha" : ike.integrity.toLowerCase();
+  return `crypto isakmp policy 10
+ encryption ${ike.encryption === "DES3" ? "3des" : ike.encryption === "DES" ? "des" : `aes ${bits(ike.encryption)}`}
+ hash ${hash}
+ authentication pre-share
+ group ${groupOf(ike.group)?.number ?? ike.group}
+ lifetime ${ike.lifetime}
+crypto isakmp key THE-SECRET address ${peer}
+`;
+}
+
+function ciscoVersion2({ ike, name, peer }: Facts): string {
   const cipher = isCombined(ike.encryption) ? `aes-gcm-${bits(ike.encryption)}` : `aes-cbc-${bits(ike.encryption)}`;
   const integrity = isCombined(ike.encryption) ? ` prf ${ike.integrity.toLowerCase()}` : ` integrity ${ike.integrity.toLowerCase()}`;
+  return `crypto ikev2 proposal ${name}
+ encryption ${cipher}
+${integrity}
+ group ${groupOf(ike.group)?.number ?? ike.group}
+crypto ikev2 policy ${name}
+ proposal ${name}
+crypto ikev2 keyring ${name}
+ peer causeway
+  address ${peer}
+  pre-shared-key THE-SECRET
+crypto ikev2 profile ${name}
+ match identity remote address ${peer} 255.255.255.255
+ authentication remote pre-share
+ authentication local pre-share
+ keyring local ${name}
+ lifetime ${ike.lifetime}
+`;
+}
+
+function cisco(facts: Facts): string {
+  const { esp } = facts;
   const transform = isCombined(esp.encryption) ? `esp-gcm ${bits(esp.encryption)}` : `esp-aes ${bits(esp.encryption)} esp-${esp.integrity.toLowerCase()}-hmac`;
   const pfs = groupOf(esp.pfs);
   const address = facts.bgp ? `${facts.bgp.theirAddress} 255.255.255.252` : "169.254.1.1 255.255.255.252";
   const routes = facts.peerNetworks.map((network) => `ip route ${masked(network)} Tunnel1`).join("\n");
   const bgp = facts.bgp;
   const speaker = bgp ? `router bgp ${bgp.theirAsn}\n neighbor ${bgp.ourAddress} remote-as ${bgp.ourAsn}\n neighbor ${bgp.ourAddress} ebgp-multihop 2\n neighbor ${bgp.ourAddress} update-source Tunnel1` : routes;
-  return `! IOS XE, IKEv2 over a tunnel interface; GigabitEthernet1 is its outer one
-crypto ikev2 proposal ${facts.name}
- encryption ${cipher}
-${integrity}
- group ${groupOf(ike.group)?.number ?? ike.group}
-crypto ikev2 policy ${facts.name}
- proposal ${facts.name}
-crypto ikev2 keyring ${facts.name}
- peer causeway
-  address ${facts.peer}
-  pre-shared-key THE-SECRET
-crypto ikev2 profile ${facts.name}
- match identity remote address ${facts.peer} 255.255.255.255
- authentication remote pre-share
- authentication local pre-share
- keyring local ${facts.name}
- lifetime ${ike.lifetime}
-crypto ipsec transform-set ${facts.name} ${transform}
+  return `! IOS XE, IKEv${facts.version} over a tunnel interface; GigabitEthernet1 is its outer one
+${facts.version === 1 ? ciscoVersion1(facts) : ciscoVersion2(facts)}crypto ipsec transform-set ${facts.name} ${transform}
  mode tunnel
 crypto ipsec profile ${facts.name}
- set transform-set ${facts.name}
- set ikev2-profile ${facts.name}
+ set transform-set ${facts.name}${facts.version === 2 ? `\n set ikev2-profile ${facts.name}` : ""}
  set security-association lifetime seconds ${esp.lifetime}${pfs ? `\n set pfs group${pfs.number}` : ""}
 interface Tunnel1
  ip address ${address}
@@ -270,27 +335,43 @@ ${routes.length > 0 ? `config router static\n${routes.map((network) => `  edit 0
 }
 
 function causeway(facts: Facts): string {
-  const { bgp } = facts;
+  const { bgp, ours, theirs, policy } = facts;
+  const certified = ours.by === "certificate" || theirs.by === "certificate";
   const document = {
     gateway: {
       ip_configurations: { default: { address: facts.local } },
       address_space: facts.localNetworks,
       ...(bgp ? { bgp: { asn: bgp.theirAsn, addresses: [bgp.theirAddress] } } : {}),
     },
+    ...(policy.own ? { policies: { [policy.name]: policy.own } } : {}),
+    ...(theirs.by === "certificate" ? { key_providers: { files: { kind: "file" } }, certificates: { own: { key: { provider: "files", reference: "key-own" }, chain: ["THEIR-CERTIFICATE"] } } } : {}),
+    ...(ours.by === "certificate" ? { trust: { "causeway-roots": { chain: ["OUR-ROOT"] } } } : {}),
     sites: {
       causeway: { endpoint: facts.peer, address_space: bgp ? [] : facts.peerNetworks, ...(bgp ? { bgp: { asn: bgp.ourAsn, address: bgp.ourAddress } } : {}) },
     },
     connections: {
-      "to-causeway": { site: "causeway", authentication: { method: "psk", secret: "psk-causeway" }, ...(bgp ? { bgp: { local_address: bgp.theirAddress } } : {}) },
+      "to-causeway": {
+        site: "causeway",
+        protocol: `IKEv${facts.version}`,
+        policy: policy.name,
+        authentication: {
+          ...(theirs.by === "psk" ? { method: "psk", secret: "psk-causeway" } : { method: "certificate", certificate: "own" }),
+          ...(!certified ? {} : ours.by === "psk" ? { peer: { secret: "psk-causeway" } } : { peer: { subject: ours.commonName, chain: "causeway-roots" } }),
+          ...(theirs.id === null ? {} : { local_id: theirs.id }),
+          ...(ours.id === null ? {} : { remote_id: ours.id }),
+          ...(facts.ppk ? { ppk: { ...facts.ppk, secret: "ppk-causeway" } } : {}),
+        },
+        ...(bgp ? { bgp: { local_address: bgp.theirAddress } } : {}),
+      },
     },
   };
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
 export const DEVICES: Device[] = [
-  { id: "azure", title: "Azure CLI", write: azure },
-  { id: "strongswan", title: "strongSwan (swanctl)", write: strongSwan },
-  { id: "cisco", title: "Cisco IOS XE", write: cisco },
-  { id: "fortigate", title: "FortiGate", write: fortiGate },
-  { id: "causeway", title: "Causeway", write: causeway },
+  { id: "azure", title: "Azure CLI", certificates: false, write: azure },
+  { id: "strongswan", title: "strongSwan (swanctl)", certificates: true, write: strongSwan },
+  { id: "cisco", title: "Cisco IOS XE", certificates: false, write: cisco },
+  { id: "fortigate", title: "FortiGate", certificates: false, write: fortiGate },
+  { id: "causeway", title: "Causeway", certificates: true, write: causeway },
 ];
