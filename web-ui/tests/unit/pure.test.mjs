@@ -74,7 +74,8 @@ test("what Azure says of a gateway and of a VPN site fills the form", async () =
 });
 
 test("the other side is told the same in five languages, and never the secret", async () => {
-  const { DEVICES, facts, groupOf, masked } = await load("views/connect/devices.ts");
+  const { DEVICES, groupOf, masked } = await load("views/connect/devices.ts");
+  const { facts } = await load("views/connect/facts.ts");
   const document = {
     gateway: { ip_configurations: { default: { address: "192.0.2.1" } }, address_space: ["10.1.0.0/24"] },
     sites: { b: { endpoint: "192.0.2.2", address_space: ["10.2.0.0/24"] } },
@@ -88,6 +89,11 @@ test("the other side is told the same in five languages, and never the secret", 
   }
   assert.match(told.strongswan, /proposals = aes256-sha384-modp2048\n/);
   assert.match(told.strongswan, /local_ts = 10\.2\.0\.0\/24\n/);
+  document.policies.own.ike.dh_group = "X25519";
+  const newer = Object.fromEntries(DEVICES.map((device) => [device.id, device.write(facts(document, "to-b"))]));
+  assert.match(newer.azure, /# It has no word for X25519: choose other algorithms for to-b\.\n/);
+  assert.ok(/no word for X25519/.test(newer.cisco) && !/no word/.test(newer.fortigate + newer.strongswan));
+  document.policies.own.ike.dh_group = "DHGroup14";
   assert.match(told.azure, /--ike-encryption AES256 --ike-integrity SHA384 --dh-group DHGroup14/);
   assert.match(told.cisco, /ip route 10\.1\.0\.0 255\.255\.255\.0 Tunnel1/);
   assert.match(told.fortigate, /set dhgrp 14\n/);
@@ -101,7 +107,8 @@ test("the other side is told the same in five languages, and never the secret", 
 });
 
 test("the other side is told of IKEv1, of certificates and of a second secret", async () => {
-  const { DEVICES, facts } = await load("views/connect/devices.ts");
+  const { DEVICES } = await load("views/connect/devices.ts");
+  const { facts } = await load("views/connect/facts.ts");
   const own = fs.readFileSync(new URL("../../../appliance/keys/tests/vectors/leaf.der", import.meta.url)).toString("base64");
   const of = (connection) => {
     const known = facts(
@@ -123,6 +130,9 @@ test("the other side is told of IKEv1, of certificates and of a second secret", 
   const there = JSON.parse(elder.causeway).connections["to-causeway"];
   assert.deepEqual([there.protocol, there.policy, there.authentication.remote_id], ["IKEv1", "azure-default", "us.example"]);
 
+  const based = JSON.parse(of({ protocol: "IKEv1", authentication: secret, selectors: { kind: "policy-based" } }).causeway).connections["to-causeway"];
+  assert.deepEqual([based.policy, based.selectors.lines], ["azure-policy-based", [{ local: ["10.2.0.0/24"], remote: ["10.1.0.0/24"] }]]);
+
   const certified = of({ authentication: { method: "certificate", certificate: "edge", peer: { subject: "gw-b", chain: "roots" }, ppk: { id: "both", secret: "ppk-b" } } });
   assert.match(certified.strongswan, /ppk_id = both\n    ppk_required = yes\n/);
   assert.match(certified.strongswan, /local \{ auth = pubkey\n[^]*id = "CN=gw-b"[^]*remote \{ auth = pubkey\n[^]*id = "CN=site-a"/);
@@ -130,6 +140,12 @@ test("the other side is told of IKEv1, of certificates and of a second secret", 
   const { authentication } = JSON.parse(certified.causeway).connections["to-causeway"];
   assert.deepEqual(authentication.peer, { subject: "site-a", chain: "causeway-roots" });
   assert.deepEqual(authentication.ppk, { id: "both", required: true, secret: "ppk-causeway" });
+  const custom = of({ authentication: secret, selectors: { kind: "custom", lines: [{ local: ["10.1.0.0/25"], remote: ["10.2.0.0/25"] }, { local: ["10.1.0.0/24"], remote: ["10.2.0.128/25"] }] } });
+  assert.match(custom.strongswan, /net \{\n        local_ts = 10\.2\.0\.0\/25\n        remote_ts = 10\.1\.0\.0\/25\n[^]*net1 \{\n        local_ts = 10\.2\.0\.128\/25\n/);
+  assert.match(custom.azure, /--use-policy-based-traffic-selectors true\n/);
+  assert.match(custom.fortigate, /# Only this may pass: 10\.2\.0\.128\/25 with 10\.1\.0\.0\/24\.\n/);
+  assert.deepEqual(JSON.parse(custom.causeway).connections["to-causeway"].selectors.lines[0], { local: ["10.2.0.0/25"], remote: ["10.1.0.0/25"] });
+  assert.ok(!/no word for/.test(Object.values(custom).join("")));
   const mixed = of({ authentication: { method: "certificate", certificate: "edge", peer: { secret: "psk-b" } } });
   assert.match(mixed.strongswan, /local \{ auth = psk\n[^]*remote \{ auth = pubkey\n/);
   assert.deepEqual(JSON.parse(mixed.causeway).connections["to-causeway"].authentication.peer, { subject: "site-a", chain: "causeway-roots" });

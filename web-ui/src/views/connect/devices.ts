@@ -1,37 +1,6 @@
-// What the other side is configured with, in the words of five devices. Pure. Algorithms that a device has no word for are
-// said as a remark in its own comments.
-import { at, isItem } from "../../api/difference.ts";
-import type { Item, Json } from "../../api/model.ts";
-import { link } from "../../parts/pem.ts";
-
-/** How a side proves itself, and what it says that it is, where that does not follow from the proof. */
-interface Proof {
-  by: "psk" | "certificate";
-  id: string | null;
-  /** Of a certificate. */
-  commonName: string;
-}
-
-/** A connection as the other side sees it: ours is its peer. */
-export interface Facts {
-  name: string;
-  version: 1 | 2;
-  ours: Proof;
-  theirs: Proof;
-  /** A second secret. */
-  ppk: { id: string; required: boolean } | null;
-  /** The name of the algorithms, and what they are if they are not built in. */
-  policy: { name: string; own: Item | null };
-  /** Our outer address and networks. */
-  peer: string;
-  peerNetworks: string[];
-  /** Theirs. */
-  local: string;
-  localNetworks: string[];
-  ike: { encryption: string; integrity: string; group: string; more: string[]; lifetime: number };
-  esp: { encryption: string; integrity: string; pfs: string; lifetime: number; kilobytes: number };
-  bgp: { ourAsn: number; ourAddress: string; theirAsn: number; theirAddress: string } | null;
-}
+// What the other side is configured with, in the words of five devices. Pure. What a device has no word for is said as a
+// remark in its own comments.
+import type { Facts, Proof } from "./facts.ts";
 
 export interface Device {
   id: string;
@@ -41,92 +10,17 @@ export interface Device {
   write: (facts: Facts) => string;
 }
 
-const MODERN = {
-  ike: { encryption: "GCMAES256", integrity: "SHA384", group: "ECP384", more: [], lifetime: 28_800 },
-  esp: { encryption: "GCMAES256", integrity: "GCMAES256", pfs: "None", lifetime: 27_000, kilobytes: 102_400_000 },
-};
-const AZURE_DEFAULT = {
-  ike: { encryption: "AES256", integrity: "SHA256", group: "DHGroup2", more: [], lifetime: 28_800 },
-  esp: { encryption: "AES256", integrity: "SHA256", pfs: "None", lifetime: 27_000, kilobytes: 102_400_000 },
-};
+/** Words of algorithms that a device knows, as regular expressions. */
+const CIPHERS = "DES|DES3|AES128|AES192|AES256|GCMAES128|GCMAES192|GCMAES256|MD5|SHA1|SHA256|SHA384|None|ECP256|ECP384";
+const AZURE = new RegExp(`^(${CIPHERS}|(DHGroup|PFS)(1|2|14|2048|24))$`);
+const CISCO = new RegExp(`^(${CIPHERS}|SHA512|ECP521|(DHGroup|PFS)(1|2|5|14|2048|15|16|24))$`);
+const FORTIGATE = new RegExp(`^(${CIPHERS}|SHA512|ECP521|X25519|CHACHA20POLY1305|(DHGroup|PFS)(1|2|5|14|2048|15|16))$`);
 
-function strings(value: Json | undefined): string[] {
-  return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
-}
-
-function text(value: Json | undefined, otherwise: string): string {
-  return typeof value === "string" || typeof value === "number" ? String(value) : otherwise;
-}
-
-/** What a document says of a connection; `address` is ours where the document names an interface. */
-export function facts(document: Item, name: string, address: string | undefined): Facts | null {
-  const connection = at(document, ["connections", name]);
-  if (!isItem(connection)) return null;
-  const site = at(document, ["sites", text(connection["site"], "")]);
-  const configurations = at(document, ["gateway", "ip_configurations"]);
-  const names = isItem(configurations) ? Object.keys(configurations) : [];
-  const ours = at(configurations, [text(connection["ip_configuration"], names[0] ?? ""), "address"]);
-  const theirs = at(site, ["bgp"]);
-  const version = connection["protocol"] === "IKEv1" ? 1 : 2;
-  const policy = text(connection["policy"], version === 1 ? "azure-default" : "modern");
-  const own = at(document, ["policies", policy]);
-  const ppk = at(connection, ["authentication", "ppk"]);
-  return {
-    name,
-    version,
-    ...proofs(document, connection),
-    ppk: isItem(ppk) ? { id: text(ppk["id"], ""), required: ppk["required"] !== false } : null,
-    policy: { name: policy, own: isItem(own) ? own : null },
-    peer: text(ours, address?.replace(/:\d+$/, "") ?? "OUR-ADDRESS"),
-    peerNetworks: strings(at(document, ["gateway", "address_space"])),
-    local: text(at(connection, ["endpoint"]), text(at(site, ["endpoint"]), "THEIR-ADDRESS")),
-    localNetworks: strings(at(site, ["address_space"])),
-    ...algorithms(own, policy),
-    bgp: isItem(theirs)
-      ? {
-          ourAsn: Number(at(document, ["gateway", "bgp", "asn"])),
-          ourAddress: text(at(connection, ["bgp", "local_address"]), strings(at(document, ["gateway", "bgp", "addresses"]))[0] ?? "OUR-BGP-ADDRESS"),
-          theirAsn: Number(theirs["asn"]),
-          theirAddress: text(theirs["address"], "THEIR-BGP-ADDRESS"),
-        }
-      : null,
-  };
-}
-
-function proofs(document: Item, connection: Item): Pick<Facts, "ours" | "theirs"> {
-  const authentication = at(connection, ["authentication"]);
-  const said = (...member: string[]) => at(authentication, member);
-  const certified = said("method") === "certificate";
-  const chain = strings(at(document, ["certificates", text(said("certificate"), ""), "chain"]));
-  const subject = said("peer", "subject");
-  const id = (member: string) => (typeof said(member) === "string" ? text(said(member), "") : null);
-  return {
-    ours: { by: certified ? "certificate" : "psk", id: id("local_id"), commonName: link(chain[0] ?? "")?.name ?? "OUR-COMMON-NAME" },
-    theirs: { by: subject === undefined ? "psk" : "certificate", id: id("remote_id"), commonName: text(subject, "") },
-  };
-}
-
-function algorithms(policy: Json | undefined, name: string): Pick<Facts, "ike" | "esp"> {
-  const usual = name === "azure-default" ? AZURE_DEFAULT : MODERN;
-  if (!isItem(policy)) return usual;
-  const ike = (member: string) => at(policy, ["ike", member]);
-  const esp = (member: string) => at(policy, ["ipsec", member]);
-  return {
-    ike: {
-      encryption: text(ike("encryption"), usual.ike.encryption),
-      integrity: text(ike("integrity"), usual.ike.integrity),
-      group: text(ike("dh_group"), usual.ike.group),
-      more: strings(ike("additional_key_exchanges")),
-      lifetime: Number(ike("lifetime_s") ?? usual.ike.lifetime),
-    },
-    esp: {
-      encryption: text(esp("encryption"), usual.esp.encryption),
-      integrity: text(esp("integrity"), usual.esp.integrity),
-      pfs: text(esp("pfs_group"), "None"),
-      lifetime: Number(esp("lifetime_s") ?? usual.esp.lifetime),
-      kilobytes: Number(esp("lifetime_kb") ?? usual.esp.kilobytes),
-    },
-  };
+/** What of this a device cannot be told in its own words. */
+function lacking({ name, ike, esp }: Facts, known: RegExp, sign: string): string {
+  const words = [ike.encryption, ike.integrity, ike.group, ...ike.more, esp.encryption, esp.integrity, esp.pfs];
+  const unknown = [...new Set(words.filter((word) => !known.test(word)))];
+  return unknown.length === 0 ? "" : `${sign} It has no word for ${unknown.join(", ")}: choose other algorithms for ${name}.\n`;
 }
 
 function azure(facts: Facts): string {
@@ -135,10 +29,10 @@ function azure(facts: Facts): string {
   const { ike, esp } = facts;
   const elder = facts.version === 1 ? "# IKEv1: az makes connections of IKEv2; make this one in the portal, then the rest\n" : "";
   return `# GROUP, GATEWAY and THE-SECRET are yours to fill in
-${elder}az network local-gateway create -g GROUP -n causeway-${facts.name} \\
+${lacking(facts, AZURE, "#")}${elder}az network local-gateway create -g GROUP -n causeway-${facts.name} \\
   --gateway-ip-address ${facts.peer} --local-address-prefixes ${networks}${bgp}
 az network vpn-connection create -g GROUP -n ${facts.name} --vnet-gateway1 GATEWAY \\
-  --local-gateway2 causeway-${facts.name} --shared-key 'THE-SECRET'${facts.bgp ? " --enable-bgp" : ""}
+  --local-gateway2 causeway-${facts.name} --shared-key 'THE-SECRET'${facts.bgp ? " --enable-bgp" : ""}${facts.lines.length > 0 ? " \\\n  --use-policy-based-traffic-selectors true" : ""}
 az network vpn-connection ipsec-policy add -g GROUP --connection-name ${facts.name} \\
   --ike-encryption ${ike.encryption} --ike-integrity ${ike.integrity} --dh-group ${ike.group} \\
   --ipsec-encryption ${esp.encryption} --ipsec-integrity ${esp.integrity} --pfs-group ${esp.pfs} \\
@@ -186,7 +80,9 @@ function strongSwan(facts: Facts): string {
   const more = ike.more.map((word, index) => `ke${index + 1}_${swan(word)}`);
   const pfs = groupOf(esp.pfs);
   const child = [swanCipher(esp.encryption), isCombined(esp.encryption) ? "" : esp.integrity.toLowerCase(), pfs?.swan ?? ""];
-  const any = facts.bgp || facts.localNetworks.length === 0;
+  const any = facts.lines.length === 0 && (facts.bgp !== null || facts.localNetworks.length === 0);
+  const wanted = facts.lines.length > 0 ? facts.lines : [any ? { here: ["0.0.0.0/0"], there: ["0.0.0.0/0"] } : { here: facts.localNetworks, there: facts.peerNetworks }];
+  const proposal = child.filter((word) => word !== "").join("-");
   const ppk = facts.ppk ? `\n    ppk_id = ${facts.ppk.id}\n    ppk_required = ${facts.ppk.required ? "yes" : "no"}` : "";
   return `# /etc/swanctl/conf.d/${facts.name}.conf
 connections {
@@ -198,16 +94,20 @@ connections {
     local { ${swanProof(facts.theirs, facts.local, "certs = THEIR-CERTIFICATE.pem")} }
     remote { ${swanProof(facts.ours, facts.peer, "cacerts = OUR-ROOT.pem")} }
     children {
-      net {
-        local_ts = ${any ? "0.0.0.0/0" : facts.localNetworks.join(", ")}
-        remote_ts = ${any ? "0.0.0.0/0" : facts.peerNetworks.join(", ")}
-        esp_proposals = ${child.filter((word) => word !== "").join("-")}
-        start_action = trap
-      }
-    }
+${wanted.map((line, index) => swanChild(`net${index || ""}`, line, proposal)).join("")}    }
   }
 }
 ${swanSecrets(facts)}${any ? "# Any to any: give the child an interface id and route into an XFRM interface.\n" : ""}${remarks(facts, "#")}`;
+}
+
+function swanChild(name: string, line: Facts["lines"][number], proposal: string): string {
+  return `      ${name} {
+        local_ts = ${line.here.join(", ")}
+        remote_ts = ${line.there.join(", ")}
+        esp_proposals = ${proposal}
+        start_action = trap
+      }
+`;
 }
 
 function swanProof(proof: Proof, address: string, certificate: string): string {
@@ -222,6 +122,11 @@ function swanSecrets(facts: Facts): string {
     ppk ? `  ppk-${facts.name} {\n    id = ${ppk.id}\n    secret = "THE-SECOND-SECRET"\n  }\n` : "",
   ].join("");
   return secrets === "" ? "" : `secrets {\n${secrets}}\n`;
+}
+
+/** For devices whose tunnel is told to carry anything. */
+function selected({ lines }: Facts, sign: string): string {
+  return lines.map(({ here, there }) => `${sign} Only this may pass: ${here.join(", ")} with ${there.join(", ")}.\n`).join("");
 }
 
 function remarks(facts: Facts, sign: string): string {
@@ -277,7 +182,7 @@ function cisco(facts: Facts): string {
   const bgp = facts.bgp;
   const speaker = bgp ? `router bgp ${bgp.theirAsn}\n neighbor ${bgp.ourAddress} remote-as ${bgp.ourAsn}\n neighbor ${bgp.ourAddress} ebgp-multihop 2\n neighbor ${bgp.ourAddress} update-source Tunnel1` : routes;
   return `! IOS XE, IKEv${facts.version} over a tunnel interface; GigabitEthernet1 is its outer one
-${facts.version === 1 ? ciscoVersion1(facts) : ciscoVersion2(facts)}crypto ipsec transform-set ${facts.name} ${transform}
+${lacking(facts, CISCO, "!")}${selected(facts, "!")}${facts.version === 1 ? ciscoVersion1(facts) : ciscoVersion2(facts)}crypto ipsec transform-set ${facts.name} ${transform}
  mode tunnel
 crypto ipsec profile ${facts.name}
  set transform-set ${facts.name}${facts.version === 2 ? `\n set ikev2-profile ${facts.name}` : ""}
@@ -310,7 +215,7 @@ function fortiGate(facts: Facts): string {
   const pfs = groupOf(esp.pfs);
   const routes = facts.bgp ? [] : facts.peerNetworks;
   return `# wan1 is its outer interface
-config vpn ipsec phase1-interface
+${lacking(facts, FORTIGATE, "#")}${selected(facts, "#")}config vpn ipsec phase1-interface
   edit "${facts.name}"
     set interface "wan1"
     set ike-version ${facts.version}
@@ -361,6 +266,7 @@ function causeway(facts: Facts): string {
           ...(ours.id === null ? {} : { remote_id: ours.id }),
           ...(facts.ppk ? { ppk: { ...facts.ppk, secret: "ppk-causeway" } } : {}),
         },
+        ...(facts.lines.length === 0 ? {} : { selectors: { kind: "custom", lines: facts.lines.map(({ here, there }) => ({ local: here, remote: there })) } }),
         ...(bgp ? { bgp: { local_address: bgp.theirAddress } } : {}),
       },
     },
