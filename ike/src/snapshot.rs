@@ -132,6 +132,8 @@ pub struct IkeSnapshot {
     pub nat_remote: bool,
     /// What beyond RFC 7296 both sides use, in the order of their documents.
     pub extensions: Vec<Extension>,
+    /// When we begin to replace it, unless the peer does before; `None` until it is established.
+    pub rekey: Option<Instant>,
 }
 
 /// What two peers may use beyond RFC 7296.
@@ -184,6 +186,8 @@ pub struct ChildSnapshot {
     pub remote_selectors: Vec<TrafficSelector>,
     /// Since when.
     pub since: Instant,
+    /// When we begin to replace it, unless the peer does before.
+    pub rekey: Instant,
 }
 
 /// Why a message was dropped, or answered without changing any state, or what of it was not heeded.

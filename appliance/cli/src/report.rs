@@ -355,7 +355,18 @@ fn ike_sa(ike: &IkeSa) -> String {
         (false, true) => ", NAT before the peer",
         (true, true) => ", NAT before both sides",
     };
-    format!("{} <-> {}{identity}{algorithms}{nat}", ike.local, ike.remote)
+    let rekey = rekey(ike.rekey_in_s);
+    format!(
+        "{} <-> {}{identity}{algorithms}{nat}{rekey}",
+        ike.local, ike.remote
+    )
+}
+
+/// When an SA is replaced.
+fn rekey(seconds: Option<u64>) -> String {
+    seconds.map_or_else(String::new, |seconds| {
+        format!(", new keys in {}", duration(seconds))
+    })
 }
 
 fn push_child(text: &mut String, child: &ChildSa) {
@@ -367,8 +378,9 @@ fn push_child(text: &mut String, child: &ChildSa) {
     push(
         text,
         &format!(
-            "  ESP      in {inbound}, out {outbound}, {}{carried}",
-            child.algorithms
+            "  ESP      in {inbound}, out {outbound}, {}{carried}{}",
+            child.algorithms,
+            rekey(child.rekey_in_s)
         ),
     );
     let (local, remote) = (

@@ -259,6 +259,8 @@ pub(crate) struct IkeSa {
     pub(crate) nat_remote: bool,
     #[serde(default)]
     pub(crate) extensions: Vec<String>,
+    /// When we begin to replace it.
+    pub(crate) rekey_in_s: Option<u64>,
 }
 
 /// Whether and when both sides prove anew who they are.
@@ -309,6 +311,8 @@ pub(crate) struct ChildSa {
     pub(crate) bytes_out: u64,
     #[serde(default)]
     pub(crate) packets_lost: u64,
+    /// When we begin to replace it.
+    pub(crate) rekey_in_s: Option<u64>,
 }
 
 impl Status {

@@ -225,6 +225,7 @@ impl Phase {
             nat_local: nat.local,
             nat_remote: nat.remote,
             extensions: Vec::new(),
+            rekey: self.established().map(|state| state.lifetime.soft),
         }
     }
 }

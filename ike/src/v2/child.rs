@@ -110,6 +110,7 @@ impl Child {
             local_selectors: self.agreed.selectors.local.clone(),
             remote_selectors: self.agreed.selectors.remote.clone(),
             since: self.installed?,
+            rekey: self.lifetime.soft,
         })
     }
 }

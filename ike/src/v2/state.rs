@@ -332,6 +332,7 @@ impl IkeSa {
             nat_local: nat.local,
             nat_remote: nat.remote,
             extensions: self.extensions(),
+            rekey: self.established().map(|state| state.lifetime.soft),
         }
     }
 }

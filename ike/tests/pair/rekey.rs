@@ -256,3 +256,28 @@ fn what_replaced_an_ike_sa_finds_a_dead_peer_too() {
     pair.run_for(Duration::from_secs(100));
     pair.assert_up();
 }
+
+/// Status says when that is: between four fifths and nine tenths of a lifetime (§2.8 has no number), and for the new SAs anew.
+#[test]
+fn both_know_when_they_replace_their_sas() {
+    let mut pair = Pair::established();
+    let due = |pair: &Pair| {
+        let standing = pair.east.standing();
+        (standing.ike.unwrap().rekey.unwrap(), standing.children[0].rekey)
+    };
+    let (ike, child) = due(&pair);
+    for (at, lifetime) in [
+        (ike, Connection::IKE_LIFETIME),
+        (child, Connection::CHILD_LIFETIME),
+    ] {
+        let ahead = at - pair.now;
+        assert!(
+            ahead > lifetime * 7 / 10 && ahead <= lifetime * 9 / 10,
+            "{ahead:?}"
+        );
+    }
+    let before = inbound(&pair.east);
+    pair.run_for(child - pair.now + Duration::from_secs(1));
+    assert_ne!(inbound(&pair.east), before);
+    assert!(due(&pair).1 > child);
+}

@@ -1544,6 +1544,11 @@ export interface components {
             packets_lost: number;
             /** Format: uint64 */
             packets_out: number;
+            /**
+             * Format: uint64
+             * @description When we begin to replace it, unless the peer does before.
+             */
+            rekey_in_s: number;
             remote_selectors: string[];
             /** Format: uint64 */
             since_s: number;
@@ -3026,6 +3031,11 @@ export interface components {
             local: string;
             nat_local: boolean;
             nat_remote: boolean;
+            /**
+             * Format: uint64
+             * @description When we begin to replace it, unless the peer does before; null until it is established.
+             */
+            rekey_in_s: number | null;
             remote: string;
             remote_identity: string | null;
             responder_spi: string;

@@ -29,6 +29,8 @@ pub(super) struct ChildStatus {
     local_selectors: Vec<String>,
     remote_selectors: Vec<String>,
     since_s: u64,
+    /// When we begin to replace it, unless the peer does before.
+    rekey_in_s: u64,
     packets_in: u64,
     packets_out: u64,
     bytes_in: u64,
@@ -69,6 +71,7 @@ impl ChildStatus {
             local_selectors: child.local_selectors.iter().map(ToString::to_string).collect(),
             remote_selectors: child.remote_selectors.iter().map(ToString::to_string).collect(),
             since_s: now.saturating_duration_since(child.since).as_secs(),
+            rekey_in_s: child.rekey.saturating_duration_since(now).as_secs(),
             packets_in: counters.packets_in,
             packets_out: counters.packets_out,
             bytes_in: counters.bytes_in,

@@ -126,6 +126,8 @@ struct IkeStatus {
     nat_local: bool,
     nat_remote: bool,
     extensions: Vec<&'static str>,
+    /// When we begin to replace it, unless the peer does before; null until it is established.
+    rekey_in_s: Option<u64>,
 }
 
 impl Status {
@@ -179,7 +181,7 @@ fn connection(
         standby: datapath.idle.contains(name),
         carried_over: snapshot.state != ConnectionState::Up && datapath.carried_over.contains(name),
         bgp,
-        ike: snapshot.ike.as_ref().map(ike_sa),
+        ike: snapshot.ike.as_ref().map(|sa| ike_sa(sa, now)),
         reauthentication: reauthentication(&snapshot.reauthentication, now),
         ikev2: snapshot
             .version_2
@@ -436,7 +438,7 @@ pub(crate) fn outage(outage: &Outage) -> OutageStatus {
     }
 }
 
-fn ike_sa(sa: &IkeSnapshot) -> IkeStatus {
+fn ike_sa(sa: &IkeSnapshot, now: Instant) -> IkeStatus {
     IkeStatus {
         initiator_spi: format!("{:016x}", sa.initiator_spi),
         responder_spi: format!("{:016x}", sa.responder_spi),
@@ -448,5 +450,6 @@ fn ike_sa(sa: &IkeSnapshot) -> IkeStatus {
         nat_local: sa.nat_local,
         nat_remote: sa.nat_remote,
         extensions: sa.extensions.iter().map(|used| used.word()).collect(),
+        rekey_in_s: sa.rekey.map(|due| due.saturating_duration_since(now).as_secs()),
     }
 }
