@@ -78,6 +78,8 @@ export async function signed({ page }) {
   await visit(page, "routing", "peers");
   const session = page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: "to-hub" }) });
   await session.getByText("Next:").waitFor();
+  // That it was changed is no reason why it does not come back.
+  await session.locator(".notice .chip").filter({ hasNotText: "configuration-changed" }).waitFor();
   await page.screenshot({ path: "../target/console-screenshots/flow-tcp-ao-reason.png", fullPage: true });
   await visit(page, "connections", "to-hub", "edit");
   if (!(await by.isVisible())) await page.getByText("More of the session").click();

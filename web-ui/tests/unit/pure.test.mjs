@@ -94,6 +94,11 @@ test("the other side is told the same in five languages, and never the secret", 
   assert.match(newer.azure, /# It has no word for X25519: choose other algorithms for to-b\.\n/);
   assert.ok(/no word for X25519/.test(newer.cisco) && !/no word/.test(newer.fortigate + newer.strongswan));
   document.policies.own.ike.dh_group = "DHGroup14";
+  Object.assign(document.policies.own.ipsec, { additional_key_exchanges: ["MLKEM768"] });
+  const quantum = Object.fromEntries(DEVICES.map((device) => [device.id, device.write(facts(document, "to-b"))]));
+  assert.match(quantum.strongswan, /strongSwan 6\.\n[^]*esp_proposals = aes256-sha256-modp2048-ke1_mlkem768\n/);
+  assert.match(quantum.fortigate, /no word for MLKEM768/);
+  delete document.policies.own.ipsec.additional_key_exchanges;
   assert.match(told.azure, /--ike-encryption AES256 --ike-integrity SHA384 --dh-group DHGroup14/);
   assert.match(told.cisco, /ip route 10\.1\.0\.0 255\.255\.255\.0 Tunnel1/);
   assert.match(told.fortigate, /set dhgrp 14\n/);

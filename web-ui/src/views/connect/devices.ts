@@ -18,7 +18,7 @@ const FORTIGATE = new RegExp(`^(${CIPHERS}|SHA512|ECP521|X25519|CHACHA20POLY1305
 
 /** What of this a device cannot be told in its own words. */
 function lacking({ name, ike, esp }: Facts, known: RegExp, sign: string): string {
-  const words = [ike.encryption, ike.integrity, ike.group, ...ike.more, esp.encryption, esp.integrity, esp.pfs];
+  const words = [ike.encryption, ike.integrity, ike.group, ...ike.more, esp.encryption, esp.integrity, esp.pfs, ...esp.more];
   const unknown = [...new Set(words.filter((word) => !known.test(word)))];
   return unknown.length === 0 ? "" : `${sign} It has no word for ${unknown.join(", ")}: choose other algorithms for ${name}.\n`;
 }
@@ -77,20 +77,21 @@ function strongSwan(facts: Facts): string {
   const { ike, esp } = facts;
   const swan = (word: string) => groupOf(word)?.swan ?? word;
   const hash = `${isCombined(ike.encryption) ? "prf" : ""}${ike.integrity.toLowerCase()}`;
-  const more = ike.more.map((word, index) => `ke${index + 1}_${swan(word)}`);
+  const more = (words: string[]) => words.map((word, index) => `ke${index + 1}_${swan(word)}`);
   const pfs = groupOf(esp.pfs);
-  const child = [swanCipher(esp.encryption), isCombined(esp.encryption) ? "" : esp.integrity.toLowerCase(), pfs?.swan ?? ""];
+  const child = [swanCipher(esp.encryption), isCombined(esp.encryption) ? "" : esp.integrity.toLowerCase(), pfs?.swan ?? "", ...more(esp.more)];
   const any = facts.lines.length === 0 && (facts.bgp !== null || facts.localNetworks.length === 0);
   const wanted = facts.lines.length > 0 ? facts.lines : [any ? { here: ["0.0.0.0/0"], there: ["0.0.0.0/0"] } : { here: facts.localNetworks, there: facts.peerNetworks }];
   const proposal = child.filter((word) => word !== "").join("-");
   const ppk = facts.ppk ? `\n    ppk_id = ${facts.ppk.id}\n    ppk_required = ${facts.ppk.required ? "yes" : "no"}` : "";
+  const newer = ike.more.length + esp.more.length > 0 ? "# Several key exchanges, and ML-KEM, need strongSwan 6.\n" : "";
   return `# /etc/swanctl/conf.d/${facts.name}.conf
-connections {
+${newer}connections {
   ${facts.name} {
     version = ${facts.version}
     local_addrs = ${facts.local}
     remote_addrs = ${facts.peer}
-    proposals = ${[swanCipher(ike.encryption), hash, swan(ike.group), ...more].join("-")}${ppk}
+    proposals = ${[swanCipher(ike.encryption), hash, swan(ike.group), ...more(ike.more)].join("-")}${ppk}
     local { ${swanProof(facts.theirs, facts.local, "certs = THEIR-CERTIFICATE.pem")} }
     remote { ${swanProof(facts.ours, facts.peer, "cacerts = OUR-ROOT.pem")} }
     children {

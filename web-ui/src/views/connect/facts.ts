@@ -30,17 +30,17 @@ export interface Facts {
   /** What may pass, where that is not anything: theirs, and ours. */
   lines: { here: string[]; there: string[] }[];
   ike: { encryption: string; integrity: string; group: string; more: string[]; lifetime: number };
-  esp: { encryption: string; integrity: string; pfs: string; lifetime: number; kilobytes: number };
+  esp: { encryption: string; integrity: string; pfs: string; more: string[]; lifetime: number; kilobytes: number };
   bgp: { ourAsn: number; ourAddress: string; theirAsn: number; theirAddress: string } | null;
 }
 
 const MODERN = {
   ike: { encryption: "GCMAES256", integrity: "SHA384", group: "ECP384", more: [], lifetime: 28_800 },
-  esp: { encryption: "GCMAES256", integrity: "GCMAES256", pfs: "None", lifetime: 27_000, kilobytes: 102_400_000 },
+  esp: { encryption: "GCMAES256", integrity: "GCMAES256", pfs: "None", more: [], lifetime: 27_000, kilobytes: 102_400_000 },
 };
 const AZURE_DEFAULT = {
   ike: { encryption: "AES256", integrity: "SHA256", group: "DHGroup2", more: [], lifetime: 28_800 },
-  esp: { encryption: "AES256", integrity: "SHA256", pfs: "None", lifetime: 27_000, kilobytes: 102_400_000 },
+  esp: { encryption: "AES256", integrity: "SHA256", pfs: "None", more: [], lifetime: 27_000, kilobytes: 102_400_000 },
 };
 const AZURE_POLICY_BASED = { ...AZURE_DEFAULT, esp: { ...AZURE_DEFAULT.esp, lifetime: 3_600 } };
 
@@ -126,6 +126,7 @@ function algorithms(policy: Json | undefined, name: string): Pick<Facts, "ike" |
       encryption: text(esp("encryption"), usual.esp.encryption),
       integrity: text(esp("integrity"), usual.esp.integrity),
       pfs: text(esp("pfs_group"), "None"),
+      more: strings(esp("additional_key_exchanges")),
       lifetime: Number(esp("lifetime_s") ?? usual.esp.lifetime),
       kilobytes: Number(esp("lifetime_kb") ?? usual.esp.kilobytes),
     },
